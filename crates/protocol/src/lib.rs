@@ -1,0 +1,1 @@
+//! The words and the wire of Fanfare: topics, publications, commands, codes, the WebSocket codec and the client dialects; no I/O, no clock.

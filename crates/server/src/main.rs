@@ -1,0 +1,3 @@
+//! The Fanfare server: one binary for real-time messaging.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The seeded simulator of the Fanfare hub on virtual time.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! Chores: the definition of done, the structure check, generated documents.
+
+fn main() {}
