@@ -1,1 +1,28 @@
-//! The Fanfare hub: a pure state machine of sessions, topics, fan-out and outboxes, and the broker contract.
+//! The Fanfare hub: a pure state machine of sessions, topics, fan-out and outboxes.
+//!
+//! One [`Hub`] belongs to one shard. Inputs go in with [`Hub::handle`], which is given the time; what is to be done
+//! in the world comes out of [`Hub::poll_output`], and all of it is taken out before the next input. Bytes for
+//! clients wait in outboxes: [`Hub::next_dirty`] names a connection to write, [`Hub::gather`] lends its bytes and
+//! [`Hub::wrote`] takes note of how many the socket took.
+//!
+//! There is no I/O here, no clock, no randomness, no thread and no lock: equal inputs give equal outputs, which is
+//! what the simulator in `sim/` checks by the hundred thousand. Order is not made here either: that is the
+//! [`broker`]'s, whose contract and conformance suite live in this crate.
+
+pub mod broker;
+pub mod conformance;
+mod counters;
+mod frames;
+mod hub;
+mod input;
+mod limits;
+mod outbox;
+mod output;
+mod session;
+mod topic;
+
+pub use counters::Counters;
+pub use hub::{ConnectionRow, Dirty, Gauges, Hub};
+pub use input::{Control, Input, Now, Opened, Role, Selector};
+pub use limits::Limits;
+pub use output::{Asked, Output, Ticket};

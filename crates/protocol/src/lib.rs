@@ -1,1 +1,23 @@
-//! The words and the wire of Fanfare: topics, publications, commands, codes, the WebSocket codec and the client dialects; no I/O, no clock.
+//! The words and the wire of Fanfare.
+//!
+//! This room holds what every other room speaks about: topic names, positions, publications, commands, replies,
+//! pushes, the two tables of codes, the WebSocket codec and one file per client dialect. Bytes come in as slices and
+//! go out into vectors; there is no I/O here, no clock, no randomness, and nothing panics on input. It knows no hub.
+
+pub mod codes;
+mod command;
+mod connection_id;
+pub mod dialect;
+mod position;
+mod publication;
+mod reply;
+mod topic;
+mod user;
+
+pub use command::{Command, CommandId, CommandIdError, Rejection, Target, Verb};
+pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};
+pub use position::{Epoch, Millis, Position, Timestamp};
+pub use publication::{Draft, Payload, PayloadKind, Publication, Publisher};
+pub use reply::{Goodbye, Push, Reply, SubscribedTopic, Welcome};
+pub use topic::{TOPIC_BYTES_MAX, TopicName, TopicNameError};
+pub use user::{USER_BYTES_MAX, UserName, UserNameError};

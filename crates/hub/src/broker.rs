@@ -1,0 +1,132 @@
+//! The contract of a broker: the only place where order is made.
+//!
+//! A broker keeps one log per topic. [`Broker::publish`] appends to it, gives the publication its offset and, before
+//! any other publication of that topic can pass, posts it to every outlet that joined the topic. An *outlet* is where
+//! a shard takes its mail; whatever a broker has to say to a shard goes through it, so that a join, the history it
+//! asked for and the live publications behind it arrive in one order with nothing between and nothing twice.
+//!
+//! [`crate::conformance`] tests what is written here; every broker runs it.
+
+use std::sync::Arc;
+use std::task::Poll;
+
+use fanfare_protocol::{Draft, Position, Publication, TopicName};
+
+/// Which outlet, as [`Broker::attach`] named it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OutletId(pub u32);
+
+/// Which publish, as its caller named it; given back when the answer comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PublishId(pub u64);
+
+/// Where a broker posts its events: the bounded mailbox of a shard.
+pub trait Outlet: Send + Sync {
+    /// Sets one place aside for a publication; false when the mailbox is full. Never blocks.
+    fn try_reserve(&self) -> bool;
+
+    /// Gives back a place that [`Outlet::try_reserve`] set aside and that is not needed.
+    fn cancel(&self);
+
+    /// Posts a publication into a place set aside before. Never blocks, never fails.
+    fn post_reserved(&self, publication: Arc<Publication>);
+
+    /// Posts an answer to a request of the outlet's own shard. Never blocks, never fails: a shard bounds its own
+    /// requests.
+    fn post(&self, answer: BrokerEvent);
+}
+
+/// What a broker says to a shard.
+#[derive(Clone, Debug)]
+pub enum BrokerEvent {
+    /// A publication of a joined topic.
+    Publication(Arc<Publication>),
+    /// The answer to [`Broker::join`]: publications after this event follow the position without a gap.
+    Joined {
+        /// The topic.
+        topic: TopicName,
+        /// Where its log stands and what was missed, or why it cannot be joined now.
+        outcome: Result<Snapshot, Refusal>,
+    },
+    /// The answer to a [`Broker::publish`] that was still pending.
+    Published {
+        /// The publish.
+        publish: PublishId,
+        /// Its place, or why there is none.
+        outcome: Result<Position, Refusal>,
+    },
+}
+
+/// Where a topic's log stands at the moment of a join or a read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The last place of the log.
+    pub position: Position,
+    /// The publications asked for, oldest first; the last one stands at `position`.
+    pub missed: Vec<Arc<Publication>>,
+    /// Whether `missed` is all that came after the place asked for. False when the epoch is another one or the log
+    /// no longer reaches back that far; `missed` is then empty.
+    pub is_recovered: bool,
+}
+
+/// Why a broker did not do what it was asked. Nothing was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The mailbox of a shard that wants the topic is full.
+    #[error("a shard that has subscribers of the topic is behind, publish again in a moment")]
+    Overloaded,
+    /// The broker cannot be reached.
+    #[error("the broker does not answer, publish again later")]
+    Unavailable,
+}
+
+/// A page of topics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicPage {
+    /// Topics with their subscribers and position, in the broker's own order.
+    pub topics: Vec<TopicRow>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<u64>,
+}
+
+/// One topic of a [`TopicPage`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRow {
+    /// Its name.
+    pub topic: TopicName,
+    /// Connections subscribed to it, as last reported.
+    pub subscribers: u64,
+    /// Where its log stands.
+    pub position: Position,
+    /// Publications kept.
+    pub history: usize,
+}
+
+/// Makes the order of publications and tells every shard that wants them.
+///
+/// All methods return at once. What takes time is answered later through the outlet.
+pub trait Broker: Send + Sync {
+    /// Names an outlet. It gets nothing until it joins a topic.
+    fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId;
+
+    /// Appends to the topic's log and posts to all its outlets, or appends nothing at all. Ready when the place is
+    /// known at once; pending when [`BrokerEvent::Published`] will tell `outlet`.
+    fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>>;
+
+    /// From the answering [`BrokerEvent::Joined`] on, `outlet` gets every publication of `topic`. With `since`, the
+    /// answer carries what came after that place.
+    fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>);
+
+    /// From now on, `outlet` is posted no publication of `topic`; some may still stand in its mailbox.
+    fn leave(&self, outlet: OutletId, topic: &TopicName);
+
+    /// Takes note that `outlet` has this many subscribers of `topic`, which it has joined.
+    fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32);
+
+    /// Subscribers of `topic` over all outlets, as last reported.
+    fn subscribers(&self, topic: &str) -> u64;
+
+    /// At most `count` topics that have subscribers or history, from `cursor` (0 at first). Topics that come or go
+    /// between two pages may be missed; none is given twice.
+    fn topics(&self, cursor: u64, count: usize) -> TopicPage;
+}

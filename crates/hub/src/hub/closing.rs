@@ -1,0 +1,112 @@
+//! The end of a connection: by the server, by the client, or by the network. Each is released exactly once.
+
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::{Opcode, encode_close, encode_frame};
+use fanfare_protocol::{ConnectionId, Goodbye, Millis, Push};
+
+use super::Hub;
+use crate::outbox::Lane;
+use crate::session::SessionState;
+use crate::{Dirty, Output};
+
+impl Hub {
+    /// Closes a connection by the server's decision: goodbye, close frame, and a deadline for the answer.
+    pub(super) fn disconnect(&mut self, slot: usize, cause: &Disconnect, reconnect_after_ms: Option<u64>) {
+        if self.outboxes[slot].is_closing || self.sessions[slot].is_none() {
+            return;
+        }
+        self.counters.disconnects[cause.cause()] += 1;
+        self.leave_all(slot);
+        if is_behind(cause) {
+            self.outboxes[slot].clear_data(&mut self.frames);
+        }
+        let goodbye = Goodbye { disconnect: cause.clone(), reconnect_after_ms };
+        self.push_to(slot, Lane::Data, &Push::Goodbye(goodbye));
+        let mut close = Vec::new();
+        encode_close(cause.code(), cause.reason(), &mut close);
+        self.begin_closing(slot, close, false);
+    }
+
+    /// The client closes: its close frame is answered with the same code (RFC 6455 section 5.5.1).
+    pub(super) fn peer_close(&mut self, connection: ConnectionId, code: Option<u16>) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        if self.outboxes[slot].is_closing {
+            if let Some(session) = &mut self.sessions[slot]
+                && let SessionState::Closing { is_answered, .. } = &mut session.state
+            {
+                *is_answered = true;
+            }
+            return self.drained_somewhat(slot);
+        }
+        self.counters.closed_by_client += 1;
+        self.leave_all(slot);
+        self.outboxes[slot].clear_data(&mut self.frames);
+        let mut close = Vec::new();
+        match code {
+            Some(code) => encode_close(code, "", &mut close),
+            None => encode_frame(Opcode::Close, &[], &mut close),
+        }
+        self.begin_closing(slot, close, true);
+    }
+
+    /// Queues the close frame behind everything that still goes.
+    fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+        let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
+        if let Some(session) = &mut self.sessions[slot] {
+            session.state = SessionState::Closing { deadline, is_answered };
+        }
+        self.outboxes[slot].is_closing = true;
+        self.outboxes[slot].is_paused = false;
+        self.enqueue(slot, Lane::Data, close, 0);
+    }
+
+    /// The socket is gone.
+    pub(super) fn lost(&mut self, connection: ConnectionId) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        self.counters.lost += u64::from(!self.outboxes[slot].is_closing);
+        self.leave_all(slot);
+        self.release(slot);
+    }
+
+    /// Some bytes of a paused or closing connection were written.
+    pub(super) fn drained_somewhat(&mut self, slot: usize) {
+        let Some(session) = &self.sessions[slot] else { return };
+        let outbox = &mut self.outboxes[slot];
+        if outbox.is_paused && outbox.control_bytes() <= self.limits.replies_bytes_max / 2 {
+            outbox.is_paused = false;
+            self.outputs.push_back(Output::Resume(session.connection));
+        }
+        if let SessionState::Closing { is_answered: true, .. } = session.state
+            && outbox.is_empty()
+        {
+            self.release(slot);
+        }
+    }
+
+    /// Forgets a connection and everything that waits for it.
+    pub(super) fn release(&mut self, slot: usize) {
+        let Some(session) = self.sessions[slot].take() else { return };
+        debug_assert!(session.subscriptions.is_empty(), "a session leaves its topics before it is released");
+        let outbox = &mut self.outboxes[slot];
+        outbox.clear(&mut self.frames);
+        outbox.is_closing = true;
+        self.open -= 1;
+        self.counters.released += 1;
+        self.outputs.push_back(Output::Release(session.connection));
+    }
+
+    /// Tells a connection that the server stops. When to come back is spread over the window by the connection's
+    /// id, so that equal inputs give equal outputs.
+    pub(super) fn say_shutdown(&mut self, slot: usize) {
+        let (Some(drain), Some(session)) = (&self.drain, &self.sessions[slot]) else { return };
+        let left = drain.ends_at.since(self.now.monotonic);
+        let spread = (session.connection.nonce() as u64).checked_rem(drain.window_ms).unwrap_or(0);
+        self.disconnect(slot, &Disconnect::Shutdown, Some(left + spread));
+        self.mark_dirty(slot, Dirty::Small);
+    }
+}
+
+/// Whether the client has not read what waits for it, so that nothing is gained by keeping it.
+fn is_behind(cause: &Disconnect) -> bool {
+    matches!(cause, Disconnect::Slow | Disconnect::Stalled | Disconnect::NoPong)
+}

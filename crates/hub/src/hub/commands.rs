@@ -1,0 +1,160 @@
+//! Commands of clients, and the answers that come later.
+
+use std::borrow::Cow;
+
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use fanfare_protocol::dialect::{BadMessage, Direct};
+use fanfare_protocol::websocket::{Opcode, encode_frame};
+use fanfare_protocol::{
+    Command, CommandId, ConnectionId, Draft, Payload, Position, Publisher, Rejection, Reply, Target, TopicName,
+    TopicNameError, Verb,
+};
+
+use super::Hub;
+use crate::broker::Refusal;
+use crate::outbox::Lane;
+use crate::{Asked, Dirty, Output, Ticket};
+
+impl Hub {
+    pub(super) fn message(&mut self, connection: ConnectionId, message: Result<Command<'_>, BadMessage>) {
+        let Some(slot) = self.open_slot_of(connection) else { return };
+        self.counters.commands += 1;
+        match message {
+            Ok(command) => self.command(slot, connection, command),
+            Err(BadMessage::Rejected(rejection)) => self.reject(slot, rejection),
+            Err(BadMessage::Fatal(cause)) => self.disconnect(slot, &cause, None),
+        }
+    }
+
+    /// Answers a ping with a pong. While the socket is blocked at most one pong waits, the latest: RFC 6455 section
+    /// 5.5.3 lets it stand for all.
+    pub(super) fn pinged(&mut self, connection: ConnectionId, payload: &[u8]) {
+        let Some(slot) = self.open_slot_of(connection) else { return };
+        let mut bytes = Vec::with_capacity(payload.len() + 2);
+        encode_frame(Opcode::Pong, payload, &mut bytes);
+        let frame = self.frames.insert(bytes, 0);
+        self.outboxes[slot].push_pong(frame, &mut self.frames);
+        self.frames.release(frame);
+        self.mark_dirty(slot, Dirty::Small);
+    }
+
+    fn command(&mut self, slot: usize, connection: ConnectionId, command: Command<'_>) {
+        let Command { id, verb } = command;
+        match verb {
+            Verb::Subscribe { topics, occupancy } => match names(&topics) {
+                Ok(names) => self.subscribe(slot, id, &names, occupancy),
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
+            Verb::Unsubscribe { topics } => match names(&topics) {
+                Ok(names) => {
+                    self.unsubscribe(slot, &names);
+                    self.reply_to(slot, Lane::Data, id.as_ref(), &Reply::Unsubscribed { topics: names });
+                }
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
+            Verb::Publish { topic, payload, echo } => match self.name(&topic) {
+                Ok(topic) => self.publish(slot, Ticket { connection, id, asked: Asked::Publish }, topic, payload, echo),
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
+            Verb::Relay { payload } => self.relay(slot, connection, &payload),
+            Verb::Send { to, payload } => self.send(slot, Ticket { connection, id, asked: Asked::Send }, to, payload),
+            Verb::Ping => {
+                let pong = Reply::Pong { time: self.now.wall };
+                self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
+            }
+        }
+    }
+
+    fn publish(&mut self, slot: usize, ticket: Ticket, topic: TopicName, payload: Payload, echo: bool) {
+        self.counters.publish_commands += 1;
+        let except = (!echo).then_some(ticket.connection);
+        let draft = Draft { topic, payload, from: self.publisher(slot), time: self.now.wall, except };
+        self.outputs.push_back(Output::Publish(draft, ticket));
+    }
+
+    fn relay(&mut self, slot: usize, connection: ConnectionId, payload: &Payload) {
+        let Some(session) = &mut self.sessions[slot] else { return };
+        let relay = std::mem::take(&mut session.relay);
+        for topic in &relay {
+            let ticket = Ticket { connection, id: None, asked: Asked::Publish };
+            self.publish(slot, ticket, topic.clone(), payload.clone(), true);
+        }
+        if let Some(session) = &mut self.sessions[slot] {
+            session.relay = relay;
+        }
+    }
+
+    fn send(&mut self, slot: usize, ticket: Ticket, to: Target, payload: Payload) {
+        match to {
+            Target::Connection(to) => {
+                let direct = Direct { from: self.publisher(slot), time: self.now.wall, payload };
+                self.outputs.push_back(Output::Deliver(to, direct, ticket));
+            }
+            Target::User(user) => self.publish(slot, ticket, TopicName::of_user(&user), payload, true),
+        }
+    }
+
+    /// A publish was decided by the broker.
+    pub(super) fn publish_decided(&mut self, ticket: Ticket, topic: TopicName, outcome: Result<Position, Refusal>) {
+        let Some(slot) = self.open_slot_of(ticket.connection) else { return };
+        let reply = match (outcome, ticket.asked) {
+            (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
+            (Ok(_), Asked::Send) => Reply::Sent,
+            (Ok(position), Asked::Publish) => Reply::Published { topic, position },
+        };
+        self.reply_if_asked(slot, ticket.id, &reply);
+    }
+
+    /// A direct send found its connection, or did not.
+    pub(super) fn send_decided(&mut self, ticket: Ticket, was_there: bool) {
+        let Some(slot) = self.open_slot_of(ticket.connection) else { return };
+        if was_there {
+            self.reply_if_asked(slot, ticket.id, &Reply::Sent);
+        } else {
+            let text = "the connection is not open, it may have been closed or never existed";
+            self.reject(slot, Rejection::new(ticket.id, ErrorCode::NotFound, text));
+        }
+    }
+
+    fn reply_if_asked(&mut self, slot: usize, id: Option<CommandId>, reply: &Reply) {
+        if id.is_some() {
+            self.reply_to(slot, Lane::Control, id.as_ref(), reply);
+        }
+    }
+
+    /// Answers with an error; in a dialect that has none, closes.
+    pub(super) fn reject(&mut self, slot: usize, rejection: Rejection) {
+        let Some(session) = &self.sessions[slot] else { return };
+        let Rejection { id, code, message } = rejection;
+        self.counters.rejected[code as usize] += 1;
+        if session.dialect.has_errors() {
+            self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Error { code, message });
+        } else {
+            self.disconnect(slot, &Disconnect::Overloaded, None);
+        }
+    }
+
+    fn publisher(&self, slot: usize) -> Option<Publisher> {
+        let session = self.sessions[slot].as_ref()?;
+        Some(Publisher { connection: session.connection, user: session.user.clone() })
+    }
+
+    /// The name of a topic, shared with the topic itself where it is known here.
+    fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
+        TopicName::check(name)?;
+        self.names.get_key_value(name).map_or_else(|| TopicName::parse(name), |(known, _)| Ok(known.clone()))
+    }
+}
+
+fn names(names: &[Cow<'_, str>]) -> Result<Vec<TopicName>, TopicNameError> {
+    names.iter().map(|name| TopicName::parse(name)).collect()
+}
+
+/// The error reply for what a broker refused.
+pub(super) fn refused(id: Option<CommandId>, refusal: Refusal) -> Rejection {
+    let code = match refusal {
+        Refusal::Overloaded => ErrorCode::Overloaded,
+        Refusal::Unavailable => ErrorCode::Unavailable,
+    };
+    Rejection::new(id, code, refusal)
+}

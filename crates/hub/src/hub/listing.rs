@@ -1,0 +1,137 @@
+//! What a hub tells of itself: connections page by page, counters and gauges.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::{ConnectionId, Reply, Timestamp, TopicName, UserName};
+
+use super::Hub;
+use crate::outbox::Lane;
+use crate::session::Session;
+use crate::{Control, Counters, Role, Selector};
+
+/// One connection as the API lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionRow {
+    /// Its id.
+    pub connection: ConnectionId,
+    /// Its user, when known.
+    pub user: Option<UserName>,
+    /// When it was opened.
+    pub joined_at: Timestamp,
+    /// Where it comes from.
+    pub remote: SocketAddr,
+    /// The dialect it speaks.
+    pub dialect: Dialect,
+    /// Whether it receives.
+    pub role: Role,
+    /// What it calls itself.
+    pub user_agent: Option<Arc<str>>,
+    /// What it is subscribed to, the server's own topics left out.
+    pub topics: Vec<TopicName>,
+    /// Publications that wait to be written.
+    pub outbox_frames: u32,
+    /// Bytes that wait to be written.
+    pub outbox_bytes: u32,
+}
+
+/// What a hub holds now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Connections.
+    pub connections: usize,
+    /// Topics that somebody belongs to or waits for, the server's own included.
+    pub topics: usize,
+    /// Bytes of frames that wait to be written, each counted once however many wait for it.
+    pub frame_bytes: usize,
+    /// Places in outboxes that hold a frame.
+    pub queued: usize,
+    /// Subscribe commands that wait for the broker.
+    pub pending: usize,
+}
+
+impl Hub {
+    /// At most `count` connections from slot `from` on, and the slot to go on from, if any is left.
+    pub fn connections(&self, from: usize, count: usize) -> (Vec<ConnectionRow>, Option<usize>) {
+        let mut rows = Vec::new();
+        for slot in from..self.sessions.len() {
+            let Some(session) = &self.sessions[slot] else { continue };
+            if rows.len() == count {
+                return (rows, Some(slot));
+            }
+            rows.push(self.row(slot, session));
+        }
+        (rows, None)
+    }
+
+    /// The connections of a user.
+    pub fn connections_of(&self, user: &UserName) -> Vec<ConnectionId> {
+        let Some(&topic) = self.names.get(&TopicName::of_user(user)) else { return Vec::new() };
+        let members = self.topics[topic as usize].audiences.iter().flatten();
+        members.filter_map(|member| Some(self.sessions[member.slot()].as_ref()?.connection)).collect()
+    }
+
+    /// What it counted so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What it holds now.
+    pub fn gauges(&self) -> Gauges {
+        Gauges {
+            connections: self.open,
+            topics: self.topics.len(),
+            frame_bytes: self.frames.bytes(),
+            queued: self.frames.nodes_used(),
+            pending: self.pending.len(),
+        }
+    }
+
+    /// Does what the application asks; gives how many connections it concerned.
+    pub fn control(&mut self, now: crate::Now, control: Control) -> usize {
+        self.now = now;
+        match control {
+            Control::Deliver(connection, direct) => usize::from(self.deliver(connection, &direct)),
+            Control::Subscribe(selector, topics) => self.each(&selector, |hub, slot| {
+                hub.subscribe(slot, None, &topics, false);
+            }),
+            Control::Unsubscribe(selector, topics) => self.each(&selector, |hub, slot| {
+                hub.unsubscribe(slot, &topics);
+                let reply = Reply::Unsubscribed { topics: topics.clone() };
+                hub.reply_to(slot, Lane::Data, None, &reply);
+            }),
+            Control::Disconnect(selector, cause) => self.each(&selector, |hub, slot| {
+                hub.disconnect(slot, &cause, None);
+            }),
+        }
+    }
+
+    fn each(&mut self, selector: &Selector, mut act: impl FnMut(&mut Self, usize)) -> usize {
+        let connections = match selector {
+            Selector::Connection(connection) => vec![*connection],
+            Selector::User(user) => self.connections_of(user),
+        };
+        let slots: Vec<usize> = connections.into_iter().filter_map(|id| self.open_slot_of(id)).collect();
+        for &slot in &slots {
+            act(self, slot);
+        }
+        slots.len()
+    }
+
+    fn row(&self, slot: usize, session: &Session) -> ConnectionRow {
+        let names = session.subscriptions.iter().map(|s| &self.topics[s.topic as usize].name);
+        ConnectionRow {
+            connection: session.connection,
+            user: session.user.clone(),
+            joined_at: session.joined_at,
+            remote: session.remote,
+            dialect: session.dialect,
+            role: session.role,
+            user_agent: session.user_agent.clone(),
+            topics: names.filter(|name| !name.is_reserved()).cloned().collect(),
+            outbox_frames: self.outboxes[slot].publications(),
+            outbox_bytes: self.outboxes[slot].bytes(),
+        }
+    }
+}

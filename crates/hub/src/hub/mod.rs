@@ -1,0 +1,341 @@
+//! The hub itself: one value that takes inputs in and gives outputs out. Split by what is asked of it.
+
+mod closing;
+mod commands;
+mod fan_out;
+mod listing;
+mod subscribing;
+mod timers;
+
+use std::collections::{HashMap, VecDeque};
+use std::io::IoSlice;
+
+use fanfare_protocol::websocket::{Opcode, encode_frame};
+use fanfare_protocol::{ConnectionId, Push, Reply, TopicName, Welcome};
+use foldhash::fast::FixedState;
+use slab::Slab;
+
+use crate::broker::BrokerEvent;
+use crate::frames::{FrameId, Frames};
+use crate::outbox::{DirtyMark, Lane, Outbox};
+use crate::session::{Session, SessionState};
+use crate::topic::Topic;
+use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
+
+pub use listing::{ConnectionRow, Gauges};
+use subscribing::Pending;
+use timers::{Drain, Sweep};
+
+/// The state machine of one shard: its sessions, topics and outboxes. See the crate's front page.
+pub struct Hub {
+    limits: Limits,
+    now: Now,
+    /// Sessions by slot; `outboxes` has one for each, apart because the fan-out touches nothing else.
+    sessions: Vec<Option<Session>>,
+    outboxes: Vec<Outbox>,
+    open: usize,
+    topics: Slab<Topic>,
+    names: HashMap<TopicName, u32, FixedState>,
+    topics_made: u64,
+    all: TopicName,
+    pending: Slab<Pending>,
+    frames: Frames,
+    ping: FrameId,
+    outputs: VecDeque<Output>,
+    dirty_small: VecDeque<u32>,
+    dirty_big: VecDeque<u32>,
+    /// Topics with a batch to fan out.
+    batched: Vec<u32>,
+    /// Topics whose number of subscribers changed.
+    reports: Vec<u32>,
+    /// Watched topics, the next to be asked for first, each with its serial.
+    watched: VecDeque<(u32, u64)>,
+    /// Connections found with a full outbox by the fan-out under way.
+    overflowed: Vec<u32>,
+    /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
+    unwritten_frames: usize,
+    unwritten_bytes: usize,
+    sweep: Sweep,
+    drain: Option<Drain>,
+    counters: Counters,
+}
+
+/// Which connections to write next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dirty {
+    /// Those of replies and small fan-outs: all of them in every turn.
+    Small,
+    /// Those of big fan-outs: in slices, with a look at the poll between.
+    Big,
+}
+
+impl Hub {
+    /// An empty hub. `seed` goes into the hash of topic names, which come from clients: take a random one.
+    pub fn new(limits: Limits, seed: u64) -> Self {
+        let mut frames = Frames::new();
+        let mut bytes = Vec::with_capacity(2);
+        encode_frame(Opcode::Ping, &[], &mut bytes);
+        let ping = frames.insert(bytes, 0);
+        Self {
+            limits,
+            now: Now::default(),
+            sessions: Vec::new(),
+            outboxes: Vec::new(),
+            open: 0,
+            topics: Slab::new(),
+            names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            topics_made: 0,
+            all: TopicName::all(),
+            pending: Slab::new(),
+            frames,
+            ping,
+            outputs: VecDeque::new(),
+            dirty_small: VecDeque::new(),
+            dirty_big: VecDeque::new(),
+            batched: Vec::new(),
+            reports: Vec::new(),
+            watched: VecDeque::new(),
+            overflowed: Vec::new(),
+            unwritten_frames: 0,
+            unwritten_bytes: 0,
+            sweep: Sweep::default(),
+            drain: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// Takes one input in. Drain [`Hub::poll_output`] before the next.
+    pub fn handle(&mut self, now: Now, input: Input<'_>) {
+        debug_assert!(self.outputs.is_empty(), "all outputs are drained before the next input");
+        self.now = now;
+        match input {
+            Input::Opened(opened) => self.opened(opened),
+            Input::Message(connection, message) => self.message(connection, message),
+            Input::Ping(connection, payload) => self.pinged(connection, payload),
+            Input::PeerClose(connection, code) => self.peer_close(connection, code),
+            Input::Disconnect(connection, cause) => {
+                if let Some(slot) = self.slot_of(connection) {
+                    self.disconnect(slot, &cause, None);
+                }
+            }
+            Input::Lost(connection) => self.lost(connection),
+            Input::Broker(BrokerEvent::Publication(publication)) => self.published(publication),
+            Input::Broker(BrokerEvent::Joined { topic, outcome }) => self.joined(&topic, outcome),
+            // A shard translates the publish id into the ticket and answers with `Input::Published`.
+            Input::Broker(BrokerEvent::Published { .. }) => {}
+            Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
+            Input::Delivered(ticket, was_there) => self.send_decided(ticket, was_there),
+            Input::Counted(topic, subscribers) => self.counted(&topic, subscribers),
+            Input::Settle => self.settle(),
+            Input::Tick => self.tick(),
+            Input::Shutdown { window_ms } => self.shutdown(window_ms),
+        }
+    }
+
+    /// Takes the next output out.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Takes note that bytes came from the connection.
+    pub fn heard(&mut self, now: Now, connection: ConnectionId) {
+        if let Some(slot) = self.slot_of(connection)
+            && let Some(session) = &mut self.sessions[slot]
+        {
+            session.heard_at = now.monotonic;
+        }
+    }
+
+    /// Whether messages of the connection may be taken in: it is here and its replies are being read.
+    pub fn is_readable(&self, connection: ConnectionId) -> bool {
+        self.slot_of(connection).is_some_and(|slot| !self.outboxes[slot].is_paused)
+    }
+
+    /// Whether the connection is open and its messages mean anything.
+    pub fn is_open(&self, connection: ConnectionId) -> bool {
+        self.slot_of(connection).is_some_and(|slot| !self.outboxes[slot].is_closing)
+    }
+
+    /// The next connection to write, of one list. Each is given once; [`Hub::wrote`] puts it back if more waits.
+    pub fn next_dirty(&mut self, list: Dirty) -> Option<ConnectionId> {
+        let (queue, mark) = match list {
+            Dirty::Small => (&mut self.dirty_small, DirtyMark::Small),
+            Dirty::Big => (&mut self.dirty_big, DirtyMark::Big),
+        };
+        while let Some(slot) = queue.pop_front() {
+            let outbox = &mut self.outboxes[slot as usize];
+            if outbox.mark == mark
+                && let Some(session) = &self.sessions[slot as usize]
+            {
+                outbox.mark = DirtyMark::Clean;
+                return Some(session.connection);
+            }
+        }
+        if self.dirty_small.is_empty() && self.dirty_big.is_empty() {
+            (self.unwritten_frames, self.unwritten_bytes) = (0, 0);
+        }
+        None
+    }
+
+    /// Whether connections of big fan-outs wait to be written.
+    pub fn has_big(&self) -> bool {
+        !self.dirty_big.is_empty()
+    }
+
+    /// Whether so much was fanned out since the dirty connections were last all written that no publication should
+    /// be taken in before they are: else the outbox of a client that reads would overflow.
+    pub fn is_pressed(&self) -> bool {
+        self.unwritten_frames >= (self.limits.outbox_frames_max as usize / 4).max(1)
+            || self.unwritten_bytes >= (self.limits.outbox_bytes_max as usize / 4).max(1)
+    }
+
+    /// Lends the bytes that wait for a connection, in order; gives how many slices it filled.
+    pub fn gather<'a>(&'a self, connection: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
+        self.outboxes.get(connection.slot()).map_or(0, |outbox| outbox.gather(&self.frames, slices))
+    }
+
+    /// Takes note that the socket took `bytes`, and whether it would take no more now.
+    pub fn wrote(&mut self, now: Now, connection: ConnectionId, bytes: usize, is_blocked: bool) {
+        let slot = connection.slot();
+        let outbox = &mut self.outboxes[slot];
+        outbox.wrote(bytes, &mut self.frames);
+        if is_blocked {
+            let is_progress = bytes > 0 || !outbox.is_blocked;
+            outbox.is_blocked = true;
+            if is_progress && let Some(session) = &mut self.sessions[slot] {
+                session.blocked_at = now.monotonic;
+            }
+        } else if !outbox.is_empty() {
+            self.mark_dirty(slot, Dirty::Big);
+        }
+        if self.outboxes[slot].is_paused || self.outboxes[slot].is_closing {
+            self.drained_somewhat(slot);
+        }
+    }
+
+    /// Takes note that the socket takes bytes again.
+    pub fn writable(&mut self, connection: ConnectionId) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        if std::mem::take(&mut self.outboxes[slot].is_blocked) && !self.outboxes[slot].is_empty() {
+            self.mark_dirty(slot, Dirty::Big);
+        }
+    }
+
+    /// Whether no connection is left.
+    pub fn is_empty(&self) -> bool {
+        self.open == 0
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        let slot = opened.connection.slot();
+        while self.sessions.len() <= slot {
+            self.sessions.push(None);
+            self.outboxes.push(Outbox::new());
+        }
+        debug_assert!(self.sessions[slot].is_none(), "a slot is free before it is used again");
+        let Opened { connection, dialect, role, user, topics, occupancy, .. } = opened;
+        let relay = if dialect.has_errors() { Vec::new() } else { topics.clone() };
+        self.sessions[slot] = Some(Session {
+            connection,
+            dialect,
+            role,
+            state: SessionState::Open,
+            user: user.clone(),
+            user_agent: opened.user_agent,
+            remote: opened.remote,
+            joined_at: opened.joined_at,
+            subscriptions: Vec::new(),
+            relay: relay.into_boxed_slice(),
+            heard_at: self.now.monotonic,
+            pinged_at: self.now.monotonic,
+            blocked_at: self.now.monotonic,
+        });
+        self.outboxes[slot] = Outbox::new();
+        self.open += 1;
+        self.counters.opened += 1;
+        self.welcome(slot, connection, user.clone());
+        if let Some(user) = user {
+            self.subscribe_quietly(slot, TopicName::of_user(&user));
+        }
+        if role == Role::Subscriber {
+            self.subscribe_quietly(slot, self.all.clone());
+            if !topics.is_empty() {
+                self.subscribe(slot, None, &topics, occupancy);
+            }
+        }
+        if self.drain.is_some() {
+            self.say_shutdown(slot);
+        }
+    }
+
+    fn welcome(&mut self, slot: usize, connection: ConnectionId, user: Option<fanfare_protocol::UserName>) {
+        let welcome = Welcome {
+            connection,
+            user,
+            ping_interval_ms: self.limits.ping_interval_ms,
+            pong_timeout_ms: self.limits.pong_timeout_ms,
+            message_bytes_max: self.limits.message_bytes_max,
+            subscriptions_max: self.limits.subscriptions_max,
+        };
+        self.push_to(slot, Lane::Control, &Push::Welcome(welcome));
+    }
+
+    /// The slot of a connection that is here.
+    fn slot_of(&self, connection: ConnectionId) -> Option<usize> {
+        let slot = connection.slot();
+        let session = self.sessions.get(slot)?.as_ref()?;
+        (session.connection == connection).then_some(slot)
+    }
+
+    /// The slot of a connection that is here and not closing.
+    fn open_slot_of(&self, connection: ConnectionId) -> Option<usize> {
+        self.slot_of(connection).filter(|&slot| !self.outboxes[slot].is_closing)
+    }
+
+    fn push_to(&mut self, slot: usize, lane: Lane, push: &Push) {
+        let Some(session) = &self.sessions[slot] else { return };
+        let mut bytes = Vec::new();
+        session.dialect.encode_push(push, &mut bytes);
+        self.enqueue(slot, lane, bytes, 0);
+    }
+
+    fn reply_to(&mut self, slot: usize, lane: Lane, id: Option<&fanfare_protocol::CommandId>, reply: &Reply) {
+        let Some(session) = &self.sessions[slot] else { return };
+        let mut bytes = Vec::new();
+        session.dialect.encode_reply(id, reply, &mut bytes);
+        self.enqueue(slot, lane, bytes, 0);
+    }
+
+    /// Queues bytes of one connection only. Nothing is queued where a dialect has nothing to say.
+    fn enqueue(&mut self, slot: usize, lane: Lane, bytes: Vec<u8>, publications: u32) {
+        if bytes.is_empty() {
+            return;
+        }
+        let frame = self.frames.insert(bytes, publications);
+        self.outboxes[slot].push(lane, frame, &mut self.frames);
+        self.frames.release(frame);
+        if self.outboxes[slot].control_bytes() > self.limits.replies_bytes_max {
+            self.outboxes[slot].is_paused = true;
+        }
+        self.mark_dirty(slot, Dirty::Small);
+    }
+
+    /// Puts a connection on a list of those to write. One that waits for its socket is on none.
+    fn mark_dirty(&mut self, slot: usize, list: Dirty) {
+        let outbox = &mut self.outboxes[slot];
+        if outbox.is_blocked {
+            return;
+        }
+        match (outbox.mark, list) {
+            (DirtyMark::Clean | DirtyMark::Big, Dirty::Small) => {
+                outbox.mark = DirtyMark::Small;
+                self.dirty_small.push_back(slot as u32);
+            }
+            (DirtyMark::Clean, Dirty::Big) => {
+                outbox.mark = DirtyMark::Big;
+                self.dirty_big.push_back(slot as u32);
+            }
+            (DirtyMark::Small | DirtyMark::Big, _) => {}
+        }
+    }
+}

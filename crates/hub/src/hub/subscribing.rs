@@ -1,0 +1,281 @@
+//! Joining and leaving topics.
+
+use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::{CommandId, ConnectionId, Rejection, Reply, SubscribedTopic, TopicName};
+
+use super::Hub;
+use super::commands::refused;
+use crate::Output;
+use crate::broker::{Refusal, Snapshot};
+use crate::outbox::Lane;
+use crate::session::Subscription;
+use crate::topic::{Member, Topic};
+
+/// A subscribe command that waits for the broker.
+pub(super) struct Pending {
+    connection: ConnectionId,
+    id: Option<CommandId>,
+    topics: Vec<u32>,
+    /// Topics whose join is not answered yet.
+    unanswered: usize,
+    refusal: Option<Refusal>,
+    options: SubscribeOptions,
+}
+
+#[derive(Clone, Copy)]
+struct SubscribeOptions {
+    occupancy: bool,
+    /// Whether the client is told. Not for the topics that belong to the server.
+    is_quiet: bool,
+}
+
+impl Hub {
+    /// Subscribes to all of `names` or, past the limit, to none.
+    pub(super) fn subscribe(&mut self, slot: usize, id: Option<CommandId>, names: &[TopicName], occupancy: bool) {
+        if let Some(error) = self.too_many(slot, names) {
+            return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
+        }
+        self.subscribe_with(slot, id, names, SubscribeOptions { occupancy, is_quiet: false });
+    }
+
+    /// Subscribes to a topic of the server's.
+    pub(super) fn subscribe_quietly(&mut self, slot: usize, name: TopicName) {
+        self.subscribe_with(slot, None, &[name], SubscribeOptions { occupancy: false, is_quiet: true });
+    }
+
+    fn too_many(&self, slot: usize, names: &[TopicName]) -> Option<String> {
+        let max = self.limits.subscriptions_max as usize;
+        let session = self.sessions[slot].as_ref()?;
+        let has = |topic: u32| session.subscriptions.iter().any(|subscription| subscription.topic == topic);
+        let held = session.subscriptions.iter().filter(|s| !self.topics[s.topic as usize].name.is_reserved()).count();
+        let wanted = names.iter().filter(|name| !self.names.get(*name).is_some_and(|&topic| has(topic))).count();
+        (held + wanted > max).then(|| {
+            format!("{held} subscriptions and {wanted} more pass the limit of {max}, unsubscribe from some first")
+        })
+    }
+
+    fn subscribe_with(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        names: &[TopicName],
+        options: SubscribeOptions,
+    ) {
+        let Some(session) = &self.sessions[slot] else { return };
+        let connection = session.connection;
+        let topics: Vec<u32> = names.iter().map(|name| self.topic_of(name)).collect();
+        for &topic in &topics {
+            if let Some(session) = &mut self.sessions[slot]
+                && session.subscription(topic).is_none()
+            {
+                session.subscriptions.reserve_exact(1);
+                session.subscriptions.push(Subscription { topic, member: Subscription::JOINING });
+            }
+        }
+        for &topic in &topics {
+            self.topics[topic as usize].holds += 1;
+        }
+        let unanswered = topics.iter().filter(|&&topic| self.topics[topic as usize].position.is_none()).count();
+        let pending = Pending { connection, id, topics, unanswered, refusal: None, options };
+        if unanswered == 0 {
+            return self.complete(pending);
+        }
+        let entry = self.pending.vacant_entry();
+        for &topic in &pending.topics {
+            let topic = &mut self.topics[topic as usize];
+            if topic.position.is_none() {
+                topic.waiting.push(entry.key() as u32);
+            }
+        }
+        entry.insert(pending);
+    }
+
+    /// The topic of that name, asked for at the broker if it is new here.
+    fn topic_of(&mut self, name: &TopicName) -> u32 {
+        let index = self.names.get(name).copied().unwrap_or_else(|| {
+            self.topics_made += 1;
+            let index = self.topics.insert(Topic::new(name.clone(), self.topics_made)) as u32;
+            self.names.insert(name.clone(), index);
+            index
+        });
+        let topic = &mut self.topics[index as usize];
+        if topic.position.is_none() && !std::mem::replace(&mut topic.is_joining, true) {
+            self.outputs.push_back(Output::Join(name.clone()));
+        }
+        index
+    }
+
+    /// The broker answered a join.
+    pub(super) fn joined(&mut self, name: &TopicName, outcome: Result<Snapshot, Refusal>) {
+        let Some(&index) = self.names.get(name) else { return };
+        let topic = &mut self.topics[index as usize];
+        topic.is_joining = false;
+        let refusal = match outcome {
+            Ok(snapshot) => {
+                topic.position = Some(snapshot.position);
+                None
+            }
+            Err(refusal) => Some(refusal),
+        };
+        for key in std::mem::take(&mut topic.waiting) {
+            let pending = &mut self.pending[key as usize];
+            pending.unanswered -= 1;
+            pending.refusal = pending.refusal.or(refusal);
+            if pending.unanswered == 0 {
+                let pending = self.pending.remove(key as usize);
+                self.complete(pending);
+            }
+        }
+        self.vacate_if_empty(index);
+    }
+
+    /// All joins of a subscribe command are answered: the connection becomes a member of all topics or of none.
+    fn complete(&mut self, pending: Pending) {
+        let Pending { connection, id, topics, refusal, options, .. } = pending;
+        if let Some(slot) = self.open_slot_of(connection) {
+            if let Some(refusal) = refusal {
+                self.forget_joining(slot, &topics);
+                self.reject(slot, refused(id, refusal));
+            } else {
+                let positions = topics.iter().filter_map(|&topic| self.become_member(slot, topic, options)).collect();
+                if !options.is_quiet {
+                    self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Subscribed { topics: positions });
+                }
+            }
+        }
+        for topic in topics {
+            self.topics[topic as usize].holds -= 1;
+            self.vacate_if_empty(topic);
+        }
+    }
+
+    fn forget_joining(&mut self, slot: usize, topics: &[u32]) {
+        if let Some(session) = &mut self.sessions[slot] {
+            session
+                .subscriptions
+                .retain(|s| s.member != Subscription::JOINING || !topics.contains(&s.topic));
+        }
+    }
+
+    /// Makes the connection a member from the topic's present position on, unless it unsubscribed meanwhile.
+    fn become_member(&mut self, slot: usize, index: u32, options: SubscribeOptions) -> Option<SubscribedTopic> {
+        self.fan_out(index);
+        let session = self.sessions[slot].as_mut()?;
+        let audience = session.audience();
+        let subscription = session.subscription(index)?;
+        let topic = self.topics.get_mut(index as usize)?;
+        let position = topic.position?;
+        let members = &mut topic.audiences[audience];
+        if subscription.member == Subscription::JOINING {
+            subscription.member = members.len() as u32;
+            members.push(Member::new(slot, false));
+            if !topic.name.is_reserved() {
+                self.counters.subscriptions += 1;
+                self.counters.topics += u64::from(topic.subscribers() == 1);
+            }
+            report_due(topic, index, &mut self.reports);
+        }
+        let member = subscription.member;
+        let subscribed = SubscribedTopic { topic: topic.name.clone(), position };
+        if !options.is_quiet {
+            self.set_watching(slot, index, audience, member, options.occupancy);
+        }
+        Some(subscribed)
+    }
+
+    fn set_watching(&mut self, slot: usize, index: u32, audience: usize, member: u32, watches: bool) {
+        let topic = &mut self.topics[index as usize];
+        let place = &mut topic.audiences[audience][member as usize];
+        topic.watchers -= u32::from(place.watches());
+        topic.watchers += u32::from(watches);
+        *place = Member::new(slot, watches);
+        if watches {
+            topic.occupancy = UNKNOWN_OCCUPANCY;
+            if !std::mem::replace(&mut topic.is_watched, true) {
+                self.watched.push_front((index, topic.serial));
+            }
+        }
+    }
+
+    /// Unsubscribes from those of `names` that it is subscribed to.
+    pub(super) fn unsubscribe(&mut self, slot: usize, names: &[TopicName]) {
+        for name in names {
+            let Some(&topic) = self.names.get(name) else { continue };
+            let Some(session) = &mut self.sessions[slot] else { return };
+            if let Some(at) = session.subscriptions.iter().position(|s| s.topic == topic) {
+                let subscription = session.subscriptions.swap_remove(at);
+                let audience = session.audience();
+                self.remove_member(subscription, audience);
+            }
+        }
+    }
+
+    /// Leaves every topic.
+    pub(super) fn leave_all(&mut self, slot: usize) {
+        let Some(session) = &mut self.sessions[slot] else { return };
+        let audience = session.audience();
+        for subscription in std::mem::take(&mut session.subscriptions) {
+            self.remove_member(subscription, audience);
+        }
+    }
+
+    /// Takes a subscription out of its topic. The caller has taken it out of its session.
+    fn remove_member(&mut self, subscription: Subscription, audience: usize) {
+        let Subscription { topic: index, member } = subscription;
+        if member == Subscription::JOINING {
+            return;
+        }
+        self.fan_out(index);
+        let topic = &mut self.topics[index as usize];
+        let members = &mut topic.audiences[audience];
+        let removed = members.swap_remove(member as usize);
+        let moved = members.get(member as usize).copied();
+        topic.watchers -= u32::from(removed.watches());
+        if !topic.name.is_reserved() {
+            self.counters.subscriptions -= 1;
+            self.counters.topics -= u64::from(topic.subscribers() == 0);
+        }
+        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
+            members.shrink_to(members.len() * 2);
+        }
+        report_due(topic, index, &mut self.reports);
+        if let Some(moved) = moved
+            && let Some(session) = &mut self.sessions[moved.slot()]
+            && let Some(subscription) = session.subscription(index)
+        {
+            subscription.member = member;
+        }
+        self.vacate_if_empty(index);
+    }
+
+    /// Forgets a topic that nobody belongs to or waits for.
+    fn vacate_if_empty(&mut self, index: u32) {
+        let Some(topic) = self.topics.get(index as usize) else { return };
+        if !topic.is_vacant() {
+            return;
+        }
+        let topic = self.topics.remove(index as usize);
+        self.names.remove(&topic.name);
+        self.outputs.push_back(Output::Leave(topic.name));
+    }
+
+    /// Tells the broker how many subscribers the topics have that changed.
+    pub(super) fn report(&mut self) {
+        for index in std::mem::take(&mut self.reports) {
+            if let Some(topic) = self.topics.get_mut(index as usize)
+                && std::mem::take(&mut topic.is_report_due)
+            {
+                self.outputs.push_back(Output::Report(topic.name.clone(), topic.subscribers() as u32));
+            }
+        }
+    }
+}
+
+/// Different from any number of subscribers: the next count is pushed whatever it is.
+const UNKNOWN_OCCUPANCY: u64 = u64::MAX;
+
+fn report_due(topic: &mut Topic, index: u32, reports: &mut Vec<u32>) {
+    if !std::mem::replace(&mut topic.is_report_due, true) {
+        reports.push(index);
+    }
+}

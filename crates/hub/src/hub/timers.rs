@@ -1,0 +1,172 @@
+//! What happens as time goes by: deadlines, pings, occupancy, and the spread of a shutdown. There are no timer
+//! objects: every connection is looked at once in a second.
+
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::{Millis, Push, TopicName};
+
+use super::Hub;
+use crate::limits::{OCCUPANCY_INTERVAL_MS, OCCUPANCY_PER_TICK, SHUTDOWN_SPREAD_US, SWEEP_MS};
+use crate::outbox::Lane;
+use crate::session::{SILENT, SessionState};
+use crate::{Dirty, Output};
+
+/// Where the sweep over the connections stands.
+#[derive(Default)]
+pub(super) struct Sweep {
+    ticked_at: Millis,
+    next_slot: usize,
+    /// Until when no deadline of a client counts, because this process itself stood still.
+    grace_until: Millis,
+}
+
+/// A shutdown under way.
+pub(super) struct Drain {
+    pub(super) window_ms: u64,
+    pub(super) ends_at: Millis,
+    connections: usize,
+    told: usize,
+    next_slot: usize,
+}
+
+/// A silence of the shard itself from which on clients get time to be heard again, in milliseconds.
+const STANDSTILL_MS: u64 = 1_000;
+
+impl Hub {
+    pub(super) fn tick(&mut self) {
+        let now = self.now.monotonic;
+        let elapsed_ms = now.since(self.sweep.ticked_at);
+        if elapsed_ms >= STANDSTILL_MS {
+            self.sweep.grace_until = Millis(now.0 + self.limits.pong_timeout_ms);
+        }
+        self.sweep.ticked_at = now;
+        self.sweep_connections(elapsed_ms);
+        self.ask_occupancy(elapsed_ms);
+        self.drain_some();
+    }
+
+    /// Looks at as many connections as the time since the last tick is worth.
+    fn sweep_connections(&mut self, elapsed_ms: u64) {
+        let count = self.sessions.len();
+        let due = (count as u64 * elapsed_ms.min(SWEEP_MS)).div_ceil(SWEEP_MS) as usize;
+        for _ in 0..due.min(count) {
+            let slot = self.sweep.next_slot % count;
+            self.sweep.next_slot = slot + 1;
+            self.check_deadlines(slot);
+        }
+    }
+
+    fn check_deadlines(&mut self, slot: usize) {
+        let now = self.now.monotonic;
+        let Some(session) = &self.sessions[slot] else { return };
+        if let SessionState::Closing { deadline, .. } = session.state {
+            if now >= deadline {
+                self.release(slot);
+            }
+            return;
+        }
+        let has_grace = now < self.sweep.grace_until;
+        let awaits_pong = session.pinged_at > session.heard_at;
+        let pinged_since = now.since(session.pinged_at);
+        if self.outboxes[slot].is_blocked && now.since(session.blocked_at) >= self.limits.write_timeout_ms && !has_grace
+        {
+            self.disconnect(slot, &Disconnect::Stalled, None);
+        } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
+            if !has_grace {
+                self.disconnect(slot, &Disconnect::NoPong, None);
+            }
+        } else if pinged_since >= self.limits.ping_interval_ms {
+            self.ping(slot);
+        }
+    }
+
+    fn ping(&mut self, slot: usize) {
+        let now = self.now.monotonic;
+        if let Some(session) = &mut self.sessions[slot] {
+            session.pinged_at = now;
+        }
+        self.outboxes[slot].push(Lane::Control, self.ping, &mut self.frames);
+        self.mark_dirty(slot, Dirty::Small);
+    }
+
+    /// Asks for the occupancy of as many watched topics as the time since the last tick is worth.
+    fn ask_occupancy(&mut self, elapsed_ms: u64) {
+        let share = self.watched.len() as u64 * elapsed_ms.min(OCCUPANCY_INTERVAL_MS);
+        let due = (share.div_ceil(OCCUPANCY_INTERVAL_MS) as usize).min(OCCUPANCY_PER_TICK);
+        for _ in 0..due {
+            let Some((index, serial)) = self.watched.pop_front() else { return };
+            let Some(topic) = self.topics.get_mut(index as usize).filter(|topic| topic.serial == serial) else {
+                continue;
+            };
+            if topic.watchers == 0 {
+                topic.is_watched = false;
+                continue;
+            }
+            self.outputs.push_back(Output::Count(topic.name.clone()));
+            self.watched.push_back((index, serial));
+        }
+    }
+
+    /// The broker counted a watched topic: those who asked are told if it changed.
+    pub(super) fn counted(&mut self, name: &TopicName, subscribers: u64) {
+        let Some(&index) = self.names.get(name) else { return };
+        let topic = &mut self.topics[index as usize];
+        if std::mem::replace(&mut topic.occupancy, subscribers) == subscribers {
+            return;
+        }
+        let push = Push::Occupancy { topic: name.clone(), subscribers };
+        for audience in 0..SILENT {
+            self.push_to_watchers(index, audience, &push);
+        }
+    }
+
+    /// Queues one shared frame for the watchers of an audience.
+    fn push_to_watchers(&mut self, index: u32, audience: usize, push: &Push) {
+        let mut bytes = Vec::new();
+        fanfare_protocol::dialect::Dialect::ALL[audience].encode_push(push, &mut bytes);
+        if bytes.is_empty() {
+            return;
+        }
+        let frame = self.frames.insert(bytes, 0);
+        let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
+        for member in members.iter().filter(|member| member.watches()) {
+            if !self.outboxes[member.slot()].is_blocked {
+                self.outboxes[member.slot()].push(Lane::Data, frame, &mut self.frames);
+                self.mark_dirty(member.slot(), Dirty::Big);
+            }
+        }
+        self.topics[index as usize].audiences[audience] = members;
+        self.frames.release(frame);
+    }
+
+    pub(super) fn shutdown(&mut self, window_ms: u64) {
+        if self.drain.is_some() {
+            return;
+        }
+        let spread_ms = (self.open as u64 * SHUTDOWN_SPREAD_US).div_ceil(1_000);
+        let window_ms = window_ms.min(spread_ms);
+        let ends_at = Millis(self.now.monotonic.0 + window_ms);
+        self.drain = Some(Drain { window_ms, ends_at, connections: self.open, told: 0, next_slot: 0 });
+        self.drain_some();
+    }
+
+    /// Tells as many connections to go as the time since the shutdown began is worth.
+    fn drain_some(&mut self) {
+        while let Some(drain) = &mut self.drain {
+            let left_ms = drain.ends_at.since(self.now.monotonic);
+            let elapsed_ms = drain.window_ms - left_ms.min(drain.window_ms);
+            let due = match drain.connections as u64 * elapsed_ms {
+                _ if left_ms == 0 => usize::MAX,
+                share => share.checked_div(drain.window_ms).unwrap_or(u64::MAX) as usize,
+            };
+            if drain.told >= due || drain.next_slot >= self.sessions.len() {
+                return;
+            }
+            let slot = drain.next_slot;
+            drain.next_slot += 1;
+            if self.sessions[slot].is_some() {
+                drain.told += 1;
+                self.say_shutdown(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What goes into a hub.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
+use fanfare_protocol::{Command, ConnectionId, Millis, Position, Timestamp, TopicName, UserName};
+
+use crate::Ticket;
+use crate::broker::{BrokerEvent, Refusal};
+
+/// One thing that happened. See [`crate::Hub::handle`].
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A connection was opened. Its slot is free.
+    Opened(Opened),
+    /// A message came, read by the connection's dialect.
+    Message(ConnectionId, Result<Command<'a>, BadMessage>),
+    /// A WebSocket ping came.
+    Ping(ConnectionId, &'a [u8]),
+    /// A close frame came, with its code if it had one.
+    PeerClose(ConnectionId, Option<u16>),
+    /// The connection is to be closed.
+    Disconnect(ConnectionId, Disconnect),
+    /// The socket is gone.
+    Lost(ConnectionId),
+    /// The broker said something.
+    Broker(BrokerEvent),
+    /// A publish that came out as [`crate::Output::Publish`] was decided.
+    Published(Ticket, TopicName, Result<Position, Refusal>),
+    /// What became of an [`crate::Output::Deliver`]: whether the connection was there.
+    Delivered(Ticket, bool),
+    /// The answer to [`crate::Output::Count`].
+    Counted(TopicName, u64),
+    /// The inputs at hand are all taken in: fan out what was gathered.
+    Settle,
+    /// Time went by; given at least every 100 ms.
+    Tick,
+    /// Close every connection, spread over at most this many milliseconds.
+    Shutdown {
+        /// The window.
+        window_ms: u64,
+    },
+}
+
+/// Which connections an API call means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// One connection.
+    Connection(ConnectionId),
+    /// All connections of a user.
+    User(UserName),
+}
+
+/// What the application asks of a hub, beside the commands of clients. See [`crate::Hub::control`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Hand this to a connection.
+    Deliver(ConnectionId, Direct),
+    /// Subscribe the selected connections.
+    Subscribe(Selector, Vec<TopicName>),
+    /// Unsubscribe the selected connections.
+    Unsubscribe(Selector, Vec<TopicName>),
+    /// Close the selected connections.
+    Disconnect(Selector, Disconnect),
+}
+
+/// The time of an input, on both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// For deadlines.
+    pub monotonic: Millis,
+    /// For display.
+    pub wall: Timestamp,
+}
+
+/// A connection as it comes through the door.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    /// Its id; the slot in it is where the hub keeps it.
+    pub connection: ConnectionId,
+    /// The dialect it speaks.
+    pub dialect: Dialect,
+    /// Whether it receives.
+    pub role: Role,
+    /// Who it belongs to.
+    pub user: Option<UserName>,
+    /// Where it comes from.
+    pub remote: SocketAddr,
+    /// What it calls itself.
+    pub user_agent: Option<Arc<str>>,
+    /// When it was opened.
+    pub joined_at: Timestamp,
+    /// Topics to subscribe at once; for `raw` also those that its messages go to.
+    pub topics: Vec<TopicName>,
+    /// Whether to push the occupancy of those topics.
+    pub occupancy: bool,
+}
+
+/// Whether a connection receives publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// It does.
+    #[default]
+    Subscriber,
+    /// It only sends.
+    Publisher,
+}

@@ -1,0 +1,63 @@
+//! Every bound of a hub, and what happens at it.
+
+/// The bounds of one hub. The same for all shards.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest message a client may send, in bytes. Beyond: close code 1009. Default 64 KiB.
+    pub message_bytes_max: u32,
+    /// Frames of publications that may wait for a client that does not read. Beyond: close code 3001. Default 256.
+    pub outbox_frames_max: u32,
+    /// Bytes of publications that may wait for a client that does not read. Beyond: close code 3001. Default 1 MiB.
+    pub outbox_bytes_max: u32,
+    /// Bytes of replies and control frames that may wait for a client before it is read from no further. One read's
+    /// worth of commands (64 KiB) may still be answered after that. Default 64 KiB.
+    pub replies_bytes_max: u32,
+    /// Topics that a connection may be subscribed to. Beyond: error `too_many_subscriptions`. Default 128.
+    pub subscriptions_max: u32,
+    /// Time between WebSocket pings, in milliseconds. Default 25,000.
+    pub ping_interval_ms: u64,
+    /// Time that a client has to send anything after a ping, in milliseconds. Beyond: close code 3002. Default 10,000.
+    pub pong_timeout_ms: u64,
+    /// Time for which a socket may take no byte while some wait, in milliseconds. Beyond: close code 3003. Default
+    /// 10,000.
+    pub write_timeout_ms: u64,
+    /// Time that a client has to answer a close frame, in milliseconds. Beyond: the socket is dropped. Default 5,000.
+    pub close_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            message_bytes_max: 64 << 10,
+            outbox_frames_max: 256,
+            outbox_bytes_max: 1 << 20,
+            replies_bytes_max: 64 << 10,
+            subscriptions_max: 128,
+            ping_interval_ms: 25_000,
+            pong_timeout_ms: 10_000,
+            write_timeout_ms: 10_000,
+            close_timeout_ms: 5_000,
+        }
+    }
+}
+
+/// Subscribers from which on a topic's fan-out is big: written in slices, after all small ones.
+pub(crate) const BIG_FAN_OUT: usize = 64;
+
+/// Publications of one topic that are joined into one shared frame. A longer batch makes several.
+pub(crate) const BATCH_FRAMES_MAX: usize = 64;
+
+/// Bytes from which on a shared frame takes no further publication.
+pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
+
+/// Time between two occupancy pushes of a topic, in milliseconds.
+pub(crate) const OCCUPANCY_INTERVAL_MS: u64 = 1_000;
+
+/// Watched topics whose occupancy is asked for in one tick; the others follow in the next.
+pub(crate) const OCCUPANCY_PER_TICK: usize = 1_000;
+
+/// Time in which every connection's deadlines are looked at once, in milliseconds.
+pub(crate) const SWEEP_MS: u64 = 1_000;
+
+/// Time between closes at shutdown, in microseconds per connection, until the window bounds it.
+pub(crate) const SHUTDOWN_SPREAD_US: u64 = 1_000;

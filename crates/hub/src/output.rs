@@ -1,0 +1,45 @@
+//! What comes out of a hub.
+
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{CommandId, ConnectionId, Draft, TopicName};
+
+/// One thing to be done in the world. See [`crate::Hub::poll_output`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Join the topic at the broker.
+    Join(TopicName),
+    /// Leave the topic at the broker.
+    Leave(TopicName),
+    /// Report the number of subscribers to the broker.
+    Report(TopicName, u32),
+    /// Ask the broker for the number of subscribers; answer with [`crate::Input::Counted`].
+    Count(TopicName),
+    /// Publish; answer with [`crate::Input::Published`].
+    Publish(Draft, Ticket),
+    /// Hand to a connection of any shard; answer with [`crate::Input::Delivered`].
+    Deliver(ConnectionId, Direct, Ticket),
+    /// The connection may be read from again.
+    Resume(ConnectionId),
+    /// The connection is over: close its socket and forget it. Given exactly once for every one opened.
+    Release(ConnectionId),
+}
+
+/// Whose command it was, so that the answer finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// The connection that asked.
+    pub connection: ConnectionId,
+    /// The id of its command.
+    pub id: Option<CommandId>,
+    /// What kind of answer it waits for.
+    pub asked: Asked,
+}
+
+/// What kind of answer a command waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The place of a publication.
+    Publish,
+    /// That it was handed over.
+    Send,
+}

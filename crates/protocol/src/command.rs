@@ -1,0 +1,131 @@
+//! What clients ask for, whatever dialect they ask it in.
+
+use std::borrow::Cow;
+
+use crate::codes::ErrorCode;
+use crate::{ConnectionId, Payload, UserName};
+
+/// One command of a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// What its reply repeats.
+    pub id: Option<CommandId>,
+    /// What is asked.
+    pub verb: Verb<'a>,
+}
+
+/// What a command asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verb<'a> {
+    /// Receive these topics. Their names are not checked yet.
+    Subscribe {
+        /// The names as the client gave them.
+        topics: Vec<Cow<'a, str>>,
+        /// Whether to be told how many subscribers the topics have.
+        occupancy: bool,
+    },
+    /// Receive these topics no longer.
+    Unsubscribe {
+        /// The names as the client gave them.
+        topics: Vec<Cow<'a, str>>,
+    },
+    /// Publish to one topic.
+    Publish {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+        /// What to publish.
+        payload: Payload,
+        /// Whether the publisher receives it too, if it is subscribed.
+        echo: bool,
+    },
+    /// Publish to every topic that the connection named when it was opened (`raw`).
+    Relay {
+        /// What to publish.
+        payload: Payload,
+    },
+    /// Send to one connection or one user.
+    Send {
+        /// Who receives it.
+        to: Target,
+        /// What to send.
+        payload: Payload,
+    },
+    /// Answer, to show that the way to the hub and back works.
+    Ping,
+}
+
+/// Whom a `send` is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One connection.
+    Connection(ConnectionId),
+    /// All connections of a user.
+    User(UserName),
+}
+
+/// What a client calls a command, repeated in its reply: a number or a string, kept as the JSON text it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommandId(Box<str>);
+
+/// The longest `id` of a command in bytes of JSON text.
+const COMMAND_ID_BYTES_MAX: usize = 66;
+
+/// The largest number that every JSON reader keeps exactly (RFC 8259 section 6).
+const COMMAND_ID_MAX: u64 = (1 << 53) - 1;
+
+/// Why a JSON value is not a command id.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`id` is neither an integer from 0 to 2^53-1 nor a string of at most 64 bytes")]
+pub struct CommandIdError;
+
+impl CommandId {
+    /// Takes the JSON text of a number or a string.
+    ///
+    /// # Errors
+    /// When it is neither, or beyond its bound.
+    pub fn from_json(text: &str) -> Result<Self, CommandIdError> {
+        let is_string = text.starts_with('"') && text.len() <= COMMAND_ID_BYTES_MAX;
+        let is_number = text.parse::<u64>().is_ok_and(|number| number <= COMMAND_ID_MAX);
+        if is_string || is_number { Ok(Self(Box::from(text))) } else { Err(CommandIdError) }
+    }
+
+    /// The JSON text.
+    pub fn as_json(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A command that is refused: what the error reply will say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// The command's id, when it could be read.
+    pub id: Option<CommandId>,
+    /// The code of the table.
+    pub code: ErrorCode,
+    /// Names the value, the rule and the way out.
+    pub message: String,
+}
+
+impl Rejection {
+    /// A refusal with `code` and what `message` says.
+    pub fn new(id: Option<CommandId>, code: ErrorCode, message: impl ToString) -> Self {
+        Self { id, code, message: message.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_small_integers_or_short_strings() {
+        let longest = format!("\"{}\"", "x".repeat(64));
+        for good in ["0", "9007199254740991", "\"a\"", "\"\"", longest.as_str()] {
+            assert_eq!(CommandId::from_json(good).unwrap().as_json(), good);
+        }
+        let longer = format!("\"{}\"", "x".repeat(65));
+        for bad in ["-1", "1.5", "9007199254740992", "1e3", "null", "true", "[1]", "{}", longer.as_str()] {
+            assert_eq!(CommandId::from_json(bad), Err(CommandIdError), "{bad}");
+        }
+    }
+}

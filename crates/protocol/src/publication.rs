@@ -1,0 +1,83 @@
+//! What travels through a broker.
+
+use bytes::Bytes;
+
+use crate::{ConnectionId, Position, Timestamp, TopicName, UserName};
+
+/// What kind of bytes a payload is, so that every dialect can carry it without guessing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PayloadKind {
+    /// One JSON value, as its author wrote it.
+    Json,
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// The content of a publication. Cloning costs one reference count; the bytes are never changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload {
+    kind: PayloadKind,
+    bytes: Bytes,
+}
+
+impl Payload {
+    /// UTF-8 text.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { kind: PayloadKind::Text, bytes: Bytes::from(text.into()) }
+    }
+
+    /// Any bytes.
+    pub fn binary(bytes: impl Into<Bytes>) -> Self {
+        Self { kind: PayloadKind::Binary, bytes: bytes.into() }
+    }
+
+    /// One JSON value, kept exactly as written.
+    pub fn json(value: &serde_json::value::RawValue) -> Self {
+        Self { kind: PayloadKind::Json, bytes: Bytes::copy_from_slice(value.get().as_bytes()) }
+    }
+
+    /// What kind of bytes it is.
+    pub fn kind(&self) -> PayloadKind {
+        self.kind
+    }
+
+    /// The bytes; valid UTF-8 unless the kind is [`PayloadKind::Binary`].
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The connection that published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publisher {
+    /// Its id.
+    pub connection: ConnectionId,
+    /// Its user, when known.
+    pub user: Option<UserName>,
+}
+
+/// A publication on its way to the broker: everything but the place in the order, which only the broker gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// Where it goes.
+    pub topic: TopicName,
+    /// What it carries.
+    pub payload: Payload,
+    /// Who published; `None` for the server's own API.
+    pub from: Option<Publisher>,
+    /// When it was taken in.
+    pub time: Timestamp,
+    /// The subscriber to leave out (`echo: false`).
+    pub except: Option<ConnectionId>,
+}
+
+/// A publication in its place in a topic's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// What was published.
+    pub draft: Draft,
+    /// Its place.
+    pub position: Position,
+}

@@ -1,0 +1,91 @@
+//! What the server says: replies to commands, and pushes that nobody asked for.
+
+use crate::codes::{Disconnect, ErrorCode};
+use crate::{CommandId, ConnectionId, Position, Timestamp, TopicName, UserName};
+
+/// The answer to one command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The connection receives these topics, from these positions on.
+    Subscribed {
+        /// Every topic of the command.
+        topics: Vec<SubscribedTopic>,
+    },
+    /// The connection receives these topics no longer.
+    Unsubscribed {
+        /// Every topic of the command.
+        topics: Vec<TopicName>,
+    },
+    /// The publication stands in its topic's order.
+    Published {
+        /// Where.
+        topic: TopicName,
+        /// Its place.
+        position: Position,
+    },
+    /// The publication was handed over.
+    Sent,
+    /// The way to the hub and back works.
+    Pong {
+        /// The server's wall clock.
+        time: Timestamp,
+    },
+    /// The command was refused.
+    Error {
+        /// The code of the table.
+        code: ErrorCode,
+        /// Names the value, the rule and the way out.
+        message: String,
+    },
+}
+
+/// A topic and the position after which its publications follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscribedTopic {
+    /// Its name.
+    pub topic: TopicName,
+    /// The place in its log.
+    pub position: Position,
+}
+
+/// What the server says unasked. Publications are not among them: they are encoded once for all subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// The first thing a client hears.
+    Welcome(Welcome),
+    /// How many subscribers a topic has.
+    Occupancy {
+        /// The topic.
+        topic: TopicName,
+        /// Connections subscribed to it.
+        subscribers: u64,
+    },
+    /// The last thing a client hears when the server closes.
+    Goodbye(Goodbye),
+}
+
+/// Who the client is here and what it may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
+    /// The connection's id.
+    pub connection: ConnectionId,
+    /// Its user, when known.
+    pub user: Option<UserName>,
+    /// How often the server pings, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// How long it waits for an answer, in milliseconds.
+    pub pong_timeout_ms: u64,
+    /// The longest message a client may send, in bytes.
+    pub message_bytes_max: u32,
+    /// The most topics a connection may be subscribed to.
+    pub subscriptions_max: u32,
+}
+
+/// Why the server closes, and what the client should do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Goodbye {
+    /// The reason in the table.
+    pub disconnect: Disconnect,
+    /// How long to wait before connecting again, in milliseconds; given when many are told at once.
+    pub reconnect_after_ms: Option<u64>,
+}
