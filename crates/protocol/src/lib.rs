@@ -13,6 +13,7 @@ mod publication;
 mod reply;
 mod topic;
 mod user;
+pub mod websocket;
 
 pub use command::{Command, CommandId, CommandIdError, Rejection, Target, Verb};
 pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};

@@ -1,7 +1,7 @@
 //! What the server says: replies to commands, and pushes that nobody asked for.
 
 use crate::codes::{Disconnect, ErrorCode};
-use crate::{CommandId, ConnectionId, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, Position, Timestamp, TopicName, UserName};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -230,13 +230,13 @@ impl Hub {
         let members = &mut topic.audiences[audience];
         let removed = members.swap_remove(member as usize);
         let moved = members.get(member as usize).copied();
+        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
+            members.shrink_to(members.len() * 2);
+        }
         topic.watchers -= u32::from(removed.watches());
         if !topic.name.is_reserved() {
             self.counters.subscriptions -= 1;
             self.counters.topics -= u64::from(topic.subscribers() == 0);
-        }
-        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
-            members.shrink_to(members.len() * 2);
         }
         report_due(topic, index, &mut self.reports);
         if let Some(moved) = moved

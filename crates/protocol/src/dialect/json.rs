@@ -20,6 +20,11 @@ use crate::{
 
 /// Reads one command.
 pub(super) fn decode(text: &str) -> Result<Command<'_>, Rejection> {
+    // Without this, serde would also take an array for the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        let message = "message is not a JSON object, send one with a `type`";
+        return Err(Rejection::new(None, ErrorCode::BadJson, message));
+    }
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
     let id = match fields.id {
         Some(id) => Some(CommandId::from_json(id.get()).map_err(|e| Rejection::new(None, ErrorCode::BadCommand, e))?),
