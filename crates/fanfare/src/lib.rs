@@ -1,1 +1,43 @@
-//! A real-time messaging hub to mount in an axum application: topics over WebSocket, in order, to nobody's delay.
+//! Real-time messaging to mount in an axum application: whatever is published to a topic reaches everyone subscribed
+//! to it, in order, at once, to nobody's delay.
+//!
+//! ```
+//! use axum::Router;
+//! use fanfare::{Fanfare, Options, Payload};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let fanfare = Fanfare::start(Options { shards: 1, ..Options::default() })?;
+//! let app: Router = Router::new().route("/ws", fanfare.websocket());
+//! // axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
+//! let position = fanfare.publish("news", Payload::text("hello")).await?;
+//! assert_eq!(position.offset, 1);
+//! # drop(app);
+//! # fanfare.shutdown(Default::default(), std::time::Duration::from_secs(1)).await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Connections live in *shards*: threads of their own, each with one poll and one [hub](fanfare_hub), apart from the
+//! application's runtime. HTTP stays with axum; after the `101` the socket leaves it for a shard. This crate holds
+//! the shards, the door they come through, the brokers that need no other service, and the [`Fanfare`] handle.
+
+pub mod broker;
+mod clock;
+mod door;
+mod handle;
+mod metrics;
+mod options;
+mod shard;
+
+pub use door::{ListenerOptions, OriginRule, OriginRuleError, serve};
+pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
+pub use fanfare_hub::{ConnectionRow, Limits, Role, Selector};
+pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
+pub use fanfare_protocol::dialect::Dialect;
+pub use fanfare_protocol::{
+    ConnectionId, ConnectionIdError, Epoch, Payload, PayloadKind, Position, SHARDS_MAX, Timestamp, TopicName,
+    TopicNameError, UserName, UserNameError,
+};
+pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
+pub use options::Options;

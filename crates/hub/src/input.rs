@@ -30,7 +30,7 @@ pub enum Input<'a> {
     /// A publish that came out as [`crate::Output::Publish`] was decided.
     Published(Ticket, TopicName, Result<Position, Refusal>),
     /// What became of an [`crate::Output::Deliver`]: whether the connection was there.
-    Delivered(Ticket, bool),
+    Delivered(Ticket, Result<bool, Refusal>),
     /// The answer to [`crate::Output::Count`].
     Counted(TopicName, u64),
     /// The inputs at hand are all taken in: fan out what was gathered.

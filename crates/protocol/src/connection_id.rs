@@ -24,6 +24,16 @@ impl ConnectionId {
         Self(shard << 56 | slot << 32 | u64::from(nonce))
     }
 
+    /// The id as a number, for a place that holds nothing else.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The id of [`ConnectionId::to_bits`].
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The shard that the connection lives in.
     pub fn shard(self) -> usize {
         (self.0 >> 56) as usize

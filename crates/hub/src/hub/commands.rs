@@ -106,13 +106,15 @@ impl Hub {
     }
 
     /// A direct send found its connection, or did not.
-    pub(super) fn send_decided(&mut self, ticket: Ticket, was_there: bool) {
+    pub(super) fn send_decided(&mut self, ticket: Ticket, outcome: Result<bool, Refusal>) {
         let Some(slot) = self.open_slot_of(ticket.connection) else { return };
-        if was_there {
-            self.reply_if_asked(slot, ticket.id, &Reply::Sent);
-        } else {
-            let text = "the connection is not open, it may have been closed or never existed";
-            self.reject(slot, Rejection::new(ticket.id, ErrorCode::NotFound, text));
+        match outcome {
+            Ok(true) => self.reply_if_asked(slot, ticket.id, &Reply::Sent),
+            Ok(false) => {
+                let text = "the connection is not open, it may have been closed or never existed";
+                self.reject(slot, Rejection::new(ticket.id, ErrorCode::NotFound, text));
+            }
+            Err(refusal) => self.reject(slot, refused(ticket.id, refusal)),
         }
     }
 

@@ -124,7 +124,7 @@ impl Hub {
             // A shard translates the publish id into the ticket and answers with `Input::Published`.
             Input::Broker(BrokerEvent::Published { .. }) => {}
             Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
-            Input::Delivered(ticket, was_there) => self.send_decided(ticket, was_there),
+            Input::Delivered(ticket, outcome) => self.send_decided(ticket, outcome),
             Input::Counted(topic, subscribers) => self.counted(&topic, subscribers),
             Input::Settle => self.settle(),
             Input::Tick => self.tick(),

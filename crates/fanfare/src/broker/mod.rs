@@ -1,0 +1,5 @@
+//! Brokers that need no other service.
+
+mod memory;
+
+pub use memory::{HistoryOptions, MemoryBroker};

@@ -1,0 +1,105 @@
+//! A listener for those who have none: accepts, speaks HTTP/1.1 with bounds, and stands when descriptors run out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
+
+/// The bounds of a listener.
+#[derive(Clone, Debug)]
+pub struct ListenerOptions {
+    /// The longest time from accepting a connection, or from its last answer, to the end of its next request's head.
+    /// Default 10 s.
+    pub handshake_timeout: Duration,
+    /// The longest request head in bytes; at least 8,192. Default 16 KiB.
+    pub head_bytes_max: usize,
+    /// The most headers of a request. Default 100.
+    pub headers_max: usize,
+    /// True while connections are accepted; false while descriptors are exhausted. Shared with whoever answers
+    /// readiness checks.
+    pub is_accepting: Arc<AtomicBool>,
+}
+
+impl Default for ListenerOptions {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            head_bytes_max: 16 << 10,
+            headers_max: 100,
+            is_accepting: Arc::new(AtomicBool::new(true)),
+        }
+    }
+}
+
+/// Time to wait before accepting again when the machine has no descriptor left.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves `router` on `listener` until `stop` is done. Every request carries [`ConnectInfo`] with the remote address.
+///
+/// When descriptors run out it pauses, without spinning, and goes on once there are some: connections wait in the
+/// kernel's backlog meanwhile.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    options: ListenerOptions,
+    stop: impl Future<Output = ()>,
+) {
+    let mut stop = std::pin::pin!(stop);
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(options.handshake_timeout)
+        .max_headers(options.headers_max)
+        .max_buf_size(options.head_bytes_max);
+    let builder = Arc::new(builder);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut stop => return,
+        };
+        match accepted {
+            Ok((socket, remote)) => {
+                options.is_accepting.store(true, Ordering::Relaxed);
+                tokio::spawn(serve_connection(Arc::clone(&builder), socket, remote, router.clone()));
+            }
+            Err(error) if is_exhausted(&error) => {
+                if options.is_accepting.swap(false, Ordering::Relaxed) {
+                    tracing::warn!(%error, "descriptors are exhausted, accepting is paused until some are free");
+                }
+                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            }
+            // The client was gone before it was accepted.
+            Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
+        }
+    }
+}
+
+async fn serve_connection(builder: Arc<Builder<TokioExecutor>>, socket: TcpStream, remote: SocketAddr, router: Router) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(ConnectInfo(remote));
+        router.clone().oneshot(request)
+    });
+    let served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
+    if let Err(error) = served {
+        tracing::debug!(%remote, error, "an HTTP connection ended early");
+    }
+}
+
+/// Whether the process or the machine has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
+}

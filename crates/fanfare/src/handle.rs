@@ -1,0 +1,402 @@
+//! The handle: start the shards, publish, ask, shut down. Everything an embedder does goes through it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
+use fanfare_hub::{ConnectionRow, Control, Opened, Selector};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError};
+use fanfare_protocol::{UserName, codes};
+use slab::Slab;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::oneshot;
+
+use crate::Options;
+use crate::broker::MemoryBroker;
+use crate::clock::{Clock, wall};
+use crate::shard::{Adoption, Mail, Mailbox, Shard, ShardOptions, ShardStats, Snapshot};
+
+/// A running hub. Cloning gives another handle to the same one; it runs until [`Fanfare::shutdown`].
+#[derive(Clone)]
+pub struct Fanfare {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: Options,
+    mailboxes: Arc<[Arc<Mailbox>]>,
+    stats: Vec<Arc<ShardStats>>,
+    broker: Arc<MemoryBroker>,
+    desk: Arc<Desk>,
+    outlet: OutletId,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    is_draining: AtomicBool,
+}
+
+/// Why a call of the application was not done.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// The topic's name breaks the grammar.
+    #[error(transparent)]
+    Topic(#[from] TopicNameError),
+    /// The broker refused the publication; nothing was published.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Too many calls wait for a shard.
+    #[error("a shard has too many calls waiting, call again in a moment")]
+    Busy,
+    /// The hub is shut down.
+    #[error("the hub is shut down")]
+    Closed,
+}
+
+/// A page of connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionPage {
+    /// The connections, shard by shard.
+    pub connections: Vec<ConnectionRow>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<u64>,
+}
+
+/// What a hub holds and has done, summed over its shards.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Shards.
+    pub shards: usize,
+    /// Connections now.
+    pub connections: u64,
+    /// Subscriptions now.
+    pub subscriptions: u64,
+    /// Topics with a subscriber now; one counts once per shard that has a subscriber.
+    pub topics: u64,
+    /// Publications taken from the broker, once per shard.
+    pub publications: u64,
+    /// Publications put into outboxes.
+    pub deliveries: u64,
+    /// Writes to sockets.
+    pub writes: u64,
+    /// Bytes written to sockets.
+    pub written_bytes: u64,
+    /// Bytes that wait to be written, shared frames counted once.
+    pub waiting_bytes: u64,
+    /// Connections closed because their outbox was full.
+    pub overflow_disconnects: u64,
+    /// Connections closed by the server, by close code.
+    pub disconnects: Vec<(u16, u64)>,
+}
+
+impl Fanfare {
+    /// Starts the shards.
+    ///
+    /// # Errors
+    /// When a poll or a thread cannot be made: descriptors or memory are exhausted.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let count = options.shards.clamp(1, SHARDS_MAX);
+        let broker = Arc::new(MemoryBroker::new(options.history.clone(), fastrand::u64(..)));
+        let clock = Clock::start();
+        let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (poll, mailbox) = Shard::prepare()?;
+            polls.push(poll);
+            mailboxes.push(mailbox);
+        }
+        let mailboxes: Arc<[Arc<Mailbox>]> = mailboxes.into();
+        let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
+        let mut threads = Vec::new();
+        for (index, poll) in polls.into_iter().enumerate() {
+            let shard_options = ShardOptions {
+                index,
+                limits: options.limits.clone(),
+                seed: fastrand::u64(..),
+                clock,
+                notsent_bytes: options.notsent_bytes,
+                send_buffer_bytes: options.send_buffer_bytes,
+            };
+            let shard = Shard::new(
+                shard_options,
+                poll,
+                Arc::clone(&mailboxes),
+                Arc::clone(&broker) as Arc<dyn Broker>,
+                Arc::clone(&stats[index]),
+            );
+            threads.push(std::thread::Builder::new().name(format!("shard-{index}")).spawn(|| shard.run())?);
+        }
+        let desk = Arc::new(Desk::default());
+        let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
+        let threads = Mutex::new(threads);
+        let is_draining = AtomicBool::new(false);
+        let inner = Inner { options, mailboxes, stats, broker, desk, outlet, threads, is_draining };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Publishes to a topic. Done when the publication has its place in the order, before anyone has received it.
+    ///
+    /// # Errors
+    /// When the name is no topic name, or the broker refuses; nothing is published then.
+    pub async fn publish(&self, topic: &str, payload: Payload) -> Result<Position, CallError> {
+        self.publish_to(TopicName::parse(topic)?, payload).await
+    }
+
+    /// Publishes to everyone connected, as a publication of the topic `$all`.
+    ///
+    /// # Errors
+    /// When the broker refuses.
+    pub async fn broadcast(&self, payload: Payload) -> Result<Position, CallError> {
+        self.publish_to(TopicName::all(), payload).await
+    }
+
+    /// Publishes to all connections of a user, as a publication of the topic `$user:NAME`.
+    ///
+    /// # Errors
+    /// When the broker refuses. That the user has no connection is no error.
+    pub async fn send_to_user(&self, user: &UserName, payload: Payload) -> Result<Position, CallError> {
+        self.publish_to(TopicName::of_user(user), payload).await
+    }
+
+    async fn publish_to(&self, topic: TopicName, payload: Payload) -> Result<Position, CallError> {
+        let draft = Draft { topic, payload, from: None, time: wall(), except: None };
+        let (publish, answer) = self.inner.desk.open();
+        match self.inner.broker.publish(draft, self.inner.outlet, publish) {
+            Poll::Ready(outcome) => {
+                self.inner.desk.close(publish);
+                Ok(outcome?)
+            }
+            Poll::Pending => Ok(answer.await.map_err(|_| CallError::Closed)??),
+        }
+    }
+
+    /// Hands a payload to one connection, outside any topic. False when it is not open or does not receive.
+    ///
+    /// # Errors
+    /// When the connection's shard is busy or gone.
+    pub async fn send_to_connection(&self, to: ConnectionId, payload: Payload) -> Result<bool, CallError> {
+        let direct = Direct { from: None, time: wall(), payload };
+        Ok(self.ask(to.shard(), Control::Deliver(to, direct)).await? == 1)
+    }
+
+    /// Subscribes the selected connections to topics; gives how many connections there were.
+    ///
+    /// # Errors
+    /// When a name is no topic name, or a shard is busy or gone.
+    pub async fn subscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
+        let topics = parse_all(topics)?;
+        self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone())).await
+    }
+
+    /// Unsubscribes the selected connections from topics; gives how many connections there were.
+    ///
+    /// # Errors
+    /// When a name is no topic name, or a shard is busy or gone.
+    pub async fn unsubscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
+        let topics = parse_all(topics)?;
+        self.ask_selected(&who, |who| Control::Unsubscribe(who, topics.clone())).await
+    }
+
+    /// Closes the selected connections; gives how many there were.
+    ///
+    /// # Errors
+    /// When a shard is busy or gone.
+    pub async fn disconnect(&self, who: Selector, cause: Disconnect) -> Result<usize, CallError> {
+        self.ask_selected(&who, |who| Control::Disconnect(who, cause.clone())).await
+    }
+
+    /// At most `count` (bounded to 1,000) topics from `cursor` on, 0 at first.
+    pub fn topics(&self, cursor: u64, count: usize) -> TopicPage {
+        self.inner.broker.topics(cursor, count.clamp(1, PAGE_MAX))
+    }
+
+    /// Connections subscribed to a topic.
+    pub fn subscribers(&self, topic: &str) -> u64 {
+        self.inner.broker.subscribers(topic)
+    }
+
+    /// At most `count` (bounded to 1,000) connections from `cursor` on, 0 at first. Connections that come or go
+    /// between two pages may be missed; none is given twice.
+    ///
+    /// # Errors
+    /// When a shard is busy or gone.
+    pub async fn connections(&self, cursor: u64, count: usize) -> Result<ConnectionPage, CallError> {
+        let count = count.clamp(1, PAGE_MAX);
+        let mut page = ConnectionPage::default();
+        let (first, mut from) = ((cursor >> 32) as usize, (cursor & u64::from(u32::MAX)) as usize);
+        for shard in first..self.inner.mailboxes.len() {
+            let (answer, answered) = oneshot::channel();
+            let left = count - page.connections.len();
+            self.post(shard, Mail::Page { from, count: left, answer })?;
+            let (rows, next) = answered.await.map_err(|_| CallError::Closed)?;
+            page.connections.extend(rows);
+            if let Some(slot) = next {
+                page.next = Some((shard as u64) << 32 | slot as u64);
+                return Ok(page);
+            }
+            from = 0;
+        }
+        Ok(page)
+    }
+
+    /// What the hub holds and has done, as of each shard's last turn.
+    pub fn stats(&self) -> Stats {
+        let mut stats = Stats { shards: self.inner.stats.len(), ..Stats::default() };
+        let mut disconnects = [0; Disconnect::CAUSES];
+        for snapshot in self.snapshots() {
+            let hub = &snapshot.hub;
+            stats.connections += snapshot.gauges.connections as u64;
+            stats.subscriptions += hub.subscriptions;
+            stats.topics += hub.topics;
+            stats.publications += hub.publications;
+            stats.deliveries += hub.deliveries;
+            stats.writes += snapshot.writes;
+            stats.written_bytes += snapshot.written_bytes;
+            stats.waiting_bytes += snapshot.gauges.frame_bytes as u64;
+            stats.overflow_disconnects += hub.overflow_disconnects;
+            for (sum, count) in disconnects.iter_mut().zip(hub.disconnects) {
+                *sum += count;
+            }
+        }
+        let causes = codes::Disconnect::ALL.iter().map(Disconnect::code).zip(disconnects);
+        stats.disconnects = causes.filter(|&(_, count)| count > 0).collect();
+        stats
+    }
+
+    /// Connections now, those on their way from the door to their shard included.
+    pub fn connection_count(&self) -> usize {
+        self.inner.stats.iter().map(|stats| stats.connections()).sum()
+    }
+
+    /// Whether a shutdown has begun.
+    pub fn is_draining(&self) -> bool {
+        self.inner.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Drops history that is past its age. Call it about once a second when history is kept.
+    pub fn expire_history(&self) {
+        self.inner.broker.expire(wall());
+    }
+
+    /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
+    /// what waits, and ends the shards. What is left at `timeout` is cut off. Gives how many connections that were.
+    pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
+        self.inner.is_draining.store(true, Ordering::Relaxed);
+        for mailbox in self.inner.mailboxes.iter() {
+            mailbox.post_unbounded(Mail::Shutdown { window_ms: window.as_millis() as u64 });
+        }
+        let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let deadline = tokio::time::Instant::now() + timeout;
+        while threads.iter().any(|thread| !thread.is_finished()) && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let left = self.connection_count();
+        for mailbox in self.inner.mailboxes.iter() {
+            mailbox.post_unbounded(Mail::Stop);
+        }
+        let ended = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        // Joining fails only if the runtime itself ends, and then nobody waits.
+        let _ = ended.await;
+        left
+    }
+
+    pub(crate) fn options(&self) -> &Options {
+        &self.inner.options
+    }
+
+    pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
+        self.inner.stats.iter().map(|stats| stats.snapshot())
+    }
+
+    /// Gives a connection to the less loaded of two shards.
+    pub(crate) fn adopt(&self, socket: std::net::TcpStream, early: Vec<u8>, opened: Opened) -> Result<(), CallError> {
+        let count = self.inner.stats.len();
+        let (one, other) = (fastrand::usize(..count), fastrand::usize(..count));
+        let load = |shard: usize| self.inner.stats[shard].connections();
+        let shard = if load(one) <= load(other) { one } else { other };
+        self.inner.stats[shard].adopted();
+        let posted = self.post(shard, Mail::Adopt(Box::new(Adoption { socket, early, opened })));
+        if posted.is_err() {
+            self.inner.stats[shard].released();
+        }
+        posted
+    }
+
+    fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {
+        let mailbox = self.inner.mailboxes.get(shard).ok_or(CallError::Closed)?;
+        mailbox.try_post(mail).map_err(|_| CallError::Busy)
+    }
+
+    async fn ask(&self, shard: usize, control: Control) -> Result<usize, CallError> {
+        if shard >= self.inner.mailboxes.len() {
+            return Ok(0);
+        }
+        let (answer, answered) = oneshot::channel();
+        self.post(shard, Mail::Control(Box::new(control), answer))?;
+        answered.await.map_err(|_| CallError::Closed)
+    }
+
+    /// Asks the one shard that has the connection, or all that may have one of the user's.
+    async fn ask_selected(
+        &self,
+        who: &Selector,
+        control: impl Fn(Selector) -> Control,
+    ) -> Result<usize, CallError> {
+        let shards = match who {
+            Selector::Connection(connection) => connection.shard()..connection.shard() + 1,
+            Selector::User(_) => 0..self.inner.mailboxes.len(),
+        };
+        let mut concerned = 0;
+        for shard in shards {
+            concerned += self.ask(shard, control(who.clone())).await?;
+        }
+        Ok(concerned)
+    }
+}
+
+/// The most rows of one page.
+const PAGE_MAX: usize = 1_000;
+
+fn parse_all(topics: &[&str]) -> Result<Vec<TopicName>, CallError> {
+    topics.iter().map(|topic| TopicName::parse(topic).map_err(CallError::from)).collect()
+}
+
+/// Where answers for the application's own publishes arrive.
+#[derive(Default)]
+struct Desk {
+    waiting: Mutex<Slab<oneshot::Sender<Result<Position, Refusal>>>>,
+}
+
+impl Desk {
+    fn open(&self) -> (PublishId, oneshot::Receiver<Result<Position, Refusal>>) {
+        let (answer, answered) = oneshot::channel();
+        let key = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(answer);
+        (PublishId(key as u64), answered)
+    }
+
+    fn close(&self, publish: PublishId) -> Option<oneshot::Sender<Result<Position, Refusal>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).try_remove(publish.0 as usize)
+    }
+}
+
+impl Outlet for Desk {
+    fn try_reserve(&self) -> bool {
+        true
+    }
+
+    fn cancel(&self) {}
+
+    /// The desk joins no topic.
+    fn post_reserved(&self, _publication: Arc<Publication>) {}
+
+    fn post(&self, answer: BrokerEvent) {
+        if let BrokerEvent::Published { publish, outcome } = answer
+            && let Some(waiting) = self.close(publish)
+        {
+            // The caller may have stopped waiting.
+            let _ = waiting.send(outcome);
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The Prometheus page: written from the shards' snapshots when it is asked for.
+
+use std::fmt;

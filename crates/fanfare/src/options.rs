@@ -1,0 +1,49 @@
+//! What an embedder can choose.
+
+use std::time::Duration;
+
+use fanfare_hub::Limits;
+use fanfare_protocol::SHARDS_MAX;
+
+use crate::broker::HistoryOptions;
+use crate::door::OriginRule;
+
+/// How a [`crate::Fanfare`] runs. All of it has a default.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Threads that serve connections, from 1 to 256. Default: one per core.
+    pub shards: usize,
+    /// Bounds per connection.
+    pub limits: Limits,
+    /// The most connections at once; one more is answered with 503. Default: no limit but 16.7 million per shard.
+    pub connections_max: usize,
+    /// Whether `?user=NAME` names the user: for development only, anyone can claim to be anyone. Default false.
+    pub is_development: bool,
+    /// Which pages of other origins may connect. Default: none but loopback.
+    pub origins: OriginRule,
+    /// How much of each topic's log is kept. Default: nothing.
+    pub history: HistoryOptions,
+    /// Bytes that the kernel may hold unsent per connection (`TCP_NOTSENT_LOWAT`): beyond it a client counts as
+    /// behind. Default 16 KiB.
+    pub notsent_bytes: u32,
+    /// The kernel's send buffer per connection in bytes (`SO_SNDBUF`). Default: the kernel decides.
+    pub send_buffer_bytes: Option<usize>,
+    /// The longest time from a connection's first byte to its request's last. Default 10 s.
+    pub handshake_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            shards: std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            limits: Limits::default(),
+            connections_max: usize::MAX,
+            is_development: false,
+            origins: OriginRule::default(),
+            history: HistoryOptions::default(),
+            notsent_bytes: 16 << 10,
+            send_buffer_bytes: None,
+            handshake_timeout: Duration::from_secs(10),
+        }
+    }
+}

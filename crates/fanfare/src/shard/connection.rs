@@ -1,0 +1,53 @@
+//! One socket and what is needed to read from it.
+
+use std::io;
+use std::net::TcpStream as StdStream;
+
+use fanfare_protocol::ConnectionId;
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::{Decoder, Role};
+use mio::net::TcpStream;
+use socket2::SockRef;
+
+use super::ShardOptions;
+
+/// A connection as its shard sees it. What waits to be written is the hub's.
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    pub(super) id: ConnectionId,
+    pub(super) decoder: Decoder,
+    pub(super) dialect: Dialect,
+    /// Whether it stands in the line of those to read.
+    pub(super) is_readable: bool,
+    /// Whether the poll reported the other end closed: read until that is seen.
+    pub(super) is_hung_up: bool,
+    /// Whether what comes is thrown away, because a frame broke the protocol.
+    pub(super) is_discarding: bool,
+}
+
+impl Connection {
+    /// Makes the socket ready: not blocking, without delay, with little hidden in the kernel.
+    pub(super) fn new(
+        socket: StdStream,
+        id: ConnectionId,
+        dialect: Dialect,
+        options: &ShardOptions,
+    ) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        socket.set_nodelay(true)?;
+        let settings = SockRef::from(&socket);
+        settings.set_tcp_notsent_lowat(options.notsent_bytes)?;
+        if let Some(bytes) = options.send_buffer_bytes {
+            settings.set_send_buffer_size(bytes)?;
+        }
+        Ok(Self {
+            socket: TcpStream::from_std(socket),
+            id,
+            decoder: Decoder::new(Role::Server),
+            dialect,
+            is_readable: false,
+            is_hung_up: false,
+            is_discarding: false,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! What the hub wants done in the world.
+
+use std::task::Poll;
+
+use fanfare_hub::broker::{PublishId, Refusal};
+use fanfare_hub::{Control, Input, Output, Ticket};
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{ConnectionId, Draft};
+
+use super::{Mail, Shard};
+
+impl Shard {
+    /// Gives one input to the hub and does everything that comes of it.
+    pub(super) fn handle(&mut self, input: Input<'_>) {
+        self.hub.handle(self.now, input);
+        self.settle_outputs();
+    }
+
+    /// Does what the application asks.
+    pub(super) fn control(&mut self, control: Control) -> usize {
+        let concerned = self.hub.control(self.now, control);
+        self.settle_outputs();
+        concerned
+    }
+
+    /// Drains the hub's outputs, then gives it what is known already, until nothing is left.
+    pub(super) fn settle_outputs(&mut self) {
+        loop {
+            while let Some(output) = self.hub.poll_output() {
+                self.perform(output);
+            }
+            let Some(answer) = self.answers.pop_front() else { return };
+            self.hub.handle(self.now, answer);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Join(topic) => self.broker.join(self.outlet, &topic, None),
+            Output::Leave(topic) => self.broker.leave(self.outlet, &topic),
+            Output::Report(topic, subscribers) => self.broker.report(self.outlet, &topic, subscribers),
+            Output::Count(topic) => {
+                let subscribers = self.broker.subscribers(topic.as_str());
+                self.answers.push_back(Input::Counted(topic, subscribers));
+            }
+            Output::Publish(draft, ticket) => self.publish(draft, ticket),
+            Output::Deliver(to, direct, ticket) => self.send(to, direct, ticket),
+            Output::Resume(id) => self.resume(id),
+            Output::Release(id) => self.release(id),
+        }
+    }
+
+    fn publish(&mut self, draft: Draft, ticket: Ticket) {
+        let topic = draft.topic.clone();
+        let entry = self.publishes.vacant_entry();
+        match self.broker.publish(draft, self.outlet, PublishId(entry.key() as u64)) {
+            Poll::Ready(outcome) => self.answers.push_back(Input::Published(ticket, topic, outcome)),
+            Poll::Pending => drop(entry.insert((ticket, topic))),
+        }
+    }
+
+    /// Hands a direct publication to the shard that its connection's id names.
+    fn send(&mut self, to: ConnectionId, direct: Direct, ticket: Ticket) {
+        let (shard, here) = (to.shard(), self.options.index);
+        if shard == here {
+            let was_there = self.hub.control(self.now, Control::Deliver(to, direct)) == 1;
+            return self.answers.push_back(Input::Delivered(ticket, Ok(was_there)));
+        }
+        let answer = match self.peers.get(shard) {
+            None => Ok(false),
+            Some(peer) => {
+                let mail = Mail::Deliver { to, direct: Box::new(direct), ticket: ticket.clone(), from: here };
+                match peer.try_post(mail) {
+                    Ok(()) => return,
+                    Err(_) => Err(Refusal::Overloaded),
+                }
+            }
+        };
+        self.answers.push_back(Input::Delivered(ticket, answer));
+    }
+
+    /// Closes the socket and frees the slot.
+    fn release(&mut self, id: ConnectionId) {
+        let Some(place) = self.connections.get_mut(id.slot()) else { return };
+        if let Some(mut connection) = place.take_if(|connection| connection.id == id) {
+            // A socket that is gone cannot be deregistered, and need not be: closing it does.
+            let _ = self.poll.registry().deregister(&mut connection.socket);
+            self.free.push(id.slot() as u32);
+            self.stats.released();
+            tracing::debug!(connection = %id, "released");
+        }
+    }
+}

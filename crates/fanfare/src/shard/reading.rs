@@ -1,0 +1,158 @@
+//! From sockets to the hub: read, decode, hand over.
+
+use std::io::{ErrorKind, Read};
+
+use fanfare_hub::Input;
+use fanfare_protocol::ConnectionId;
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::{Decoder, Item, Role};
+
+use super::mailbox::PUBLICATIONS_MAX;
+use super::{READ_BUFFER_BYTES, Shard};
+
+/// Reads per connection and turn: one that sends without pause gets its share and no more.
+const READS_PER_TURN: usize = 4;
+
+/// Connections read in one turn.
+const CONNECTIONS_PER_TURN: usize = 1024;
+
+/// What a look at a socket showed.
+enum Seen {
+    /// Nothing more for now; the poll will report the next bytes.
+    Drained,
+    /// There may be more.
+    More,
+    /// It is over.
+    Gone,
+}
+
+impl Shard {
+    /// Whether there is something to read and room for what it may publish.
+    pub(super) fn has_readable(&self) -> bool {
+        !self.readable.is_empty() && self.mailbox.publications() < PUBLICATIONS_MAX / 2
+    }
+
+    /// Reads from the connections that have something. Gives how many.
+    pub(super) fn read_ready(&mut self) -> usize {
+        let due = self.readable.len().min(CONNECTIONS_PER_TURN);
+        let mut read = 0;
+        while read < due && self.has_readable() {
+            let Some(id) = self.readable.pop_front() else { break };
+            read += 1;
+            self.read_from(id);
+        }
+        read
+    }
+
+    /// Reads from one connection, within its budget. One whose replies are not drained is not read from; the hub
+    /// says when to go on.
+    fn read_from(&mut self, id: ConnectionId) {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id)) else {
+            return;
+        };
+        connection.is_readable = false;
+        for _ in 0..READS_PER_TURN {
+            if !self.hub.is_readable(id) {
+                return;
+            }
+            match self.read_once(id) {
+                Seen::Drained => return,
+                Seen::More => {}
+                Seen::Gone => return self.handle(Input::Lost(id)),
+            }
+        }
+        self.resume(id);
+    }
+
+    /// Puts a connection in the line of those to read.
+    pub(super) fn resume(&mut self, id: ConnectionId) {
+        if let Some(Some(connection)) = self.connections.get_mut(id.slot())
+            && connection.id == id
+            && !std::mem::replace(&mut connection.is_readable, true)
+        {
+            self.readable.push_back(id);
+        }
+    }
+
+    fn read_once(&mut self, id: ConnectionId) -> Seen {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id)) else {
+            return Seen::Drained;
+        };
+        let is_hung_up = connection.is_hung_up;
+        match connection.socket.read(&mut self.read_buffer) {
+            Ok(0) => Seen::Gone,
+            Ok(count) => {
+                let mut buffer = std::mem::take(&mut self.read_buffer);
+                self.take_bytes(id, &mut buffer[..count]);
+                self.read_buffer = buffer;
+                if count == READ_BUFFER_BYTES || is_hung_up { Seen::More } else { Seen::Drained }
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Seen::Drained,
+            Err(error) if error.kind() == ErrorKind::Interrupted => Seen::More,
+            Err(_) => Seen::Gone,
+        }
+    }
+
+    /// Decodes what came from a connection and hands it to the hub, message by message.
+    pub(super) fn take_bytes(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else { return };
+        self.hub.heard(self.now, id);
+        if connection.is_discarding {
+            return;
+        }
+        // The decoder leaves its place meanwhile, because what it lends goes through the whole shard.
+        let mut decoder = std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server));
+        let violation = self.take_items(id, &mut decoder, bytes);
+        if let Some(Some(connection)) = self.connections.get_mut(id.slot())
+            && connection.id == id
+        {
+            connection.is_discarding = violation.is_some();
+            if violation.is_none() {
+                connection.decoder = decoder;
+            }
+        }
+        if let Some(cause) = violation {
+            self.handle(Input::Disconnect(id, cause));
+        }
+    }
+
+    /// Gives why the connection must be closed, if a frame broke the protocol.
+    fn take_items(&mut self, id: ConnectionId, decoder: &mut Decoder, bytes: &mut [u8]) -> Option<Disconnect> {
+        let mut input = bytes;
+        loop {
+            match decoder.next(&mut input, self.options.limits.message_bytes_max) {
+                Ok(None) => return None,
+                Ok(Some(item)) => self.take_item(id, &item),
+                Err(violation) => {
+                    tracing::debug!(connection = %id, %violation, "a frame breaks the protocol");
+                    return Some(cause_of(violation.close_code()));
+                }
+            }
+        }
+    }
+
+    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) {
+        match item {
+            Item::Text(_) | Item::Binary(_) => {
+                let Some(Some(connection)) = self.connections.get(id.slot()) else { return };
+                self.handle(Input::Message(id, connection.dialect.decode(item)));
+            }
+            Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
+            Item::Pong(_) => {}
+            Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
+        }
+    }
+}
+
+fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
+    connection.is_some_and(|connection| connection.id == id)
+}
+
+/// The row of the table for a close code of the codec.
+fn cause_of(close_code: u16) -> Disconnect {
+    match close_code {
+        1007 => Disconnect::InvalidText,
+        1009 => Disconnect::MessageTooBig,
+        _ => Disconnect::ProtocolError,
+    }
+}

@@ -1,0 +1,73 @@
+//! What a shard counts, published once per turn for whoever wants to read it.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use fanfare_hub::{Counters, Gauges};
+
+use super::Shard;
+
+/// Upper bounds of the turn-duration buckets, in microseconds.
+pub(crate) const TURN_BUCKETS_US: [u64; 10] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
+
+/// Counts and gauges of one shard at the end of a turn.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) hub: Counters,
+    pub(crate) gauges: Gauges,
+    pub(crate) writes: u64,
+    pub(crate) written_bytes: u64,
+    /// Publications that wait in the mailbox.
+    pub(crate) mailbox: usize,
+    pub(crate) turns: u64,
+    pub(crate) turn_us: u64,
+    /// Turns by duration; the last bucket has no upper bound.
+    pub(crate) turn_buckets: [u64; TURN_BUCKETS_US.len() + 1],
+}
+
+/// Where a shard publishes its snapshot.
+#[derive(Default)]
+pub(crate) struct ShardStats {
+    snapshot: Mutex<Snapshot>,
+    /// Connections handed to the shard and not released.
+    connections: AtomicUsize,
+}
+
+impl ShardStats {
+    /// The last turn's snapshot.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// A connection is on its way into the shard.
+    pub(crate) fn adopted(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A connection left the shard, or never reached it.
+    pub(crate) fn released(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shard {
+    /// Ends a turn's count. Never waits: a reader that holds the snapshot gets this turn's with the next one.
+    pub(super) fn publish_stats(&mut self, began: Instant) {
+        let turn_us = began.elapsed().as_micros() as u64;
+        self.snapshot.turns += 1;
+        self.snapshot.turn_us += turn_us;
+        let bucket = TURN_BUCKETS_US.partition_point(|&bound| bound < turn_us);
+        self.snapshot.turn_buckets[bucket] += 1;
+        self.snapshot.gauges = self.hub.gauges();
+        self.snapshot.mailbox = self.mailbox.publications();
+        if let Ok(mut place) = self.stats.snapshot.try_lock() {
+            place.clone_from(&self.snapshot);
+            place.hub.clone_from(self.hub.counters());
+        }
+    }
+}

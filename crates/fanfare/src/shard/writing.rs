@@ -1,0 +1,58 @@
+//! From outboxes to sockets: one vectored write per connection and turn.
+
+use std::io::{ErrorKind, IoSlice, Write};
+
+use fanfare_hub::{Dirty, Input};
+use fanfare_protocol::ConnectionId;
+
+use super::{SLICE, Shard};
+
+/// Slices given to one write. What a topic publishes in a turn is joined into one slice already.
+const SLICES_MAX: usize = 16;
+
+impl Shard {
+    /// Writes every connection that has replies or publications of small topics.
+    pub(super) fn write_small(&mut self) {
+        while let Some(id) = self.hub.next_dirty(Dirty::Small) {
+            self.write(id);
+        }
+    }
+
+    /// Writes the next connections of big fan-outs.
+    pub(super) fn write_slice(&mut self) {
+        for _ in 0..SLICE {
+            let Some(id) = self.hub.next_dirty(Dirty::Big) else { return };
+            self.write(id);
+        }
+    }
+
+    /// Gives a socket what waits for it, once. If it takes all it was given and more waits, it gets its next turn.
+    fn write(&mut self, id: ConnectionId) {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else { return };
+        let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
+        let filled = self.hub.gather(id, &mut slices);
+        let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+        if given == 0 {
+            return;
+        }
+        let outcome = match &slices[..filled] {
+            [slice] => connection.socket.write(slice),
+            slices => connection.socket.write_vectored(slices),
+        };
+        self.snapshot.writes += 1;
+        match outcome {
+            Ok(written) => {
+                self.snapshot.written_bytes += written as u64;
+                self.wrote(id, written, written < given);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.wrote(id, 0, true),
+            Err(error) if error.kind() == ErrorKind::Interrupted => self.wrote(id, 0, false),
+            Err(_) => self.handle(Input::Lost(id)),
+        }
+    }
+
+    fn wrote(&mut self, id: ConnectionId, bytes: usize, is_blocked: bool) {
+        self.hub.wrote(self.now, id, bytes, is_blocked);
+        self.settle_outputs();
+    }
+}
