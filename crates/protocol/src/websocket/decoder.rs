@@ -51,6 +51,19 @@ impl Decoder {
     /// not copied. A message of several frames is refused when what was received of it and what its next frame
     /// announces exceed `message_bytes_max` together, before that frame is received.
     ///
+    /// ```
+    /// use fanfare_protocol::websocket::{Decoder, Item, Role};
+    ///
+    /// let mut decoder = Decoder::new(Role::Client);
+    /// let mut bytes = *b"\x81\x05Hello\x89\x00\x81\x0acut o";
+    /// let mut input = bytes.as_mut_slice();
+    /// assert_eq!(decoder.next(&mut input, 1024)?, Some(Item::Text("Hello")));
+    /// assert_eq!(decoder.next(&mut input, 1024)?, Some(Item::Ping(b"")));
+    /// assert_eq!(decoder.next(&mut input, 1024)?, None);
+    /// assert!(input.is_empty() && !decoder.is_idle());
+    /// # Ok::<(), fanfare_protocol::websocket::Violation>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The first thing the peer did wrong. After it the decoder must not be used: the stream has no meaning any more.
@@ -59,7 +72,7 @@ impl Decoder {
         input: &mut &'i mut [u8],
         message_bytes_max: u32,
     ) -> Result<Option<Item<'s>>, Violation> {
-        self.release_finished();
+        self.release_unless_partial();
         loop {
             match self.step(input, message_bytes_max)? {
                 Step::Again => {}
@@ -159,13 +172,7 @@ impl Decoder {
             .and_then(|in_flight| in_flight.message_bytes())
     }
 
-    fn release_finished(&mut self) {
-        if let Some(in_flight) = &mut self.in_flight {
-            in_flight.release_finished();
-            self.release_unless_partial();
-        }
-    }
-
+    /// Frees what is in flight, a finished message included, unless the rest of something is awaited.
     fn release_unless_partial(&mut self) {
         if self.is_idle() {
             self.in_flight = None;

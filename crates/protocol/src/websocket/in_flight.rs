@@ -92,11 +92,6 @@ impl InFlight {
         }
     }
 
-    /// Forgets the item that was finished last, its buffer included.
-    pub(super) fn release_finished(&mut self) {
-        self.finished = None;
-    }
-
     fn close_frame(&mut self, header: Header) -> Result<Progress, Violation> {
         self.frame = None;
         if header.opcode.is_control() {
@@ -140,7 +135,8 @@ pub(super) enum Progress {
     ItemDone,
 }
 
-/// An item that was finished out of parts; kept for as long as the caller may borrow it.
+/// An item that was finished out of parts, kept for the caller to borrow. A message is the last thing in flight, so
+/// it goes with everything else when the decoder goes on; a control frame may stay until the next one.
 #[derive(Debug)]
 enum Finished {
     Message(PartialMessage),

@@ -64,21 +64,21 @@ impl PartialText {
         &self.text
     }
 
-    /// Moves the cut character into the text when it is whole, and fails when it cannot become so.
+    /// Moves the cut character into the text when it turns out whole, and fails when it cannot become so.
     fn settle_cut(&mut self) -> Result<(), usize> {
         match std::str::from_utf8(self.cut.as_bytes()) {
-            Ok(character) => {
-                self.text.push_str(character);
+            Ok(whole) => {
+                self.text.push_str(whole);
                 self.cut = CutCharacter::default();
                 Ok(())
             }
             Err(error) if error.error_len().is_none() => Ok(()),
-            Err(_) => Err(self.text.len()),
+            Err(error) => Err(self.text.len() + error.valid_up_to()),
         }
     }
 }
 
-/// The first bytes of a character whose rest has not arrived.
+/// The first bytes of a character whose rest has not arrived, or not been looked at.
 #[derive(Debug, Default)]
 struct CutCharacter {
     bytes: [u8; 4],
@@ -105,27 +105,19 @@ impl CutCharacter {
     }
 }
 
-/// Splits off a sequence at the end whose lead byte announces more bytes than are there; at most 3 bytes.
+/// Splits off the end where a character may be cut: from the last lead byte on, when it is one of the last 3 bytes. A
+/// lead byte further from the end has all the bytes it can have.
 fn split_cut_character(piece: &[u8]) -> (&[u8], &[u8]) {
     let lead = piece
         .iter()
         .rev()
         .take(3)
-        .position(|byte| byte & 0b1100_0000 == 0b1100_0000);
-    match lead.map(|behind| piece.split_at(piece.len() - 1 - behind)) {
-        Some((whole, cut)) if cut.len() < sequence_bytes(cut[0]) => (whole, cut),
-        _ => (piece, &[]),
-    }
+        .position(|byte| byte & LEAD_BITS == LEAD_BITS);
+    lead.map_or((piece, &[]), |behind| piece.split_at(piece.len() - 1 - behind))
 }
 
-/// How many bytes a sequence with this lead byte has; bytes that lead nothing are left to the validation.
-fn sequence_bytes(lead: u8) -> usize {
-    match lead {
-        0xc0..=0xdf => 2,
-        0xe0..=0xef => 3,
-        _ => 4,
-    }
-}
+/// The two highest bits, set in bytes that begin a sequence of several, and in no continuation byte.
+const LEAD_BITS: u8 = 0b1100_0000;
 
 #[cold]
 fn first_wrong(bytes: &[u8]) -> usize {
