@@ -5,12 +5,12 @@
 
 const SUBPROTOCOL = "fanfare.json.v1";
 const DELAY_FIRST_MS = 1_000;
-const DELAY_MAX_MS = 30_000;
+const DELAY_MAX_MS = 20_000;
 const WELCOME_TIMEOUT_MS = 15_000;
 const PING_INTERVAL_DEFAULT_MS = 25_000;
 const QUIET_GRACE_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 10_000;
-const STABLE_AFTER_MS = 10_000;
+const STABLE_AFTER_MS = 5_000;
 const WAKE_SPREAD_MS = 800;
 
 /** How long to wait before attempt number `attempt` (from 0): growing, and jittered between half and the whole. */

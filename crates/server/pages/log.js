@@ -21,6 +21,7 @@ export class Log {
   #room = null;
   #items = new Map();
   #sticks = true;
+  #lastTop = 0;
   #below = 0;
   #isScrollPlanned = false;
 
@@ -82,9 +83,8 @@ export class Log {
   }
 
   scrollToEnd() {
-    this.#sticks = true;
-    this.#below = 0;
-    this.#showLatest();
+    this.#stick(true);
+    this.#lastTop = 0;
     this.#planScroll();
   }
 
@@ -159,10 +159,18 @@ export class Log {
     }
   }
 
+  /** Only a move upwards lets go of the end: the end itself moves away when messages come faster than frames. */
   #noteScroll() {
     const { scrollTop, scrollHeight, clientHeight } = this.#scroller;
-    this.#sticks = scrollHeight - scrollTop - clientHeight < BOTTOM_SLACK_PX;
-    if (this.#sticks) this.#below = 0;
+    if (scrollHeight - scrollTop - clientHeight < BOTTOM_SLACK_PX) this.#stick(true);
+    else if (scrollTop < this.#lastTop - 1) this.#stick(false);
+    this.#lastTop = scrollTop;
+  }
+
+  #stick(sticks) {
+    this.#sticks = sticks;
+    if (sticks) this.#below = 0;
+    this.#scroller.classList.toggle("reading", !sticks);
     this.#showLatest();
   }
 
@@ -171,7 +179,9 @@ export class Log {
     this.#isScrollPlanned = true;
     requestAnimationFrame(() => {
       this.#isScrollPlanned = false;
+      if (!this.#sticks) return;
       this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#lastTop = this.#scroller.scrollTop;
     });
   }
 
