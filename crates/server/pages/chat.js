@@ -4,6 +4,7 @@
 // the topic's order and the server's time, confirms it. What was handed to a connection that broke is never sent
 // again by itself, because it may have arrived.
 
+import { namedInAddress, showInAddress, socketAddress } from "./address.js";
 import { Connection, reconnectDelayMs } from "./connection.js";
 import { Log } from "./log.js";
 import { recall, remember } from "./memory.js";
@@ -91,7 +92,7 @@ function open(room) {
   view.showRooms(rooms);
   view.closeDrawer();
   view.focusComposer();
-  showAddress(room);
+  showInAddress(room);
   measure();
 }
 
@@ -137,7 +138,7 @@ function keepDraft(text) {
 function measure() {
   const room = rooms.active;
   const max = welcome.limits.message_bytes_max ?? 0;
-  if (!room || !max) return view.showSize(0, 0);
+  if (!room?.draft || !max) return view.showSize(0, 0);
   const data = writeData(userName, room.draft);
   const bytes = commandBytes({ type: "publish", id: lastId + 1, topic: room.topic, data });
   view.showSize(bytes, max);
@@ -238,9 +239,17 @@ function note(room, missed) {
   if (missed) show(room, { kind: "note", ...missed });
 }
 
+/** Asks for rooms in one command; in two when one would be larger than the server takes. */
 function subscribe(wanted) {
   if (wanted.length === 0) return;
-  request({ type: "subscribe", topics: wanted.map((room) => room.topic), occupancy: true }, { subscribing: wanted });
+  const command = { type: "subscribe", topics: wanted.map((room) => room.topic), occupancy: true };
+  if (wanted.length === 1 || isSmallEnough(command)) {
+    request(command, { subscribing: wanted });
+    return;
+  }
+  const half = Math.ceil(wanted.length / 2);
+  subscribe(wanted.slice(0, half));
+  subscribe(wanted.slice(half));
 }
 
 function subscribed({ id, topics }) {
@@ -253,16 +262,19 @@ function subscribed({ id, topics }) {
     note(room, room.subscribedAt(position));
     flush(room);
   }
-  rooms.active ??= [...rooms][0] ?? null;
   view.showRooms(rooms);
+  if (!rooms.active && rooms.size > 0) open([...rooms][0]);
 }
 
 /** Sends what waits in a room, each message once. */
 function flush(room) {
+  if (!room.isSubscribed) return;
   for (const entry of room.outgoing) {
-    if (entry.state !== "waiting" || !room.isSubscribed) continue;
-    if (!request({ type: "publish", topic: room.topic, data: entry.data }, { publishing: entry })) return;
-    setFate(entry, "sent");
+    if (entry.state !== "waiting") continue;
+    const command = { type: "publish", topic: room.topic, data: entry.data };
+    if (!isSmallEnough(command)) setFate(entry, "refused", say("tooLong"));
+    else if (request(command, { publishing: entry })) setFate(entry, "sent");
+    else return;
   }
 }
 
@@ -328,6 +340,11 @@ function setFate(entry, state, problem = "") {
   if (entry.room === rooms.active) log.update(entry);
 }
 
+function isSmallEnough(command) {
+  const max = welcome.limits.message_bytes_max;
+  return !max || commandBytes({ ...command, id: lastId + 1 }) <= max;
+}
+
 /** Sends a command with an id and keeps what its reply will be about. False when there is no connection. */
 function request(command, about) {
   const id = ++lastId;
@@ -352,30 +369,7 @@ function becomeVisible() {
   connection.wake();
 }
 
-/** The server's `/ws` beside this page, so that a proxy may put both under a path. */
-function socketAddress() {
-  const address = new URL("ws", location.href);
-  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-  address.search = "";
-  address.hash = "";
-  return address.href;
-}
-
-/** The room in the page's address (`#/ROOM`), so that a room can be bookmarked and passed on; "" without one. */
-function namedInAddress() {
-  if (!location.hash.startsWith("#/")) return "";
-  try {
-    return decodeURIComponent(location.hash.slice(2)).normalize("NFC");
-  } catch {
-    return "";
-  }
-}
-
 function openNamed() {
   const name = namedInAddress();
   if (name && name !== rooms.active?.name) join(name);
-}
-
-function showAddress(room) {
-  history.replaceState(null, "", room ? `#/${encodeURIComponent(room.name)}` : location.pathname + location.search);
 }

@@ -3,14 +3,13 @@
 // In: rooms and their entries (rooms.js). Out: the list in the document, as text nodes only, and the user's wish to
 // send again or discard what did not arrive. What is confirmed stands above what is still on its way.
 
-import { languageTag, say } from "./words.js";
+import { authorName, avatar, bubble, button, byline, dayName, dayOf } from "./message.js";
+import { element, textElement, timeOf, tintOf } from "./message.js";
+import { say } from "./words.js";
 
 const TOGETHER_MS = 5 * 60_000;
+const MINUTE_MS = 60_000;
 const BOTTOM_SLACK_PX = 48;
-const LONG_CHARACTERS = 1_500;
-const LONG_LINES = 20;
-const TINTS = 8;
-const LINK = /https?:\/\/[^\s<>"']+/g;
 
 export class Log {
   #scroller = document.getElementById("log");
@@ -70,7 +69,9 @@ export class Log {
   }
 
   remove(entry) {
-    this.#items.get(entry)?.remove();
+    const item = this.#items.get(entry);
+    item?.previousElementSibling?.classList.remove("same-minute");
+    item?.remove();
     this.#items.delete(entry);
     this.#showEmpty();
   }
@@ -109,13 +110,16 @@ export class Log {
 
   #fillMessage(item, entry) {
     const author = authorName(entry.publication);
-    item.className = "message";
+    item.classList.add("message");
     item.dataset.testid = "message";
     item.dataset.own = String(entry.own);
     item.dataset.state = entry.state;
     item.dataset.tint = tintOf(author);
     item.entry = entry;
-    item.classList.toggle("continued", continues(entry, item.previousElementSibling?.entry));
+    const above = item.previousElementSibling;
+    const isContinued = continues(entry, above?.entry);
+    item.classList.toggle("continued", isContinued);
+    above?.classList.toggle("same-minute", isContinued && minuteOf(above.entry) === minuteOf(entry));
     const line = element("div", "line", [bubble(entry), timeOf(entry)]);
     const column = element("div", "column", [byline(entry, author), line, ...this.#fate(entry)]);
     item.replaceChildren(avatar(author), column);
@@ -199,61 +203,13 @@ export class Log {
   }
 }
 
-/** The circle with the first letter of a name, for eyes only. */
-export function fillAvatar(target, name) {
-  target.textContent = firstLetter(name);
-  target.dataset.tint = tintOf(name);
-}
-
-function avatar(name) {
-  const circle = element("span", "avatar", []);
-  circle.setAttribute("aria-hidden", "true");
-  fillAvatar(circle, name);
-  return circle;
-}
-
-function byline({ publication, badge }, name) {
-  const author = textElement("span", "author", name);
-  author.dataset.testid = "author";
-  author.dir = "auto";
-  const parts = [author];
-  if (publication.account) parts.push(textElement("span", "badge", say("account", publication)));
-  if (publication.isServer && publication.author) parts.push(textElement("span", "badge", say("server")));
-  if (badge) parts.push(textElement("span", "badge", say(badge)));
-  return element("p", "byline", parts);
-}
-
-function bubble({ publication }) {
-  const { text, isCode } = publication;
-  const content = element(isCode ? "pre" : "p", "content", isCode ? [text] : withLinks(text));
-  content.dataset.testid = "content";
-  content.dir = "auto";
-  const isLong = text.length > LONG_CHARACTERS || text.split("\n", LONG_LINES + 1).length > LONG_LINES;
-  if (!isLong) return element("div", "bubble", [content]);
-  content.classList.add("folded");
-  const unfold = button(say("showAll"), () => {
-    content.classList.remove("folded");
-    unfold.remove();
-  });
-  return element("div", "bubble", [content, unfold]);
-}
-
-function timeOf({ time }) {
-  const date = new Date(time);
-  const shown = textElement("time", "", format(date, { hour: "2-digit", minute: "2-digit" }));
-  shown.dataset.testid = "time";
-  shown.dateTime = date.toISOString();
-  shown.title = format(date, { dateStyle: "full", timeStyle: "medium" });
-  return shown;
-}
-
 function fillNote(item, entry) {
   item.className = "note";
   item.textContent = say(entry.key, entry);
 }
 
-function authorName({ author, isServer }) {
-  return author || say(isServer ? "server" : "guest");
+function minuteOf({ time }) {
+  return Math.floor(time / MINUTE_MS);
 }
 
 function isOutgoing(entry) {
@@ -271,72 +227,4 @@ function continues(entry, above) {
     above.publication.account === entry.publication.account &&
     entry.time - above.time < TOGETHER_MS
   );
-}
-
-/** The text with its web addresses as links. Only http and https, and the link shows where it leads. */
-function withLinks(text) {
-  const parts = [];
-  let end = 0;
-  for (const { 0: found, index } of text.matchAll(LINK)) {
-    const address = found.replace(/[.,;:!?)\]}。，；：！？）】」]+$/u, "");
-    if (!URL.canParse(address)) continue;
-    const link = textElement("a", "", address);
-    link.href = address;
-    link.target = "_blank";
-    link.rel = "noopener noreferrer nofollow";
-    parts.push(text.slice(end, index), link);
-    end = index + address.length;
-  }
-  return [...parts, text.slice(end)];
-}
-
-function dayOf(time) {
-  return new Date(time).toDateString();
-}
-
-function dayName(time) {
-  const date = new Date(time);
-  const yesterday = new Date();
-  yesterday.setDate(yesterday.getDate() - 1);
-  if (date.toDateString() === new Date().toDateString()) return say("today");
-  if (date.toDateString() === yesterday.toDateString()) return say("yesterday");
-  return format(date, { weekday: "long", year: "numeric", month: "long", day: "numeric" });
-}
-
-const formats = new Map();
-
-function format(date, options) {
-  const key = languageTag() + JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat(languageTag(), options));
-  return formats.get(key).format(date);
-}
-
-function firstLetter(name) {
-  const first = new Intl.Segmenter().segment(name)[Symbol.iterator]().next().value;
-  return first ? first.segment.toLocaleUpperCase() : "·";
-}
-
-function tintOf(name) {
-  let hash = 7;
-  for (const character of name) hash = (hash * 31 + character.codePointAt(0)) >>> 0;
-  return String(hash % TINTS);
-}
-
-/** An element of the given parts: elements, or strings that become text. */
-function element(tag, className, parts) {
-  const made = document.createElement(tag);
-  if (className) made.className = className;
-  made.append(...parts);
-  return made;
-}
-
-function textElement(tag, className, text) {
-  return element(tag, className, [text]);
-}
-
-function button(text, onClick) {
-  const made = textElement("button", "small", text);
-  made.type = "button";
-  made.addEventListener("click", onClick);
-  return made;
 }

@@ -2,14 +2,13 @@
 //
 // In: the model, to be drawn. Out: what the user wants, through hooks. It decides nothing about rooms or sending.
 
-import { fillAvatar } from "./log.js";
+import { fillAvatar } from "./message.js";
 import { isDark, onSystemTheme, toggleTheme } from "./theme.js";
 import { otherLanguageTag, say, toggleLanguage, translateDocument } from "./words.js";
 
 const narrow = matchMedia("(max-width: 46rem)");
 const isTouch = matchMedia("(hover: none)");
 const UNREAD_SHOWN_MAX = 99;
-const SIZE_SHOWN_FROM = 0.5;
 const SIZE_WARNED_FROM = 0.9;
 
 const part = (id) => document.getElementById(id);
@@ -66,6 +65,7 @@ export class View {
     this.#announce(state);
     this.#state = state;
     part("state").dataset.state = state.name;
+    part("state-now").textContent = say(state.name === "offline" ? "connect" : "now");
     part("state-now").hidden = state.name === "connected" || (state.name !== "offline" && !state.retryAt);
     clearInterval(this.#ticker);
     if (state.retryAt) this.#ticker = setInterval(() => this.#drawState(), 500);
@@ -100,13 +100,13 @@ export class View {
     fitHeight(field);
   }
 
-  /** The size of the message in the composer against the server's limit; `max` 0 while that is unknown. */
+  /** The size of the message in the composer against the server's limit; 0 for an empty one, or an unknown limit. */
   showSize(bytes, max) {
     const size = part("composer-size");
     const share = max ? bytes / max : 0;
-    size.textContent = share >= SIZE_SHOWN_FROM ? say("size", { bytes, max }) : "";
+    size.textContent = bytes && max ? say("size", { bytes, max }) : "";
     size.dataset.level = share > 1 ? "over" : share >= SIZE_WARNED_FROM ? "near" : "fine";
-    part("send").disabled = share > 1;
+    part("send").disabled = share > 1 || part("composer").disabled;
   }
 
   /** Ready to type, except where that would push up a keyboard nobody asked for. */
@@ -156,11 +156,10 @@ export class View {
     part("room").textContent = room?.name ?? say("rooms");
     part("leave").hidden = !room;
     part("composer").disabled = !room;
-    if (room) {
-      part("leave").setAttribute("aria-label", say("leaveRoom", { room: room.name }));
-      part("composer-label").textContent = say("composer", { room: room.name });
-      part("composer").placeholder = say("composer", { room: room.name });
-    }
+    const label = room ? say("composer", { room: room.name }) : say("noRoomTitle");
+    part("composer-label").textContent = label;
+    part("composer").placeholder = label;
+    if (room) part("leave").setAttribute("aria-label", say("leaveRoom", { room: room.name }));
     const occupancy = part("occupancy");
     const here = room?.occupancy ?? null;
     occupancy.hidden = here === null;
