@@ -62,7 +62,8 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.#goodbye = null;
     this.#retryAt = 0;
-    this.#report(this.#attempt > 0 || this.#wasConnected ? "reconnecting" : "connecting");
+    const isFirst = this.#attempt === 0 && !this.#wasConnected;
+    this.#report(isFirst ? "connecting" : waitingName());
     try {
       this.#open(new WebSocket(this.#address, SUBPROTOCOL));
     } catch {
@@ -154,7 +155,7 @@ export class Connection {
       socket.onclose = null;
       socket.close();
     }
-    this.#planAfter(this.#goodbye ?? { code, reason, reconnect: mayReconnect(code) });
+    this.#planAfter({ code, reason, reconnect: mayReconnect(code), ...this.#goodbye });
     if (wasWelcomed) this.#hooks.onLost();
   }
 
@@ -176,13 +177,18 @@ export class Connection {
     clearTimeout(this.#retryTimer);
     this.#retryAt = retryAt;
     this.#retryTimer = setTimeout(() => this.connect(), Math.max(0, retryAt - Date.now()));
-    this.#report(navigator.onLine === false ? "offline" : "reconnecting");
+    this.#report(waitingName());
   }
 
   #report(name, reason = "") {
     const isWaiting = name === "reconnecting" || name === "offline";
     this.#hooks.onState({ name, retryAt: isWaiting && !this.#socket ? this.#retryAt : 0, reason });
   }
+}
+
+/** Without a network the attempts go on, since the server may be on this machine, but the page says why they fail. */
+function waitingName() {
+  return navigator.onLine === false ? "offline" : "reconnecting";
 }
 
 function parseObject(text) {
