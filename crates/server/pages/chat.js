@@ -109,7 +109,7 @@ function write(text) {
 
 function post(room, data) {
   const publication = readPublication({ data, from: {} });
-  const entry = { kind: "message", own: true, state: "waiting", time: Date.now(), publication, data, room, problem: "" };
+  const entry = { kind: "message", own: true, state: "waiting", time: Date.now(), publication, data, room };
   room.outgoing.push(entry);
   if (room === rooms.active) log.add(entry);
   view.clearError();

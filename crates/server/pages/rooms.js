@@ -58,7 +58,7 @@ export class Room {
   /** Adds to the end and forgets the oldest beyond ENTRIES_MAX; returns what was forgotten. */
   add(entry) {
     this.entries.push(entry);
-    const forgotten = this.entries.length > ENTRIES_MAX ? this.entries.splice(0, this.entries.length - ENTRIES_MAX) : [];
+    const forgotten = this.entries.splice(0, Math.max(0, this.entries.length - ENTRIES_MAX));
     if (forgotten.includes(this.firstUnread)) this.firstUnread = this.entries[0];
     return forgotten;
   }
