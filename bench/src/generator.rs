@@ -1,0 +1,552 @@
+//! The load: publishers on a schedule and the subscribers that receive what they publish, in one thread.
+//!
+//! Publishing and the subscribers of *prompt* feeds come first: the others are read in slices of `SLICE` sockets, and
+//! between two slices the timer and the prompt sockets are looked at. So a big topic's reading does not show up as
+//! latency of a small one. Between windows nothing travels, which is why readings of counters and CPU taken at both
+//! ends of a window belong to exactly the deliveries in it.
+
+use crate::client::{Connection, Target};
+use crate::order::{OrderChecker, Verdict};
+use crate::report::{Histogram, Latency};
+use crate::server::{self, Server};
+use crate::wire;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::fd::OwnedFd;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use serde::Serialize;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+/// One topic under load.
+#[derive(Debug, Clone)]
+pub(crate) struct FeedPlan {
+    pub(crate) topic: &'static str,
+    pub(crate) subscribers: usize,
+    /// Publications per second.
+    pub(crate) rate: u32,
+    /// How many of them travel in one write of the publisher.
+    pub(crate) burst: u32,
+    /// Size of a payload; at least `PAYLOAD_BYTES_MIN`.
+    pub(crate) payload_bytes: usize,
+    /// Whether its subscribers are read before those of other feeds.
+    pub(crate) is_prompt: bool,
+}
+
+impl FeedPlan {
+    fn interval(&self) -> Duration {
+        Duration::from_secs_f64(f64::from(self.burst) / f64::from(self.rate))
+    }
+
+    fn bursts_in(&self, window: Duration) -> u64 {
+        (window.as_secs_f64() * f64::from(self.rate) / f64::from(self.burst)).round() as u64
+    }
+}
+
+/// What was received of one feed.
+#[derive(Debug, Clone, Default, Serialize)]
+pub(crate) struct FeedResult {
+    pub(crate) published: u64,
+    pub(crate) deliveries: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
+    /// Subscribers the server closed.
+    pub(crate) closed: u64,
+    pub(crate) latency: Latency,
+}
+
+impl FeedResult {
+    /// Whether everything arrived, once, in order.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.lost + self.duplicated + self.reordered + self.closed == 0 && self.deliveries > 0
+    }
+}
+
+/// What one window cost and delivered.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Window {
+    /// Results in the order of the feeds.
+    pub(crate) feeds: Vec<FeedResult>,
+    /// CPU the server used per delivery.
+    pub(crate) cpu_us_per_delivery: f64,
+    pub(crate) writes_per_delivery: Option<f64>,
+    /// Of one core, while publications were sent.
+    pub(crate) server_cpu_percent: f64,
+    pub(crate) generator_cpu_percent: f64,
+    /// By how much the generator published later than planned, at worst.
+    pub(crate) publish_late_max_ms: f64,
+}
+
+impl Window {
+    /// Whether all feeds are clean.
+    pub(crate) fn is_clean(&self) -> bool {
+        self.feeds
+            .iter()
+            .all(|feed| feed.is_clean() || feed.published == 0 && feed.lost == 0)
+    }
+}
+
+#[derive(Debug)]
+struct Feed {
+    plan: FeedPlan,
+    publisher: Connection,
+    frames: Vec<u8>,
+    next_sequence: u64,
+    bursts_left: u64,
+    due: Instant,
+    /// Deliveries that are not duplicates, and how many of them are due by now.
+    fresh: u64,
+    expected: u64,
+    deliveries: u64,
+    latency: Histogram,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    feed: usize,
+    connection: Connection,
+    order: OrderChecker,
+    is_closed: bool,
+}
+
+/// Publishers, subscribers and the polls they are registered with.
+#[derive(Debug)]
+pub(crate) struct Generator {
+    started: Instant,
+    /// Timer, publishers, prompt subscribers, and `slow` itself.
+    prompt: Poll,
+    slow: Poll,
+    slow_is_ready: bool,
+    prompt_events: Events,
+    slow_events: Events,
+    timer: OwnedFd,
+    armed: Option<Instant>,
+    buffer: Vec<u8>,
+    feeds: Vec<Feed>,
+    subscribers: Vec<Subscriber>,
+    last_delivery: Instant,
+    publish_late_max: Duration,
+}
+
+impl Generator {
+    /// Connects all publishers and subscribers, and waits until every subscriber receives.
+    pub(crate) fn connect(server: &Server, plans: &[FeedPlan]) -> io::Result<Self> {
+        let mut generator = Self::new()?;
+        let target = Target::plain(server.address);
+        for (index, plan) in plans.iter().enumerate() {
+            generator.add_feed(&target, index, plan)?;
+        }
+        generator.settle()?;
+        Ok(generator)
+    }
+
+    fn new() -> io::Result<Self> {
+        let (prompt, slow) = (Poll::new()?, Poll::new()?);
+        let timer = timerfd_create(
+            TimerfdClockId::Monotonic,
+            TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC,
+        )?;
+        prompt
+            .registry()
+            .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)?;
+        prompt
+            .registry()
+            .register(&mut SourceFd(&slow.as_raw_fd()), SLOW, Interest::READABLE)?;
+        Ok(Self {
+            started: Instant::now(),
+            prompt,
+            slow,
+            slow_is_ready: true,
+            prompt_events: Events::with_capacity(SLICE),
+            slow_events: Events::with_capacity(SLICE),
+            timer,
+            armed: None,
+            buffer: vec![0; 256 << 10],
+            feeds: Vec::new(),
+            subscribers: Vec::new(),
+            last_delivery: Instant::now(),
+            publish_late_max: Duration::ZERO,
+        })
+    }
+
+    fn add_feed(&mut self, target: &Target, index: usize, plan: &FeedPlan) -> io::Result<()> {
+        let query = format!("dialect=raw&topic={}", plan.topic);
+        let queries = std::iter::repeat_n(query.clone(), plan.subscribers);
+        for mut connection in target.connect_all(queries)? {
+            let poll = if plan.is_prompt { &self.prompt } else { &self.slow };
+            let token = Token(self.subscribers.len());
+            poll.registry()
+                .register(&mut connection.stream, token, Interest::READABLE)?;
+            let order = OrderChecker::default();
+            self.subscribers.push(Subscriber {
+                feed: index,
+                connection,
+                order,
+                is_closed: false,
+            });
+        }
+        let publishers = target.connect_all(std::iter::once(format!("{query}&role=publisher")))?;
+        for mut publisher in publishers {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.prompt
+                .registry()
+                .register(&mut publisher.stream, Token(PUBLISHERS + index), interest)?;
+            self.feeds.push(Feed::new(plan.clone(), publisher));
+        }
+        Ok(())
+    }
+
+    /// Publishes now and then until every subscriber has received something: only then do subscriptions hold.
+    fn settle(&mut self) -> io::Result<()> {
+        let deadline = Instant::now() + SETTLE_MAX;
+        while !self
+            .subscribers
+            .iter()
+            .all(|subscriber| subscriber.order.has_begun())
+        {
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!(
+                    "not every subscriber receives after {SETTLE_MAX:?}"
+                )));
+            }
+            for index in 0..self.feeds.len() {
+                self.feeds[index].publish(1, self.started)?;
+            }
+            self.run_until(Instant::now() + Duration::from_millis(100), |_| false)?;
+        }
+        self.run_until(Instant::now() + Duration::from_millis(200), |_| false)
+    }
+
+    /// Publishes on the feeds named in `active` for `length`, waits for all deliveries, and reads the server's costs.
+    pub(crate) fn measure(
+        &mut self,
+        server: &Server,
+        active: &[usize],
+        length: Duration,
+    ) -> io::Result<Window> {
+        let counters = server.counters()?;
+        let before: Vec<FeedResult> = (0..self.feeds.len()).map(|index| self.totals(index)).collect();
+        self.begin(active, length);
+        let (server_cpu_ns, own_cpu_ns) = (server.cpu_ns()?, server::own_cpu_ns()?);
+        self.run_until(Instant::now() + length + OVERTIME_MAX, Self::is_done)?;
+        let server_cpu_ns = server.cpu_ns()?.saturating_sub(server_cpu_ns);
+        let own_cpu_ns = server::own_cpu_ns()?.saturating_sub(own_cpu_ns);
+        // What the server sends again, it sends soon; it is looked for where it costs no CPU figure.
+        self.run_until(Instant::now() + Duration::from_millis(100), |_| false)?;
+        let later = server.counters()?;
+
+        let feeds: Vec<FeedResult> = (0..self.feeds.len())
+            .map(|index| self.totals(index).since(&before[index]))
+            .collect();
+        let deliveries: u64 = feeds.iter().map(|feed| feed.deliveries).sum();
+        let percent = |cpu_ns: u64| cpu_ns as f64 / length.as_nanos() as f64 * 100.0;
+        Ok(Window {
+            feeds,
+            cpu_us_per_delivery: server_cpu_ns as f64 / 1000.0 / deliveries.max(1) as f64,
+            writes_per_delivery: later
+                .zip(counters)
+                .and_then(|(later, earlier)| later.writes_per_delivery(&earlier)),
+            server_cpu_percent: percent(server_cpu_ns),
+            generator_cpu_percent: percent(own_cpu_ns),
+            publish_late_max_ms: self.publish_late_max.as_secs_f64() * 1000.0,
+        })
+    }
+
+    fn begin(&mut self, active: &[usize], length: Duration) {
+        let now = Instant::now();
+        self.publish_late_max = Duration::ZERO;
+        self.last_delivery = now;
+        for (index, feed) in self.feeds.iter_mut().enumerate() {
+            feed.latency = Histogram::default();
+            feed.expected = feed.fresh;
+            feed.due = now + feed.plan.interval();
+            feed.bursts_left = if active.contains(&index) {
+                feed.plan.bursts_in(length)
+            } else {
+                0
+            };
+        }
+    }
+
+    /// Everything is published and received, or nothing has come for so long that nothing will.
+    fn is_done(&self) -> bool {
+        let is_published = self
+            .feeds
+            .iter()
+            .all(|feed| feed.bursts_left == 0 && !feed.publisher.is_blocked());
+        let is_received = self.feeds.iter().all(|feed| feed.fresh >= feed.expected);
+        is_published && (is_received || self.last_delivery.elapsed() > SILENCE_MAX)
+    }
+
+    fn run_until(&mut self, deadline: Instant, is_done: impl Fn(&Self) -> bool) -> io::Result<()> {
+        loop {
+            let now = Instant::now();
+            self.publish_due(now)?;
+            if now >= deadline || is_done(self) {
+                return Ok(());
+            }
+            self.arm_timer(now)?;
+            let wait = if self.slow_is_ready {
+                Duration::ZERO
+            } else {
+                (deadline - now).min(WAIT_MAX)
+            };
+            self.turn(wait)?;
+        }
+    }
+
+    fn publish_due(&mut self, now: Instant) -> io::Result<()> {
+        for feed in &mut self.feeds {
+            while feed.is_scheduled() && feed.due <= now {
+                self.publish_late_max = self.publish_late_max.max(now - feed.due);
+                self.last_delivery = now;
+                feed.publish(feed.plan.burst, self.started)?;
+                feed.bursts_left -= 1;
+                feed.due += feed.plan.interval();
+            }
+        }
+        Ok(())
+    }
+
+    fn arm_timer(&mut self, now: Instant) -> io::Result<()> {
+        let due = self
+            .feeds
+            .iter()
+            .filter(|feed| feed.is_scheduled())
+            .map(|feed| feed.due)
+            .min();
+        if due != self.armed {
+            // Zero would disarm the timer.
+            let wait = due.map_or(Duration::ZERO, |due| {
+                (due - now.min(due)).max(Duration::from_nanos(1))
+            });
+            let it_value = Timespec {
+                tv_sec: wait.as_secs().cast_signed(),
+                tv_nsec: i64::from(wait.subsec_nanos()),
+            };
+            let value = Itimerspec {
+                it_interval: Timespec {
+                    tv_sec: 0,
+                    tv_nsec: 0,
+                },
+                it_value,
+            };
+            timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &value)?;
+            self.armed = due;
+        }
+        Ok(())
+    }
+
+    /// Waits, then reads the prompt sockets and one slice of the slow ones.
+    fn turn(&mut self, wait: Duration) -> io::Result<()> {
+        if !poll(&mut self.prompt, &mut self.prompt_events, wait)? {
+            return Ok(());
+        }
+        let tokens: Vec<Token> = self.prompt_events.iter().map(mio::event::Event::token).collect();
+        for token in tokens {
+            match token {
+                TIMER => self.armed = None,
+                SLOW => self.slow_is_ready = true,
+                Token(index) if index >= PUBLISHERS => {
+                    self.feeds[index - PUBLISHERS].serve(&mut self.buffer)?;
+                }
+                Token(index) => self.read(index),
+            }
+        }
+        if self.slow_is_ready && poll(&mut self.slow, &mut self.slow_events, Duration::ZERO)? {
+            let tokens: Vec<Token> = self.slow_events.iter().map(mio::event::Event::token).collect();
+            self.slow_is_ready = !tokens.is_empty();
+            for Token(index) in tokens {
+                self.read(index);
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, index: usize) {
+        let subscriber = &mut self.subscribers[index];
+        if subscriber.is_closed {
+            return;
+        }
+        let (order, feed) = (&mut subscriber.order, &mut self.feeds[subscriber.feed]);
+        let now_ns = self.started.elapsed().as_nanos() as u64;
+        let read = subscriber.connection.read(&mut self.buffer, |payload| {
+            feed.on_delivery(payload, order, now_ns);
+        });
+        subscriber.is_closed = read.is_err();
+        self.last_delivery = self.started + Duration::from_nanos(now_ns);
+    }
+
+    /// All there was of one feed since it was connected; its latency since the window began.
+    fn totals(&self, index: usize) -> FeedResult {
+        let feed = &self.feeds[index];
+        let mut totals = FeedResult {
+            published: feed.next_sequence,
+            deliveries: feed.deliveries,
+            latency: feed.latency.latency(),
+            ..FeedResult::default()
+        };
+        for subscriber in self
+            .subscribers
+            .iter()
+            .filter(|subscriber| subscriber.feed == index)
+        {
+            totals.lost += subscriber.order.lost(feed.next_sequence);
+            totals.duplicated += subscriber.order.duplicated();
+            totals.reordered += subscriber.order.reordered();
+            totals.closed += u64::from(subscriber.is_closed);
+        }
+        totals
+    }
+}
+
+impl FeedResult {
+    fn since(self, earlier: &Self) -> Self {
+        Self {
+            published: self.published - earlier.published,
+            deliveries: self.deliveries - earlier.deliveries,
+            lost: self.lost.saturating_sub(earlier.lost),
+            duplicated: self.duplicated - earlier.duplicated,
+            reordered: self.reordered - earlier.reordered,
+            closed: self.closed,
+            latency: self.latency,
+        }
+    }
+}
+
+impl Feed {
+    fn new(plan: FeedPlan, publisher: Connection) -> Self {
+        Self {
+            plan,
+            publisher,
+            frames: Vec::new(),
+            next_sequence: 0,
+            bursts_left: 0,
+            due: Instant::now(),
+            fresh: 0,
+            expected: 0,
+            deliveries: 0,
+            latency: Histogram::default(),
+        }
+    }
+
+    /// Whether it has something to publish and a server that takes it.
+    fn is_scheduled(&self) -> bool {
+        self.bursts_left > 0 && !self.publisher.is_blocked()
+    }
+
+    /// Sends `count` publications in one write.
+    fn publish(&mut self, count: u32, started: Instant) -> io::Result<()> {
+        self.frames.clear();
+        let now_ns = started.elapsed().as_nanos() as u64;
+        for _ in 0..count {
+            let payload = stamp(self.next_sequence, now_ns, self.plan.payload_bytes);
+            let mask = (self.next_sequence as u32)
+                .wrapping_mul(0x9e37_79b9)
+                .to_be_bytes();
+            wire::push_masked(&mut self.frames, wire::TEXT, &payload, mask);
+            self.next_sequence += 1;
+        }
+        self.expected += u64::from(count) * self.plan.subscribers as u64;
+        self.publisher
+            .send(&self.frames)
+            .map_err(|error| self.publisher_failed(&error))
+    }
+
+    /// Serves the publisher's socket: pings are answered, what waits is written.
+    fn serve(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let served = self
+            .publisher
+            .read(buffer, |_| {})
+            .and_then(|()| self.publisher.flush());
+        served.map_err(|error| self.publisher_failed(&error))
+    }
+
+    fn publisher_failed(&self, error: &io::Error) -> io::Error {
+        io::Error::new(
+            error.kind(),
+            format!("publisher of {} is cut off: {error}", self.plan.topic),
+        )
+    }
+
+    fn on_delivery(&mut self, payload: &[u8], order: &mut OrderChecker, now_ns: u64) {
+        let Some((sequence, published_ns)) = read_stamp(payload) else {
+            return;
+        };
+        self.deliveries += 1;
+        if order.on_delivery(sequence) != Verdict::Duplicate {
+            self.fresh += 1;
+        }
+        self.latency.record(now_ns.saturating_sub(published_ns));
+    }
+}
+
+/// Polls; `false` when a signal cut it short.
+fn poll(poll: &mut Poll, events: &mut Events, wait: Duration) -> io::Result<bool> {
+    match poll.poll(events, Some(wait)) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A payload of printable ASCII: sequence number and time in sixteen hexadecimal digits each, then filling.
+fn stamp(sequence: u64, now_ns: u64, payload_bytes: usize) -> Vec<u8> {
+    let mut payload = format!("{sequence:016x}{now_ns:016x}").into_bytes();
+    payload.resize(payload_bytes.max(PAYLOAD_BYTES_MIN), b'x');
+    payload
+}
+
+fn read_stamp(payload: &[u8]) -> Option<(u64, u64)> {
+    let digits = |range| std::str::from_utf8(payload.get(range)?).ok();
+    let sequence = u64::from_str_radix(digits(0..16)?, 16).ok()?;
+    let published_ns = u64::from_str_radix(digits(16..32)?, 16).ok()?;
+    Some((sequence, published_ns))
+}
+
+/// Room for the stamp.
+pub(crate) const PAYLOAD_BYTES_MIN: usize = 32;
+/// Sockets of slow feeds that are read before the prompt ones get another look.
+const SLICE: usize = 32;
+const TIMER: Token = Token(usize::MAX - 1);
+const SLOW: Token = Token(usize::MAX - 2);
+/// Tokens from here on are publishers, below are subscribers.
+const PUBLISHERS: usize = 1 << 32;
+const SETTLE_MAX: Duration = Duration::from_secs(20);
+/// How long after the last delivery the missing ones are given up.
+const SILENCE_MAX: Duration = Duration::from_secs(3);
+/// How much longer than planned a window may take.
+const OVERTIME_MAX: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_is_read_back() {
+        let payload = stamp(7, 123_456_789, 100);
+        assert_eq!(payload.len(), 100);
+        assert_eq!(read_stamp(&payload), Some((7, 123_456_789)));
+        assert_eq!(stamp(7, 8, 0).len(), PAYLOAD_BYTES_MIN);
+        assert_eq!(read_stamp(b"welcome"), None);
+    }
+
+    #[test]
+    fn a_plan_publishes_its_rate_in_bursts() {
+        let plan = FeedPlan {
+            topic: "t",
+            subscribers: 1,
+            rate: 100,
+            burst: 4,
+            payload_bytes: 100,
+            is_prompt: false,
+        };
+        assert_eq!(plan.interval(), Duration::from_millis(40));
+        assert_eq!(plan.bursts_in(Duration::from_secs(10)), 250);
+    }
+}
