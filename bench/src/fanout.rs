@@ -1,9 +1,10 @@
 //! `fanout`: what a delivery costs a server, beside what it costs the bare loop.
 
-use crate::generator::{FeedPlan, Generator, PAYLOAD_BYTES_MIN, Window};
+use crate::feed::{FeedPlan, PAYLOAD_BYTES_MIN};
+use crate::generator::{Generator, Window};
 use crate::report::{self, Spread, Table, figure, optional};
 use crate::server::Recipe;
-use crate::{Outcome, Servers};
+use crate::{Baseline, Common, Outcome};
 use serde::Serialize;
 use std::io;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    servers: Servers,
+    common: Common,
+    #[command(flatten)]
+    baseline: Baseline,
     /// Connections that receive
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
@@ -67,8 +70,8 @@ struct Summary {
 
 /// Runs the servers in turn and prints each run and the medians.
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
-    let recipes = options.servers.recipes()?;
-    let generator_core = options.servers.generator_core;
+    let recipes = options.baseline.recipes(&options.common)?;
+    let generator_core = options.common.generator_core;
     crate::server::pin(generator_core)?;
     let mut runs = Vec::new();
     for number in 1..=options.runs {
@@ -93,12 +96,12 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     }
     let report = options.report(runs, &recipes);
     println!("\n{}\n{}", report.run_table(), report.summary_table());
-    report::write_json(options.servers.json.as_deref(), &report)?;
+    report::write_json(options.common.json.as_deref(), &report)?;
     Ok(Outcome::of(report.runs.iter().all(|run| run.window.is_clean())))
 }
 
 fn one_run(options: &Options, recipe: &Recipe) -> io::Result<Window> {
-    let server = recipe.start(options.servers.server_core)?;
+    let server = recipe.start(options.common.server_core)?;
     let mut generator = Generator::connect(&server, &[options.plan()])?;
     generator.measure(&server, &[0], WARM_UP)?;
     let window = generator.measure(&server, &[0], Duration::from_secs(options.seconds))?;

@@ -6,10 +6,10 @@
 //! ends of a window belong to exactly the deliveries in it.
 
 use crate::client::{Connection, Target};
-use crate::order::{OrderChecker, Verdict};
-use crate::report::{Histogram, Latency};
+use crate::feed::{Feed, FeedPlan, FeedResult};
+use crate::order::OrderChecker;
+use crate::report::Histogram;
 use crate::server::{self, Server};
-use crate::wire;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::fd::OwnedFd;
@@ -20,51 +20,6 @@ use serde::Serialize;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
-
-/// One topic under load.
-#[derive(Debug, Clone)]
-pub(crate) struct FeedPlan {
-    pub(crate) topic: &'static str,
-    pub(crate) subscribers: usize,
-    /// Publications per second.
-    pub(crate) rate: u32,
-    /// How many of them travel in one write of the publisher.
-    pub(crate) burst: u32,
-    /// Size of a payload; at least `PAYLOAD_BYTES_MIN`.
-    pub(crate) payload_bytes: usize,
-    /// Whether its subscribers are read before those of other feeds.
-    pub(crate) is_prompt: bool,
-}
-
-impl FeedPlan {
-    fn interval(&self) -> Duration {
-        Duration::from_secs_f64(f64::from(self.burst) / f64::from(self.rate))
-    }
-
-    fn bursts_in(&self, window: Duration) -> u64 {
-        (window.as_secs_f64() * f64::from(self.rate) / f64::from(self.burst)).round() as u64
-    }
-}
-
-/// What was received of one feed.
-#[derive(Debug, Clone, Default, Serialize)]
-pub(crate) struct FeedResult {
-    pub(crate) published: u64,
-    pub(crate) deliveries: u64,
-    pub(crate) lost: u64,
-    pub(crate) duplicated: u64,
-    pub(crate) reordered: u64,
-    /// Subscribers the server closed.
-    pub(crate) closed: u64,
-    pub(crate) latency: Latency,
-}
-
-impl FeedResult {
-    /// Whether everything arrived, once, in order.
-    pub(crate) fn is_clean(&self) -> bool {
-        self.lost + self.duplicated + self.reordered + self.closed == 0 && self.deliveries > 0
-    }
-}
 
 /// What one window cost and delivered.
 #[derive(Debug, Clone, Serialize)]
@@ -84,25 +39,8 @@ pub(crate) struct Window {
 impl Window {
     /// Whether all feeds are clean.
     pub(crate) fn is_clean(&self) -> bool {
-        self.feeds
-            .iter()
-            .all(|feed| feed.is_clean() || feed.published == 0 && feed.lost == 0)
+        self.feeds.iter().all(FeedResult::is_clean)
     }
-}
-
-#[derive(Debug)]
-struct Feed {
-    plan: FeedPlan,
-    publisher: Connection,
-    frames: Vec<u8>,
-    next_sequence: u64,
-    bursts_left: u64,
-    due: Instant,
-    /// Deliveries that are not duplicates, and how many of them are due by now.
-    fresh: u64,
-    expected: u64,
-    deliveries: u64,
-    latency: Histogram,
 }
 
 #[derive(Debug)]
@@ -233,6 +171,7 @@ impl Generator {
         self.begin(active, length);
         let (server_cpu_ns, own_cpu_ns) = (server.cpu_ns()?, server::own_cpu_ns()?);
         self.run_until(Instant::now() + length + OVERTIME_MAX, Self::is_done)?;
+        self.check_published()?;
         let server_cpu_ns = server.cpu_ns()?.saturating_sub(server_cpu_ns);
         let own_cpu_ns = server::own_cpu_ns()?.saturating_sub(own_cpu_ns);
         // What the server sends again, it sends soon; it is looked for where it costs no CPU figure.
@@ -280,6 +219,21 @@ impl Generator {
             .all(|feed| feed.bursts_left == 0 && !feed.publisher.is_blocked());
         let is_received = self.feeds.iter().all(|feed| feed.fresh >= feed.expected);
         is_published && (is_received || self.last_delivery.elapsed() > SILENCE_MAX)
+    }
+
+    fn check_published(&self) -> io::Result<()> {
+        match self.feeds.iter().find(|feed| feed.bursts_left > 0) {
+            None => Ok(()),
+            Some(Feed {
+                plan, bursts_left, ..
+            }) => {
+                let text = format!(
+                    "server holds the publisher of {} up: {bursts_left} bursts not taken",
+                    plan.topic
+                );
+                Err(io::Error::other(text))
+            }
+        }
     }
 
     fn run_until(&mut self, deadline: Instant, is_done: impl Fn(&Self) -> bool) -> io::Result<()> {
@@ -404,87 +358,6 @@ impl Generator {
     }
 }
 
-impl FeedResult {
-    fn since(self, earlier: &Self) -> Self {
-        Self {
-            published: self.published - earlier.published,
-            deliveries: self.deliveries - earlier.deliveries,
-            lost: self.lost.saturating_sub(earlier.lost),
-            duplicated: self.duplicated - earlier.duplicated,
-            reordered: self.reordered - earlier.reordered,
-            closed: self.closed,
-            latency: self.latency,
-        }
-    }
-}
-
-impl Feed {
-    fn new(plan: FeedPlan, publisher: Connection) -> Self {
-        Self {
-            plan,
-            publisher,
-            frames: Vec::new(),
-            next_sequence: 0,
-            bursts_left: 0,
-            due: Instant::now(),
-            fresh: 0,
-            expected: 0,
-            deliveries: 0,
-            latency: Histogram::default(),
-        }
-    }
-
-    /// Whether it has something to publish and a server that takes it.
-    fn is_scheduled(&self) -> bool {
-        self.bursts_left > 0 && !self.publisher.is_blocked()
-    }
-
-    /// Sends `count` publications in one write.
-    fn publish(&mut self, count: u32, started: Instant) -> io::Result<()> {
-        self.frames.clear();
-        let now_ns = started.elapsed().as_nanos() as u64;
-        for _ in 0..count {
-            let payload = stamp(self.next_sequence, now_ns, self.plan.payload_bytes);
-            let mask = (self.next_sequence as u32)
-                .wrapping_mul(0x9e37_79b9)
-                .to_be_bytes();
-            wire::push_masked(&mut self.frames, wire::TEXT, &payload, mask);
-            self.next_sequence += 1;
-        }
-        self.expected += u64::from(count) * self.plan.subscribers as u64;
-        self.publisher
-            .send(&self.frames)
-            .map_err(|error| self.publisher_failed(&error))
-    }
-
-    /// Serves the publisher's socket: pings are answered, what waits is written.
-    fn serve(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let served = self
-            .publisher
-            .read(buffer, |_| {})
-            .and_then(|()| self.publisher.flush());
-        served.map_err(|error| self.publisher_failed(&error))
-    }
-
-    fn publisher_failed(&self, error: &io::Error) -> io::Error {
-        io::Error::new(
-            error.kind(),
-            format!("publisher of {} is cut off: {error}", self.plan.topic),
-        )
-    }
-
-    fn on_delivery(&mut self, payload: &[u8], order: &mut OrderChecker, now_ns: u64) {
-        let Some((sequence, published_ns)) = read_stamp(payload) else {
-            return;
-        };
-        self.deliveries += 1;
-        if order.on_delivery(sequence) != Verdict::Duplicate {
-            self.fresh += 1;
-        }
-        self.latency.record(now_ns.saturating_sub(published_ns));
-    }
-}
-
 /// Polls; `false` when a signal cut it short.
 fn poll(poll: &mut Poll, events: &mut Events, wait: Duration) -> io::Result<bool> {
     match poll.poll(events, Some(wait)) {
@@ -494,22 +367,6 @@ fn poll(poll: &mut Poll, events: &mut Events, wait: Duration) -> io::Result<bool
     }
 }
 
-/// A payload of printable ASCII: sequence number and time in sixteen hexadecimal digits each, then filling.
-fn stamp(sequence: u64, now_ns: u64, payload_bytes: usize) -> Vec<u8> {
-    let mut payload = format!("{sequence:016x}{now_ns:016x}").into_bytes();
-    payload.resize(payload_bytes.max(PAYLOAD_BYTES_MIN), b'x');
-    payload
-}
-
-fn read_stamp(payload: &[u8]) -> Option<(u64, u64)> {
-    let digits = |range| std::str::from_utf8(payload.get(range)?).ok();
-    let sequence = u64::from_str_radix(digits(0..16)?, 16).ok()?;
-    let published_ns = u64::from_str_radix(digits(16..32)?, 16).ok()?;
-    Some((sequence, published_ns))
-}
-
-/// Room for the stamp.
-pub(crate) const PAYLOAD_BYTES_MIN: usize = 32;
 /// Sockets of slow feeds that are read before the prompt ones get another look.
 const SLICE: usize = 32;
 const TIMER: Token = Token(usize::MAX - 1);
@@ -522,31 +379,3 @@ const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// How much longer than planned a window may take.
 const OVERTIME_MAX: Duration = Duration::from_secs(20);
 const WAIT_MAX: Duration = Duration::from_millis(500);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stamp_is_read_back() {
-        let payload = stamp(7, 123_456_789, 100);
-        assert_eq!(payload.len(), 100);
-        assert_eq!(read_stamp(&payload), Some((7, 123_456_789)));
-        assert_eq!(stamp(7, 8, 0).len(), PAYLOAD_BYTES_MIN);
-        assert_eq!(read_stamp(b"welcome"), None);
-    }
-
-    #[test]
-    fn a_plan_publishes_its_rate_in_bursts() {
-        let plan = FeedPlan {
-            topic: "t",
-            subscribers: 1,
-            rate: 100,
-            burst: 4,
-            payload_bytes: 100,
-            is_prompt: false,
-        };
-        assert_eq!(plan.interval(), Duration::from_millis(40));
-        assert_eq!(plan.bursts_in(Duration::from_secs(10)), 250);
-    }
-}

@@ -3,7 +3,7 @@
 use crate::client::{Connection, Target};
 use crate::report::{self, Table, figure};
 use crate::server::{self, Memory, Recipe, Server};
-use crate::{Outcome, Servers};
+use crate::{Common, Outcome};
 use clap::ValueEnum;
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    servers: Servers,
+    common: Common,
     /// Connections that stay silent
     #[arg(long, default_value_t = 19_000, value_parser = clap::value_parser!(u32).range(1..=19_000))]
     connections: u32,
@@ -95,7 +95,7 @@ struct Report {
     rounds: Vec<Round>,
 }
 
-/// Measures each server, one after the other.
+/// Measures the server and prints what it holds at every step.
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     let descriptors_max = server::raise_descriptor_limit()?;
     if u64::from(options.connections) + DESCRIPTORS_SPARE > descriptors_max {
@@ -107,20 +107,16 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
             "{text}: raise the hard limit (`ulimit -Hn`)"
         )));
     }
-    server::pin(options.servers.generator_core)?;
-    let mut reports = Vec::new();
-    for recipe in options.servers.recipes()? {
-        let report = options.measure(&recipe)?;
-        println!("{}", report.table());
-        reports.push(report);
-    }
-    report::write_json(options.servers.json.as_deref(), &reports)?;
-    Ok(Outcome::of(reports.iter().all(Report::is_clean)))
+    server::pin(options.common.generator_core)?;
+    let report = options.measure(&Recipe::parse(&options.common.server)?)?;
+    println!("{}", report.table());
+    report::write_json(options.common.json.as_deref(), &report)?;
+    Ok(Outcome::of(report.is_clean()))
 }
 
 impl Options {
     fn measure(&self, recipe: &Recipe) -> io::Result<Report> {
-        let server = recipe.start(self.servers.server_core)?;
+        let server = recipe.start(self.common.server_core)?;
         std::thread::sleep(self.settle());
         let before = Reading::take(&server)?;
         let mut rounds = Vec::new();

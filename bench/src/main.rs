@@ -11,6 +11,7 @@
 mod bare;
 mod client;
 mod fanout;
+mod feed;
 mod generator;
 mod idle;
 mod order;
@@ -58,18 +59,15 @@ enum Command {
     Room(room::Options),
 }
 
-/// The servers to measure and where they run.
+/// The server to measure, and where everything runs.
 #[derive(Debug, clap::Args)]
-struct Servers {
+struct Common {
     /// Command line of the server, words split at white space; `bare` is the bare loop
     #[arg(
         long,
         default_value = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1"
     )]
     server: String,
-    /// Command line of the server to compare with; `none` for no comparison
-    #[arg(long, default_value = "bare")]
-    baseline: String,
     /// Core the servers run on
     #[arg(long, default_value_t = 0)]
     server_core: usize,
@@ -81,10 +79,18 @@ struct Servers {
     json: Option<PathBuf>,
 }
 
-impl Servers {
+/// The server to compare with.
+#[derive(Debug, clap::Args)]
+struct Baseline {
+    /// Command line of the server to compare with, as for `--server`; `none` for no comparison
+    #[arg(long, default_value = "bare")]
+    baseline: String,
+}
+
+impl Baseline {
     /// The server and, unless there is none, the baseline; their names differ.
-    fn recipes(&self) -> io::Result<Vec<Recipe>> {
-        let server = Recipe::parse(&self.server)?;
+    fn recipes(&self, common: &Common) -> io::Result<Vec<Recipe>> {
+        let server = Recipe::parse(&common.server)?;
         if self.baseline == "none" {
             return Ok(vec![server]);
         }

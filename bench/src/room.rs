@@ -1,9 +1,10 @@
 //! `room`: how long a small room waits beside a big topic.
 
-use crate::generator::{FeedPlan, FeedResult, Generator, Window};
+use crate::feed::{FeedPlan, FeedResult};
+use crate::generator::{Generator, Window};
 use crate::report::{self, Latency, Spread, Table, figure};
 use crate::server::Recipe;
-use crate::{Outcome, Servers};
+use crate::{Baseline, Common, Outcome};
 use serde::Serialize;
 use std::io;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use std::time::Duration;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    servers: Servers,
+    common: Common,
+    #[command(flatten)]
+    baseline: Baseline,
     /// Subscribers of the big topic
     #[arg(long, default_value_t = 9000)]
     big: usize,
@@ -55,8 +58,8 @@ struct Report {
 
 /// Runs the servers in turn and prints the latencies of both phases.
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
-    let recipes = options.servers.recipes()?;
-    crate::server::pin(options.servers.generator_core)?;
+    let recipes = options.baseline.recipes(&options.common)?;
+    crate::server::pin(options.common.generator_core)?;
     let mut runs = Vec::new();
     for number in 1..=options.runs {
         for recipe in &recipes {
@@ -86,7 +89,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
         runs,
     };
     println!("\n{}\n{}", report.run_table(), report.summary_table(&recipes));
-    report::write_json(options.servers.json.as_deref(), &report)?;
+    report::write_json(options.common.json.as_deref(), &report)?;
     Ok(Outcome::of(
         report
             .runs
@@ -97,7 +100,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
 
 impl Options {
     fn one_run(&self, recipe: &Recipe, number: usize) -> io::Result<Run> {
-        let server = recipe.start(self.servers.server_core)?;
+        let server = recipe.start(self.common.server_core)?;
         let mut generator = Generator::connect(&server, &self.plans())?;
         generator.measure(&server, &[ROOM, BIG], WARM_UP)?;
         let quiet = generator.measure(&server, &[ROOM], Duration::from_secs(self.seconds))?;
