@@ -103,7 +103,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
 fn one_run(options: &Options, recipe: &Recipe) -> io::Result<Window> {
     let server = recipe.start(options.common.server_core)?;
     let mut generator = Generator::connect(&server, &[options.plan()])?;
-    generator.measure(&server, &[0], WARM_UP)?;
+    generator.warm_up(WARM_UP)?;
     let window = generator.measure(&server, &[0], Duration::from_secs(options.seconds))?;
     drop(generator);
     server.stop()?;

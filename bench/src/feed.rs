@@ -58,14 +58,16 @@ impl FeedResult {
         faults == 0 && (self.deliveries > 0 || self.published == 0)
     }
 
-    /// What came since `earlier`, a result of the same feed.
-    pub(crate) fn since(self, earlier: &Self) -> Self {
+    /// The part of a total that belongs to a window: the counts since `begun`, the faults not in `reported` yet.
+    ///
+    /// So a fault during warm-up shows in the first window.
+    pub(crate) fn window(self, begun: &Self, reported: &Self) -> Self {
         Self {
-            published: self.published - earlier.published,
-            deliveries: self.deliveries - earlier.deliveries,
-            lost: self.lost.saturating_sub(earlier.lost),
-            duplicated: self.duplicated - earlier.duplicated,
-            reordered: self.reordered - earlier.reordered,
+            published: self.published - begun.published,
+            deliveries: self.deliveries - begun.deliveries,
+            lost: self.lost.saturating_sub(reported.lost),
+            duplicated: self.duplicated - reported.duplicated,
+            reordered: self.reordered - reported.reordered,
             closed: self.closed,
             latency: self.latency,
         }
@@ -197,6 +199,24 @@ mod tests {
         };
         assert_eq!(plan.interval(), Duration::from_millis(40));
         assert_eq!(plan.bursts_in(Duration::from_secs(10)), 250);
+    }
+
+    #[test]
+    fn faults_of_the_warm_up_show_in_the_first_window_only() {
+        let warm = FeedResult {
+            published: 10,
+            deliveries: 9,
+            lost: 1,
+            ..FeedResult::default()
+        };
+        let later = FeedResult {
+            published: 30,
+            deliveries: 29,
+            ..warm.clone()
+        };
+        let first = later.clone().window(&warm, &FeedResult::default());
+        assert_eq!((first.published, first.deliveries, first.lost), (20, 20, 1));
+        assert_eq!(later.clone().window(&later, &later).lost, 0);
     }
 
     #[test]

@@ -66,6 +66,8 @@ pub(crate) struct Generator {
     buffer: Vec<u8>,
     feeds: Vec<Feed>,
     subscribers: Vec<Subscriber>,
+    /// The totals at the end of the last window.
+    reported: Vec<FeedResult>,
     last_delivery: Instant,
     publish_late_max: Duration,
 }
@@ -106,6 +108,7 @@ impl Generator {
             buffer: vec![0; 256 << 10],
             feeds: Vec::new(),
             subscribers: Vec::new(),
+            reported: Vec::new(),
             last_delivery: Instant::now(),
             publish_late_max: Duration::ZERO,
         })
@@ -134,6 +137,7 @@ impl Generator {
                 .registry()
                 .register(&mut publisher.stream, Token(PUBLISHERS + index), interest)?;
             self.feeds.push(Feed::new(plan.clone(), publisher));
+            self.reported.push(FeedResult::default());
         }
         Ok(())
     }
@@ -159,6 +163,14 @@ impl Generator {
         self.run_until(Instant::now() + Duration::from_millis(200), |_| false)
     }
 
+    /// Publishes on all feeds for `length` and waits for all deliveries; their faults go into the next window.
+    pub(crate) fn warm_up(&mut self, length: Duration) -> io::Result<()> {
+        let all: Vec<usize> = (0..self.feeds.len()).collect();
+        self.begin(&all, length);
+        self.run_until(Instant::now() + length + OVERTIME_MAX, Self::is_done)?;
+        self.check_published()
+    }
+
     /// Publishes on the feeds named in `active` for `length`, waits for all deliveries, and reads the server's costs.
     pub(crate) fn measure(
         &mut self,
@@ -167,7 +179,7 @@ impl Generator {
         length: Duration,
     ) -> io::Result<Window> {
         let counters = server.counters()?;
-        let before: Vec<FeedResult> = (0..self.feeds.len()).map(|index| self.totals(index)).collect();
+        let begun = self.all_totals();
         self.begin(active, length);
         let (server_cpu_ns, own_cpu_ns) = (server.cpu_ns()?, server::own_cpu_ns()?);
         self.run_until(Instant::now() + length + OVERTIME_MAX, Self::is_done)?;
@@ -178,8 +190,13 @@ impl Generator {
         self.run_until(Instant::now() + Duration::from_millis(100), |_| false)?;
         let later = server.counters()?;
 
-        let feeds: Vec<FeedResult> = (0..self.feeds.len())
-            .map(|index| self.totals(index).since(&before[index]))
+        let totals = self.all_totals();
+        let reported = std::mem::replace(&mut self.reported, totals.clone());
+        let earlier = begun.iter().zip(&reported);
+        let feeds: Vec<FeedResult> = totals
+            .into_iter()
+            .zip(earlier)
+            .map(|(totals, (begun, reported))| totals.window(begun, reported))
             .collect();
         let deliveries: u64 = feeds.iter().map(|feed| feed.deliveries).sum();
         let percent = |cpu_ns: u64| cpu_ns as f64 / length.as_nanos() as f64 * 100.0;
@@ -333,6 +350,10 @@ impl Generator {
         });
         subscriber.is_closed = read.is_err();
         self.last_delivery = self.started + Duration::from_nanos(now_ns);
+    }
+
+    fn all_totals(&self) -> Vec<FeedResult> {
+        (0..self.feeds.len()).map(|index| self.totals(index)).collect()
     }
 
     /// All there was of one feed since it was connected; its latency since the window began.

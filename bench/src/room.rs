@@ -102,7 +102,7 @@ impl Options {
     fn one_run(&self, recipe: &Recipe, number: usize) -> io::Result<Run> {
         let server = recipe.start(self.common.server_core)?;
         let mut generator = Generator::connect(&server, &self.plans())?;
-        generator.measure(&server, &[ROOM, BIG], WARM_UP)?;
+        generator.warm_up(WARM_UP)?;
         let quiet = generator.measure(&server, &[ROOM], Duration::from_secs(self.seconds))?;
         let busy = generator.measure(&server, &[ROOM, BIG], Duration::from_secs(self.seconds))?;
         drop(generator);
