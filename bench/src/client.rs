@@ -286,4 +286,42 @@ mod tests {
                 .contains("\r\nUser-Agent: Browser/1\r\nOrigin: http://127.0.0.1:80\r\n")
         );
     }
+
+    /// Opens one connection to a server that answers the request with `pieces`, one write each.
+    fn open_against(pieces: &'static [&'static [u8]]) -> io::Result<Vec<Connection>> {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut target = Target::plain(listener.local_addr().unwrap());
+        target.greetings = &["welcome", "subscribed"];
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            assert!(stream.read(&mut [0; 2048]).unwrap() > 0);
+            for piece in pieces {
+                stream.write_all(piece).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let opened = target.connect_all(std::iter::once("topic=a".to_owned()));
+        server.join().unwrap();
+        opened
+    }
+
+    #[test]
+    fn greetings_are_found_however_the_bytes_are_cut() {
+        let pieces: &[&[u8]] = &[
+            b"HTTP/1.1 101 Up\r\n",
+            b"\r\n\x81\x12{\"type\":\"wel",
+            b"come\"}\x81\x15{\"type\":\"subscribed\"}",
+        ];
+        assert_eq!(open_against(pieces).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_refusal_is_an_error_that_shows_it() {
+        let no_upgrade = open_against(&[b"HTTP/1.1 403 Forbidden\r\n\r\n"]).unwrap_err();
+        assert!(no_upgrade.to_string().contains("403"), "{no_upgrade}");
+        let error = open_against(&[b"HTTP/1.1 101 Up\r\n\r\n\x81\x10{\"type\":\"error\"}"]).unwrap_err();
+        assert!(error.to_string().contains("server refuses"), "{error}");
+        assert!(open_against(&[b"HTTP/1.1 101 Up\r\n\r\n"]).is_err());
+    }
 }
