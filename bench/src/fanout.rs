@@ -173,6 +173,7 @@ impl Report {
             "max ms",
             "server %",
             "generator %",
+            "waited %",
             "late ms",
         ]);
         for Run {
@@ -194,9 +195,7 @@ impl Report {
             ];
             cells.extend(counts.iter().map(u64::to_string));
             cells.extend(feed.latency.cells());
-            cells.extend(
-                [window.server_cpu_percent, window.generator_cpu_percent].map(|share| format!("{share:.0}")),
-            );
+            cells.extend(window.share_cells());
             cells.push(figure(window.publish_late_max_ms));
             table.push(cells);
         }

@@ -9,7 +9,7 @@ use crate::client::{Connection, Target};
 use crate::feed::{Feed, FeedPlan, FeedResult};
 use crate::order::OrderChecker;
 use crate::report::Histogram;
-use crate::server::{self, Server};
+use crate::server::{CpuTime, Server};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::fd::OwnedFd;
@@ -32,11 +32,23 @@ pub(crate) struct Window {
     /// Of one core, while publications were sent.
     pub(crate) server_cpu_percent: f64,
     pub(crate) generator_cpu_percent: f64,
+    /// How long server and generator were ready to run and had no core: others were busy on it.
+    pub(crate) waited_percent: f64,
     /// By how much the generator published later than planned, at worst.
     pub(crate) publish_late_max_ms: f64,
 }
 
 impl Window {
+    /// The shares as cells of a table: server, generator, waited.
+    pub(crate) fn share_cells(&self) -> [String; 3] {
+        [
+            self.server_cpu_percent,
+            self.generator_cpu_percent,
+            self.waited_percent,
+        ]
+        .map(|share| format!("{share:.0}"))
+    }
+
     /// Whether all feeds are clean.
     pub(crate) fn is_clean(&self) -> bool {
         self.feeds.iter().all(FeedResult::is_clean)
@@ -181,11 +193,11 @@ impl Generator {
         let counters = server.counters()?;
         let begun = self.all_totals();
         self.begin(active, length);
-        let (server_cpu_ns, own_cpu_ns) = (server.cpu_ns()?, server::own_cpu_ns()?);
+        let (server_before, own_before) = (server.cpu_time()?, CpuTime::own()?);
         self.run_until(Instant::now() + length + OVERTIME_MAX, Self::is_done)?;
         self.check_published()?;
-        let server_cpu_ns = server.cpu_ns()?.saturating_sub(server_cpu_ns);
-        let own_cpu_ns = server::own_cpu_ns()?.saturating_sub(own_cpu_ns);
+        let server_cpu = server.cpu_time()?.since(server_before);
+        let own_cpu = CpuTime::own()?.since(own_before);
         // What the server sends again, it sends soon; it is looked for where it costs no CPU figure.
         self.run_until(Instant::now() + Duration::from_millis(100), |_| false)?;
         let later = server.counters()?;
@@ -199,15 +211,16 @@ impl Generator {
             .map(|(totals, (begun, reported))| totals.window(begun, reported))
             .collect();
         let deliveries: u64 = feeds.iter().map(|feed| feed.deliveries).sum();
-        let percent = |cpu_ns: u64| cpu_ns as f64 / length.as_nanos() as f64 * 100.0;
+        let percent = |ns: u64| ns as f64 / length.as_nanos() as f64 * 100.0;
         Ok(Window {
             feeds,
-            cpu_us_per_delivery: server_cpu_ns as f64 / 1000.0 / deliveries.max(1) as f64,
+            cpu_us_per_delivery: server_cpu.run_ns as f64 / 1000.0 / deliveries.max(1) as f64,
             writes_per_delivery: later
                 .zip(counters)
                 .and_then(|(later, earlier)| later.writes_per_delivery(&earlier)),
-            server_cpu_percent: percent(server_cpu_ns),
-            generator_cpu_percent: percent(own_cpu_ns),
+            server_cpu_percent: percent(server_cpu.run_ns),
+            generator_cpu_percent: percent(own_cpu.run_ns),
+            waited_percent: percent(server_cpu.wait_ns + own_cpu.wait_ns),
             publish_late_max_ms: self.publish_late_max.as_secs_f64() * 1000.0,
         })
     }

@@ -165,6 +165,7 @@ impl Table {
 
     /// Appends a line; it has as many cells as there are heads.
     pub(crate) fn push(&mut self, cells: Vec<String>) {
+        debug_assert_eq!(cells.len(), self.lines[0].len(), "cells of {cells:?}");
         self.lines.push(cells);
     }
 }

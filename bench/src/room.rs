@@ -149,6 +149,7 @@ impl Report {
             "max ms",
             "server %",
             "generator %",
+            "waited %",
         ]);
         for Run {
             server,
@@ -210,8 +211,7 @@ fn line(head: String, window: &Window, feed: &FeedResult) -> Vec<String> {
         .map(|count| count.to_string()),
     );
     cells.extend(feed.latency.cells());
-    cells
-        .extend([window.server_cpu_percent, window.generator_cpu_percent].map(|share| format!("{share:.0}")));
+    cells.extend(window.share_cells());
     cells
 }
 

@@ -101,9 +101,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// CPU time of all its threads so far, in nanoseconds.
-    pub(crate) fn cpu_ns(&self) -> io::Result<u64> {
-        cpu_ns(&self.child.id().to_string())
+    /// CPU time of all its threads so far.
+    pub(crate) fn cpu_time(&self) -> io::Result<CpuTime> {
+        CpuTime::of(&self.child.id().to_string())
     }
 
     /// What of its memory is resident.
@@ -218,23 +218,42 @@ fn sum_of(page: &str, metric: &str) -> Option<u64> {
     values.fold(None, |sum, value| Some(sum.unwrap_or(0) + value as u64))
 }
 
-/// CPU time of this process so far, in nanoseconds.
-pub(crate) fn own_cpu_ns() -> io::Result<u64> {
-    cpu_ns("self")
+/// What the threads of a process got from the scheduler, and what they did not.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CpuTime {
+    /// On a core.
+    pub(crate) run_ns: u64,
+    /// Ready to run while something else had the core.
+    pub(crate) wait_ns: u64,
 }
 
-fn cpu_ns(process: &str) -> io::Result<u64> {
-    let mut sum = 0;
-    for task in fs::read_dir(format!("/proc/{process}/task"))? {
-        // A thread that ends between the listing and the reading has no file any more.
-        let line = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
-        sum += line
-            .split(' ')
-            .next()
-            .and_then(|run_ns| run_ns.parse::<u64>().ok())
-            .unwrap_or(0);
+impl CpuTime {
+    /// Of this process so far.
+    pub(crate) fn own() -> io::Result<Self> {
+        Self::of("self")
     }
-    Ok(sum)
+
+    fn of(process: &str) -> io::Result<Self> {
+        let mut sum = Self::default();
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            // A thread that ends between the listing and the reading has no file any more.
+            let line = fs::read_to_string(task?.path().join("schedstat")).unwrap_or_default();
+            let mut fields = line
+                .split_whitespace()
+                .map(|field| field.parse::<u64>().unwrap_or(0));
+            sum.run_ns += fields.next().unwrap_or(0);
+            sum.wait_ns += fields.next().unwrap_or(0);
+        }
+        Ok(sum)
+    }
+
+    /// What came since `earlier`; threads that ended in between are left out.
+    pub(crate) fn since(self, earlier: Self) -> Self {
+        Self {
+            run_ns: self.run_ns.saturating_sub(earlier.run_ns),
+            wait_ns: self.wait_ns.saturating_sub(earlier.wait_ns),
+        }
+    }
 }
 
 /// Moves this thread, and those it starts later, to one core.
@@ -326,11 +345,11 @@ mod tests {
 
     #[test]
     fn own_cpu_time_grows() {
-        let before = own_cpu_ns().unwrap();
+        let before = CpuTime::own().unwrap();
         let deadline = Instant::now() + Duration::from_millis(50);
         while Instant::now() < deadline {
             std::hint::spin_loop();
         }
-        assert!(own_cpu_ns().unwrap() > before);
+        assert!(CpuTime::own().unwrap().since(before).run_ns > 1_000_000);
     }
 }
