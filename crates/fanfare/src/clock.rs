@@ -13,15 +13,24 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self { started: Instant::now() }
+        Self {
+            started: Instant::now(),
+        }
     }
 
     pub(crate) fn now(self) -> Now {
-        Now { monotonic: Millis(self.started.elapsed().as_millis() as u64), wall: wall() }
+        Now {
+            monotonic: Millis(self.started.elapsed().as_millis() as u64),
+            wall: wall(),
+        }
     }
 }
 
 /// The wall clock; 1970 if it stands before that.
 pub(crate) fn wall() -> Timestamp {
-    Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64))
+    Timestamp(
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64),
+    )
 }

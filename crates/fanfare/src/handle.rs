@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
 use fanfare_hub::{ConnectionRow, Control, Opened, Selector};
+use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
-use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError};
-use fanfare_protocol::{UserName, codes};
+use fanfare_protocol::{
+    ConnectionId, Draft, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError,
+};
 use slab::Slab;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::oneshot;
@@ -126,14 +128,29 @@ impl Fanfare {
                 Arc::clone(&broker) as Arc<dyn Broker>,
                 Arc::clone(&stats[index]),
             );
-            threads.push(std::thread::Builder::new().name(format!("shard-{index}")).spawn(|| shard.run())?);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("shard-{index}"))
+                    .spawn(|| shard.run())?,
+            );
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
         let is_draining = AtomicBool::new(false);
-        let inner = Inner { options, mailboxes, stats, broker, desk, outlet, threads, is_draining };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            options,
+            mailboxes,
+            stats,
+            broker,
+            desk,
+            outlet,
+            threads,
+            is_draining,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
     }
 
     /// Publishes to a topic. Done when the publication has its place in the order, before anyone has received it.
@@ -161,7 +178,13 @@ impl Fanfare {
     }
 
     async fn publish_to(&self, topic: TopicName, payload: Payload) -> Result<Position, CallError> {
-        let draft = Draft { topic, payload, from: None, time: wall(), except: None };
+        let draft = Draft {
+            topic,
+            payload,
+            from: None,
+            time: wall(),
+            except: None,
+        };
         let (publish, answer) = self.inner.desk.open();
         match self.inner.broker.publish(draft, self.inner.outlet, publish) {
             Poll::Ready(outcome) => {
@@ -177,7 +200,11 @@ impl Fanfare {
     /// # Errors
     /// When the connection's shard is busy or gone.
     pub async fn send_to_connection(&self, to: ConnectionId, payload: Payload) -> Result<bool, CallError> {
-        let direct = Direct { from: None, time: wall(), payload };
+        let direct = Direct {
+            from: None,
+            time: wall(),
+            payload,
+        };
         Ok(self.ask(to.shard(), Control::Deliver(to, direct)).await? == 1)
     }
 
@@ -187,7 +214,8 @@ impl Fanfare {
     /// When a name is no topic name, or a shard is busy or gone.
     pub async fn subscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
         let topics = parse_all(topics)?;
-        self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone())).await
+        self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone()))
+            .await
     }
 
     /// Unsubscribes the selected connections from topics; gives how many connections there were.
@@ -196,7 +224,8 @@ impl Fanfare {
     /// When a name is no topic name, or a shard is busy or gone.
     pub async fn unsubscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
         let topics = parse_all(topics)?;
-        self.ask_selected(&who, |who| Control::Unsubscribe(who, topics.clone())).await
+        self.ask_selected(&who, |who| Control::Unsubscribe(who, topics.clone()))
+            .await
     }
 
     /// Closes the selected connections; gives how many there were.
@@ -204,7 +233,8 @@ impl Fanfare {
     /// # Errors
     /// When a shard is busy or gone.
     pub async fn disconnect(&self, who: Selector, cause: Disconnect) -> Result<usize, CallError> {
-        self.ask_selected(&who, |who| Control::Disconnect(who, cause.clone())).await
+        self.ask_selected(&who, |who| Control::Disconnect(who, cause.clone()))
+            .await
     }
 
     /// At most `count` (bounded to 1,000) topics from `cursor` on, 0 at first.
@@ -229,7 +259,14 @@ impl Fanfare {
         for shard in first..self.inner.mailboxes.len() {
             let (answer, answered) = oneshot::channel();
             let left = count - page.connections.len();
-            self.post(shard, Mail::Page { from, count: left, answer })?;
+            self.post(
+                shard,
+                Mail::Page {
+                    from,
+                    count: left,
+                    answer,
+                },
+            )?;
             let (rows, next) = answered.await.map_err(|_| CallError::Closed)?;
             page.connections.extend(rows);
             if let Some(slot) = next {
@@ -243,7 +280,10 @@ impl Fanfare {
 
     /// What the hub holds and has done, as of each shard's last turn.
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats { shards: self.inner.stats.len(), ..Stats::default() };
+        let mut stats = Stats {
+            shards: self.inner.stats.len(),
+            ..Stats::default()
+        };
         let mut disconnects = [0; Disconnect::CAUSES];
         for snapshot in self.snapshots() {
             let hub = &snapshot.hub;
@@ -260,7 +300,7 @@ impl Fanfare {
                 *sum += count;
             }
         }
-        let causes = codes::Disconnect::ALL.iter().map(Disconnect::code).zip(disconnects);
+        let causes = Disconnect::ALL.iter().map(Disconnect::code).zip(disconnects);
         stats.disconnects = causes.filter(|&(_, count)| count > 0).collect();
         stats
     }
@@ -285,7 +325,9 @@ impl Fanfare {
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
         self.inner.is_draining.store(true, Ordering::Relaxed);
         for mailbox in self.inner.mailboxes.iter() {
-            mailbox.post_unbounded(Mail::Shutdown { window_ms: window.as_millis() as u64 });
+            mailbox.post_unbounded(Mail::Shutdown {
+                window_ms: window.as_millis() as u64,
+            });
         }
         let threads = std::mem::take(&mut *self.inner.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let deadline = tokio::time::Instant::now() + timeout;
@@ -296,7 +338,8 @@ impl Fanfare {
         for mailbox in self.inner.mailboxes.iter() {
             mailbox.post_unbounded(Mail::Stop);
         }
-        let ended = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
         left
@@ -311,13 +354,25 @@ impl Fanfare {
     }
 
     /// Gives a connection to the less loaded of two shards.
-    pub(crate) fn adopt(&self, socket: std::net::TcpStream, early: Vec<u8>, opened: Opened) -> Result<(), CallError> {
+    pub(crate) fn adopt(
+        &self,
+        socket: std::net::TcpStream,
+        early: Vec<u8>,
+        opened: Opened,
+    ) -> Result<(), CallError> {
         let count = self.inner.stats.len();
         let (one, other) = (fastrand::usize(..count), fastrand::usize(..count));
         let load = |shard: usize| self.inner.stats[shard].connections();
         let shard = if load(one) <= load(other) { one } else { other };
         self.inner.stats[shard].adopted();
-        let posted = self.post(shard, Mail::Adopt(Box::new(Adoption { socket, early, opened })));
+        let posted = self.post(
+            shard,
+            Mail::Adopt(Box::new(Adoption {
+                socket,
+                early,
+                opened,
+            })),
+        );
         if posted.is_err() {
             self.inner.stats[shard].released();
         }
@@ -360,7 +415,10 @@ impl Fanfare {
 const PAGE_MAX: usize = 1_000;
 
 fn parse_all(topics: &[&str]) -> Result<Vec<TopicName>, CallError> {
-    topics.iter().map(|topic| TopicName::parse(topic).map_err(CallError::from)).collect()
+    topics
+        .iter()
+        .map(|topic| TopicName::parse(topic).map_err(CallError::from))
+        .collect()
 }
 
 /// Where answers for the application's own publishes arrive.
@@ -372,12 +430,19 @@ struct Desk {
 impl Desk {
     fn open(&self) -> (PublishId, oneshot::Receiver<Result<Position, Refusal>>) {
         let (answer, answered) = oneshot::channel();
-        let key = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(answer);
+        let key = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(answer);
         (PublishId(key as u64), answered)
     }
 
     fn close(&self, publish: PublishId) -> Option<oneshot::Sender<Result<Position, Refusal>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).try_remove(publish.0 as usize)
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_remove(publish.0 as usize)
     }
 }
 

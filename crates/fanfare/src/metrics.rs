@@ -1,3 +1,257 @@
-//! The Prometheus page: written from the shards' snapshots when it is asked for.
+//! The Prometheus page: written from the shards' snapshots when it is asked for. Names are listed in
+//! `docs/operating/metrics.md`; labels come from closed sets only, never a topic or a user.
 
 use std::fmt;
+
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::Fanfare;
+use crate::shard::{Snapshot, TURN_BUCKETS_US};
+
+impl Fanfare {
+    /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
+    /// kilobytes of text and no pause for anyone.
+    pub fn metrics(&self) -> String {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Shards {
+            fanfare: self.clone(),
+        }));
+        let mut page = String::new();
+        // Writing into a string fails only where a value refuses to be written, and numbers never do.
+        let _ = encode(&mut page, &registry);
+        page
+    }
+}
+
+/// Reads the shards each time the page is written.
+struct Shards {
+    fanfare: Fanfare,
+}
+
+impl fmt::Debug for Shards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shards")
+    }
+}
+
+impl Collector for Shards {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let shards: Vec<Snapshot> = self.fanfare.snapshots().collect();
+        let sum = |read: fn(&Snapshot) -> u64| shards.iter().map(read).sum::<u64>();
+        for (name, help, read) in COUNTERS {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
+        }
+        for (name, help, unit, read) in GAUGES {
+            gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
+        }
+        let is_draining = u64::from(self.fanfare.is_draining());
+        gauge(
+            &mut encoder,
+            "fanfare_draining",
+            "Whether a shutdown is under way (1) or not (0)",
+            None,
+            is_draining,
+        )?;
+        encode_disconnects(&mut encoder, &shards)?;
+        encode_rejections(&mut encoder, &shards)?;
+        encode_overflows(&mut encoder, &shards)?;
+        encode_turns(&mut encoder, &shards)
+    }
+}
+
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Option<&Unit>,
+    value: u64,
+) -> fmt::Result {
+    encoder
+        .encode_descriptor(name, help, unit, MetricType::Gauge)?
+        .encode_gauge(&value)
+}
+
+/// A counter: its name without the `_total` that is added, its help, and where it is read.
+type CounterRow = (&'static str, &'static str, fn(&Snapshot) -> u64);
+
+const COUNTERS: &[CounterRow] = &[
+    ("fanfare_connections_opened", "Connections taken in", |s| {
+        s.hub.opened
+    }),
+    ("fanfare_connections_released", "Connections that are over", |s| {
+        s.hub.released
+    }),
+    (
+        "fanfare_closed_by_client",
+        "Connections that their client closed with a close frame",
+        |s| s.hub.closed_by_client,
+    ),
+    (
+        "fanfare_lost",
+        "Connections that ended without a close frame",
+        |s| s.hub.lost,
+    ),
+    ("fanfare_commands", "Commands and raw messages of clients", |s| {
+        s.hub.commands
+    }),
+    (
+        "fanfare_publish_commands",
+        "Publications that clients asked for",
+        |s| s.hub.publish_commands,
+    ),
+    (
+        "fanfare_publications",
+        "Publications fanned out, once per shard with subscribers",
+        |s| s.hub.publications,
+    ),
+    (
+        "fanfare_publications_duplicate",
+        "Publications that came twice and were dropped",
+        |s| s.hub.duplicates,
+    ),
+    ("fanfare_gaps", "Gaps found in the offsets of a topic", |s| {
+        s.hub.gaps
+    }),
+    (
+        "fanfare_encoded",
+        "Publications encoded, once per format and shard",
+        |s| s.hub.encoded,
+    ),
+    ("fanfare_deliveries", "Publications put into outboxes", |s| {
+        s.hub.deliveries
+    }),
+    (
+        "fanfare_delivered_bytes",
+        "Bytes of publications put into outboxes",
+        |s| s.hub.delivered_bytes,
+    ),
+    ("fanfare_writes", "Writes to sockets", |s| s.writes),
+    ("fanfare_written_bytes", "Bytes written to sockets", |s| {
+        s.written_bytes
+    }),
+];
+
+/// A gauge: its name, its help, its unit, and where it is read.
+type GaugeRow = (&'static str, &'static str, Option<Unit>, fn(&Snapshot) -> u64);
+
+const GAUGES: &[GaugeRow] = &[
+    ("fanfare_connections", "Connections now", None, |s| {
+        s.gauges.connections as u64
+    }),
+    ("fanfare_subscriptions", "Subscriptions now", None, |s| {
+        s.hub.subscriptions
+    }),
+    (
+        "fanfare_topics",
+        "Topics with a subscriber now, once per shard",
+        None,
+        |s| s.hub.topics,
+    ),
+    (
+        "fanfare_waiting",
+        "Bytes of frames that wait to be written, shared ones once",
+        Some(Unit::Bytes),
+        |s| s.gauges.frame_bytes as u64,
+    ),
+    (
+        "fanfare_outbox_places",
+        "Frames that wait in outboxes, once per connection",
+        None,
+        |s| s.gauges.queued as u64,
+    ),
+    (
+        "fanfare_mailbox_publications",
+        "Publications that wait for their shard",
+        None,
+        |s| s.mailbox as u64,
+    ),
+];
+
+fn encode_disconnects(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Connections closed by the server, by close code; 4000 stands for all codes of applications";
+    let mut metric = encoder.encode_descriptor("fanfare_disconnects", help, None, MetricType::Counter)?;
+    for cause in 0..Disconnect::CAUSES {
+        let (code, reason) = Disconnect::ALL
+            .get(cause)
+            .map_or((4000, "application"), |d| (d.code(), d.reason()));
+        let count = shards
+            .iter()
+            .map(|shard| shard.hub.disconnects[cause])
+            .sum::<u64>();
+        count_labelled(
+            &mut metric,
+            &[("code", code.to_string().as_str()), ("reason", reason)],
+            count,
+        )?;
+    }
+    Ok(())
+}
+
+fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Commands refused, by error code";
+    let mut metric = encoder.encode_descriptor("fanfare_rejections", help, None, MetricType::Counter)?;
+    for (at, code) in ErrorCode::ALL.iter().enumerate() {
+        let count = shards.iter().map(|shard| shard.hub.rejected[at]).sum::<u64>();
+        count_labelled(&mut metric, &[("code", code.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_overflows(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Outboxes that were full, by the rule that was applied";
+    let mut metric =
+        encoder.encode_descriptor("fanfare_outbox_overflows", help, None, MetricType::Counter)?;
+    let count = shards
+        .iter()
+        .map(|shard| shard.hub.overflow_disconnects)
+        .sum::<u64>();
+    count_labelled(&mut metric, &[("rule", "disconnect")], count)
+}
+
+fn count_labelled(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
+    metric
+        .encode_family(&labels)?
+        .encode_counter::<NoLabelSet, u64, u64>(&count, None)
+}
+
+fn encode_turns(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Duration of a shard's turns, sleep left out";
+    let metric = encoder.encode_descriptor(
+        "fanfare_turn_duration",
+        help,
+        Some(&Unit::Seconds),
+        MetricType::Histogram,
+    )?;
+    let seconds = |us: u64| us as f64 / 1e6;
+    let bound = |bucket: usize| TURN_BUCKETS_US.get(bucket).map_or(f64::MAX, |&us| seconds(us));
+    let count_of = |bucket: usize| shards.iter().map(|shard| shard.turn_buckets[bucket]).sum::<u64>();
+    let buckets: Vec<(f64, u64)> = (0..=TURN_BUCKETS_US.len())
+        .map(|bucket| (bound(bucket), count_of(bucket)))
+        .collect();
+    let sum = seconds(shards.iter().map(|shard| shard.turn_us).sum());
+    let turns = shards.iter().map(|shard| shard.turns).sum();
+    Turns { sum, turns, buckets }.encode(metric)
+}
+
+/// The histogram of turns, ready to be written.
+struct Turns {
+    sum: f64,
+    turns: u64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl EncodeMetric for Turns {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        encoder.encode_histogram::<NoLabelSet>(self.sum, self.turns, &self.buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
+    }
+}

@@ -35,7 +35,9 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            shards: std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            shards: std::thread::available_parallelism()
+                .map_or(1, usize::from)
+                .min(SHARDS_MAX),
             limits: Limits::default(),
             connections_max: usize::MAX,
             is_development: false,

@@ -56,13 +56,23 @@ pub(crate) struct Measure {
 
 impl Frames {
     pub(crate) fn new() -> Self {
-        Self { frames: Slab::new(), nodes: Vec::new(), free: NodeId::NONE, nodes_used: 0, bytes: 0 }
+        Self {
+            frames: Slab::new(),
+            nodes: Vec::new(),
+            free: NodeId::NONE,
+            nodes_used: 0,
+            bytes: 0,
+        }
     }
 
     /// Takes `bytes` in, held once by the caller, who gives it back with [`Frames::release`].
     pub(crate) fn insert(&mut self, bytes: Vec<u8>, publications: u32) -> FrameId {
         self.bytes += bytes.len();
-        FrameId(self.frames.insert(Frame { bytes, references: 1, publications }) as u32)
+        FrameId(self.frames.insert(Frame {
+            bytes,
+            references: 1,
+            publications,
+        }) as u32)
     }
 
     /// Gives back one hold on a frame; the last one frees its bytes.
@@ -79,7 +89,10 @@ impl Frames {
     pub(crate) fn node(&mut self, frame: FrameId) -> NodeId {
         self.frames[frame.0 as usize].references += 1;
         self.nodes_used += 1;
-        let node = Node { frame, next: NodeId::NONE };
+        let node = Node {
+            frame,
+            next: NodeId::NONE,
+        };
         if self.free.is_some() {
             let id = self.free;
             self.free = self.next(id);
@@ -135,7 +148,10 @@ impl Frames {
     /// What a frame counts as.
     pub(crate) fn measure(&self, id: FrameId) -> Measure {
         let frame = &self.frames[id.0 as usize];
-        Measure { bytes: frame.bytes.len() as u32, publications: frame.publications }
+        Measure {
+            bytes: frame.bytes.len() as u32,
+            publications: frame.publications,
+        }
     }
 
     /// Bytes of all frames held.

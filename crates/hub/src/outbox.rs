@@ -30,7 +30,10 @@ struct Chain {
 }
 
 impl Chain {
-    const EMPTY: Self = Self { head: NodeId::NONE, tail: NodeId::NONE };
+    const EMPTY: Self = Self {
+        head: NodeId::NONE,
+        tail: NodeId::NONE,
+    };
 
     fn push(&mut self, node: NodeId, frames: &mut Frames) {
         if self.head.is_some() {
@@ -222,7 +225,11 @@ impl Outbox {
     /// The order of writing: a started frame of the data lane, the control lane, the rest of the data lane.
     fn cursor(&self) -> Cursor {
         let starts_with_data = self.started_bytes > 0 && self.started_lane == Lane::Data;
-        Cursor { starts_with_data, control: self.control.head, data: self.data.head }
+        Cursor {
+            starts_with_data,
+            control: self.control.head,
+            data: self.data.head,
+        }
     }
 }
 
@@ -235,7 +242,11 @@ struct Cursor {
 impl Cursor {
     fn next(&mut self, frames: &Frames) -> Option<(Lane, NodeId)> {
         let takes_control = self.control.is_some() && !std::mem::take(&mut self.starts_with_data);
-        let (lane, place) = if takes_control { (Lane::Control, &mut self.control) } else { (Lane::Data, &mut self.data) };
+        let (lane, place) = if takes_control {
+            (Lane::Control, &mut self.control)
+        } else {
+            (Lane::Data, &mut self.data)
+        };
         let node = *place;
         if !node.is_some() {
             return None;
@@ -256,9 +267,13 @@ mod tests {
     }
 
     fn waiting(outbox: &Outbox, frames: &Frames) -> String {
-        let mut slices = [const { IoSlice::new(&[]) }; 8];
+        let mut slices = [IoSlice::new(&[]); 8];
         let filled = outbox.gather(frames, &mut slices);
-        slices[..filled].iter().map(|slice| std::str::from_utf8(slice).unwrap()).collect::<Vec<_>>().join("|")
+        slices[..filled]
+            .iter()
+            .map(|slice| std::str::from_utf8(slice).unwrap())
+            .collect::<Vec<_>>()
+            .join("|")
     }
 
     #[test]
@@ -293,7 +308,11 @@ mod tests {
         };
         pong(&mut outbox, &mut frames, "p1");
         pong(&mut outbox, &mut frames, "p2");
-        assert_eq!(waiting(&outbox, &frames), "p1|p2", "an open socket gets every pong");
+        assert_eq!(
+            waiting(&outbox, &frames),
+            "p1|p2",
+            "an open socket gets every pong"
+        );
         outbox.is_blocked = true;
         outbox.wrote(3, &mut frames);
         pong(&mut outbox, &mut frames, "p3");

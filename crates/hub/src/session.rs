@@ -68,7 +68,9 @@ impl Session {
 
     /// Its subscription to `topic`, if any.
     pub(crate) fn subscription(&mut self, topic: u32) -> Option<&mut Subscription> {
-        self.subscriptions.iter_mut().find(|subscription| subscription.topic == topic)
+        self.subscriptions
+            .iter_mut()
+            .find(|subscription| subscription.topic == topic)
     }
 }
 

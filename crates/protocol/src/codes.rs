@@ -120,7 +120,13 @@ impl Disconnect {
 pub fn error_table() -> String {
     let mut table = String::from("| `code` | `temporary` | meaning |\n|---|---|---|\n");
     for code in ErrorCode::ALL {
-        let _ = writeln!(table, "| `{}` | {} | {} |", code.name(), code.is_temporary(), code.meaning());
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} |",
+            code.name(),
+            code.is_temporary(),
+            code.meaning()
+        );
     }
     table
 }
@@ -130,7 +136,13 @@ pub fn disconnect_table() -> String {
     let mut table = String::from("| code | reason | reconnect | meaning |\n|---|---|---|---|\n");
     for cause in Disconnect::ALL {
         let reconnects = if cause.reconnects() { "yes" } else { "no" };
-        let _ = writeln!(table, "| {} | {} | {reconnects} | {} |", cause.code(), cause.reason(), cause.meaning());
+        let _ = writeln!(
+            table,
+            "| {} | {} | {reconnects} | {} |",
+            cause.code(),
+            cause.reason(),
+            cause.meaning()
+        );
     }
     table.push_str("| 4000–4499 | the application's | yes | An application closed it through the API. |\n");
     table.push_str("| 4500–4999 | the application's | no | An application closed it through the API. |\n");
@@ -145,19 +157,40 @@ mod tests {
     fn codes_names_and_causes_are_unique_and_counted() {
         for (at, cause) in Disconnect::ALL.iter().enumerate() {
             assert_eq!(cause.cause(), at);
-            assert!(cause.reason().len() <= 123, "a close reason has 123 bytes at most (RFC 6455 section 5.5)");
-            assert_eq!(Disconnect::ALL.iter().filter(|other| other.code() == cause.code()).count(), 1);
+            assert!(
+                cause.reason().len() <= 123,
+                "a close reason has 123 bytes at most (RFC 6455 section 5.5)"
+            );
+            assert_eq!(
+                Disconnect::ALL
+                    .iter()
+                    .filter(|other| other.code() == cause.code())
+                    .count(),
+                1
+            );
         }
-        let application = Disconnect::Application { code: 4000, reason: Arc::from("bye") };
+        let application = Disconnect::Application {
+            code: 4000,
+            reason: Arc::from("bye"),
+        };
         assert_eq!(application.cause(), Disconnect::CAUSES - 1);
         for code in ErrorCode::ALL {
-            assert_eq!(ErrorCode::ALL.iter().filter(|other| other.name() == code.name()).count(), 1);
+            assert_eq!(
+                ErrorCode::ALL
+                    .iter()
+                    .filter(|other| other.name() == code.name())
+                    .count(),
+                1
+            );
         }
     }
 
     #[test]
     fn the_range_of_a_code_says_whether_to_reconnect() {
-        let application = |code| Disconnect::Application { code, reason: Arc::from("") };
+        let application = |code| Disconnect::Application {
+            code,
+            reason: Arc::from(""),
+        };
         assert!(Disconnect::Slow.reconnects() && application(4499).reconnects());
         assert!(!Disconnect::Disconnected.reconnects() && !application(4500).reconnects());
     }
@@ -166,7 +199,10 @@ mod tests {
     fn the_page_of_the_dialect_has_these_tables() {
         let page = include_str!("../../../docs/protocol/json.md");
         for table in [error_table(), disconnect_table()] {
-            assert!(page.contains(&table), "docs/protocol/json.md is stale, it should have:\n{table}");
+            assert!(
+                page.contains(&table),
+                "docs/protocol/json.md is stale, it should have:\n{table}"
+            );
         }
     }
 }

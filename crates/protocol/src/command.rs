@@ -86,7 +86,11 @@ impl CommandId {
     pub fn from_json(text: &str) -> Result<Self, CommandIdError> {
         let is_string = text.starts_with('"') && text.len() <= COMMAND_ID_BYTES_MAX;
         let is_number = text.parse::<u64>().is_ok_and(|number| number <= COMMAND_ID_MAX);
-        if is_string || is_number { Ok(Self(Box::from(text))) } else { Err(CommandIdError) }
+        if is_string || is_number {
+            Ok(Self(Box::from(text)))
+        } else {
+            Err(CommandIdError)
+        }
     }
 
     /// The JSON text.
@@ -109,7 +113,11 @@ pub struct Rejection {
 impl Rejection {
     /// A refusal with `code` and what `message` says.
     pub fn new(id: Option<CommandId>, code: ErrorCode, message: impl ToString) -> Self {
-        Self { id, code, message: message.to_string() }
+        Self {
+            id,
+            code,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -124,7 +132,17 @@ mod tests {
             assert_eq!(CommandId::from_json(good).unwrap().as_json(), good);
         }
         let longer = format!("\"{}\"", "x".repeat(65));
-        for bad in ["-1", "1.5", "9007199254740992", "1e3", "null", "true", "[1]", "{}", longer.as_str()] {
+        for bad in [
+            "-1",
+            "1.5",
+            "9007199254740992",
+            "1e3",
+            "null",
+            "true",
+            "[1]",
+            "{}",
+            longer.as_str(),
+        ] {
             assert_eq!(CommandId::from_json(bad), Err(CommandIdError), "{bad}");
         }
     }

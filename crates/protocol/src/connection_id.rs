@@ -64,7 +64,9 @@ impl fmt::Debug for ConnectionId {
 
 /// Why a text is not a connection id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("connection id is not 16 lower-case hexadecimal digits, take it as `welcome` or the list of connections gave it")]
+#[error(
+    "connection id is not 16 lower-case hexadecimal digits, take it as `welcome` or the list of connections gave it"
+)]
 pub struct ConnectionIdError;
 
 impl FromStr for ConnectionId {
@@ -75,7 +77,9 @@ impl FromStr for ConnectionId {
         if text.len() != 16 || !text.bytes().all(is_digit) {
             return Err(ConnectionIdError);
         }
-        u64::from_str_radix(text, 16).map(Self).map_err(|_| ConnectionIdError)
+        u64::from_str_radix(text, 16)
+            .map(Self)
+            .map_err(|_| ConnectionIdError)
     }
 }
 
@@ -93,7 +97,15 @@ mod tests {
 
     #[test]
     fn other_texts_are_refused() {
-        for text in ["", "3", "03011170DEADBEEF", "+3011170deadbeef", "03011170deadbeef0", "03011170deadbee ", "é"] {
+        for text in [
+            "",
+            "3",
+            "03011170DEADBEEF",
+            "+3011170deadbeef",
+            "03011170deadbeef0",
+            "03011170deadbee ",
+            "é",
+        ] {
             assert_eq!(text.parse::<ConnectionId>(), Err(ConnectionIdError), "{text:?}");
         }
     }

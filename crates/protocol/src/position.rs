@@ -21,7 +21,9 @@ impl fmt::Display for Epoch {
                 break;
             }
         }
-        text[at..].iter().try_for_each(|&digit| fmt::Write::write_char(f, char::from(digit)))
+        text[at..]
+            .iter()
+            .try_for_each(|&digit| fmt::Write::write_char(f, char::from(digit)))
     }
 }
 

@@ -25,17 +25,26 @@ pub struct Payload {
 impl Payload {
     /// UTF-8 text.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { kind: PayloadKind::Text, bytes: Bytes::from(text.into()) }
+        Self {
+            kind: PayloadKind::Text,
+            bytes: Bytes::from(text.into()),
+        }
     }
 
     /// Any bytes.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
-        Self { kind: PayloadKind::Binary, bytes: bytes.into() }
+        Self {
+            kind: PayloadKind::Binary,
+            bytes: bytes.into(),
+        }
     }
 
     /// One JSON value, kept exactly as written.
     pub fn json(value: &serde_json::value::RawValue) -> Self {
-        Self { kind: PayloadKind::Json, bytes: Bytes::copy_from_slice(value.get().as_bytes()) }
+        Self {
+            kind: PayloadKind::Json,
+            bytes: Bytes::copy_from_slice(value.get().as_bytes()),
+        }
     }
 
     /// What kind of bytes it is.

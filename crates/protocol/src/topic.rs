@@ -138,7 +138,17 @@ mod tests {
 
     #[test]
     fn ordinary_names_are_accepted() {
-        for name in ["lobby", "chat:42", "a/b.c-d_e", "Ünïcødé", "聊天室", "..", "orders:{eu}", "x$y", "🎺"] {
+        for name in [
+            "lobby",
+            "chat:42",
+            "a/b.c-d_e",
+            "Ünïcødé",
+            "聊天室",
+            "..",
+            "orders:{eu}",
+            "x$y",
+            "🎺",
+        ] {
             assert_eq!(TopicName::check(name), Ok(()), "{name}");
         }
         assert!(TopicName::parse(&"x".repeat(TOPIC_BYTES_MAX)).is_ok());
@@ -167,7 +177,10 @@ mod tests {
             assert_eq!(TopicName::check(name), expected, "{name:?}");
         }
         let long = "é".repeat(128);
-        assert_eq!(TopicName::check(&long), Err(TopicNameError::TooLong { bytes: 256 }));
+        assert_eq!(
+            TopicName::check(&long),
+            Err(TopicNameError::TooLong { bytes: 256 })
+        );
     }
 
     #[test]

@@ -87,9 +87,21 @@ mod tests {
 
     #[test]
     fn names_follow_the_grammar() {
-        assert_eq!(UserName::parse("alice@example.org").unwrap().as_str(), "alice@example.org");
+        assert_eq!(
+            UserName::parse("alice@example.org").unwrap().as_str(),
+            "alice@example.org"
+        );
         assert_eq!(UserName::parse(""), Err(UserNameError::Empty));
-        assert_eq!(UserName::parse(&"u".repeat(201)), Err(UserNameError::TooLong { bytes: 201 }));
-        assert_eq!(UserName::parse("a\r\nb"), Err(UserNameError::Character { at: 1, character: '\r' }));
+        assert_eq!(
+            UserName::parse(&"u".repeat(201)),
+            Err(UserNameError::TooLong { bytes: 201 })
+        );
+        assert_eq!(
+            UserName::parse("a\r\nb"),
+            Err(UserNameError::Character {
+                at: 1,
+                character: '\r'
+            })
+        );
     }
 }

@@ -8,7 +8,9 @@ use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow};
+use fanfare_hub::broker::{
+    Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
+};
 use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -26,7 +28,11 @@ pub struct HistoryOptions {
 
 impl Default for HistoryOptions {
     fn default() -> Self {
-        Self { frames_max: 0, bytes_max: 1 << 20, age_max_ms: 300_000 }
+        Self {
+            frames_max: 0,
+            bytes_max: 1 << 20,
+            age_max_ms: 300_000,
+        }
     }
 }
 
@@ -72,10 +78,19 @@ impl MemoryBroker {
         let partition = |index: usize| {
             // The low bits count the logs of a partition; the high ones tell processes and partitions apart.
             let next_epoch = hasher.hash_one(index) << 24;
-            Mutex::new(Partition { names: HashMap::with_hasher(hasher.clone()), logs: Slab::new(), next_epoch })
+            Mutex::new(Partition {
+                names: HashMap::with_hasher(hasher.clone()),
+                logs: Slab::new(),
+                next_epoch,
+            })
         };
         let partitions = (0..PARTITIONS).map(partition).collect();
-        Self { history, hasher: hasher.clone(), outlets: Mutex::new(Vec::new()), partitions }
+        Self {
+            history,
+            hasher: hasher.clone(),
+            outlets: Mutex::new(Vec::new()),
+            partitions,
+        }
     }
 
     /// Drops history that is older than its age, and topics that have nothing left. One lock at a time; call it
@@ -100,7 +115,9 @@ impl MemoryBroker {
 
     fn lock(&self, index: usize) -> MutexGuard<'_, Partition> {
         // A partition is consistent between statements, so a panic elsewhere while it was locked does no harm.
-        self.partitions[index].lock().unwrap_or_else(PoisonError::into_inner)
+        self.partitions[index]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outlet(&self, id: OutletId) -> Option<Arc<dyn Outlet>> {
@@ -116,12 +133,20 @@ impl Broker for MemoryBroker {
         OutletId(outlets.len() as u32 - 1)
     }
 
-    fn publish(&self, draft: Draft, _outlet: OutletId, _publish: PublishId) -> Poll<Result<Position, Refusal>> {
+    fn publish(
+        &self,
+        draft: Draft,
+        _outlet: OutletId,
+        _publish: PublishId,
+    ) -> Poll<Result<Position, Refusal>> {
         let mut partition = self.lock(self.partition_of(draft.topic.as_str()));
         let known = partition.names.get(&draft.topic).copied();
         if known.is_none() && self.history.frames_max == 0 {
             // Nobody would get it and nothing would keep it: the log would begin and end with it.
-            return Poll::Ready(Ok(Position { epoch: partition.begin_epoch(), offset: 1 }));
+            return Poll::Ready(Ok(Position {
+                epoch: partition.begin_epoch(),
+                offset: 1,
+            }));
         }
         let log = match known {
             Some(log) => log as usize,
@@ -131,7 +156,9 @@ impl Broker for MemoryBroker {
     }
 
     fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>) {
-        let Some(mailbox) = self.outlet(outlet) else { return };
+        let Some(mailbox) = self.outlet(outlet) else {
+            return;
+        };
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let log = match partition.names.get(topic).copied() {
             Some(log) => log as usize,
@@ -140,15 +167,24 @@ impl Broker for MemoryBroker {
         let log = &mut partition.logs[log];
         if !log.joined.iter().any(|joined| joined.id == outlet) {
             log.joined.reserve_exact(1);
-            log.joined.push(Joined { id: outlet, outlet: Arc::clone(&mailbox), subscribers: 0 });
+            log.joined.push(Joined {
+                id: outlet,
+                outlet: Arc::clone(&mailbox),
+                subscribers: 0,
+            });
         }
-        mailbox.post(BrokerEvent::Joined { topic: log.topic.clone(), outcome: Ok(log.snapshot(since)) });
+        mailbox.post(BrokerEvent::Joined {
+            topic: log.topic.clone(),
+            outcome: Ok(log.snapshot(since)),
+        });
     }
 
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         if let Some(log) = partition.names.get(topic).copied() {
-            partition.logs[log as usize].joined.retain(|joined| joined.id != outlet);
+            partition.logs[log as usize]
+                .joined
+                .retain(|joined| joined.id != outlet);
             partition.remove_if_unused(log as usize);
         }
     }
@@ -156,7 +192,10 @@ impl Broker for MemoryBroker {
     fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         if let Some(log) = partition.names.get(topic).copied()
-            && let Some(joined) = partition.logs[log as usize].joined.iter_mut().find(|joined| joined.id == outlet)
+            && let Some(joined) = partition.logs[log as usize]
+                .joined
+                .iter_mut()
+                .find(|joined| joined.id == outlet)
         {
             joined.subscribers = subscribers;
         }
@@ -164,7 +203,10 @@ impl Broker for MemoryBroker {
 
     fn subscribers(&self, topic: &str) -> u64 {
         let partition = self.lock(self.partition_of(topic));
-        partition.names.get(topic).map_or(0, |&log| partition.logs[log as usize].subscribers())
+        partition
+            .names
+            .get(topic)
+            .map_or(0, |&log| partition.logs[log as usize].subscribers())
     }
 
     fn topics(&self, cursor: u64, count: usize) -> TopicPage {
@@ -173,7 +215,9 @@ impl Broker for MemoryBroker {
         for index in first..PARTITIONS {
             let partition = self.lock(index);
             for log in from..partition.logs.capacity() {
-                let Some(entry) = partition.logs.get(log) else { continue };
+                let Some(entry) = partition.logs.get(log) else {
+                    continue;
+                };
                 if page.topics.len() == count {
                     page.next = Some((index as u64) << 32 | log as u64);
                     return page;
@@ -189,8 +233,17 @@ impl Broker for MemoryBroker {
 impl Partition {
     /// Begins the log of a topic.
     fn begin(&mut self, topic: &TopicName) -> usize {
-        let position = Position { epoch: self.begin_epoch(), offset: 0 };
-        let log = Log { topic: topic.clone(), position, joined: Vec::new(), kept: VecDeque::new(), kept_bytes: 0 };
+        let position = Position {
+            epoch: self.begin_epoch(),
+            offset: 0,
+        };
+        let log = Log {
+            topic: topic.clone(),
+            position,
+            joined: Vec::new(),
+            kept: VecDeque::new(),
+            kept_bytes: 0,
+        };
         let index = self.logs.insert(log);
         self.names.insert(topic.clone(), index as u32);
         index
@@ -214,13 +267,22 @@ impl Partition {
 impl Log {
     /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
     fn append(&mut self, draft: Draft, history: &HistoryOptions) -> Result<Position, Refusal> {
-        let reserved = self.joined.iter().take_while(|joined| joined.outlet.try_reserve()).count();
+        let reserved = self
+            .joined
+            .iter()
+            .take_while(|joined| joined.outlet.try_reserve())
+            .count();
         if reserved < self.joined.len() {
-            self.joined[..reserved].iter().for_each(|joined| joined.outlet.cancel());
+            self.joined[..reserved]
+                .iter()
+                .for_each(|joined| joined.outlet.cancel());
             return Err(Refusal::Overloaded);
         }
         self.position.offset += 1;
-        let publication = Arc::new(Publication { draft, position: self.position });
+        let publication = Arc::new(Publication {
+            draft,
+            position: self.position,
+        });
         for joined in &self.joined {
             joined.outlet.post_reserved(Arc::clone(&publication));
         }
@@ -257,8 +319,17 @@ impl Log {
     /// Where the log stands, with what came after `since` where all of that is kept.
     fn snapshot(&self, since: Option<Position>) -> Snapshot {
         let position = self.position;
-        let lost = Snapshot { position, missed: Vec::new(), is_recovered: false };
-        let Some(since) = since else { return Snapshot { is_recovered: true, ..lost } };
+        let lost = Snapshot {
+            position,
+            missed: Vec::new(),
+            is_recovered: false,
+        };
+        let Some(since) = since else {
+            return Snapshot {
+                is_recovered: true,
+                ..lost
+            };
+        };
         if since.epoch != position.epoch || since.offset > position.offset {
             return lost;
         }
@@ -267,11 +338,18 @@ impl Log {
             return lost;
         }
         let missed = self.kept.iter().skip(self.kept.len() - wanted).cloned().collect();
-        Snapshot { position, missed, is_recovered: true }
+        Snapshot {
+            position,
+            missed,
+            is_recovered: true,
+        }
     }
 
     fn subscribers(&self) -> u64 {
-        self.joined.iter().map(|joined| u64::from(joined.subscribers)).sum()
+        self.joined
+            .iter()
+            .map(|joined| u64::from(joined.subscribers))
+            .sum()
     }
 
     fn row(&self) -> TopicRow {
@@ -292,7 +370,10 @@ mod tests {
 
     #[test]
     fn it_keeps_the_contract() {
-        let history = HistoryOptions { frames_max: conformance::HISTORY_FRAMES, ..HistoryOptions::default() };
+        let history = HistoryOptions {
+            frames_max: conformance::HISTORY_FRAMES,
+            ..HistoryOptions::default()
+        };
         conformance::check(|| Arc::new(MemoryBroker::new(history.clone(), 7)));
     }
 
@@ -304,11 +385,21 @@ mod tests {
     #[test]
     fn history_is_bounded_in_frames_bytes_and_age() {
         let topic = TopicName::parse("a").unwrap();
-        let options = HistoryOptions { frames_max: 4, bytes_max: 30, age_max_ms: 100 };
+        let options = HistoryOptions {
+            frames_max: 4,
+            bytes_max: 30,
+            age_max_ms: 100,
+        };
         let broker = MemoryBroker::new(options, 1);
         let publish = |bytes: usize, time: u64| {
             let payload = fanfare_protocol::Payload::binary(vec![0; bytes]);
-            let draft = Draft { topic: topic.clone(), payload, from: None, time: Timestamp(time), except: None };
+            let draft = Draft {
+                topic: topic.clone(),
+                payload,
+                from: None,
+                time: Timestamp(time),
+                except: None,
+            };
             assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
         };
         let kept = || broker.topics(0, 10).topics.first().map_or(0, |row| row.history);
@@ -319,17 +410,30 @@ mod tests {
         publish(1, 101);
         assert_eq!(kept(), 1);
         broker.expire(Timestamp(202));
-        assert_eq!(broker.topics(0, 10), TopicPage::default(), "a topic without subscriber and history is gone");
+        assert_eq!(
+            broker.topics(0, 10),
+            TopicPage::default(),
+            "a topic without subscriber and history is gone"
+        );
     }
 
     #[test]
     fn topics_are_listed_in_pages_without_repetition() {
-        let options = HistoryOptions { frames_max: 1, ..HistoryOptions::default() };
+        let options = HistoryOptions {
+            frames_max: 1,
+            ..HistoryOptions::default()
+        };
         let broker = MemoryBroker::new(options, 1);
         for number in 0..250 {
             let topic = TopicName::parse(&format!("t{number}")).unwrap();
             let payload = fanfare_protocol::Payload::text("x");
-            let draft = Draft { topic, payload, from: None, time: Timestamp(0), except: None };
+            let draft = Draft {
+                topic,
+                payload,
+                from: None,
+                time: Timestamp(0),
+                except: None,
+            };
             assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
         }
         let (mut seen, mut cursor) = (Vec::new(), Some(0));

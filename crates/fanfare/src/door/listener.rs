@@ -73,7 +73,12 @@ pub async fn serve(
         match accepted {
             Ok((socket, remote)) => {
                 options.is_accepting.store(true, Ordering::Relaxed);
-                tokio::spawn(serve_connection(Arc::clone(&builder), socket, remote, router.clone()));
+                tokio::spawn(serve_connection(
+                    Arc::clone(&builder),
+                    socket,
+                    remote,
+                    router.clone(),
+                ));
             }
             Err(error) if is_exhausted(&error) => {
                 if options.is_accepting.swap(false, Ordering::Relaxed) {
@@ -87,13 +92,20 @@ pub async fn serve(
     }
 }
 
-async fn serve_connection(builder: Arc<Builder<TokioExecutor>>, socket: TcpStream, remote: SocketAddr, router: Router) {
+async fn serve_connection(
+    builder: Arc<Builder<TokioExecutor>>,
+    socket: TcpStream,
+    remote: SocketAddr,
+    router: Router,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(remote));
         router.clone().oneshot(request)
     });
-    let served = builder.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
+    let served = builder
+        .serve_connection_with_upgrades(TokioIo::new(socket), service)
+        .await;
     if let Err(error) = served {
         tracing::debug!(%remote, error, "an HTTP connection ended early");
     }

@@ -26,14 +26,20 @@ impl OriginRule {
             Some(parsed) => Ok(parsed.to_string()),
             None => Err(OriginRuleError { origin }),
         };
-        let allowed = origins.into_iter().map(Into::into).map(check).collect::<Result<_, _>>()?;
+        let allowed = origins
+            .into_iter()
+            .map(Into::into)
+            .map(check)
+            .collect::<Result<_, _>>()?;
         Ok(Self { allowed })
     }
 
     /// Whether a request with this `Origin` and `Host` may connect. One without `Origin` is not a browser's.
     pub(crate) fn admits(&self, origin: Option<&str>, host: Option<&str>) -> bool {
         let Some(origin) = origin else { return true };
-        let Some(origin) = Origin::parse(origin) else { return false };
+        let Some(origin) = Origin::parse(origin) else {
+            return false;
+        };
         origin.is_loopback() && host.is_some_and(is_loopback_host)
             || host.is_some_and(|host| origin.is_of(host))
             || self.allowed.iter().any(|allowed| *allowed == origin.to_string())
@@ -54,17 +60,25 @@ impl Origin {
         let scheme = scheme.to_ascii_lowercase();
         let standard_port = standard_port(&scheme)?;
         let (host, port) = split_port(rest)?;
-        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']');
+        let is_host = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+        };
         if host.is_empty() || !host.bytes().all(is_host) {
             return None;
         }
-        Some(Self { scheme, host: host.to_ascii_lowercase(), port: port.unwrap_or(standard_port) })
+        Some(Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port: port.unwrap_or(standard_port),
+        })
     }
 
     /// Whether it is that of the host that the request names. The scheme is not compared: a proxy may have ended
     /// TLS before this server.
     fn is_of(&self, host: &str) -> bool {
-        let Some((name, port)) = split_port(host) else { return false };
+        let Some((name, port)) = split_port(host) else {
+            return false;
+        };
         let port = port.or_else(|| standard_port(&self.scheme));
         self.host.eq_ignore_ascii_case(name) && port == Some(self.port)
     }
@@ -97,7 +111,10 @@ fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
             let (host, port) = text.split_at(after_brackets + at);
             let digits = &port[1..];
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-            is_number.then(|| digits.parse().ok()).flatten().map(|port| (host, Some(port)))
+            is_number
+                .then(|| digits.parse().ok())
+                .flatten()
+                .map(|port| (host, Some(port)))
         }
     }
 }
@@ -108,7 +125,8 @@ fn is_loopback_host(host: &str) -> bool {
 
 fn is_loopback_name(name: &str) -> bool {
     let bare = name.trim_start_matches('[').trim_end_matches(']');
-    name.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    name.eq_ignore_ascii_case("localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -158,10 +176,20 @@ mod tests {
     #[test]
     fn listed_origins_may_connect_exactly() {
         let rule = OriginRule::allow(["https://Good.example", "http://good.example:8080"]).unwrap();
-        for origin in ["https://good.example", "https://good.example:443", "http://good.example:8080"] {
+        for origin in [
+            "https://good.example",
+            "https://good.example:443",
+            "http://good.example:8080",
+        ] {
             assert!(rule.admits(Some(origin), Some("chat.example")), "{origin}");
         }
-        for bad in ["*", "https://*.example", "good.example", "https://good.example/", "ws://good.example"] {
+        for bad in [
+            "*",
+            "https://*.example",
+            "good.example",
+            "https://good.example/",
+            "ws://good.example",
+        ] {
             assert!(OriginRule::allow([bad]).is_err(), "{bad}");
         }
     }

@@ -22,7 +22,10 @@ pub(super) struct Refused {
 
 impl Refused {
     pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self { status, reason: reason.into() }
+        Self {
+            status,
+            reason: reason.into(),
+        }
     }
 
     fn bad(reason: impl Into<String>) -> Self {
@@ -37,14 +40,24 @@ const LOBBY: &str = "lobby";
 const USER_AGENT_BYTES_MAX: usize = 256;
 
 /// Checks that it is the opening handshake of RFC 6455 section 4.2.1; gives the client's key.
-pub(super) fn check_handshake(method: &Method, version: Version, headers: &HeaderMap) -> Result<String, Refused> {
+pub(super) fn check_handshake(
+    method: &Method,
+    version: Version,
+    headers: &HeaderMap,
+) -> Result<String, Refused> {
     if method != Method::GET {
-        return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, format!("method is {method}, a WebSocket opens with GET")));
+        return Err(Refused::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            format!("method is {method}, a WebSocket opens with GET"),
+        ));
     }
     if version != Version::HTTP_11 {
-        return Err(Refused::bad(format!("version is {version:?}, a WebSocket opens over HTTP/1.1")));
+        return Err(Refused::bad(format!(
+            "version is {version:?}, a WebSocket opens over HTTP/1.1"
+        )));
     }
-    let is_upgrade = has_token(headers, &header::CONNECTION, "upgrade") && has_token(headers, &header::UPGRADE, "websocket");
+    let is_upgrade = has_token(headers, &header::CONNECTION, "upgrade")
+        && has_token(headers, &header::UPGRADE, "websocket");
     if !is_upgrade {
         let reason = "this is a WebSocket endpoint, send `Connection: Upgrade` and `Upgrade: websocket`";
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
@@ -52,10 +65,19 @@ pub(super) fn check_handshake(method: &Method, version: Version, headers: &Heade
     if headers.get(header::HOST).is_none() {
         return Err(Refused::bad("`Host` is missing"));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, "`Sec-WebSocket-Version` is not 13, only 13 is spoken here"));
+    if headers
+        .get(header::SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        return Err(Refused::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "`Sec-WebSocket-Version` is not 13, only 13 is spoken here",
+        ));
     }
-    match headers.get(header::SEC_WEBSOCKET_KEY).and_then(|key| key.to_str().ok()) {
+    match headers
+        .get(header::SEC_WEBSOCKET_KEY)
+        .and_then(|key| key.to_str().ok())
+    {
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
         _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
@@ -63,19 +85,38 @@ pub(super) fn check_handshake(method: &Method, version: Version, headers: &Heade
 
 /// Whether a comma-separated header has a token.
 fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| part.trim().eq_ignore_ascii_case(token))
+    let values = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .any(|part| part.trim().eq_ignore_ascii_case(token))
 }
 
 /// The dialect that the request asks for, and the subprotocol to answer with.
-pub(super) fn choose_dialect(query: &Query, headers: &HeaderMap) -> Result<(Dialect, Option<&'static str>), Refused> {
-    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().filter_map(|value| value.to_str().ok());
+pub(super) fn choose_dialect(
+    query: &Query,
+    headers: &HeaderMap,
+) -> Result<(Dialect, Option<&'static str>), Refused> {
+    let values = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     let offered: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
-    let spoken = |name: &&str| Dialect::ALL.iter().copied().find(|dialect| dialect.subprotocol() == *name);
+    let spoken = |name: &&str| {
+        Dialect::ALL
+            .iter()
+            .copied()
+            .find(|dialect| dialect.subprotocol() == *name)
+    };
     let by_subprotocol = offered.iter().find_map(spoken);
     if !offered.is_empty() && by_subprotocol.is_none() {
         let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.subprotocol()).collect();
-        return Err(Refused::bad(format!("no offered subprotocol is spoken here, offer one of {} or none", names.join(", "))));
+        return Err(Refused::bad(format!(
+            "no offered subprotocol is spoken here, offer one of {} or none",
+            names.join(", ")
+        )));
     }
     match (query.dialect, by_subprotocol) {
         (Some(asked), Some(offered)) if asked != offered => Err(Refused::bad(format!(
@@ -83,9 +124,10 @@ pub(super) fn choose_dialect(query: &Query, headers: &HeaderMap) -> Result<(Dial
             asked.name(),
             offered.subprotocol()
         ))),
-        (asked, offered) => {
-            Ok((asked.or(offered).unwrap_or_default(), offered.map(Dialect::subprotocol)))
-        }
+        (asked, offered) => Ok((
+            asked.or(offered).unwrap_or_default(),
+            offered.map(Dialect::subprotocol),
+        )),
     }
 }
 
@@ -106,28 +148,43 @@ impl Query {
         for (name, value) in form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()) {
             match &*name {
                 "dialect" => query.dialect = Some(parse_dialect(&value)?),
-                "topic" => query.topics.push(TopicName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
+                "topic" => query
+                    .topics
+                    .push(TopicName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
                 "role" => query.role = parse_role(&value)?,
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
                 "user" if !options.is_development => {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
                     return Err(Refused::new(StatusCode::FORBIDDEN, reason));
                 }
-                "user" => query.user = Some(UserName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
+                "user" => {
+                    query.user =
+                        Some(UserName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?)
+                }
                 _ => {}
             }
         }
         let max = options.limits.subscriptions_max as usize;
         if query.topics.len() > max {
-            return Err(Refused::bad(format!("{} topics are named, limit is {max}", query.topics.len())));
+            return Err(Refused::bad(format!(
+                "{} topics are named, limit is {max}",
+                query.topics.len()
+            )));
         }
         Ok(query)
     }
 
     /// The connection as the hub will know it. Its id comes from its shard.
-    pub(super) fn into_opened(self, dialect: Dialect, headers: &HeaderMap, remote: SocketAddr) -> Result<Opened, Refused> {
+    pub(super) fn into_opened(
+        self,
+        dialect: Dialect,
+        headers: &HeaderMap,
+        remote: SocketAddr,
+    ) -> Result<Opened, Refused> {
         if self.role == Role::Publisher && dialect != Dialect::Raw {
-            return Err(Refused::bad("`role=publisher` belongs to the dialect raw, a json client just does not subscribe"));
+            return Err(Refused::bad(
+                "`role=publisher` belongs to the dialect raw, a json client just does not subscribe",
+            ));
         }
         let mut topics = self.topics;
         if dialect == Dialect::Raw && topics.is_empty() {
@@ -139,7 +196,10 @@ impl Query {
             role: self.role,
             user: self.user,
             remote,
-            user_agent: headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).map(user_agent),
+            user_agent: headers
+                .get(header::USER_AGENT)
+                .and_then(|value| value.to_str().ok())
+                .map(user_agent),
             joined_at: wall(),
             topics,
             occupancy: self.occupancy,
@@ -153,17 +213,23 @@ fn user_agent(text: &str) -> Arc<str> {
 }
 
 fn parse_dialect(value: &str) -> Result<Dialect, Refused> {
-    Dialect::ALL.iter().copied().find(|dialect| dialect.name() == value).ok_or_else(|| {
-        let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
-        Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
-    })
+    Dialect::ALL
+        .iter()
+        .copied()
+        .find(|dialect| dialect.name() == value)
+        .ok_or_else(|| {
+            let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+            Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
+        })
 }
 
 fn parse_role(value: &str) -> Result<Role, Refused> {
     match value {
         "subscriber" => Ok(Role::Subscriber),
         "publisher" => Ok(Role::Publisher),
-        _ => Err(Refused::bad(format!("role is {value:?}, it is one of subscriber, publisher"))),
+        _ => Err(Refused::bad(format!(
+            "role is {value:?}, it is one of subscriber, publisher"
+        ))),
     }
 }
 
@@ -171,6 +237,8 @@ fn parse_bool(name: &str, value: &str) -> Result<bool, Refused> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Refused::bad(format!("`{name}` is {value:?}, it is true or false"))),
+        _ => Err(Refused::bad(format!(
+            "`{name}` is {value:?}, it is true or false"
+        ))),
     }
 }

@@ -40,7 +40,8 @@ impl Fanfare {
         let remote = remote_of(&request);
         let opened = query.into_opened(dialect, request.headers(), remote)?;
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
-            let reason = "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
+            let reason =
+                "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
             return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason));
         };
         let fanfare = self.clone();
@@ -55,7 +56,12 @@ impl Fanfare {
 
     fn check_origin(&self, request: &Request) -> Result<(), Refused> {
         let text = |value: &HeaderValue| value.to_str().unwrap_or("unreadable").to_owned();
-        let origins: Vec<String> = request.headers().get_all(header::ORIGIN).iter().map(text).collect();
+        let origins: Vec<String> = request
+            .headers()
+            .get_all(header::ORIGIN)
+            .iter()
+            .map(text)
+            .collect();
         let host = request.headers().get(header::HOST).map(text);
         let is_admitted = match &origins[..] {
             [] => self.options().origins.admits(None, host.as_deref()),
@@ -65,13 +71,19 @@ impl Fanfare {
         if is_admitted {
             return Ok(());
         }
-        let reason = format!("origin {:?} is not allowed here, start the server with --allow-origin to add it", origins.join(", "));
+        let reason = format!(
+            "origin {:?} is not allowed here, start the server with --allow-origin to add it",
+            origins.join(", ")
+        );
         Err(Refused::new(StatusCode::FORBIDDEN, reason))
     }
 
     fn check_room(&self) -> Result<(), Refused> {
         if self.is_draining() {
-            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the server is shutting down, connect again soon"));
+            return Err(Refused::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the server is shutting down, connect again soon",
+            ));
         }
         let max = self.options().connections_max;
         if self.connection_count() >= max {
@@ -85,7 +97,11 @@ impl Fanfare {
     fn take_out(&self, upgraded: Upgraded, opened: Opened) {
         let parts = match downcast::<TokioIo<TcpStream>>(upgraded) {
             Ok(parts) => parts,
-            Err(_) => return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped"),
+            Err(_) => {
+                return tracing::error!(
+                    "the socket is not TCP and cannot be taken out of HTTP, it is dropped"
+                );
+            }
         };
         let adopted = parts.io.into_inner().into_std().map(|socket| {
             // A client that gets no place is closed without a word: the 101 is out, and its shard takes no mail.
@@ -102,7 +118,10 @@ impl Fanfare {
 /// Where the request comes from; the unspecified address where the host does not say.
 fn remote_of(request: &Request) -> SocketAddr {
     let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(unknown, |info| info.0)
+    request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(unknown, |info| info.0)
 }
 
 /// The answer of RFC 6455 section 4.2.2.
@@ -116,7 +135,10 @@ fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     if let Some(subprotocol) = subprotocol {
-        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(subprotocol));
+        headers.insert(
+            header::SEC_WEBSOCKET_PROTOCOL,
+            HeaderValue::from_static(subprotocol),
+        );
     }
     response
 }

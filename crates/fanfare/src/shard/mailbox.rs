@@ -25,13 +25,22 @@ pub(crate) enum Mail {
     /// A connection that came through the door.
     Adopt(Box<Adoption>),
     /// A direct publication from a connection of another shard, which waits for the answer.
-    Deliver { to: ConnectionId, direct: Box<Direct>, ticket: Ticket, from: usize },
+    Deliver {
+        to: ConnectionId,
+        direct: Box<Direct>,
+        ticket: Ticket,
+        from: usize,
+    },
     /// The answer to a `Deliver`.
     Delivered(Ticket, bool),
     /// The application asks for something.
     Control(Box<Control>, oneshot::Sender<usize>),
     /// The application wants a page of connections, from a slot on.
-    Page { from: usize, count: usize, answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)> },
+    Page {
+        from: usize,
+        count: usize,
+        answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)>,
+    },
     /// Close every connection within this many milliseconds, then end.
     Shutdown { window_ms: u64 },
     /// End now.
@@ -172,7 +181,12 @@ mod tests {
     fn places_are_bounded_and_given_back() {
         let poll = Poll::new().unwrap();
         let mailbox = Mailbox::new(poll.registry()).unwrap();
-        assert_eq!((0..PUBLICATIONS_MAX + 5).filter(|_| mailbox.try_reserve()).count(), PUBLICATIONS_MAX);
+        assert_eq!(
+            (0..PUBLICATIONS_MAX + 5)
+                .filter(|_| mailbox.try_reserve())
+                .count(),
+            PUBLICATIONS_MAX
+        );
         mailbox.cancel();
         assert!(mailbox.try_reserve());
         assert!(!mailbox.try_reserve());
@@ -182,7 +196,12 @@ mod tests {
     fn other_mail_is_bounded() {
         let poll = Poll::new().unwrap();
         let mailbox = Mailbox::new(poll.registry()).unwrap();
-        assert_eq!((0..OTHERS_MAX + 5).filter(|_| mailbox.try_post(Mail::Stop).is_ok()).count(), OTHERS_MAX);
+        assert_eq!(
+            (0..OTHERS_MAX + 5)
+                .filter(|_| mailbox.try_post(Mail::Stop).is_ok())
+                .count(),
+            OTHERS_MAX
+        );
         assert!(mailbox.pop().is_some());
         assert!(mailbox.try_post(Mail::Stop).is_ok());
     }

@@ -160,7 +160,11 @@ impl Shard {
     /// Looks at the poll; sleeps there only when nothing else is to be done. Gives how many sockets it reported.
     fn poll(&mut self) -> io::Result<usize> {
         let has_work = self.hub.has_big() || self.has_readable() || !self.mailbox.try_sleep();
-        let timeout = if has_work { Duration::ZERO } else { TICK.saturating_sub(self.ticked_at.elapsed()) };
+        let timeout = if has_work {
+            Duration::ZERO
+        } else {
+            TICK.saturating_sub(self.ticked_at.elapsed())
+        };
         let polled = self.poll.poll(&mut self.events, Some(timeout));
         self.mailbox.wake_up();
         self.now = self.options.clock.now();
@@ -174,7 +178,9 @@ impl Shard {
                 continue;
             }
             let id = ConnectionId::from_bits(event.token().0 as u64);
-            let Some(Some(connection)) = self.connections.get_mut(id.slot()) else { continue };
+            let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
+                continue;
+            };
             if connection.id != id {
                 continue;
             }
@@ -208,11 +214,18 @@ impl Shard {
     fn deliver_mail(&mut self, mail: Mail) {
         match mail {
             Mail::Publication(publication) => {
-                self.handle(Input::Broker(fanfare_hub::broker::BrokerEvent::Publication(publication)));
+                self.handle(Input::Broker(fanfare_hub::broker::BrokerEvent::Publication(
+                    publication,
+                )));
             }
             Mail::Broker(answer) => self.broker_answered(answer),
             Mail::Adopt(adoption) => self.adopt(*adoption),
-            Mail::Deliver { to, direct, ticket, from } => {
+            Mail::Deliver {
+                to,
+                direct,
+                ticket,
+                from,
+            } => {
                 let was_there = self.control(Control::Deliver(to, *direct)) == 1;
                 self.peers[from].post_unbounded(Mail::Delivered(ticket, was_there));
             }
@@ -226,7 +239,12 @@ impl Shard {
             }
             Mail::Stop => {
                 self.is_stopping = true;
-                let ids: Vec<_> = self.connections.iter().flatten().map(|connection| connection.id).collect();
+                let ids: Vec<_> = self
+                    .connections
+                    .iter()
+                    .flatten()
+                    .map(|connection| connection.id)
+                    .collect();
                 ids.into_iter().for_each(|id| self.handle(Input::Lost(id)));
             }
         }
@@ -234,7 +252,11 @@ impl Shard {
 
     fn broker_answered(&mut self, answer: fanfare_hub::broker::BrokerEvent) {
         use fanfare_hub::broker::BrokerEvent;
-        if let BrokerEvent::Published { publish: PublishId(key), outcome } = answer {
+        if let BrokerEvent::Published {
+            publish: PublishId(key),
+            outcome,
+        } = answer
+        {
             if let Some((ticket, topic)) = self.publishes.try_remove(key as usize) {
                 self.handle(Input::Published(ticket, topic, outcome));
             }
@@ -245,18 +267,33 @@ impl Shard {
 
     /// Takes a connection in: a slot, an id, the poll, and what the client sent early.
     fn adopt(&mut self, adoption: Adoption) {
-        let Adoption { socket, mut early, mut opened } = adoption;
-        let slot = self.free.pop().map_or(self.connections.len(), |slot| slot as usize);
+        let Adoption {
+            socket,
+            mut early,
+            mut opened,
+        } = adoption;
+        let slot = self
+            .free
+            .pop()
+            .map_or(self.connections.len(), |slot| slot as usize);
         if slot >= fanfare_protocol::SLOTS_MAX {
-            return tracing::warn!(shard = self.options.index, "no slot is left, a connection is dropped");
+            return tracing::warn!(
+                shard = self.options.index,
+                "no slot is left, a connection is dropped"
+            );
         }
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;
-        let registered = Connection::new(socket, id, opened.dialect, &self.options).and_then(|mut connection| {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.poll.registry().register(&mut connection.socket, Token(id.to_bits() as usize), interest)?;
-            Ok(connection)
-        });
+        let registered =
+            Connection::new(socket, id, opened.dialect, &self.options).and_then(|mut connection| {
+                let interest = Interest::READABLE | Interest::WRITABLE;
+                self.poll.registry().register(
+                    &mut connection.socket,
+                    Token(id.to_bits() as usize),
+                    interest,
+                )?;
+                Ok(connection)
+            });
         match registered {
             Ok(connection) if slot == self.connections.len() => self.connections.push(Some(connection)),
             Ok(connection) => self.connections[slot] = Some(connection),

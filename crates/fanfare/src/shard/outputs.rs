@@ -29,7 +29,9 @@ impl Shard {
             while let Some(output) = self.hub.poll_output() {
                 self.perform(output);
             }
-            let Some(answer) = self.answers.pop_front() else { return };
+            let Some(answer) = self.answers.pop_front() else {
+                return;
+            };
             self.hub.handle(self.now, answer);
         }
     }
@@ -53,7 +55,10 @@ impl Shard {
     fn publish(&mut self, draft: Draft, ticket: Ticket) {
         let topic = draft.topic.clone();
         let entry = self.publishes.vacant_entry();
-        match self.broker.publish(draft, self.outlet, PublishId(entry.key() as u64)) {
+        match self
+            .broker
+            .publish(draft, self.outlet, PublishId(entry.key() as u64))
+        {
             Poll::Ready(outcome) => self.answers.push_back(Input::Published(ticket, topic, outcome)),
             Poll::Pending => drop(entry.insert((ticket, topic))),
         }
@@ -69,7 +74,12 @@ impl Shard {
         let answer = match self.peers.get(shard) {
             None => Ok(false),
             Some(peer) => {
-                let mail = Mail::Deliver { to, direct: Box::new(direct), ticket: ticket.clone(), from: here };
+                let mail = Mail::Deliver {
+                    to,
+                    direct: Box::new(direct),
+                    ticket: ticket.clone(),
+                    from: here,
+                };
                 match peer.try_post(mail) {
                     Ok(()) => return,
                     Err(_) => Err(Refusal::Overloaded),
@@ -81,7 +91,9 @@ impl Shard {
 
     /// Closes the socket and frees the slot.
     fn release(&mut self, id: ConnectionId) {
-        let Some(place) = self.connections.get_mut(id.slot()) else { return };
+        let Some(place) = self.connections.get_mut(id.slot()) else {
+            return;
+        };
         if let Some(mut connection) = place.take_if(|connection| connection.id == id) {
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);

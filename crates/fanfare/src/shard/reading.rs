@@ -37,7 +37,9 @@ impl Shard {
         let due = self.readable.len().min(CONNECTIONS_PER_TURN);
         let mut read = 0;
         while read < due && self.has_readable() {
-            let Some(id) = self.readable.pop_front() else { break };
+            let Some(id) = self.readable.pop_front() else {
+                break;
+            };
             read += 1;
             self.read_from(id);
         }
@@ -47,7 +49,8 @@ impl Shard {
     /// Reads from one connection, within its budget. One whose replies are not drained is not read from; the hub
     /// says when to go on.
     fn read_from(&mut self, id: ConnectionId) {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id)) else {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
+        else {
             return;
         };
         connection.is_readable = false;
@@ -75,7 +78,8 @@ impl Shard {
     }
 
     fn read_once(&mut self, id: ConnectionId) -> Seen {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id)) else {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
+        else {
             return Seen::Drained;
         };
         let is_hung_up = connection.is_hung_up;
@@ -85,7 +89,11 @@ impl Shard {
                 let mut buffer = std::mem::take(&mut self.read_buffer);
                 self.take_bytes(id, &mut buffer[..count]);
                 self.read_buffer = buffer;
-                if count == READ_BUFFER_BYTES || is_hung_up { Seen::More } else { Seen::Drained }
+                if count == READ_BUFFER_BYTES || is_hung_up {
+                    Seen::More
+                } else {
+                    Seen::Drained
+                }
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Seen::Drained,
             Err(error) if error.kind() == ErrorKind::Interrupted => Seen::More,
@@ -95,7 +103,9 @@ impl Shard {
 
     /// Decodes what came from a connection and hands it to the hub, message by message.
     pub(super) fn take_bytes(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else { return };
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
+            return;
+        };
         self.hub.heard(self.now, id);
         if connection.is_discarding {
             return;
@@ -117,7 +127,12 @@ impl Shard {
     }
 
     /// Gives why the connection must be closed, if a frame broke the protocol.
-    fn take_items(&mut self, id: ConnectionId, decoder: &mut Decoder, bytes: &mut [u8]) -> Option<Disconnect> {
+    fn take_items(
+        &mut self,
+        id: ConnectionId,
+        decoder: &mut Decoder,
+        bytes: &mut [u8],
+    ) -> Option<Disconnect> {
         let mut input = bytes;
         loop {
             match decoder.next(&mut input, self.options.limits.message_bytes_max) {
@@ -134,7 +149,9 @@ impl Shard {
     fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) {
         match item {
             Item::Text(_) | Item::Binary(_) => {
-                let Some(Some(connection)) = self.connections.get(id.slot()) else { return };
+                let Some(Some(connection)) = self.connections.get(id.slot()) else {
+                    return;
+                };
                 self.handle(Input::Message(id, connection.dialect.decode(item)));
             }
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),

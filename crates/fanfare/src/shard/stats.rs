@@ -9,7 +9,8 @@ use fanfare_hub::{Counters, Gauges};
 use super::Shard;
 
 /// Upper bounds of the turn-duration buckets, in microseconds.
-pub(crate) const TURN_BUCKETS_US: [u64; 10] = [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
+pub(crate) const TURN_BUCKETS_US: [u64; 10] =
+    [50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 50_000, 250_000];
 
 /// Counts and gauges of one shard at the end of a turn.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +38,10 @@ pub(crate) struct ShardStats {
 impl ShardStats {
     /// The last turn's snapshot.
     pub(crate) fn snapshot(&self) -> Snapshot {
-        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.snapshot
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     pub(crate) fn connections(&self) -> usize {

@@ -21,15 +21,19 @@ impl Shard {
     /// Writes the next connections of big fan-outs.
     pub(super) fn write_slice(&mut self) {
         for _ in 0..SLICE {
-            let Some(id) = self.hub.next_dirty(Dirty::Big) else { return };
+            let Some(id) = self.hub.next_dirty(Dirty::Big) else {
+                return;
+            };
             self.write(id);
         }
     }
 
     /// Gives a socket what waits for it, once. If it takes all it was given and more waits, it gets its next turn.
     fn write(&mut self, id: ConnectionId) {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else { return };
-        let mut slices = [const { IoSlice::new(&[]) }; SLICES_MAX];
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
+            return;
+        };
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = self.hub.gather(id, &mut slices);
         let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
         if given == 0 {

@@ -20,7 +20,10 @@ impl Hub {
         if is_behind(cause) {
             self.outboxes[slot].clear_data(&mut self.frames);
         }
-        let goodbye = Goodbye { disconnect: cause.clone(), reconnect_after_ms };
+        let goodbye = Goodbye {
+            disconnect: cause.clone(),
+            reconnect_after_ms,
+        };
         self.push_to(slot, Lane::Data, &Push::Goodbye(goodbye));
         let mut close = Vec::new();
         encode_close(cause.code(), cause.reason(), &mut close);
@@ -29,7 +32,9 @@ impl Hub {
 
     /// The client closes: its close frame is answered with the same code (RFC 6455 section 5.5.1).
     pub(super) fn peer_close(&mut self, connection: ConnectionId, code: Option<u16>) {
-        let Some(slot) = self.slot_of(connection) else { return };
+        let Some(slot) = self.slot_of(connection) else {
+            return;
+        };
         if self.outboxes[slot].is_closing {
             if let Some(session) = &mut self.sessions[slot]
                 && let SessionState::Closing { is_answered, .. } = &mut session.state
@@ -53,7 +58,10 @@ impl Hub {
     fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
-            session.state = SessionState::Closing { deadline, is_answered };
+            session.state = SessionState::Closing {
+                deadline,
+                is_answered,
+            };
         }
         self.outboxes[slot].is_closing = true;
         self.outboxes[slot].is_paused = false;
@@ -62,7 +70,9 @@ impl Hub {
 
     /// The socket is gone.
     pub(super) fn lost(&mut self, connection: ConnectionId) {
-        let Some(slot) = self.slot_of(connection) else { return };
+        let Some(slot) = self.slot_of(connection) else {
+            return;
+        };
         self.counters.lost += u64::from(!self.outboxes[slot].is_closing);
         self.leave_all(slot);
         self.release(slot);
@@ -70,13 +80,17 @@ impl Hub {
 
     /// Some bytes of a paused or closing connection were written.
     pub(super) fn drained_somewhat(&mut self, slot: usize) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let outbox = &mut self.outboxes[slot];
         if outbox.is_paused && outbox.control_bytes() <= self.limits.replies_bytes_max / 2 {
             outbox.is_paused = false;
             self.outputs.push_back(Output::Resume(session.connection));
         }
-        if let SessionState::Closing { is_answered: true, .. } = session.state
+        if let SessionState::Closing {
+            is_answered: true, ..
+        } = session.state
             && outbox.is_empty()
         {
             self.release(slot);
@@ -85,8 +99,13 @@ impl Hub {
 
     /// Forgets a connection and everything that waits for it.
     pub(super) fn release(&mut self, slot: usize) {
-        let Some(session) = self.sessions[slot].take() else { return };
-        debug_assert!(session.subscriptions.is_empty(), "a session leaves its topics before it is released");
+        let Some(session) = self.sessions[slot].take() else {
+            return;
+        };
+        debug_assert!(
+            session.subscriptions.is_empty(),
+            "a session leaves its topics before it is released"
+        );
         let outbox = &mut self.outboxes[slot];
         outbox.clear(&mut self.frames);
         outbox.is_closing = true;
@@ -98,9 +117,13 @@ impl Hub {
     /// Tells a connection that the server stops. When to come back is spread over the window by the connection's
     /// id, so that equal inputs give equal outputs.
     pub(super) fn say_shutdown(&mut self, slot: usize) {
-        let (Some(drain), Some(session)) = (&self.drain, &self.sessions[slot]) else { return };
+        let (Some(drain), Some(session)) = (&self.drain, &self.sessions[slot]) else {
+            return;
+        };
         let left = drain.ends_at.since(self.now.monotonic);
-        let spread = (session.connection.nonce() as u64).checked_rem(drain.window_ms).unwrap_or(0);
+        let spread = (session.connection.nonce() as u64)
+            .checked_rem(drain.window_ms)
+            .unwrap_or(0);
         self.disconnect(slot, &Disconnect::Shutdown, Some(left + spread));
         self.mark_dirty(slot, Dirty::Small);
     }

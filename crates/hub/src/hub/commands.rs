@@ -6,8 +6,8 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::{BadMessage, Direct};
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{
-    Command, CommandId, ConnectionId, Draft, Payload, Position, Publisher, Rejection, Reply, Target, TopicName,
-    TopicNameError, Verb,
+    Command, CommandId, ConnectionId, Draft, Payload, Position, Publisher, Rejection, Reply, Target,
+    TopicName, TopicNameError, Verb,
 };
 
 use super::Hub;
@@ -17,7 +17,9 @@ use crate::{Asked, Dirty, Output, Ticket};
 
 impl Hub {
     pub(super) fn message(&mut self, connection: ConnectionId, message: Result<Command<'_>, BadMessage>) {
-        let Some(slot) = self.open_slot_of(connection) else { return };
+        let Some(slot) = self.open_slot_of(connection) else {
+            return;
+        };
         self.counters.commands += 1;
         match message {
             Ok(command) => self.command(slot, connection, command),
@@ -29,7 +31,9 @@ impl Hub {
     /// Answers a ping with a pong. While the socket is blocked at most one pong waits, the latest: RFC 6455 section
     /// 5.5.3 lets it stand for all.
     pub(super) fn pinged(&mut self, connection: ConnectionId, payload: &[u8]) {
-        let Some(slot) = self.open_slot_of(connection) else { return };
+        let Some(slot) = self.open_slot_of(connection) else {
+            return;
+        };
         let mut bytes = Vec::with_capacity(payload.len() + 2);
         encode_frame(Opcode::Pong, payload, &mut bytes);
         let frame = self.frames.insert(bytes, 0);
@@ -48,16 +52,40 @@ impl Hub {
             Verb::Unsubscribe { topics } => match names(&topics) {
                 Ok(names) => {
                     self.unsubscribe(slot, &names);
-                    self.reply_to(slot, Lane::Data, id.as_ref(), &Reply::Unsubscribed { topics: names });
+                    self.reply_to(
+                        slot,
+                        Lane::Data,
+                        id.as_ref(),
+                        &Reply::Unsubscribed { topics: names },
+                    );
                 }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Publish { topic, payload, echo } => match self.name(&topic) {
-                Ok(topic) => self.publish(slot, Ticket { connection, id, asked: Asked::Publish }, topic, payload, echo),
+                Ok(topic) => self.publish(
+                    slot,
+                    Ticket {
+                        connection,
+                        id,
+                        asked: Asked::Publish,
+                    },
+                    topic,
+                    payload,
+                    echo,
+                ),
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Relay { payload } => self.relay(slot, connection, &payload),
-            Verb::Send { to, payload } => self.send(slot, Ticket { connection, id, asked: Asked::Send }, to, payload),
+            Verb::Send { to, payload } => self.send(
+                slot,
+                Ticket {
+                    connection,
+                    id,
+                    asked: Asked::Send,
+                },
+                to,
+                payload,
+            ),
             Verb::Ping => {
                 let pong = Reply::Pong { time: self.now.wall };
                 self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
@@ -68,15 +96,27 @@ impl Hub {
     fn publish(&mut self, slot: usize, ticket: Ticket, topic: TopicName, payload: Payload, echo: bool) {
         self.counters.publish_commands += 1;
         let except = (!echo).then_some(ticket.connection);
-        let draft = Draft { topic, payload, from: self.publisher(slot), time: self.now.wall, except };
+        let draft = Draft {
+            topic,
+            payload,
+            from: self.publisher(slot),
+            time: self.now.wall,
+            except,
+        };
         self.outputs.push_back(Output::Publish(draft, ticket));
     }
 
     fn relay(&mut self, slot: usize, connection: ConnectionId, payload: &Payload) {
-        let Some(session) = &mut self.sessions[slot] else { return };
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
         let relay = std::mem::take(&mut session.relay);
         for topic in &relay {
-            let ticket = Ticket { connection, id: None, asked: Asked::Publish };
+            let ticket = Ticket {
+                connection,
+                id: None,
+                asked: Asked::Publish,
+            };
             self.publish(slot, ticket, topic.clone(), payload.clone(), true);
         }
         if let Some(session) = &mut self.sessions[slot] {
@@ -87,7 +127,11 @@ impl Hub {
     fn send(&mut self, slot: usize, ticket: Ticket, to: Target, payload: Payload) {
         match to {
             Target::Connection(to) => {
-                let direct = Direct { from: self.publisher(slot), time: self.now.wall, payload };
+                let direct = Direct {
+                    from: self.publisher(slot),
+                    time: self.now.wall,
+                    payload,
+                };
                 self.outputs.push_back(Output::Deliver(to, direct, ticket));
             }
             Target::User(user) => self.publish(slot, ticket, TopicName::of_user(&user), payload, true),
@@ -95,8 +139,15 @@ impl Hub {
     }
 
     /// A publish was decided by the broker.
-    pub(super) fn publish_decided(&mut self, ticket: Ticket, topic: TopicName, outcome: Result<Position, Refusal>) {
-        let Some(slot) = self.open_slot_of(ticket.connection) else { return };
+    pub(super) fn publish_decided(
+        &mut self,
+        ticket: Ticket,
+        topic: TopicName,
+        outcome: Result<Position, Refusal>,
+    ) {
+        let Some(slot) = self.open_slot_of(ticket.connection) else {
+            return;
+        };
         let reply = match (outcome, ticket.asked) {
             (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
             (Ok(_), Asked::Send) => Reply::Sent,
@@ -107,7 +158,9 @@ impl Hub {
 
     /// A direct send found its connection, or did not.
     pub(super) fn send_decided(&mut self, ticket: Ticket, outcome: Result<bool, Refusal>) {
-        let Some(slot) = self.open_slot_of(ticket.connection) else { return };
+        let Some(slot) = self.open_slot_of(ticket.connection) else {
+            return;
+        };
         match outcome {
             Ok(true) => self.reply_if_asked(slot, ticket.id, &Reply::Sent),
             Ok(false) => {
@@ -126,7 +179,9 @@ impl Hub {
 
     /// Answers with an error; in a dialect that has none, closes.
     pub(super) fn reject(&mut self, slot: usize, rejection: Rejection) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let Rejection { id, code, message } = rejection;
         self.counters.rejected[code as usize] += 1;
         if session.dialect.has_errors() {
@@ -138,13 +193,18 @@ impl Hub {
 
     fn publisher(&self, slot: usize) -> Option<Publisher> {
         let session = self.sessions[slot].as_ref()?;
-        Some(Publisher { connection: session.connection, user: session.user.clone() })
+        Some(Publisher {
+            connection: session.connection,
+            user: session.user.clone(),
+        })
     }
 
     /// The name of a topic, shared with the topic itself where it is known here.
     fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
         TopicName::check(name)?;
-        self.names.get_key_value(name).map_or_else(|| TopicName::parse(name), |(known, _)| Ok(known.clone()))
+        self.names
+            .get_key_value(name)
+            .map_or_else(|| TopicName::parse(name), |(known, _)| Ok(known.clone()))
     }
 }
 

@@ -16,7 +16,9 @@ impl Hub {
     /// A publication came from the broker. It waits for the end of the turn, so that what comes together is written
     /// together.
     pub(super) fn published(&mut self, publication: Arc<Publication>) {
-        let Some(&index) = self.names.get(publication.draft.topic.as_str()) else { return };
+        let Some(&index) = self.names.get(publication.draft.topic.as_str()) else {
+            return;
+        };
         let topic = &mut self.topics[index as usize];
         let Some(position) = topic.position else { return };
         let is_same_epoch = publication.position.epoch == position.epoch;
@@ -39,7 +41,12 @@ impl Hub {
     fn gap(&mut self, index: u32) {
         self.counters.gaps += 1;
         self.fan_out(index);
-        let members: Vec<_> = self.topics[index as usize].audiences.iter().flatten().copied().collect();
+        let members: Vec<_> = self.topics[index as usize]
+            .audiences
+            .iter()
+            .flatten()
+            .copied()
+            .collect();
         for member in members {
             self.disconnect(member.slot(), &Disconnect::PositionLost, None);
         }
@@ -60,7 +67,9 @@ impl Hub {
     /// Fans out what a topic gathered. Also called before its members change, so that everyone gets exactly what
     /// was published while they were members.
     pub(super) fn fan_out(&mut self, index: u32) {
-        let Some(topic) = self.topics.get_mut(index as usize) else { return };
+        let Some(topic) = self.topics.get_mut(index as usize) else {
+            return;
+        };
         if topic.batch.is_empty() {
             return;
         }
@@ -109,7 +118,8 @@ impl Hub {
     fn left_out(&self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
             self.sessions[slot].as_ref().is_some_and(|session| {
-                session.audience() == dialect.index() && session.subscriptions.iter().any(|s| s.topic == index)
+                session.audience() == dialect.index()
+                    && session.subscriptions.iter().any(|s| s.topic == index)
             })
         };
         let mut slots: Vec<usize> = batch
@@ -130,7 +140,11 @@ impl Hub {
         let bytes_count = bytes.len();
         let frame = self.frames.insert(bytes, publications as u32);
         let members = std::mem::take(&mut self.topics[index as usize].audiences[dialect.index()]);
-        let list = if members.len() >= BIG_FAN_OUT { Dirty::Big } else { Dirty::Small };
+        let list = if members.len() >= BIG_FAN_OUT {
+            Dirty::Big
+        } else {
+            Dirty::Small
+        };
         let mut delivered = 0;
         for member in &members {
             let slot = member.slot();
@@ -155,9 +169,14 @@ impl Hub {
 
     /// Queues what a member gets of a batch in which something is not for it.
     fn fan_out_alone(&mut self, slot: usize, dialect: Dialect, batch: &[Arc<Publication>]) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let connection = session.connection;
-        for publication in batch.iter().filter(|publication| publication.draft.except != Some(connection)) {
+        for publication in batch
+            .iter()
+            .filter(|publication| publication.draft.except != Some(connection))
+        {
             let mut bytes = Vec::new();
             dialect.encode_publication(publication, &mut bytes);
             self.enqueue_publication(slot, bytes);
@@ -166,8 +185,12 @@ impl Hub {
 
     /// Hands a direct publication to a connection; false when it is not here or does not receive.
     pub(super) fn deliver(&mut self, connection: ConnectionId, direct: &Direct) -> bool {
-        let Some(slot) = self.open_slot_of(connection) else { return false };
-        let Some(session) = self.sessions[slot].as_ref().filter(|session| session.role == crate::Role::Subscriber)
+        let Some(slot) = self.open_slot_of(connection) else {
+            return false;
+        };
+        let Some(session) = self.sessions[slot]
+            .as_ref()
+            .filter(|session| session.role == crate::Role::Subscriber)
         else {
             return false;
         };

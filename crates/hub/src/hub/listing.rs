@@ -56,7 +56,9 @@ impl Hub {
     pub fn connections(&self, from: usize, count: usize) -> (Vec<ConnectionRow>, Option<usize>) {
         let mut rows = Vec::new();
         for slot in from..self.sessions.len() {
-            let Some(session) = &self.sessions[slot] else { continue };
+            let Some(session) = &self.sessions[slot] else {
+                continue;
+            };
             if rows.len() == count {
                 return (rows, Some(slot));
             }
@@ -67,9 +69,13 @@ impl Hub {
 
     /// The connections of a user.
     pub fn connections_of(&self, user: &UserName) -> Vec<ConnectionId> {
-        let Some(&topic) = self.names.get(&TopicName::of_user(user)) else { return Vec::new() };
+        let Some(&topic) = self.names.get(&TopicName::of_user(user)) else {
+            return Vec::new();
+        };
         let members = self.topics[topic as usize].audiences.iter().flatten();
-        members.filter_map(|member| Some(self.sessions[member.slot()].as_ref()?.connection)).collect()
+        members
+            .filter_map(|member| Some(self.sessions[member.slot()].as_ref()?.connection))
+            .collect()
     }
 
     /// What it counted so far.
@@ -98,7 +104,9 @@ impl Hub {
             }),
             Control::Unsubscribe(selector, topics) => self.each(&selector, |hub, slot| {
                 hub.unsubscribe(slot, &topics);
-                let reply = Reply::Unsubscribed { topics: topics.clone() };
+                let reply = Reply::Unsubscribed {
+                    topics: topics.clone(),
+                };
                 hub.reply_to(slot, Lane::Data, None, &reply);
             }),
             Control::Disconnect(selector, cause) => self.each(&selector, |hub, slot| {
@@ -112,7 +120,10 @@ impl Hub {
             Selector::Connection(connection) => vec![*connection],
             Selector::User(user) => self.connections_of(user),
         };
-        let slots: Vec<usize> = connections.into_iter().filter_map(|id| self.open_slot_of(id)).collect();
+        let slots: Vec<usize> = connections
+            .into_iter()
+            .filter_map(|id| self.open_slot_of(id))
+            .collect();
         for &slot in &slots {
             act(self, slot);
         }
@@ -120,7 +131,10 @@ impl Hub {
     }
 
     fn row(&self, slot: usize, session: &Session) -> ConnectionRow {
-        let names = session.subscriptions.iter().map(|s| &self.topics[s.topic as usize].name);
+        let names = session
+            .subscriptions
+            .iter()
+            .map(|s| &self.topics[s.topic as usize].name);
         ConnectionRow {
             connection: session.connection,
             user: session.user.clone(),

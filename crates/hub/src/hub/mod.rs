@@ -106,7 +106,10 @@ impl Hub {
 
     /// Takes one input in. Drain [`Hub::poll_output`] before the next.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
-        debug_assert!(self.outputs.is_empty(), "all outputs are drained before the next input");
+        debug_assert!(
+            self.outputs.is_empty(),
+            "all outputs are drained before the next input"
+        );
         self.now = now;
         match input {
             Input::Opened(opened) => self.opened(opened),
@@ -148,12 +151,14 @@ impl Hub {
 
     /// Whether messages of the connection may be taken in: it is here and its replies are being read.
     pub fn is_readable(&self, connection: ConnectionId) -> bool {
-        self.slot_of(connection).is_some_and(|slot| !self.outboxes[slot].is_paused)
+        self.slot_of(connection)
+            .is_some_and(|slot| !self.outboxes[slot].is_paused)
     }
 
     /// Whether the connection is open and its messages mean anything.
     pub fn is_open(&self, connection: ConnectionId) -> bool {
-        self.slot_of(connection).is_some_and(|slot| !self.outboxes[slot].is_closing)
+        self.slot_of(connection)
+            .is_some_and(|slot| !self.outboxes[slot].is_closing)
     }
 
     /// The next connection to write, of one list. Each is given once; [`Hub::wrote`] puts it back if more waits.
@@ -191,7 +196,9 @@ impl Hub {
 
     /// Lends the bytes that wait for a connection, in order; gives how many slices it filled.
     pub fn gather<'a>(&'a self, connection: ConnectionId, slices: &mut [IoSlice<'a>]) -> usize {
-        self.outboxes.get(connection.slot()).map_or(0, |outbox| outbox.gather(&self.frames, slices))
+        self.outboxes
+            .get(connection.slot())
+            .map_or(0, |outbox| outbox.gather(&self.frames, slices))
     }
 
     /// Takes note that the socket took `bytes`, and whether it would take no more now.
@@ -215,7 +222,9 @@ impl Hub {
 
     /// Takes note that the socket takes bytes again.
     pub fn writable(&mut self, connection: ConnectionId) {
-        let Some(slot) = self.slot_of(connection) else { return };
+        let Some(slot) = self.slot_of(connection) else {
+            return;
+        };
         if std::mem::take(&mut self.outboxes[slot].is_blocked) && !self.outboxes[slot].is_empty() {
             self.mark_dirty(slot, Dirty::Big);
         }
@@ -232,9 +241,24 @@ impl Hub {
             self.sessions.push(None);
             self.outboxes.push(Outbox::new());
         }
-        debug_assert!(self.sessions[slot].is_none(), "a slot is free before it is used again");
-        let Opened { connection, dialect, role, user, topics, occupancy, .. } = opened;
-        let relay = if dialect.has_errors() { Vec::new() } else { topics.clone() };
+        debug_assert!(
+            self.sessions[slot].is_none(),
+            "a slot is free before it is used again"
+        );
+        let Opened {
+            connection,
+            dialect,
+            role,
+            user,
+            topics,
+            occupancy,
+            ..
+        } = opened;
+        let relay = if dialect.has_errors() {
+            Vec::new()
+        } else {
+            topics.clone()
+        };
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
@@ -289,18 +313,23 @@ impl Hub {
 
     /// The slot of a connection that is here and not closing.
     fn open_slot_of(&self, connection: ConnectionId) -> Option<usize> {
-        self.slot_of(connection).filter(|&slot| !self.outboxes[slot].is_closing)
+        self.slot_of(connection)
+            .filter(|&slot| !self.outboxes[slot].is_closing)
     }
 
     fn push_to(&mut self, slot: usize, lane: Lane, push: &Push) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let mut bytes = Vec::new();
         session.dialect.encode_push(push, &mut bytes);
         self.enqueue(slot, lane, bytes, 0);
     }
 
     fn reply_to(&mut self, slot: usize, lane: Lane, id: Option<&fanfare_protocol::CommandId>, reply: &Reply) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let mut bytes = Vec::new();
         session.dialect.encode_reply(id, reply, &mut bytes);
         self.enqueue(slot, lane, bytes, 0);

@@ -31,26 +31,62 @@ struct SubscribeOptions {
 
 impl Hub {
     /// Subscribes to all of `names` or, past the limit, to none.
-    pub(super) fn subscribe(&mut self, slot: usize, id: Option<CommandId>, names: &[TopicName], occupancy: bool) {
+    pub(super) fn subscribe(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        names: &[TopicName],
+        occupancy: bool,
+    ) {
         if let Some(error) = self.too_many(slot, names) {
             return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
         }
-        self.subscribe_with(slot, id, names, SubscribeOptions { occupancy, is_quiet: false });
+        self.subscribe_with(
+            slot,
+            id,
+            names,
+            SubscribeOptions {
+                occupancy,
+                is_quiet: false,
+            },
+        );
     }
 
     /// Subscribes to a topic of the server's.
     pub(super) fn subscribe_quietly(&mut self, slot: usize, name: TopicName) {
-        self.subscribe_with(slot, None, &[name], SubscribeOptions { occupancy: false, is_quiet: true });
+        self.subscribe_with(
+            slot,
+            None,
+            &[name],
+            SubscribeOptions {
+                occupancy: false,
+                is_quiet: true,
+            },
+        );
     }
 
     fn too_many(&self, slot: usize, names: &[TopicName]) -> Option<String> {
         let max = self.limits.subscriptions_max as usize;
         let session = self.sessions[slot].as_ref()?;
-        let has = |topic: u32| session.subscriptions.iter().any(|subscription| subscription.topic == topic);
-        let held = session.subscriptions.iter().filter(|s| !self.topics[s.topic as usize].name.is_reserved()).count();
-        let wanted = names.iter().filter(|name| !self.names.get(*name).is_some_and(|&topic| has(topic))).count();
+        let has = |topic: u32| {
+            session
+                .subscriptions
+                .iter()
+                .any(|subscription| subscription.topic == topic)
+        };
+        let held = session
+            .subscriptions
+            .iter()
+            .filter(|s| !self.topics[s.topic as usize].name.is_reserved())
+            .count();
+        let wanted = names
+            .iter()
+            .filter(|name| !self.names.get(*name).is_some_and(|&topic| has(topic)))
+            .count();
         (held + wanted > max).then(|| {
-            format!("{held} subscriptions and {wanted} more pass the limit of {max}, unsubscribe from some first")
+            format!(
+                "{held} subscriptions and {wanted} more pass the limit of {max}, unsubscribe from some first"
+            )
         })
     }
 
@@ -61,7 +97,9 @@ impl Hub {
         names: &[TopicName],
         options: SubscribeOptions,
     ) {
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let connection = session.connection;
         let topics: Vec<u32> = names.iter().map(|name| self.topic_of(name)).collect();
         for &topic in &topics {
@@ -69,14 +107,27 @@ impl Hub {
                 && session.subscription(topic).is_none()
             {
                 session.subscriptions.reserve_exact(1);
-                session.subscriptions.push(Subscription { topic, member: Subscription::JOINING });
+                session.subscriptions.push(Subscription {
+                    topic,
+                    member: Subscription::JOINING,
+                });
             }
         }
         for &topic in &topics {
             self.topics[topic as usize].holds += 1;
         }
-        let unanswered = topics.iter().filter(|&&topic| self.topics[topic as usize].position.is_none()).count();
-        let pending = Pending { connection, id, topics, unanswered, refusal: None, options };
+        let unanswered = topics
+            .iter()
+            .filter(|&&topic| self.topics[topic as usize].position.is_none())
+            .count();
+        let pending = Pending {
+            connection,
+            id,
+            topics,
+            unanswered,
+            refusal: None,
+            options,
+        };
         if unanswered == 0 {
             return self.complete(pending);
         }
@@ -107,7 +158,9 @@ impl Hub {
 
     /// The broker answered a join.
     pub(super) fn joined(&mut self, name: &TopicName, outcome: Result<Snapshot, Refusal>) {
-        let Some(&index) = self.names.get(name) else { return };
+        let Some(&index) = self.names.get(name) else {
+            return;
+        };
         let topic = &mut self.topics[index as usize];
         topic.is_joining = false;
         let refusal = match outcome {
@@ -131,15 +184,30 @@ impl Hub {
 
     /// All joins of a subscribe command are answered: the connection becomes a member of all topics or of none.
     fn complete(&mut self, pending: Pending) {
-        let Pending { connection, id, topics, refusal, options, .. } = pending;
+        let Pending {
+            connection,
+            id,
+            topics,
+            refusal,
+            options,
+            ..
+        } = pending;
         if let Some(slot) = self.open_slot_of(connection) {
             if let Some(refusal) = refusal {
                 self.forget_joining(slot, &topics);
                 self.reject(slot, refused(id, refusal));
             } else {
-                let positions = topics.iter().filter_map(|&topic| self.become_member(slot, topic, options)).collect();
+                let positions = topics
+                    .iter()
+                    .filter_map(|&topic| self.become_member(slot, topic, options))
+                    .collect();
                 if !options.is_quiet {
-                    self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Subscribed { topics: positions });
+                    self.reply_to(
+                        slot,
+                        Lane::Control,
+                        id.as_ref(),
+                        &Reply::Subscribed { topics: positions },
+                    );
                 }
             }
         }
@@ -158,7 +226,12 @@ impl Hub {
     }
 
     /// Makes the connection a member from the topic's present position on, unless it unsubscribed meanwhile.
-    fn become_member(&mut self, slot: usize, index: u32, options: SubscribeOptions) -> Option<SubscribedTopic> {
+    fn become_member(
+        &mut self,
+        slot: usize,
+        index: u32,
+        options: SubscribeOptions,
+    ) -> Option<SubscribedTopic> {
         self.fan_out(index);
         let session = self.sessions[slot].as_mut()?;
         let audience = session.audience();
@@ -176,7 +249,10 @@ impl Hub {
             report_due(topic, index, &mut self.reports);
         }
         let member = subscription.member;
-        let subscribed = SubscribedTopic { topic: topic.name.clone(), position };
+        let subscribed = SubscribedTopic {
+            topic: topic.name.clone(),
+            position,
+        };
         if !options.is_quiet {
             self.set_watching(slot, index, audience, member, options.occupancy);
         }
@@ -200,8 +276,12 @@ impl Hub {
     /// Unsubscribes from those of `names` that it is subscribed to.
     pub(super) fn unsubscribe(&mut self, slot: usize, names: &[TopicName]) {
         for name in names {
-            let Some(&topic) = self.names.get(name) else { continue };
-            let Some(session) = &mut self.sessions[slot] else { return };
+            let Some(&topic) = self.names.get(name) else {
+                continue;
+            };
+            let Some(session) = &mut self.sessions[slot] else {
+                return;
+            };
             if let Some(at) = session.subscriptions.iter().position(|s| s.topic == topic) {
                 let subscription = session.subscriptions.swap_remove(at);
                 let audience = session.audience();
@@ -212,7 +292,9 @@ impl Hub {
 
     /// Leaves every topic.
     pub(super) fn leave_all(&mut self, slot: usize) {
-        let Some(session) = &mut self.sessions[slot] else { return };
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
         let audience = session.audience();
         for subscription in std::mem::take(&mut session.subscriptions) {
             self.remove_member(subscription, audience);
@@ -250,7 +332,9 @@ impl Hub {
 
     /// Forgets a topic that nobody belongs to or waits for.
     fn vacate_if_empty(&mut self, index: u32) {
-        let Some(topic) = self.topics.get(index as usize) else { return };
+        let Some(topic) = self.topics.get(index as usize) else {
+            return;
+        };
         if !topic.is_vacant() {
             return;
         }
@@ -265,7 +349,8 @@ impl Hub {
             if let Some(topic) = self.topics.get_mut(index as usize)
                 && std::mem::take(&mut topic.is_report_due)
             {
-                self.outputs.push_back(Output::Report(topic.name.clone(), topic.subscribers() as u32));
+                self.outputs
+                    .push_back(Output::Report(topic.name.clone(), topic.subscribers() as u32));
             }
         }
     }

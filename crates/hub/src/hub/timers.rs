@@ -57,7 +57,9 @@ impl Hub {
 
     fn check_deadlines(&mut self, slot: usize) {
         let now = self.now.monotonic;
-        let Some(session) = &self.sessions[slot] else { return };
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         if let SessionState::Closing { deadline, .. } = session.state {
             if now >= deadline {
                 self.release(slot);
@@ -67,7 +69,9 @@ impl Hub {
         let has_grace = now < self.sweep.grace_until;
         let awaits_pong = session.pinged_at > session.heard_at;
         let pinged_since = now.since(session.pinged_at);
-        if self.outboxes[slot].is_blocked && now.since(session.blocked_at) >= self.limits.write_timeout_ms && !has_grace
+        if self.outboxes[slot].is_blocked
+            && now.since(session.blocked_at) >= self.limits.write_timeout_ms
+            && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
         } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
@@ -93,8 +97,14 @@ impl Hub {
         let share = self.watched.len() as u64 * elapsed_ms.min(OCCUPANCY_INTERVAL_MS);
         let due = (share.div_ceil(OCCUPANCY_INTERVAL_MS) as usize).min(OCCUPANCY_PER_TICK);
         for _ in 0..due {
-            let Some((index, serial)) = self.watched.pop_front() else { return };
-            let Some(topic) = self.topics.get_mut(index as usize).filter(|topic| topic.serial == serial) else {
+            let Some((index, serial)) = self.watched.pop_front() else {
+                return;
+            };
+            let Some(topic) = self
+                .topics
+                .get_mut(index as usize)
+                .filter(|topic| topic.serial == serial)
+            else {
                 continue;
             };
             if topic.watchers == 0 {
@@ -108,12 +118,17 @@ impl Hub {
 
     /// The broker counted a watched topic: those who asked are told if it changed.
     pub(super) fn counted(&mut self, name: &TopicName, subscribers: u64) {
-        let Some(&index) = self.names.get(name) else { return };
+        let Some(&index) = self.names.get(name) else {
+            return;
+        };
         let topic = &mut self.topics[index as usize];
         if std::mem::replace(&mut topic.occupancy, subscribers) == subscribers {
             return;
         }
-        let push = Push::Occupancy { topic: name.clone(), subscribers };
+        let push = Push::Occupancy {
+            topic: name.clone(),
+            subscribers,
+        };
         for audience in 0..SILENT {
             self.push_to_watchers(index, audience, &push);
         }
@@ -145,7 +160,13 @@ impl Hub {
         let spread_ms = (self.open as u64 * SHUTDOWN_SPREAD_US).div_ceil(1_000);
         let window_ms = window_ms.min(spread_ms);
         let ends_at = Millis(self.now.monotonic.0 + window_ms);
-        self.drain = Some(Drain { window_ms, ends_at, connections: self.open, told: 0, next_slot: 0 });
+        self.drain = Some(Drain {
+            window_ms,
+            ends_at,
+            connections: self.open,
+            told: 0,
+            next_slot: 0,
+        });
         self.drain_some();
     }
 

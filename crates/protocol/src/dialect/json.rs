@@ -14,8 +14,8 @@ use super::Direct;
 use crate::codes::ErrorCode;
 use crate::websocket::{Opcode, encode_frame};
 use crate::{
-    Command, CommandId, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply, SubscribedTopic,
-    TOPIC_BYTES_MAX, Target, TopicName, UserName, Verb,
+    Command, CommandId, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply,
+    SubscribedTopic, TOPIC_BYTES_MAX, Target, TopicName, UserName, Verb,
 };
 
 /// Reads one command.
@@ -27,7 +27,9 @@ pub(super) fn decode(text: &str) -> Result<Command<'_>, Rejection> {
     }
     let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
     let id = match fields.id {
-        Some(id) => Some(CommandId::from_json(id.get()).map_err(|e| Rejection::new(None, ErrorCode::BadCommand, e))?),
+        Some(id) => {
+            Some(CommandId::from_json(id.get()).map_err(|e| Rejection::new(None, ErrorCode::BadCommand, e))?)
+        }
         None => None,
     };
     match fields.verb() {
@@ -75,9 +77,14 @@ impl<'a> Fields<'a> {
         match &**kind {
             "subscribe" => {
                 let occupancy = self.occupancy.unwrap_or(false);
-                Ok(Verb::Subscribe { topics: self.topics()?, occupancy })
+                Ok(Verb::Subscribe {
+                    topics: self.topics()?,
+                    occupancy,
+                })
             }
-            "unsubscribe" => Ok(Verb::Unsubscribe { topics: self.topics()? }),
+            "unsubscribe" => Ok(Verb::Unsubscribe {
+                topics: self.topics()?,
+            }),
             "publish" => self.publish(),
             "send" => self.send(),
             "ping" => Ok(Verb::Ping),
@@ -92,7 +99,11 @@ impl<'a> Fields<'a> {
             (Some(_), Some(_)) => return Err("both `topic` and `topics` are given, give one".to_owned()),
             (None, None) => return Err("`topic` or `topics` is missing".to_owned()),
         };
-        if topics.is_empty() { Err("`topics` is empty, name at least one".to_owned()) } else { Ok(topics) }
+        if topics.is_empty() {
+            Err("`topics` is empty, name at least one".to_owned())
+        } else {
+            Ok(topics)
+        }
     }
 
     fn publish(self) -> Result<Verb<'a>, String> {
@@ -100,7 +111,11 @@ impl<'a> Fields<'a> {
         let Some(Text(topic)) = self.topic else {
             return Err("`topic` is missing".to_owned());
         };
-        Ok(Verb::Publish { topic, payload, echo: self.echo.unwrap_or(true) })
+        Ok(Verb::Publish {
+            topic,
+            payload,
+            echo: self.echo.unwrap_or(true),
+        })
     }
 
     fn send(self) -> Result<Verb<'a>, String> {
@@ -114,7 +129,9 @@ impl<'a> Fields<'a> {
     }
 
     fn payload(&self) -> Result<Payload, String> {
-        self.data.map(Payload::json).ok_or_else(|| "`data` is missing, it is any JSON value".to_owned())
+        self.data
+            .map(Payload::json)
+            .ok_or_else(|| "`data` is missing, it is any JSON value".to_owned())
     }
 }
 
@@ -127,14 +144,23 @@ fn unreadable(text: &str, error: &serde_json::Error) -> Rejection {
         #[serde(borrow)]
         id: &'a RawValue,
     }
-    let id = serde_json::from_str::<OnlyId<'_>>(text).ok().and_then(|only| CommandId::from_json(only.id.get()).ok());
-    let code = if error.is_data() { ErrorCode::BadCommand } else { ErrorCode::BadJson };
+    let id = serde_json::from_str::<OnlyId<'_>>(text)
+        .ok()
+        .and_then(|only| CommandId::from_json(only.id.get()).ok());
+    let code = if error.is_data() {
+        ErrorCode::BadCommand
+    } else {
+        ErrorCode::BadJson
+    };
     Rejection::new(id, code, format!("message is not a command: {error}"))
 }
 
 /// At most the length of a topic name of what a client wrote, in quotes.
 fn quoted(text: &str) -> String {
-    let cut = text.char_indices().map(|(at, _)| at).find(|&at| at > TOPIC_BYTES_MAX);
+    let cut = text
+        .char_indices()
+        .map(|(at, _)| at)
+        .find(|&at| at > TOPIC_BYTES_MAX);
     format!("{:?}", cut.map_or(text, |cut| &text[..cut]))
 }
 
@@ -275,13 +301,20 @@ struct From<'a> {
 
 impl<'a> From<'a> {
     fn of(publisher: &'a Publisher) -> Self {
-        Self { connection: publisher.connection.to_string(), user: publisher.user.as_ref().map(UserName::as_str) }
+        Self {
+            connection: publisher.connection.to_string(),
+            user: publisher.user.as_ref().map(UserName::as_str),
+        }
     }
 }
 
 impl<'a> At<'a> {
     fn of(topic: &'a TopicName, position: crate::Position) -> Self {
-        Self { topic: topic.as_str(), epoch: position.epoch.to_string(), offset: position.offset }
+        Self {
+            topic: topic.as_str(),
+            epoch: position.epoch.to_string(),
+            offset: position.offset,
+        }
     }
 }
 
@@ -291,17 +324,27 @@ pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Ve
     let answer = match reply {
         Reply::Subscribed { topics } => Answer::Subscribed {
             id,
-            topics: topics.iter().map(|SubscribedTopic { topic, position }| At::of(topic, *position)).collect(),
+            topics: topics
+                .iter()
+                .map(|SubscribedTopic { topic, position }| At::of(topic, *position))
+                .collect(),
         },
-        Reply::Unsubscribed { topics } => {
-            Answer::Unsubscribed { id, topics: topics.iter().map(TopicName::as_str).collect() }
-        }
-        Reply::Published { topic, position } => Answer::Published { id, at: At::of(topic, *position) },
+        Reply::Unsubscribed { topics } => Answer::Unsubscribed {
+            id,
+            topics: topics.iter().map(TopicName::as_str).collect(),
+        },
+        Reply::Published { topic, position } => Answer::Published {
+            id,
+            at: At::of(topic, *position),
+        },
         Reply::Sent => Answer::Sent { id },
         Reply::Pong { time } => Answer::Pong { id, time: time.0 },
-        Reply::Error { code, message } => {
-            Answer::Error { id, code: code.name(), message, temporary: code.is_temporary() }
-        }
+        Reply::Error { code, message } => Answer::Error {
+            id,
+            code: code.name(),
+            message,
+            temporary: code.is_temporary(),
+        },
     };
     append_answer(&answer, frame);
 }
@@ -320,9 +363,10 @@ pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
                 topic_bytes_max: TOPIC_BYTES_MAX,
             },
         },
-        Push::Occupancy { topic, subscribers } => {
-            Answer::Occupancy { topic: topic.as_str(), subscribers: *subscribers }
-        }
+        Push::Occupancy { topic, subscribers } => Answer::Occupancy {
+            topic: topic.as_str(),
+            subscribers: *subscribers,
+        },
         Push::Goodbye(goodbye) => Answer::Goodbye {
             code: goodbye.disconnect.code(),
             reason: goodbye.disconnect.reason(),

@@ -5,7 +5,9 @@ use crate::codes::Disconnect;
 use crate::{ConnectionId, Draft, Epoch, Goodbye, Position, Timestamp, Welcome};
 
 fn verb(text: &str) -> Verb<'_> {
-    decode(text).unwrap_or_else(|rejection| panic!("{text}: {rejection:?}")).verb
+    decode(text)
+        .unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"))
+        .verb
 }
 
 fn raw(text: &str) -> Payload {
@@ -40,28 +42,59 @@ fn push(push: &Push) -> String {
 fn commands_are_read() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"a"}"#),
-        Verb::Subscribe { topics: vec!["a".into()], occupancy: false }
+        Verb::Subscribe {
+            topics: vec!["a".into()],
+            occupancy: false
+        }
     );
     assert_eq!(
         verb(r#"{"topics":["a","b"],"occupancy":true,"type":"subscribe","unknown":[1]}"#),
-        Verb::Subscribe { topics: vec!["a".into(), "b".into()], occupancy: true }
+        Verb::Subscribe {
+            topics: vec!["a".into(), "b".into()],
+            occupancy: true
+        }
     );
-    assert_eq!(verb(r#"{"type":"unsubscribe","topics":["a"]}"#), Verb::Unsubscribe { topics: vec!["a".into()] });
+    assert_eq!(
+        verb(r#"{"type":"unsubscribe","topics":["a"]}"#),
+        Verb::Unsubscribe {
+            topics: vec!["a".into()]
+        }
+    );
     assert_eq!(verb(r#"{"type":"ping"}"#), Verb::Ping);
     let to = Target::User(UserName::parse("bob").unwrap());
-    assert_eq!(verb(r#"{"type":"send","user":"bob","data":1}"#), Verb::Send { to, payload: raw("1") });
+    assert_eq!(
+        verb(r#"{"type":"send","user":"bob","data":1}"#),
+        Verb::Send {
+            to,
+            payload: raw("1")
+        }
+    );
     let to = Target::Connection(ConnectionId::new(1, 2, 3));
     assert_eq!(
         verb(r#"{"type":"send","connection":"0100000200000003","data":"x"}"#),
-        Verb::Send { to, payload: raw("\"x\"") }
+        Verb::Send {
+            to,
+            payload: raw("\"x\"")
+        }
     );
 }
 
 #[test]
 fn payloads_pass_through_untouched() {
-    for data in ["null", "1e400", r#"{"b":1 , "a":[ ]}"#, "\"\\u00e9\"", "123456789012345678901234567890"] {
+    for data in [
+        "null",
+        "1e400",
+        r#"{"b":1 , "a":[ ]}"#,
+        "\"\\u00e9\"",
+        "123456789012345678901234567890",
+    ] {
         let text = format!(r#"{{"type":"publish","topic":"a","data":{data},"echo":false}}"#);
-        let Verb::Publish { payload, echo: false, .. } = verb(&text) else { panic!("{text}") };
+        let Verb::Publish {
+            payload, echo: false, ..
+        } = verb(&text)
+        else {
+            panic!("{text}")
+        };
         assert_eq!(payload.as_bytes(), data.as_bytes());
     }
 }
@@ -70,7 +103,10 @@ fn payloads_pass_through_untouched() {
 fn escaped_names_are_understood() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"caf\u00e9"}"#),
-        Verb::Subscribe { topics: vec!["café".into()], occupancy: false }
+        Verb::Subscribe {
+            topics: vec!["café".into()],
+            occupancy: false
+        }
     );
 }
 
@@ -82,21 +118,96 @@ fn bad_messages_are_answered_with_their_id_and_the_rule() {
         (r#"["ping"]"#, None, "bad_json", "not a JSON object"),
         ("{", None, "bad_json", "EOF while parsing"),
         (r#"{"type":"ping"} x"#, None, "bad_json", "trailing characters"),
-        ("{}", None, "bad_command", "`type` is missing, it is one of `subscribe`"),
-        (r#"{"type":"dance","id":7}"#, Some("7"), "bad_command", "`type` is \"dance\", it is one of"),
-        (r#"{"type":"publish","id":"x","topic":"a"}"#, Some("\"x\""), "bad_command", "`data` is missing"),
-        (r#"{"type":"publish","data":1}"#, None, "bad_command", "`topic` is missing"),
-        (r#"{"type":"subscribe","id":1}"#, Some("1"), "bad_command", "`topic` or `topics` is missing"),
-        (r#"{"type":"subscribe","topics":[]}"#, None, "bad_command", "`topics` is empty"),
-        (r#"{"type":"subscribe","topic":"a","topics":["b"]}"#, None, "bad_command", "both `topic` and `topics`"),
-        (r#"{"type":"subscribe","id":3,"topic":5}"#, Some("3"), "bad_command", "invalid type: integer `5`"),
-        (r#"{"type":"ping","id":-1}"#, None, "bad_command", "`id` is neither an integer"),
-        (r#"{"type":"ping","id":null}"#, None, "bad_command", "`id` is neither an integer"),
-        (r#"{"type":"send","data":1}"#, None, "bad_command", "either `connection` or `user`"),
-        (r#"{"type":"send","connection":"x","data":1}"#, None, "bad_command", "16 lower-case hexadecimal"),
-        (r#"{"type":"send","user":"a b","data":1}"#, None, "bad_command", "user name has"),
-        (r#"{"type":"ping","type":"ping"}"#, None, "bad_command", "duplicate field `type`"),
-        (r#"{"type":"publish","topic":"a","data":NaN}"#, None, "bad_json", "expected"),
+        (
+            "{}",
+            None,
+            "bad_command",
+            "`type` is missing, it is one of `subscribe`",
+        ),
+        (
+            r#"{"type":"dance","id":7}"#,
+            Some("7"),
+            "bad_command",
+            "`type` is \"dance\", it is one of",
+        ),
+        (
+            r#"{"type":"publish","id":"x","topic":"a"}"#,
+            Some("\"x\""),
+            "bad_command",
+            "`data` is missing",
+        ),
+        (
+            r#"{"type":"publish","data":1}"#,
+            None,
+            "bad_command",
+            "`topic` is missing",
+        ),
+        (
+            r#"{"type":"subscribe","id":1}"#,
+            Some("1"),
+            "bad_command",
+            "`topic` or `topics` is missing",
+        ),
+        (
+            r#"{"type":"subscribe","topics":[]}"#,
+            None,
+            "bad_command",
+            "`topics` is empty",
+        ),
+        (
+            r#"{"type":"subscribe","topic":"a","topics":["b"]}"#,
+            None,
+            "bad_command",
+            "both `topic` and `topics`",
+        ),
+        (
+            r#"{"type":"subscribe","id":3,"topic":5}"#,
+            Some("3"),
+            "bad_command",
+            "invalid type: integer `5`",
+        ),
+        (
+            r#"{"type":"ping","id":-1}"#,
+            None,
+            "bad_command",
+            "`id` is neither an integer",
+        ),
+        (
+            r#"{"type":"ping","id":null}"#,
+            None,
+            "bad_command",
+            "`id` is neither an integer",
+        ),
+        (
+            r#"{"type":"send","data":1}"#,
+            None,
+            "bad_command",
+            "either `connection` or `user`",
+        ),
+        (
+            r#"{"type":"send","connection":"x","data":1}"#,
+            None,
+            "bad_command",
+            "16 lower-case hexadecimal",
+        ),
+        (
+            r#"{"type":"send","user":"a b","data":1}"#,
+            None,
+            "bad_command",
+            "user name has",
+        ),
+        (
+            r#"{"type":"ping","type":"ping"}"#,
+            None,
+            "bad_command",
+            "duplicate field `type`",
+        ),
+        (
+            r#"{"type":"publish","topic":"a","data":NaN}"#,
+            None,
+            "bad_json",
+            "expected",
+        ),
     ] {
         let rejection = decode(text).expect_err(text);
         assert_eq!(rejection.code.name(), code, "{text}: {rejection:?}");
@@ -109,21 +220,36 @@ fn bad_messages_are_answered_with_their_id_and_the_rule() {
 fn deep_json_neither_overflows_the_stack_nor_closes() {
     let deep = "[".repeat(60_000);
     assert!(decode(&deep).is_err());
-    let deep = format!(r#"{{"type":"publish","topic":"a","data":{}1{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+    let deep = format!(
+        r#"{{"type":"publish","topic":"a","data":{}1{}}}"#,
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
     let _ = decode(&deep);
 }
 
 #[test]
 fn replies_are_written() {
     let topic = TopicName::parse("a\"b").unwrap();
-    let position = Position { epoch: Epoch(36), offset: 7 };
-    let at = SubscribedTopic { topic: topic.clone(), position };
+    let position = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
+    let at = SubscribedTopic {
+        topic: topic.clone(),
+        position,
+    };
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
         r#"{"type":"subscribed","id":1,"topics":[{"topic":"a\"b","epoch":"10","offset":7}]}"#
     );
     assert_eq!(
-        reply(None, &Reply::Unsubscribed { topics: vec![topic.clone()] }),
+        reply(
+            None,
+            &Reply::Unsubscribed {
+                topics: vec![topic.clone()]
+            }
+        ),
         r#"{"type":"unsubscribed","topics":["a\"b"]}"#
     );
     assert_eq!(
@@ -131,9 +257,18 @@ fn replies_are_written() {
         r#"{"type":"published","id":"x","topic":"a\"b","epoch":"10","offset":7}"#
     );
     assert_eq!(reply(Some("2"), &Reply::Sent), r#"{"type":"sent","id":2}"#);
-    assert_eq!(reply(None, &Reply::Pong { time: Timestamp(5) }), r#"{"type":"pong","time":5}"#);
     assert_eq!(
-        reply(Some("9"), &Reply::Error { code: ErrorCode::Overloaded, message: "full".to_owned() }),
+        reply(None, &Reply::Pong { time: Timestamp(5) }),
+        r#"{"type":"pong","time":5}"#
+    );
+    assert_eq!(
+        reply(
+            Some("9"),
+            &Reply::Error {
+                code: ErrorCode::Overloaded,
+                message: "full".to_owned()
+            }
+        ),
         r#"{"type":"error","id":9,"code":"overloaded","message":"full","temporary":true}"#
     );
 }
@@ -154,10 +289,16 @@ fn pushes_are_written() {
     );
     let topic = TopicName::parse("a").unwrap();
     assert_eq!(
-        push(&Push::Occupancy { topic, subscribers: 3 }),
+        push(&Push::Occupancy {
+            topic,
+            subscribers: 3
+        }),
         r#"{"type":"occupancy","topic":"a","subscribers":3}"#
     );
-    let goodbye = Goodbye { disconnect: Disconnect::Shutdown, reconnect_after_ms: Some(250) };
+    let goodbye = Goodbye {
+        disconnect: Disconnect::Shutdown,
+        reconnect_after_ms: Some(250),
+    };
     assert_eq!(
         push(&Push::Goodbye(goodbye)),
         r#"{"type":"goodbye","code":3000,"reason":"shutdown","reconnect":true,"reconnect_after_ms":250}"#
@@ -170,11 +311,17 @@ fn messages_carry_every_kind_of_payload() {
         draft: Draft {
             topic: TopicName::parse("a").unwrap(),
             payload,
-            from: Some(Publisher { connection: ConnectionId::new(0, 0, 1), user: None }),
+            from: Some(Publisher {
+                connection: ConnectionId::new(0, 0, 1),
+                user: None,
+            }),
             time: Timestamp(1_700_000_000_000),
             except: None,
         },
-        position: Position { epoch: Epoch(1), offset: 9 },
+        position: Position {
+            epoch: Epoch(1),
+            offset: 9,
+        },
     };
     let head = r#"{"type":"message","topic":"a","offset":9,"time":1700000000000,"from":{"connection":"0000000000000001"}"#;
     for (payload, tail) in [
@@ -186,7 +333,11 @@ fn messages_carry_every_kind_of_payload() {
         encode_publication(&publication(payload), &mut frame);
         assert_eq!(text_of(&frame), format!("{head}{tail}"));
     }
-    let sent = Direct { from: None, time: Timestamp(1), payload: raw("[]") };
+    let sent = Direct {
+        from: None,
+        time: Timestamp(1),
+        payload: raw("[]"),
+    };
     let mut frame = Vec::new();
     encode_direct(&sent, &mut frame);
     assert_eq!(text_of(&frame), r#"{"type":"message","time":1,"data":[]}"#);

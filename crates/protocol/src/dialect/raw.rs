@@ -14,7 +14,10 @@ pub(super) fn decode<'a>(message: &Item<'_>) -> Command<'a> {
         }
         Item::Close(_) => Payload::binary(Bytes::new()),
     };
-    Command { id: None, verb: Verb::Relay { payload } }
+    Command {
+        id: None,
+        verb: Verb::Relay { payload },
+    }
 }
 
 /// A binary payload in a binary frame, text and JSON in a text frame.
@@ -33,13 +36,17 @@ mod tests {
     #[test]
     fn messages_pass_verbatim() {
         let text = decode(&Item::Text("héllo"));
-        let Verb::Relay { payload } = text.verb else { panic!("{text:?}") };
+        let Verb::Relay { payload } = text.verb else {
+            panic!("{text:?}")
+        };
         let mut frame = Vec::new();
         encode_payload(&payload, &mut frame);
         assert_eq!(frame, b"\x81\x06h\xc3\xa9llo");
 
         let binary = decode(&Item::Binary(&[0, 255]));
-        let Verb::Relay { payload } = binary.verb else { panic!("{binary:?}") };
+        let Verb::Relay { payload } = binary.verb else {
+            panic!("{binary:?}")
+        };
         frame.clear();
         encode_payload(&payload, &mut frame);
         assert_eq!(frame, b"\x82\x02\x00\xff");
