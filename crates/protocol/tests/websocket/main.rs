@@ -1,0 +1,11 @@
+//! The WebSocket codec through its public API: what the RFC asks, byte by byte, and what another codec makes of the
+//! same bytes.
+
+mod agreement;
+mod conversations;
+mod cuts;
+mod faults;
+mod memory;
+mod round_trip;
+mod rules;
+mod stream;
