@@ -1,3 +1,20 @@
 //! The Fanfare server: one binary for real-time messaging.
+//!
+//! This file only turns the outcome of [`cli::run`] into an exit code: 0 when all went well, 2 when the program was
+//! called wrongly, 1 when it was called rightly and failed.
 
-fn main() {}
+mod cli;
+mod failure;
+mod logging;
+mod options;
+mod serve;
+mod serve_command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

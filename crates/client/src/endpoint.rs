@@ -1,0 +1,188 @@
+//! Where to connect to: a `ws://` URL taken apart.
+
+use crate::limits::URL_BYTES_MAX;
+
+/// The parts of a `ws://` URL (RFC 6455 section 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// Host name or address to connect to, without brackets.
+    pub(crate) host: String,
+    /// Port to connect to.
+    pub(crate) port: u16,
+    /// Host and port as the `Host` header names them.
+    pub(crate) authority: String,
+    /// Path and query, as the request line names them.
+    pub(crate) target: String,
+}
+
+/// Why a text is no URL to connect to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// The URL asks for TLS.
+    #[error(
+        "`{0}` asks for TLS, which this client does not speak; use a ws:// URL, behind a proxy that ends TLS"
+    )]
+    Tls(String),
+    /// The URL is not of the `ws` scheme.
+    #[error("`{0}` is not a WebSocket URL; write one such as ws://127.0.0.1:8080/ws")]
+    Scheme(String),
+    /// The authority is not a host and perhaps a port.
+    #[error("`{0}` names no host to connect to, or a wrong port; write one such as ws://127.0.0.1:8080/ws")]
+    Authority(String),
+    /// There is a character that must be escaped, or a fragment.
+    #[error("URL has `{character}`, which a request cannot carry; write it percent-encoded")]
+    Character {
+        /// The first such character.
+        character: char,
+    },
+    /// The URL is too long.
+    #[error("URL is {bytes} bytes, limit is {URL_BYTES_MAX}; shorten it")]
+    Long {
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+impl Endpoint {
+    /// Takes a URL apart.
+    pub(crate) fn parse(url: &str) -> Result<Self, EndpointError> {
+        if url.len() > URL_BYTES_MAX {
+            return Err(EndpointError::Long { bytes: url.len() });
+        }
+        if let Some(character) = url.chars().find(|c| !c.is_ascii_graphic() || *c == '#') {
+            return Err(EndpointError::Character { character });
+        }
+        let rest = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => rest,
+            Some((scheme, _)) if scheme.eq_ignore_ascii_case("wss") => {
+                return Err(EndpointError::Tls(url.to_owned()));
+            }
+            _ => return Err(EndpointError::Scheme(url.to_owned())),
+        };
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (host, port) =
+            split_authority(authority).ok_or_else(|| EndpointError::Authority(url.to_owned()))?;
+        Ok(Self {
+            host: host.trim_matches(['[', ']']).to_owned(),
+            port,
+            authority: if port == PORT {
+                host.to_owned()
+            } else {
+                format!("{host}:{port}")
+            },
+            target: if target.starts_with('/') {
+                target.to_owned()
+            } else {
+                format!("/{target}")
+            },
+        })
+    }
+}
+
+/// Host, with the brackets of an IPv6 address, and port.
+fn split_authority(authority: &str) -> Option<(&str, u16)> {
+    let host_end = if authority.starts_with('[') {
+        authority.find(']')? + 1
+    } else {
+        authority.find(':').unwrap_or(authority.len())
+    };
+    let (host, port) = authority.split_at(host_end);
+    let is_host = !host.is_empty() && !host.contains('@');
+    let port = match port.strip_prefix(':') {
+        None if port.is_empty() => PORT,
+        Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
+        _ => return None,
+    };
+    (is_host && port > 0).then_some((host, port))
+}
+
+/// The port of the `ws` scheme.
+const PORT: u16 = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        for (url, host, port, authority, target) in [
+            (
+                "ws://127.0.0.1:8080/ws",
+                "127.0.0.1",
+                8080,
+                "127.0.0.1:8080",
+                "/ws",
+            ),
+            ("WS://example.org", "example.org", 80, "example.org", "/"),
+            (
+                "ws://example.org:80?topic=a",
+                "example.org",
+                80,
+                "example.org",
+                "/?topic=a",
+            ),
+            (
+                "ws://[::1]:9/ws?topic=a%20b",
+                "::1",
+                9,
+                "[::1]:9",
+                "/ws?topic=a%20b",
+            ),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            assert_eq!(
+                (
+                    endpoint.host.as_str(),
+                    endpoint.port,
+                    endpoint.authority.as_str(),
+                    endpoint.target.as_str()
+                ),
+                (host, port, authority, target)
+            );
+        }
+    }
+
+    #[test]
+    fn tls_is_refused_by_name() {
+        assert!(matches!(
+            Endpoint::parse("wss://example.org"),
+            Err(EndpointError::Tls(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for url in ["", "example.org", "http://example.org", "/ws"] {
+            assert!(
+                matches!(Endpoint::parse(url), Err(EndpointError::Scheme(_))),
+                "{url}"
+            );
+        }
+        for url in [
+            "ws://",
+            "ws:///ws",
+            "ws://:80",
+            "ws://a:0",
+            "ws://a:65536",
+            "ws://a:",
+            "ws://me@a",
+            "ws://[::1",
+            "ws://a:+1",
+        ] {
+            assert!(
+                matches!(Endpoint::parse(url), Err(EndpointError::Authority(_))),
+                "{url}"
+            );
+        }
+        for url in ["ws://a/\r\nX: y", "ws://a/ b", "ws://a/#top", "ws://ä/"] {
+            assert!(
+                matches!(Endpoint::parse(url), Err(EndpointError::Character { .. })),
+                "{url}"
+            );
+        }
+        assert!(matches!(
+            Endpoint::parse(&"x".repeat(9000)),
+            Err(EndpointError::Long { .. })
+        ));
+    }
+}

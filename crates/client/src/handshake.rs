@@ -1,0 +1,248 @@
+//! The client's half of the WebSocket handshake (RFC 6455 section 4.1): the request, and the check of the answer.
+//!
+//! Bytes in, bytes out; [`socket`](crate::socket) does the reading and writing.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use fanfare_protocol::websocket::accept_key;
+
+use crate::endpoint::Endpoint;
+use crate::limits::{RESPONSE_HEAD_BYTES_MAX, RESPONSE_HEADERS_MAX};
+
+/// Why the server's answer is no WebSocket.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The server answered with something else than an upgrade.
+    #[error("server answered with status {status} instead of 101; check the URL's path and who may connect")]
+    Status {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is not HTTP/1.1, or its head exceeds 16 KiB or 64 fields.
+    #[error(
+        "server's answer is not an HTTP/1.1 response of at most {RESPONSE_HEAD_BYTES_MAX} bytes; check host and port"
+    )]
+    NotHttp,
+    /// A required field is missing or wrong.
+    #[error("server's answer has no correct `{field}`; check that the URL leads to a WebSocket server")]
+    Field {
+        /// The header field.
+        field: &'static str,
+    },
+}
+
+impl HandshakeError {
+    /// Whether the same request may succeed later: the server or something before it is busy or broken.
+    pub fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            Self::Status {
+                status: 408 | 425 | 429 | 500..=599
+            }
+        )
+    }
+}
+
+/// One attempt to upgrade.
+#[derive(Debug)]
+pub(crate) struct Handshake {
+    key: String,
+}
+
+impl Handshake {
+    /// An attempt whose key is made of `nonce`, which is drawn anew for each (RFC 6455 section 4.1).
+    pub(crate) fn new(nonce: [u8; 16]) -> Self {
+        Self {
+            key: STANDARD.encode(nonce),
+        }
+    }
+
+    /// The request to send.
+    pub(crate) fn request(&self, endpoint: &Endpoint) -> String {
+        format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+             Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+            endpoint.target, endpoint.authority, self.key
+        )
+    }
+
+    /// How many bytes of `answer` its head takes, once all of it is there and it agrees to the upgrade.
+    pub(crate) fn handle_answer(&self, answer: &[u8]) -> Result<Option<usize>, HandshakeError> {
+        let mut headers = [httparse::EMPTY_HEADER; RESPONSE_HEADERS_MAX];
+        let mut response = httparse::Response::new(&mut headers);
+        match response.parse(answer) {
+            Ok(httparse::Status::Complete(head_bytes)) => self.check(&response).map(|()| Some(head_bytes)),
+            Ok(httparse::Status::Partial) if answer.len() < RESPONSE_HEAD_BYTES_MAX => Ok(None),
+            Ok(httparse::Status::Partial) | Err(_) => Err(HandshakeError::NotHttp),
+        }
+    }
+
+    /// Whether a whole answer is an upgrade to what was asked for.
+    fn check(&self, response: &httparse::Response<'_, '_>) -> Result<(), HandshakeError> {
+        if response.version != Some(1) {
+            return Err(HandshakeError::NotHttp);
+        }
+        if response.code != Some(101) {
+            return Err(HandshakeError::Status {
+                status: response.code.unwrap_or_default(),
+            });
+        }
+        let accept = accept_key(&self.key);
+        require(
+            "Upgrade",
+            field(response, "Upgrade").is_some_and(|value| value.eq_ignore_ascii_case("websocket")),
+        )?;
+        require(
+            "Connection",
+            field(response, "Connection").is_some_and(names_upgrade),
+        )?;
+        require(
+            "Sec-WebSocket-Accept",
+            field(response, "Sec-WebSocket-Accept") == Some(&accept),
+        )?;
+        require(
+            "Sec-WebSocket-Extensions",
+            field(response, "Sec-WebSocket-Extensions").is_none(),
+        )?;
+        let protocol = field(response, "Sec-WebSocket-Protocol");
+        require(
+            "Sec-WebSocket-Protocol",
+            protocol.is_none_or(|name| name == SUBPROTOCOL),
+        )
+    }
+}
+
+/// The value of a header field, without white space around it.
+fn field<'b>(response: &httparse::Response<'_, 'b>, name: &str) -> Option<&'b str> {
+    let header = response
+        .headers
+        .iter()
+        .find(|header| header.name.eq_ignore_ascii_case(name))?;
+    std::str::from_utf8(header.value).ok().map(str::trim)
+}
+
+/// Whether a `Connection` field has the token `upgrade`.
+fn names_upgrade(value: &str) -> bool {
+    value
+        .split(',')
+        .any(|token| token.trim().eq_ignore_ascii_case("upgrade"))
+}
+
+/// Fails with the name of `field` unless it is correct.
+fn require(field: &'static str, is_correct: bool) -> Result<(), HandshakeError> {
+    if is_correct {
+        Ok(())
+    } else {
+        Err(HandshakeError::Field { field })
+    }
+}
+
+/// The subprotocol of version 1 of the `json` dialect.
+const SUBPROTOCOL: &str = "fanfare.json.v1";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: keep-alive, Upgrade\r\n\
+                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+    /// The key of the example in RFC 6455 section 1.3.
+    fn handshake() -> Handshake {
+        Handshake::new(*b"the sample nonce")
+    }
+
+    #[test]
+    fn the_example_of_the_rfc_is_accepted_and_what_follows_it_is_left() {
+        let with_frame = format!("{ANSWER}\u{1}\u{2}");
+        assert_eq!(
+            handshake().handle_answer(with_frame.as_bytes()),
+            Ok(Some(ANSWER.len()))
+        );
+    }
+
+    #[test]
+    fn an_answer_cut_anywhere_is_waited_for() {
+        for end in 0..ANSWER.len() {
+            assert_eq!(
+                handshake().handle_answer(&ANSWER.as_bytes()[..end]),
+                Ok(None),
+                "{end}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_agree_is_refused() {
+        for (part, instead, field) in [
+            ("WebSocket\r", "h2c\r", "Upgrade"),
+            ("keep-alive, Upgrade", "keep-alive", "Connection"),
+            ("s3pP", "S3pP", "Sec-WebSocket-Accept"),
+            (
+                "\r\n\r\n",
+                "\r\nSec-WebSocket-Protocol: other\r\n\r\n",
+                "Sec-WebSocket-Protocol",
+            ),
+            (
+                "\r\n\r\n",
+                "\r\nSec-WebSocket-Extensions: x\r\n\r\n",
+                "Sec-WebSocket-Extensions",
+            ),
+        ] {
+            let answer = ANSWER.replace(part, instead);
+            assert_eq!(
+                handshake().handle_answer(answer.as_bytes()),
+                Err(HandshakeError::Field { field })
+            );
+        }
+    }
+
+    #[test]
+    fn another_status_is_told_and_only_the_servers_fault_is_temporary() {
+        for (status, is_temporary) in [(403, false), (404, false), (429, true), (503, true)] {
+            let answer = format!("HTTP/1.1 {status} No\r\n\r\n");
+            let error = handshake().handle_answer(answer.as_bytes()).unwrap_err();
+            assert_eq!(error, HandshakeError::Status { status });
+            assert_eq!(error.is_temporary(), is_temporary);
+        }
+    }
+
+    #[test]
+    fn an_endless_answer_is_refused() {
+        let answer = format!("HTTP/1.1 101 OK\r\nX: {}", "x".repeat(RESPONSE_HEAD_BYTES_MAX));
+        assert_eq!(
+            handshake().handle_answer(answer.as_bytes()),
+            Err(HandshakeError::NotHttp)
+        );
+        let answer = format!(
+            "HTTP/1.1 101 OK\r\n{}\r\n",
+            "X: y\r\n".repeat(RESPONSE_HEADERS_MAX + 1)
+        );
+        assert_eq!(
+            handshake().handle_answer(answer.as_bytes()),
+            Err(HandshakeError::NotHttp)
+        );
+        assert_eq!(
+            handshake().handle_answer(b"SSH-2.0-x\r\n"),
+            Err(HandshakeError::NotHttp)
+        );
+    }
+
+    #[test]
+    fn the_request_asks_for_the_dialect() {
+        let endpoint = Endpoint::parse("ws://example.org:8080/ws?topic=a").unwrap();
+        let request = handshake().request(&endpoint);
+        assert!(
+            request.starts_with("GET /ws?topic=a HTTP/1.1\r\nHost: example.org:8080\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.contains("Sec-WebSocket-Protocol: fanfare.json.v1\r\n"),
+            "{request}"
+        );
+    }
+}

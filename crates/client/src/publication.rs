@@ -1,0 +1,148 @@
+//! Publications as subscribers get them.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::Error;
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::server_message::text_or_number;
+
+/// A publication of a topic, or what another connection sent directly.
+///
+/// It serializes as the object of the `json` dialect that it came in, without fields this client does not know.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// The topic; none for what was sent to this connection alone.
+    pub topic: Option<String>,
+    /// The place in the topic's order; dense per epoch.
+    pub offset: Option<u64>,
+    /// When the server took it, in milliseconds since 1970.
+    pub time: Option<u64>,
+    /// Who published it; none when the server's API did.
+    pub from: Option<Sender>,
+    /// What was published.
+    pub payload: Payload,
+}
+
+/// Who published.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sender {
+    /// The id of the connection.
+    #[serde(deserialize_with = "text_or_number")]
+    pub connection: String,
+    /// The user, when the server knows one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// What was published.
+#[derive(Debug, Clone)]
+pub enum Payload {
+    /// Any JSON, exactly as it was written.
+    Json(Box<RawValue>),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl Payload {
+    /// The JSON text, or the bytes in base64.
+    pub fn as_text(&self) -> std::borrow::Cow<'_, str> {
+        match self {
+            Self::Json(json) => json.get().into(),
+            Self::Binary(bytes) => STANDARD.encode(bytes).into(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Publication {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = Fields::deserialize(deserializer)?;
+        let payload = match (fields.data, fields.data_base64) {
+            (Some(json), _) => Payload::Json(json),
+            (None, Some(text)) => Payload::Binary(STANDARD.decode(text).map_err(D::Error::custom)?),
+            (None, None) => return Err(D::Error::missing_field("data")),
+        };
+        Ok(Self {
+            topic: fields.topic,
+            offset: fields.offset,
+            time: fields.time,
+            from: fields.from,
+            payload,
+        })
+    }
+}
+
+impl Serialize for Publication {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let given = [
+            self.topic.is_some(),
+            self.offset.is_some(),
+            self.time.is_some(),
+            self.from.is_some(),
+        ];
+        let fields = 2 + given.into_iter().filter(|is_given| *is_given).count();
+        let mut object = serializer.serialize_struct("message", fields)?;
+        object.serialize_field("type", "message")?;
+        field(&mut object, "topic", self.topic.as_ref())?;
+        field(&mut object, "offset", self.offset.as_ref())?;
+        field(&mut object, "time", self.time.as_ref())?;
+        field(&mut object, "from", self.from.as_ref())?;
+        match &self.payload {
+            Payload::Json(json) => object.serialize_field("data", json)?,
+            Payload::Binary(bytes) => object.serialize_field("data_base64", &STANDARD.encode(bytes))?,
+        }
+        object.end()
+    }
+}
+
+/// Writes a field that may be absent.
+fn field<O: SerializeStruct>(
+    object: &mut O,
+    name: &'static str,
+    value: Option<&impl Serialize>,
+) -> Result<(), O::Error> {
+    value.map_or(Ok(()), |value| object.serialize_field(name, value))
+}
+
+/// The fields of a `message` object.
+#[derive(Deserialize)]
+struct Fields {
+    topic: Option<String>,
+    offset: Option<u64>,
+    time: Option<u64>,
+    from: Option<Sender>,
+    #[serde(default, deserialize_with = "present")]
+    data: Option<Box<RawValue>>,
+    data_base64: Option<String>,
+}
+
+/// A field that is there, `null` included: an `Option` alone would take `null` for absence.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::<RawValue>::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_publication_serializes_as_it_came() {
+        for text in [
+            r#"{"type":"message","topic":"a","offset":7,"time":1,"from":{"connection":"c","user":"u"},"data":{"x": [1]}}"#,
+            r#"{"type":"message","topic":"a","offset":7,"time":1,"data":null}"#,
+            r#"{"type":"message","time":1,"from":{"connection":"c"},"data_base64":"AAH/"}"#,
+        ] {
+            let publication: Publication = serde_json::from_str(text).unwrap();
+            assert_eq!(serde_json::to_string(&publication).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_publication_needs_a_payload_that_is_one() {
+        for text in [r#"{"topic":"a"}"#, r#"{"topic":"a","data_base64":"?"}"#] {
+            assert!(serde_json::from_str::<Publication>(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! What the server says in the `json` dialect, one type per object.
+
+use std::fmt;
+
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::publication::Publication;
+
+/// The first message of a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Welcome {
+    /// The id of this connection, to which others can send directly.
+    #[serde(deserialize_with = "text_or_number")]
+    pub connection: String,
+    /// The user this connection belongs to, when the server knows one.
+    pub user: Option<String>,
+    /// How often the server pings a quiet connection, in milliseconds; 0 when it does not say.
+    #[serde(default)]
+    pub ping_interval_ms: u64,
+    /// How long the server waits for the pong, in milliseconds; 0 when it does not say.
+    #[serde(default)]
+    pub pong_timeout_ms: u64,
+    /// What this connection may do.
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// What a connection may do; a limit the server does not tell is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Limits {
+    /// Largest message the client may send.
+    pub message_bytes_max: Option<usize>,
+    /// Topics it may be subscribed to.
+    pub subscriptions_max: Option<usize>,
+    /// Bytes of a topic's name.
+    pub topic_bytes_max: Option<usize>,
+}
+
+/// A topic the connection is subscribed to, and the position after which its publications follow.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Subscribed {
+    /// The topic.
+    pub topic: String,
+    /// The epoch of the topic's offsets. Offsets of different epochs cannot be compared.
+    #[serde(deserialize_with = "text_or_number")]
+    pub epoch: String,
+    /// The offset of the topic's latest publication.
+    pub offset: u64,
+}
+
+/// Where a publication was put.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Published {
+    /// The topic.
+    pub topic: String,
+    /// The epoch of the offset.
+    #[serde(deserialize_with = "text_or_number")]
+    pub epoch: String,
+    /// The place in the topic's order.
+    pub offset: u64,
+}
+
+/// Why the server did not do what was asked.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
+#[error("server refused: {message} (code {code})")]
+pub struct Refusal {
+    /// The code from the dialect's table.
+    #[serde(deserialize_with = "text_or_number")]
+    pub code: String,
+    /// The reason for people.
+    #[serde(default)]
+    pub message: String,
+    /// Whether the same command may succeed later.
+    #[serde(default)]
+    pub temporary: bool,
+}
+
+/// What the server says before it closes the connection.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Goodbye {
+    /// The code of the close frame that follows.
+    pub code: u16,
+    /// The reason for people.
+    #[serde(default)]
+    pub reason: String,
+    /// Whether the client should connect again.
+    pub reconnect: bool,
+    /// How long to wait before that.
+    pub reconnect_after_ms: Option<u64>,
+}
+
+/// A message of the server that is not what the dialect says.
+#[derive(Debug, thiserror::Error)]
+#[error("server sent a message that the json dialect does not allow: {0}")]
+pub struct Malformed(#[from] serde_json::Error);
+
+/// Any message of the server.
+#[derive(Debug)]
+pub(crate) enum ServerMessage {
+    Welcome(Welcome),
+    Subscribed(Option<u64>, Vec<Subscribed>),
+    Unsubscribed(Option<u64>, Vec<String>),
+    Published(Option<u64>, Published),
+    Pong(Option<u64>, Option<u64>),
+    Publication(Publication),
+    Occupancy {
+        topic: String,
+        subscribers: u64,
+    },
+    Error(Option<u64>, Refusal),
+    Goodbye(Goodbye),
+    /// A type that this client does not ask for, or that a later version of the dialect may have.
+    Unknown,
+}
+
+impl ServerMessage {
+    /// Reads one text message.
+    pub(crate) fn parse(text: &str) -> Result<Self, Malformed> {
+        let Envelope { kind, id } = serde_json::from_str(text)?;
+        // Replies repeat the id of a command, and this client's ids are numbers.
+        let id = id.as_ref().and_then(serde_json::Value::as_u64);
+        Ok(match &*kind {
+            "message" => Self::Publication(serde_json::from_str(text)?),
+            "published" => Self::Published(id, serde_json::from_str(text)?),
+            "subscribed" => Self::Subscribed(id, serde_json::from_str::<Topics<_>>(text)?.topics),
+            "unsubscribed" => Self::Unsubscribed(id, serde_json::from_str::<Topics<_>>(text)?.topics),
+            "occupancy" => {
+                let Occupancy { topic, subscribers } = serde_json::from_str(text)?;
+                Self::Occupancy { topic, subscribers }
+            }
+            "pong" => Self::Pong(id, serde_json::from_str::<Time>(text)?.time),
+            "error" => Self::Error(id, serde_json::from_str(text)?),
+            "welcome" => Self::Welcome(serde_json::from_str(text)?),
+            "goodbye" => Self::Goodbye(serde_json::from_str(text)?),
+            _ => Self::Unknown,
+        })
+    }
+}
+
+/// What every message has.
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: std::borrow::Cow<'a, str>,
+    id: Option<serde_json::Value>,
+}
+
+#[derive(Deserialize)]
+struct Topics<T> {
+    topics: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct Occupancy {
+    topic: String,
+    subscribers: u64,
+}
+
+#[derive(Deserialize)]
+struct Time {
+    time: Option<u64>,
+}
+
+/// An opaque word of the server, which it may write as text or as a number.
+pub(crate) fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    deserializer.deserialize_any(Opaque)
+}
+
+struct Opaque;
+
+impl Visitor<'_> for Opaque {
+    type Value = String;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("text or a whole number")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        Ok(text.to_owned())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_types_and_fields_are_passed_over() {
+        assert!(matches!(
+            ServerMessage::parse(r#"{"type":"news from 2040","x":1}"#),
+            Ok(ServerMessage::Unknown)
+        ));
+        let pong = ServerMessage::parse(r#"{"id":3,"type":"pong","time":5,"x":[]}"#);
+        assert!(
+            matches!(pong, Ok(ServerMessage::Pong(Some(3), Some(5)))),
+            "{pong:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_no_message_is_malformed() {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            r#"{"type":1}"#,
+            r#"{"type":"published","id":1}"#,
+            r#"{"type":"message"}"#,
+        ] {
+            assert!(ServerMessage::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn opaque_words_may_be_numbers() {
+        let one = r#"{"type":"published","id":1,"topic":"a","epoch":12,"offset":1}"#;
+        let other = r#"{"type":"published","id":1,"topic":"a","epoch":"12","offset":1}"#;
+        let epoch = |text| match ServerMessage::parse(text) {
+            Ok(ServerMessage::Published(_, published)) => published.epoch,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(epoch(one), epoch(other));
+    }
+}

@@ -1,0 +1,633 @@
+//! The protocol without any I/O: what was asked, what is subscribed to, and what the server's messages mean.
+//!
+//! Commands go in as calls, messages as text; out come texts to send ([`Session::poll_outgoing`]) and what they mean
+//! ([`Session::poll_incoming`]). Both are to be drained after every call. There is no clock and no socket here: who
+//! drives a session says when it was lost and decides when to try again.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::limits::{COMMANDS_PENDING_MAX, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
+use crate::publication::Publication;
+use crate::server_message::{Goodbye, Malformed, Published, Refusal, ServerMessage, Subscribed, Welcome};
+
+/// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again.
+#[derive(Debug, Default)]
+pub struct Session {
+    last_id: u64,
+    asked: HashMap<u64, Asked>,
+    topics: BTreeMap<String, Topic>,
+    is_welcome: bool,
+    incoming: VecDeque<Incoming>,
+    outgoing: VecDeque<String>,
+}
+
+/// What a message of the server means.
+#[derive(Debug, Clone)]
+pub enum Incoming {
+    /// The outcome of a command.
+    Reply {
+        /// The command's id.
+        id: u64,
+        /// What the server did, or why it did not.
+        outcome: Result<Reply, Refusal>,
+    },
+    /// Something nobody asked for.
+    Push(Push),
+}
+
+/// What the server did about a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It subscribed the connection.
+    Subscribed(Vec<Subscribed>),
+    /// It unsubscribed the connection from these topics.
+    Unsubscribed(Vec<String>),
+    /// It published.
+    Published(Published),
+    /// It is alive; its time in milliseconds since 1970.
+    Pong(Option<u64>),
+}
+
+/// What the server says unasked, and what a client notices itself.
+#[derive(Debug, Clone)]
+pub enum Push {
+    /// A connection begins.
+    Welcome(Welcome),
+    /// A publication of a topic, or something sent to this connection alone.
+    Publication(Publication),
+    /// Publications of a topic went by unseen, before whatever follows.
+    Missed {
+        /// The topic.
+        topic: String,
+        /// How many; none when the topic began a new epoch and the number cannot be known.
+        count: Option<u64>,
+    },
+    /// How many connections are subscribed to a topic.
+    Occupancy {
+        /// The topic.
+        topic: String,
+        /// The number of connections.
+        subscribers: u64,
+    },
+    /// The server subscribed the connection on its own, or again after a reconnect.
+    Subscribed(Vec<Subscribed>),
+    /// The server unsubscribed the connection from these topics on its own.
+    Unsubscribed(Vec<String>),
+    /// After a reconnect the server did not subscribe the connection to these topics again. They are forgotten.
+    NotSubscribedAgain {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The server refused something that had no id.
+    Refused(Refusal),
+    /// The server is about to close the connection.
+    Goodbye(Goodbye),
+    /// The connection ended. A session alone never says so; its driver does.
+    Disconnected {
+        /// Why, in words.
+        reason: String,
+        /// How long until the next attempt; none when there is none and nothing follows.
+        reconnect_after: Option<Duration>,
+    },
+}
+
+/// A session holds as much as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SessionFull {
+    /// Too many commands wait for replies.
+    #[error(
+        "{COMMANDS_PENDING_MAX} commands wait for their replies, which is the limit; wait for some of them"
+    )]
+    Commands,
+    /// Too many topics.
+    #[error("the subscription exceeds the limit of {TOPICS_MAX} topics; unsubscribe from others first")]
+    Topics,
+}
+
+/// What a reply is awaited for.
+#[derive(Debug)]
+enum Asked {
+    Subscription,
+    Resubscription(Vec<String>),
+    Unsubscription,
+    Other,
+}
+
+/// What is known of a topic the connection is, or was, subscribed to.
+#[derive(Debug)]
+struct Topic {
+    epoch: String,
+    offset: u64,
+    /// Whether the program asked for it, so that it is asked for again.
+    is_asked: bool,
+}
+
+impl Session {
+    /// A session that has not been connected yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether the server has welcomed the current connection.
+    pub fn is_welcome(&self) -> bool {
+        self.is_welcome
+    }
+
+    /// Whether another command may be asked.
+    pub fn has_room(&self) -> bool {
+        self.asked.len() < COMMANDS_PENDING_MAX
+    }
+
+    /// Asks to subscribe to `topics`, all or none; `occupancy` asks for their numbers of subscribers too.
+    ///
+    /// The id of the command is returned, as by the other commands.
+    ///
+    /// # Errors
+    /// The session is full.
+    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, SessionFull> {
+        if self.topics.len() + topics.len() > TOPICS_MAX {
+            return Err(SessionFull::Topics);
+        }
+        let command = Command {
+            topics: Some(topics),
+            occupancy: occupancy.then_some(true),
+            ..Command::new("subscribe")
+        };
+        self.ask(Asked::Subscription, command)
+    }
+
+    /// Asks to unsubscribe from `topics`.
+    ///
+    /// # Errors
+    /// The session is full.
+    pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, SessionFull> {
+        // What is given up must not be asked for again, should the connection end before the reply.
+        for name in topics {
+            if let Some(topic) = self.topics.get_mut(name) {
+                topic.is_asked = false;
+            }
+        }
+        self.ask(
+            Asked::Unsubscription,
+            Command {
+                topics: Some(topics),
+                ..Command::new("unsubscribe")
+            },
+        )
+    }
+
+    /// Asks to publish `data` to `topic`.
+    ///
+    /// # Errors
+    /// The session is full.
+    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, SessionFull> {
+        self.ask(
+            Asked::Other,
+            Command {
+                topic: Some(topic),
+                data: Some(data),
+                ..Command::new("publish")
+            },
+        )
+    }
+
+    /// Asks for a sign of life.
+    ///
+    /// # Errors
+    /// The session is full.
+    pub fn ping(&mut self) -> Result<u64, SessionFull> {
+        self.ask(Asked::Other, Command::new("ping"))
+    }
+
+    /// The next text message to send.
+    pub fn poll_outgoing(&mut self) -> Option<String> {
+        self.outgoing.pop_front()
+    }
+
+    /// What the server's messages meant, in their order.
+    pub fn poll_incoming(&mut self) -> Option<Incoming> {
+        self.incoming.pop_front()
+    }
+
+    /// Takes in that the connection ended. What was asked and not answered will not be answered any more; subscriptions
+    /// are kept for the next connection.
+    pub fn handle_lost(&mut self) {
+        self.is_welcome = false;
+        self.asked.clear();
+        self.outgoing.clear();
+    }
+
+    /// Takes in a text message of the server.
+    ///
+    /// # Errors
+    /// The message is not what the dialect allows; the connection is to be closed with code 1002.
+    pub fn handle_text(&mut self, text: &str) -> Result<(), Malformed> {
+        match ServerMessage::parse(text)? {
+            ServerMessage::Publication(publication) => self.on_publication(publication),
+            ServerMessage::Welcome(welcome) => self.on_welcome(welcome),
+            ServerMessage::Subscribed(id, list) => self.on_subscribed(id, list),
+            ServerMessage::Unsubscribed(id, names) => self.on_unsubscribed(id, names),
+            ServerMessage::Error(id, refusal) => self.on_refusal(id, refusal),
+            ServerMessage::Published(id, published) => self.reply(id, Reply::Published(published)),
+            ServerMessage::Pong(id, time) => self.reply(id, Reply::Pong(time)),
+            ServerMessage::Occupancy { topic, subscribers } => {
+                self.push(Push::Occupancy { topic, subscribers });
+            }
+            ServerMessage::Goodbye(goodbye) => self.push(Push::Goodbye(goodbye)),
+            ServerMessage::Unknown => {}
+        }
+        Ok(())
+    }
+
+    fn on_welcome(&mut self, welcome: Welcome) {
+        self.is_welcome = true;
+        self.subscribe_again(welcome.limits.message_bytes_max.unwrap_or(usize::MAX));
+        self.push(Push::Welcome(welcome));
+    }
+
+    /// Asks for every topic the program had asked for, in as few commands as fit the server's limit.
+    fn subscribe_again(&mut self, message_bytes_max: usize) {
+        let bytes_max = RESUBSCRIPTION_BYTES_MAX.min(message_bytes_max / 2);
+        let names = self
+            .topics
+            .iter()
+            .filter(|(_, topic)| topic.is_asked)
+            .map(|(name, _)| name.clone());
+        for topics in batches(names, bytes_max) {
+            let command = Command {
+                topics: Some(&topics),
+                ..Command::new("subscribe")
+            };
+            self.send(Asked::Resubscription(topics.clone()), command);
+        }
+    }
+
+    fn on_publication(&mut self, publication: Publication) {
+        let known = publication
+            .topic
+            .as_ref()
+            .and_then(|name| self.topics.get_mut(name));
+        if let (Some(topic), Some(offset)) = (known, publication.offset) {
+            let skipped = offset.saturating_sub(topic.offset).saturating_sub(1);
+            topic.offset = topic.offset.max(offset);
+            if let (1.., Some(name)) = (skipped, &publication.topic) {
+                self.push(Push::Missed {
+                    topic: name.clone(),
+                    count: Some(skipped),
+                });
+            }
+        }
+        self.push(Push::Publication(publication));
+    }
+
+    fn on_subscribed(&mut self, id: Option<u64>, list: Vec<Subscribed>) {
+        let asked = id.and_then(|id| self.asked.remove(&id));
+        let missed: Vec<_> = list
+            .iter()
+            .filter_map(|subscribed| self.note(subscribed, asked.is_some()))
+            .collect();
+        match (id, asked) {
+            (Some(id), Some(Asked::Subscription)) => {
+                self.incoming.push_back(Incoming::Reply {
+                    id,
+                    outcome: Ok(Reply::Subscribed(list)),
+                });
+            }
+            _ => self.push(Push::Subscribed(list)),
+        }
+        self.incoming.extend(missed.into_iter().map(Incoming::Push));
+    }
+
+    /// Keeps a topic's position; what was missed since the one before.
+    fn note(&mut self, subscribed: &Subscribed, is_asked: bool) -> Option<Push> {
+        let Subscribed {
+            topic: name,
+            epoch,
+            offset,
+        } = subscribed;
+        let Some(topic) = self.topics.get_mut(name) else {
+            if self.topics.len() < TOPICS_MAX {
+                self.topics.insert(
+                    name.clone(),
+                    Topic {
+                        epoch: epoch.clone(),
+                        offset: *offset,
+                        is_asked,
+                    },
+                );
+            }
+            return None;
+        };
+        let is_same = topic.epoch == *epoch && topic.offset <= *offset;
+        let count = is_same.then(|| *offset - topic.offset);
+        epoch.clone_into(&mut topic.epoch);
+        (topic.offset, topic.is_asked) = (*offset, topic.is_asked || is_asked);
+        (count != Some(0)).then(|| Push::Missed {
+            topic: name.clone(),
+            count,
+        })
+    }
+
+    fn on_unsubscribed(&mut self, id: Option<u64>, names: Vec<String>) {
+        for name in &names {
+            self.topics.remove(name);
+        }
+        match id.filter(|id| self.asked.remove(id).is_some()) {
+            Some(id) => self.incoming.push_back(Incoming::Reply {
+                id,
+                outcome: Ok(Reply::Unsubscribed(names)),
+            }),
+            None => self.push(Push::Unsubscribed(names)),
+        }
+    }
+
+    fn on_refusal(&mut self, id: Option<u64>, refusal: Refusal) {
+        match id.and_then(|id| Some((id, self.asked.remove(&id)?))) {
+            Some((_, Asked::Resubscription(topics))) => {
+                for name in &topics {
+                    self.topics.remove(name);
+                }
+                self.push(Push::NotSubscribedAgain { topics, refusal });
+            }
+            Some((id, _)) => self.incoming.push_back(Incoming::Reply {
+                id,
+                outcome: Err(refusal),
+            }),
+            None => self.push(Push::Refused(refusal)),
+        }
+    }
+
+    /// Hands out a reply; one that nobody waits for is dropped.
+    fn reply(&mut self, id: Option<u64>, reply: Reply) {
+        if let Some(id) = id.filter(|id| self.asked.remove(id).is_some()) {
+            self.incoming.push_back(Incoming::Reply {
+                id,
+                outcome: Ok(reply),
+            });
+        }
+    }
+
+    fn push(&mut self, push: Push) {
+        self.incoming.push_back(Incoming::Push(push));
+    }
+
+    fn ask(&mut self, asked: Asked, command: Command<'_>) -> Result<u64, SessionFull> {
+        if self.has_room() {
+            Ok(self.send(asked, command))
+        } else {
+            Err(SessionFull::Commands)
+        }
+    }
+
+    fn send(&mut self, asked: Asked, command: Command<'_>) -> u64 {
+        self.last_id += 1;
+        let command = Command {
+            id: self.last_id,
+            ..command
+        };
+        let text = serde_json::to_string(&command).expect("texts, numbers and JSON values always serialize");
+        self.asked.insert(self.last_id, asked);
+        self.outgoing.push_back(text);
+        self.last_id
+    }
+}
+
+/// A command as the dialect writes it.
+#[derive(Serialize)]
+struct Command<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topics: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occupancy: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a RawValue>,
+}
+
+impl Command<'_> {
+    fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            id: 0,
+            topic: None,
+            topics: None,
+            occupancy: None,
+            data: None,
+        }
+    }
+}
+
+/// Names in groups of at most `bytes_max`, quotes and commas included; a longer name is a group alone.
+fn batches(names: impl Iterator<Item = String>, bytes_max: usize) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for name in names {
+        bytes += name.len() + 3;
+        match batches.last_mut() {
+            Some(batch) if bytes <= bytes_max => batch.push(name),
+            _ => {
+                bytes = name.len() + 3;
+                batches.push(vec![name]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session and everything it said, to be told as a story.
+    struct Story(Session);
+
+    impl Story {
+        fn welcomed() -> Self {
+            let mut story = Self(Session::new());
+            story.hears(
+                r#"{"type":"welcome","connection":"c1","ping_interval_ms":25000,"pong_timeout_ms":10000}"#,
+            );
+            story
+        }
+
+        fn subscribed_to_a_at(epoch: &str, offset: u64) -> Self {
+            let mut story = Self::welcomed();
+            story.0.subscribe(&["a".to_owned()], false).unwrap();
+            story.says();
+            story.hears(&subscribed(Some(1), epoch, offset));
+            story
+        }
+
+        fn hears(&mut self, text: &str) -> Vec<String> {
+            self.0.handle_text(text).unwrap();
+            std::iter::from_fn(|| self.0.poll_incoming())
+                .map(|incoming| told(&incoming))
+                .collect()
+        }
+
+        fn says(&mut self) -> Vec<String> {
+            std::iter::from_fn(|| self.0.poll_outgoing()).collect()
+        }
+
+        fn reconnects(&mut self) -> Vec<String> {
+            self.0.handle_lost();
+            self.hears(r#"{"type":"welcome","connection":"c2"}"#);
+            self.says()
+        }
+    }
+
+    fn subscribed(id: Option<u64>, epoch: &str, offset: u64) -> String {
+        let id = id.map_or(String::new(), |id| format!("\"id\":{id},"));
+        format!(
+            r#"{{"type":"subscribed",{id}"topics":[{{"topic":"a","epoch":"{epoch}","offset":{offset}}}]}}"#
+        )
+    }
+
+    fn publication(offset: u64) -> String {
+        format!(r#"{{"type":"message","topic":"a","offset":{offset},"data":1}}"#)
+    }
+
+    fn told(incoming: &Incoming) -> String {
+        match incoming {
+            Incoming::Reply {
+                id,
+                outcome: Ok(reply),
+            } => format!("{id}: {reply:?}").split('(').next().unwrap().into(),
+            Incoming::Reply {
+                id,
+                outcome: Err(refusal),
+            } => format!("{id}: refused {}", refusal.code),
+            Incoming::Push(Push::Publication(publication)) => {
+                format!("message {:?}", publication.offset.unwrap())
+            }
+            Incoming::Push(Push::Missed { count, .. }) => format!("missed {count:?}"),
+            Incoming::Push(push) => format!("{push:?}").split(['(', ' ']).next().unwrap().to_owned(),
+        }
+    }
+
+    #[test]
+    fn commands_are_written_as_the_dialect_says() {
+        let mut story = Story::welcomed();
+        let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
+        story
+            .0
+            .subscribe(&["a".to_owned(), "b".to_owned()], true)
+            .unwrap();
+        story.0.publish("a", &data).unwrap();
+        story.0.unsubscribe(&["a".to_owned()]).unwrap();
+        story.0.ping().unwrap();
+        let expected = [
+            r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true}"#,
+            r#"{"type":"publish","id":2,"topic":"a","data":{"x": 1.0}}"#,
+            r#"{"type":"unsubscribe","id":3,"topics":["a"]}"#,
+            r#"{"type":"ping","id":4}"#,
+        ];
+        assert_eq!(story.says(), expected);
+    }
+
+    #[test]
+    fn replies_find_their_commands_in_any_order_and_only_once() {
+        let mut story = Story::welcomed();
+        story.0.ping().unwrap();
+        story.0.ping().unwrap();
+        assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), ["2: Pong"]);
+        assert_eq!(
+            story.hears(r#"{"type":"error","id":1,"code":"busy","temporary":true}"#),
+            ["1: refused busy"]
+        );
+        assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), [""; 0]);
+    }
+
+    #[test]
+    fn a_gap_in_the_offsets_is_told_before_what_follows() {
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        assert_eq!(story.hears(&publication(8)), ["message 8"]);
+        assert_eq!(story.hears(&publication(11)), ["missed Some(2)", "message 11"]);
+        assert_eq!(story.hears(&publication(12)), ["message 12"]);
+    }
+
+    #[test]
+    fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        story.hears(&publication(8));
+        assert_eq!(
+            story.reconnects(),
+            [r#"{"type":"subscribe","id":2,"topics":["a"]}"#]
+        );
+        assert_eq!(
+            story.hears(&subscribed(Some(2), "e", 12)),
+            ["Subscribed", "missed Some(4)"]
+        );
+        assert_eq!(story.reconnects().len(), 1);
+        assert_eq!(story.hears(&subscribed(Some(3), "e", 12)), ["Subscribed"]);
+        story.reconnects();
+        assert_eq!(
+            story.hears(&subscribed(Some(4), "f", 13)),
+            ["Subscribed", "missed None"]
+        );
+    }
+
+    #[test]
+    fn what_was_given_up_is_not_asked_for_again() {
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        story.0.unsubscribe(&["a".to_owned()]).unwrap();
+        assert_eq!(story.reconnects(), [""; 0]);
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        assert_eq!(
+            story.hears(r#"{"type":"unsubscribed","topics":["a"]}"#),
+            ["Unsubscribed"]
+        );
+        assert_eq!(story.reconnects(), [""; 0]);
+    }
+
+    #[test]
+    fn topics_of_the_servers_choice_are_not_asked_for() {
+        let mut story = Story::welcomed();
+        assert_eq!(story.hears(&subscribed(None, "e", 1)), ["Subscribed"]);
+        assert_eq!(story.reconnects(), [""; 0]);
+        assert_eq!(
+            story.hears(&subscribed(None, "e", 3)),
+            ["Subscribed", "missed Some(2)"]
+        );
+    }
+
+    #[test]
+    fn topics_that_are_refused_after_a_reconnect_are_forgotten() {
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        story.reconnects();
+        assert_eq!(
+            story.hears(r#"{"type":"error","id":2,"code":"forbidden"}"#),
+            ["NotSubscribedAgain"]
+        );
+        assert_eq!(story.reconnects(), [""; 0]);
+    }
+
+    #[test]
+    fn commands_beyond_the_bound_are_refused() {
+        let mut story = Story::welcomed();
+        for _ in 0..COMMANDS_PENDING_MAX {
+            story.0.ping().unwrap();
+        }
+        assert_eq!(story.0.ping(), Err(SessionFull::Commands));
+        let topics = vec![String::new(); TOPICS_MAX + 1];
+        assert_eq!(story.0.subscribe(&topics, false), Err(SessionFull::Topics));
+    }
+
+    #[test]
+    fn a_long_resubscription_is_split() {
+        let names = (0..10).map(|number| format!("topic-{number}"));
+        let split = batches(names, 29);
+        assert_eq!(split.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
+        assert_eq!(batches(std::iter::once("long".to_owned()), 1).len(), 1);
+    }
+}

@@ -1,0 +1,52 @@
+//! How a command ends that does not succeed, and how the terminal is told.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// Why a command did not succeed, in words for the person who called it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It was called wrongly; each problem names the value, the rule and the way out.
+    Usage(Vec<String>),
+    /// It was called rightly and something else went wrong.
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure that is not the caller's fault.
+    pub(crate) fn failed(problem: impl Display) -> Self {
+        Self::Failed(problem.to_string())
+    }
+
+    /// Writes the problems to standard error; the exit code to end with.
+    pub(crate) fn report(&self) -> ExitCode {
+        let (problems, code) = match self {
+            Self::Usage(problems) => (problems.as_slice(), 2),
+            Self::Failed(problem) => (std::slice::from_ref(problem), 1),
+        };
+        for problem in problems {
+            tell("error", problem);
+        }
+        ExitCode::from(code)
+    }
+}
+
+/// Writes one line for the person at the terminal to standard error; who closed it does not want to know.
+pub(crate) fn tell(kind: &str, line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{kind}: {line}");
+}
+
+/// Writes a command's result to standard output. A reader that has gone is no failure.
+///
+/// # Errors
+/// The output cannot be written for another reason, such as a full disk.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Failed(format!(
+            "standard output cannot be written: {error}"
+        ))),
+        _ => Ok(()),
+    }
+}

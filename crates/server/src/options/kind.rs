@@ -1,0 +1,208 @@
+//! The kinds of values options have: how each is read from text, shown as text, and what its rule is called.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::origin::Origin;
+use super::secret::Secret;
+use super::table::ServeOptions;
+use super::value;
+
+/// Where in [`ServeOptions`] a value is stored.
+type Place<T> = fn(&mut ServeOptions) -> &mut T;
+
+/// What kind of value an option has, its bounds, and where it is stored.
+#[derive(Debug, Clone)]
+pub(crate) enum Kind {
+    /// An IP address and a port.
+    Address { at: Place<SocketAddr> },
+    /// A whole number.
+    Count {
+        at: Place<usize>,
+        min: usize,
+        max: usize,
+    },
+    /// A whole number that may be left to the program.
+    MaybeCount {
+        at: Place<Option<usize>>,
+        min: usize,
+        max: usize,
+    },
+    /// A number of bytes, with or without a unit.
+    Size {
+        at: Place<usize>,
+        min: usize,
+        max: usize,
+    },
+    /// A number of bytes that may be left to the system.
+    MaybeSize {
+        at: Place<Option<usize>>,
+        min: usize,
+        max: usize,
+    },
+    /// A length of time, always with its unit.
+    Time {
+        at: Place<Duration>,
+        min: Duration,
+        max: Duration,
+    },
+    /// On or off.
+    Switch { at: Place<bool> },
+    /// Any number of web origins.
+    Origins { at: Place<Vec<Origin>> },
+    /// Any number of keys that are never shown.
+    Secrets { at: Place<Vec<Secret>> },
+    /// The form of the log.
+    Format { at: Place<LogFormat> },
+    /// A filter of log lines.
+    Filter { at: Place<String> },
+}
+
+/// The form of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line, for collectors.
+    Json,
+}
+
+impl Kind {
+    /// Reads `texts` and stores what they say; a kind that holds one value takes the only text.
+    ///
+    /// # Errors
+    /// The rule that a text breaks and the way out, to be put behind "NAME is VALUE: ".
+    pub(super) fn read(&self, into: &mut ServeOptions, texts: &[String]) -> Result<(), String> {
+        let one = || texts.last().map_or("", String::as_str);
+        match self {
+            Self::Address { at } => *at(into) = value::address(one())?,
+            Self::Count { at, min, max } => *at(into) = value::count(one(), *min, *max)?,
+            Self::MaybeCount { at, min, max } => *at(into) = Some(value::count(one(), *min, *max)?),
+            Self::Size { at, min, max } => *at(into) = value::size(one(), *min, *max)?,
+            Self::MaybeSize { at, min, max } => *at(into) = Some(value::size(one(), *min, *max)?),
+            Self::Time { at, min, max } => *at(into) = value::time(one(), *min, *max)?,
+            Self::Switch { at } => *at(into) = value::switch(one())?,
+            Self::Origins { at } => *at(into) = all(texts)?,
+            Self::Secrets { at } => *at(into) = all(texts)?,
+            Self::Format { at } => *at(into) = one().parse()?,
+            Self::Filter { at } => *at(into) = value::filter(one())?,
+        }
+        Ok(())
+    }
+
+    /// The values as an operator would write them; none for what is left open, and for secrets.
+    pub(super) fn texts(&self, options: &ServeOptions) -> Vec<String> {
+        let mut options = options.clone();
+        let from = &mut options;
+        match self {
+            Self::Address { at } => vec![at(from).to_string()],
+            Self::Count { at, .. } => vec![at(from).to_string()],
+            Self::MaybeCount { at, .. } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Size { at, .. } => vec![value::size_text(*at(from))],
+            Self::MaybeSize { at, .. } => at(from).iter().map(|bytes| value::size_text(*bytes)).collect(),
+            Self::Time { at, .. } => vec![value::time_text(*at(from))],
+            Self::Switch { at } => vec![at(from).to_string()],
+            Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Secrets { .. } => Vec::new(),
+            Self::Format { at } => vec![at(from).text().to_owned()],
+            Self::Filter { at } => vec![at(from).clone()],
+        }
+    }
+
+    /// How many secrets are set; `None` for kinds that hold none.
+    pub(super) fn secrets(&self, options: &ServeOptions) -> Option<usize> {
+        match self {
+            Self::Secrets { at } => Some(at(&mut options.clone()).len()),
+            _ => None,
+        }
+    }
+
+    /// Whether several values may be given.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self, Self::Origins { .. } | Self::Secrets { .. })
+    }
+
+    /// Whether it is a flag that needs no value.
+    pub(crate) fn is_switch(&self) -> bool {
+        matches!(self, Self::Switch { .. })
+    }
+
+    /// Whether its values must not be shown.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Self::Secrets { .. })
+    }
+
+    /// Whether the file writes it without quotes.
+    pub(super) fn is_bare_in_file(&self) -> bool {
+        matches!(
+            self,
+            Self::Count { .. } | Self::MaybeCount { .. } | Self::Switch { .. }
+        )
+    }
+
+    /// The placeholder of a value in the help.
+    pub(crate) fn placeholder(&self) -> &'static str {
+        match self {
+            Self::Address { .. } => "ADDRESS",
+            Self::Count { .. } | Self::MaybeCount { .. } => "COUNT",
+            Self::Size { .. } | Self::MaybeSize { .. } => "SIZE",
+            Self::Time { .. } => "DURATION",
+            Self::Switch { .. } => "BOOL",
+            Self::Origins { .. } => "ORIGIN",
+            Self::Secrets { .. } => "KEY",
+            Self::Format { .. } => "FORMAT",
+            Self::Filter { .. } => "FILTER",
+        }
+    }
+
+    /// Which values it takes, for the documentation.
+    #[cfg(test)]
+    pub(super) fn rule(&self) -> String {
+        match self {
+            Self::Address { .. } => "IP address and port".to_owned(),
+            Self::Count { min, max, .. } | Self::MaybeCount { min, max, .. } => format!("{min} to {max}"),
+            Self::Size { min, max, .. } | Self::MaybeSize { min, max, .. } => {
+                format!("size, {} to {}", value::size_text(*min), value::size_text(*max))
+            }
+            Self::Time { min, max, .. } => {
+                format!(
+                    "duration, {} to {}",
+                    value::time_text(*min),
+                    value::time_text(*max)
+                )
+            }
+            Self::Switch { .. } => "`true` or `false`".to_owned(),
+            Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
+            Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
+            Self::Format { .. } => "`text` or `json`".to_owned(),
+            Self::Filter { .. } => "filter".to_owned(),
+        }
+    }
+}
+
+impl LogFormat {
+    /// The name an operator writes.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl std::str::FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("it must be one of two forms; write `text` or `json`".to_owned()),
+        }
+    }
+}
+
+/// Every text read as a `T`, or the first refusal.
+fn all<T: std::str::FromStr<Err = String>>(texts: &[String]) -> Result<Vec<T>, String> {
+    texts.iter().map(|text| text.parse()).collect()
+}

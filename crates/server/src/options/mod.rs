@@ -1,0 +1,25 @@
+//! What an operator can set about `fanfare serve`, and where the values come from.
+//!
+//! In come the command line's flags, the environment and a TOML file, all as text; out goes one [`ServeOptions`] with
+//! every value checked, or every problem at once. [`table`] is the only place that knows an option: the flags, the
+//! variables, the file's keys, `--print-config` and the table in `docs/configuration.md` are made from it. Nothing here
+//! acts on a value.
+
+mod file;
+mod kind;
+mod origin;
+mod print;
+mod resolve;
+mod secret;
+mod suggest;
+mod table;
+mod value;
+
+pub(crate) use file::ConfigFile;
+pub(crate) use kind::LogFormat;
+pub(crate) use print::print_config;
+pub(crate) use resolve::{Inputs, resolve, unknown_variables};
+pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
+
+#[cfg(test)]
+mod docs;

@@ -1,0 +1,279 @@
+//! One value per option from all places that may set it: flag, then environment, then file, then default.
+
+use std::ffi::OsString;
+use std::fmt;
+
+use super::file::ConfigFile;
+use super::suggest::nearest;
+use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, ServeOptions};
+use super::value::size_text;
+
+/// Everything an operator said, as text.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    /// Keys with the values of their flags.
+    pub(crate) flags: Vec<(&'static str, Vec<String>)>,
+    /// The process's environment.
+    pub(crate) environment: Vec<(OsString, OsString)>,
+    /// The configuration file, when there is one.
+    pub(crate) file: Option<ConfigFile>,
+}
+
+/// The configuration and where each value came from.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    /// The configuration.
+    pub(crate) options: ServeOptions,
+    /// The source of each option, in the order of the table.
+    pub(super) sources: Vec<Source>,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Source {
+    /// Nobody set it.
+    Default,
+    /// A line of the file.
+    File(String),
+    /// A variable.
+    Environment(String),
+    /// A flag.
+    Flag(String),
+}
+
+/// Decides every option, and checks the ones that must fit each other.
+///
+/// # Errors
+/// Every problem found, each naming the value, the rule and the way out.
+pub(crate) fn resolve(inputs: &Inputs) -> Result<Resolved, Vec<String>> {
+    let mut options = ServeOptions::default();
+    let (mut sources, mut problems) = (Vec::with_capacity(OPTIONS.len()), Vec::new());
+    for spec in OPTIONS {
+        match decide(spec, inputs, &mut options) {
+            Ok(source) => sources.push(source),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    if problems.is_empty() {
+        problems.extend(misfits(&options));
+    }
+    if problems.is_empty() {
+        Ok(Resolved { options, sources })
+    } else {
+        Err(problems)
+    }
+}
+
+/// Stores the value of one option and tells its source.
+fn decide(spec: &OptionSpec, inputs: &Inputs, options: &mut ServeOptions) -> Result<Source, String> {
+    let Some((source, texts)) = said(spec, inputs)? else {
+        return Ok(Source::Default);
+    };
+    match spec.kind.read(options, &texts) {
+        Ok(()) => Ok(source),
+        Err(refusal) => Err(format!(
+            "{} is {}: {refusal}",
+            source.subject(spec),
+            shown(spec, &texts)
+        )),
+    }
+}
+
+/// What the highest source that speaks of an option says.
+fn said(spec: &OptionSpec, inputs: &Inputs) -> Result<Option<(Source, Vec<String>)>, String> {
+    if let Some((_, texts)) = inputs.flags.iter().find(|(key, _)| *key == spec.key) {
+        return Ok(Some((Source::Flag(format!("--{}", spec.flag())), texts.clone())));
+    }
+    if let Some(text) = variable(&spec.variable(), &inputs.environment)? {
+        let texts = if spec.kind.is_list() {
+            split_list(&text)
+        } else {
+            vec![text]
+        };
+        return Ok(Some((Source::Environment(spec.variable()), texts)));
+    }
+    let entry = inputs
+        .file
+        .as_ref()
+        .and_then(|file| Some((file, file.entry(spec.key)?)));
+    Ok(entry.map(|(file, entry)| (Source::File(file.place(entry.line)), entry.texts.clone())))
+}
+
+/// The value of a variable; an empty one counts as not set.
+fn variable(name: &str, environment: &[(OsString, OsString)]) -> Result<Option<String>, String> {
+    let Some((_, value)) = environment.iter().find(|(known, _)| known == name) else {
+        return Ok(None);
+    };
+    match value.to_str() {
+        Some(text) => Ok(Some(text.to_owned()).filter(|text| !text.is_empty())),
+        None => Err(format!(
+            "{name} is not UTF-8: every option is text; set it to text or unset it"
+        )),
+    }
+}
+
+/// The parts of a list in a variable.
+fn split_list(text: &str) -> Vec<String> {
+    text.split(',')
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+        .collect()
+}
+
+/// A refused value the way a problem may show it.
+fn shown(spec: &OptionSpec, texts: &[String]) -> String {
+    if spec.kind.is_secret() {
+        return "a secret that is not shown".to_owned();
+    }
+    let mut joined = texts.join(", ");
+    if let Some((end, _)) = joined.char_indices().nth(SHOWN_CHARS_MAX) {
+        joined.truncate(end);
+        joined.push('…');
+    }
+    format!("`{}`", joined.escape_debug())
+}
+
+/// Problems of values that are right alone and wrong together.
+fn misfits(options: &ServeOptions) -> Option<String> {
+    let needed = options.message_bytes_max + ENVELOPE_BYTES_MAX;
+    (options.outbox_bytes_max < needed).then(|| {
+        format!(
+            "outbox_bytes_max is `{}`: it must hold a message of message_bytes_max (`{}`) and its frame; set \
+             outbox_bytes_max to `{}` or more, or lower message_bytes_max",
+            size_text(options.outbox_bytes_max),
+            size_text(options.message_bytes_max),
+            size_text(needed),
+        )
+    })
+}
+
+/// Warnings about variables that look like options and are none.
+///
+/// Names that Kubernetes makes for a service called `fanfare` are passed over.
+pub(crate) fn unknown_variables(environment: &[(OsString, OsString)]) -> Vec<String> {
+    let known: Vec<String> = OPTIONS
+        .iter()
+        .map(OptionSpec::variable)
+        .chain(OTHERS.map(str::to_owned))
+        .collect();
+    let mut warnings: Vec<String> = environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?, value.to_string_lossy())))
+        .filter(|(name, _)| name.starts_with("FANFARE_") && !known.iter().any(|known| known == name))
+        .filter(|(name, value)| !is_made_by_kubernetes(name, value))
+        .map(
+            |(name, _)| match nearest(name, known.iter().map(String::as_str)) {
+                Some(meant) => format!("unknown variable {name} is ignored, did you mean {meant}?"),
+                None => {
+                    format!("unknown variable {name} is ignored; `fanfare serve --help` lists the variables")
+                }
+            },
+        )
+        .collect();
+    warnings.sort();
+    warnings
+}
+
+/// Whether a variable is one of those that announce a service's address to every pod.
+fn is_made_by_kubernetes(name: &str, value: &str) -> bool {
+    name.starts_with("FANFARE_SERVICE_")
+        || name.starts_with("FANFARE_PORT_")
+        || (name == "FANFARE_PORT" && value.contains("://"))
+}
+
+impl Source {
+    /// How a problem names the value's place.
+    fn subject(&self, spec: &OptionSpec) -> String {
+        match self {
+            Self::Default => spec.key.to_owned(),
+            Self::File(place) => format!("{place}: {}", spec.key),
+            Self::Environment(name) | Self::Flag(name) => name.clone(),
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => formatter.write_str("default"),
+            Self::File(place) => write!(formatter, "file {place}"),
+            Self::Environment(name) => write!(formatter, "environment {name}"),
+            Self::Flag(name) => write!(formatter, "flag {name}"),
+        }
+    }
+}
+
+/// Variables that are no options of `serve`.
+const OTHERS: [&str; 2] = ["FANFARE_CONFIG", "FANFARE_URL"];
+const SHOWN_CHARS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        pairs
+            .iter()
+            .map(|(name, value)| (name.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let inputs = Inputs {
+            environment: environment(&[("FANFARE_SHARDS", "")]),
+            ..Inputs::default()
+        };
+        assert_eq!(resolve(&inputs).unwrap().options, ServeOptions::default());
+    }
+
+    #[test]
+    fn lists_in_variables_are_separated_by_commas() {
+        let variables = environment(&[("FANFARE_ALLOW_ORIGIN", "https://a.example, https://b.example,")]);
+        let options = resolve(&Inputs {
+            environment: variables,
+            ..Inputs::default()
+        })
+        .unwrap()
+        .options;
+        let origins: Vec<_> = options.allow_origin.iter().map(ToString::to_string).collect();
+        assert_eq!(origins, ["https://a.example", "https://b.example"]);
+    }
+
+    #[test]
+    fn all_problems_are_reported_at_once() {
+        let variables = environment(&[("FANFARE_SHARDS", "many"), ("FANFARE_LISTEN", "here")]);
+        let problems = resolve(&Inputs {
+            environment: variables,
+            ..Inputs::default()
+        })
+        .unwrap_err();
+        assert_eq!(problems.len(), 2, "{problems:?}");
+    }
+
+    #[test]
+    fn an_outbox_that_cannot_hold_a_message_is_refused() {
+        let variables = environment(&[("FANFARE_OUTBOX_BYTES_MAX", "64KiB")]);
+        let problems = resolve(&Inputs {
+            environment: variables,
+            ..Inputs::default()
+        })
+        .unwrap_err();
+        assert!(problems[0].contains("`68KiB` or more"), "{problems:?}");
+    }
+
+    #[test]
+    fn variables_that_kubernetes_makes_are_passed_over() {
+        let made = environment(&[
+            ("FANFARE_SERVICE_HOST", "10.0.0.1"),
+            ("FANFARE_PORT", "tcp://10.0.0.1:80"),
+            ("FANFARE_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ]);
+        assert_eq!(unknown_variables(&made), [""; 0]);
+        let slips = environment(&[("FANFARE_SHRADS", "1"), ("FANFARE_CONFIG", "x"), ("PATH", "x")]);
+        assert_eq!(
+            unknown_variables(&slips),
+            ["unknown variable FANFARE_SHRADS is ignored, did you mean FANFARE_SHARDS?"]
+        );
+    }
+}

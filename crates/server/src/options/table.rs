@@ -1,0 +1,187 @@
+//! The table of options: each one's key, meaning, type, default and rule, once.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZero;
+use std::time::Duration;
+
+use super::kind::{Kind, LogFormat};
+use super::origin::Origin;
+use super::secret::Secret;
+
+/// One option as data.
+///
+/// Its key is spelt `like_this` in the file, `--like-this` as a flag and `FANFARE_LIKE_THIS` in the environment.
+#[derive(Debug)]
+pub(crate) struct OptionSpec {
+    /// The name in the file.
+    pub(crate) key: &'static str,
+    /// The heading it stands under in the help and the documentation.
+    pub(crate) section: &'static str,
+    /// What it is, in a sentence or two; the first line is the short help.
+    pub(crate) doc: &'static str,
+    /// What its values are and where they are stored.
+    pub(crate) kind: Kind,
+    /// What the default is where it is no fixed value ("the number of cores").
+    pub(crate) default_note: Option<&'static str>,
+}
+
+impl OptionSpec {
+    /// The name on the command line, without the dashes in front.
+    pub(crate) fn flag(&self) -> String {
+        self.key.replace('_', "-")
+    }
+
+    /// The name in the environment.
+    pub(crate) fn variable(&self) -> String {
+        format!("FANFARE_{}", self.key.to_ascii_uppercase())
+    }
+
+    /// The default as an operator would write it, or what stands for it.
+    pub(crate) fn default_text(&self) -> String {
+        match (self.default_note, self.kind.texts(&ServeOptions::default())) {
+            (Some(note), _) => note.to_owned(),
+            (None, texts) if texts.is_empty() => "none".to_owned(),
+            (None, texts) => texts.join(","),
+        }
+    }
+}
+
+/// Makes `ServeOptions`, its defaults and `OPTIONS` from one list. `Kind[a..=b]` is a kind with a range.
+macro_rules! options {
+    ($( $section:literal { $(
+        #[doc = $first:literal] $( #[doc = $more:literal] )*
+        $key:ident: $type:ty = $default:expr, $kind:ident $( [$min:expr, $max:expr] )? $( ($note:literal) )?;
+    )* } )*) => {
+        /// The checked configuration of `fanfare serve`.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub(crate) struct ServeOptions { $($(
+            #[doc = $first] $( #[doc = $more] )*
+            pub(crate) $key: $type,
+        )*)* }
+
+        impl Default for ServeOptions {
+            fn default() -> Self {
+                Self { $($( $key: $default, )*)* }
+            }
+        }
+
+        /// Every option of `fanfare serve`, in the order of the help.
+        pub(crate) const OPTIONS: &[OptionSpec] = &[ $($( OptionSpec {
+            key: stringify!($key),
+            section: $section,
+            doc: concat!($first $(, "\n", $more)*),
+            kind: Kind::$kind { at: |options| &mut options.$key $(, min: $min, max: $max)? },
+            default_note: options!(@note $($note)?),
+        }, )*)* ];
+    };
+    (@note) => { None };
+    (@note $note:literal) => { Some($note) };
+}
+
+options! {
+    "Listening" {
+        /// Address and port to accept connections on; port 0 lets the system choose one.
+        listen: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), Address;
+        /// Threads that each serve a share of the connections.
+        shards: usize = cores(), Count[1, SHARDS_MAX] ("the number of cores");
+        /// Development mode: clients may name their own user, and rules that protect a public server are relaxed.
+        dev: bool = false, Switch;
+    }
+    "Access" {
+        /// Origin whose pages may connect from a browser, such as https://example.org.
+        /// Repeat the flag for several; in the environment they are separated by commas.
+        allow_origin: Vec<Origin> = Vec::new(), Origins;
+        /// Key that callers of the HTTP API present, at least 16 bytes.
+        /// Prefer the file or the environment: flags are visible in the list of processes.
+        api_key: Vec<Secret> = Vec::new(), Secrets;
+    }
+    "Limits" {
+        /// Largest message a client may send.
+        message_bytes_max: usize = 64 * KIB, Size[1, 16 * MIB];
+        /// Frames that may wait for one slow connection before its topics' rule for slow clients applies.
+        outbox_frames_max: usize = 256, Count[1, 65_536];
+        /// Bytes that may wait for one slow connection; at least message_bytes_max and 4KiB.
+        outbox_bytes_max: usize = MIB, Size[KIB, 256 * MIB];
+        /// Topics one connection may be subscribed to.
+        subscriptions_max: usize = 128, Count[1, 65_536];
+        /// Connections open at the same time; further ones are refused.
+        connections_max: Option<usize> = None, MaybeCount[1, 10_000_000] ("what the limit on open files allows");
+        /// Kernel send buffer of each connection (SO_SNDBUF).
+        send_buffer_bytes: Option<usize> = None, MaybeSize[4 * KIB, 16 * MIB] ("what the system chooses");
+        /// Bytes the kernel may hold unsent for a connection before it counts as slow (TCP_NOTSENT_LOWAT).
+        notsent_bytes: usize = 16 * KIB, Size[KIB, 16 * MIB];
+    }
+    "Times" {
+        /// How often a quiet connection is pinged.
+        ping_interval: Duration = Duration::from_secs(25), Time[SECOND, HOUR];
+        /// How long a ping may stay unanswered before the connection is closed.
+        pong_timeout: Duration = Duration::from_secs(10), Time[SECOND, HOUR];
+        /// How long a connection may take none of the bytes that wait for it before it is closed.
+        write_timeout: Duration = Duration::from_secs(10), Time[TENTH, HOUR];
+        /// How long a client may take to send its request and complete the upgrade.
+        handshake_timeout: Duration = Duration::from_secs(10), Time[TENTH, HOUR];
+        /// How long a closed connection waits for the client's half of the closing handshake.
+        close_timeout: Duration = Duration::from_secs(5), Time[TENTH, HOUR];
+        /// Time over which clients are told to reconnect when the server stops, so that they do not return all at once.
+        shutdown_window: Duration = Duration::from_secs(5), Time[Duration::ZERO, HOUR];
+        /// How long stopping may take as a whole; what is still open then is cut.
+        shutdown_timeout: Duration = Duration::from_secs(20), Time[Duration::ZERO, HOUR];
+    }
+    "History" {
+        /// Publications kept per topic, for clients that come back; 0 keeps none.
+        history_frames: usize = 0, Count[0, 1_000_000];
+        /// Bytes kept per topic.
+        history_bytes_max: usize = MIB, Size[KIB, 1024 * MIB];
+        /// How long a publication is kept.
+        history_age: Duration = Duration::from_secs(5 * 60), Time[SECOND, WEEK];
+    }
+    "Logging" {
+        /// Form of the log on standard error.
+        log_format: LogFormat = LogFormat::Text, Format;
+        /// What to log: a level (error, warn, info, debug, trace), or targets with levels such as warn,fanfare=debug.
+        log: String = "info".to_owned(), Filter;
+    }
+}
+
+/// The cores this process may use, as far as the system tells.
+fn cores() -> usize {
+    std::thread::available_parallelism()
+        .map_or(1, NonZero::get)
+        .min(SHARDS_MAX)
+}
+
+/// Room a publication's envelope and frame header take in an outbox, beside its payload.
+pub(super) const ENVELOPE_BYTES_MAX: usize = 4 * KIB;
+
+const SHARDS_MAX: usize = 256;
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const TENTH: Duration = Duration::from_millis(100);
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_a_value_its_own_rule_accepts() {
+        for spec in OPTIONS {
+            let mut read_back = ServeOptions::default();
+            let texts = spec.kind.texts(&ServeOptions::default());
+            if !texts.is_empty() {
+                spec.kind.read(&mut read_back, &texts).unwrap();
+            }
+            assert_eq!(read_back, ServeOptions::default(), "{}", spec.key);
+        }
+    }
+
+    #[test]
+    fn keys_are_unique() {
+        let mut keys: Vec<_> = OPTIONS.iter().map(|spec| spec.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), OPTIONS.len());
+    }
+}

@@ -1,0 +1,109 @@
+//! `fanfare serve` up to the point where it serves: its flags, its configuration, its log.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use crate::failure::{Failure, print, tell};
+use crate::logging;
+use crate::options::{ConfigFile, Inputs, OPTIONS, OptionSpec, print_config, resolve, unknown_variables};
+use crate::serve;
+
+/// The subcommand with one flag per option of the table.
+pub(crate) fn command() -> Command {
+    Command::new("serve")
+        .about("Serve clients")
+        .long_about(
+            "Serve clients.\n\nEvery option can also be set in the environment and in a TOML file; a flag beats the \
+             environment, the environment beats the file.",
+        )
+        .arg(config_flag())
+        .arg(
+            Arg::new(PRINT_CONFIG)
+                .long("print-config")
+                .action(ArgAction::SetTrue)
+                .help("Print the effective configuration as TOML, with the source of each value, and exit"),
+        )
+        .args(OPTIONS.iter().map(flag))
+}
+
+/// Decides the configuration and serves with it, or prints it.
+///
+/// # Errors
+/// The configuration is wrong, or serving failed.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let inputs = inputs(matches)?;
+    for warning in unknown_variables(&inputs.environment) {
+        tell("warning", &warning);
+    }
+    let resolved = resolve(&inputs).map_err(Failure::Usage)?;
+    if matches.get_flag(PRINT_CONFIG) {
+        return print(&print_config(&resolved));
+    }
+    logging::start(&resolved.options)?;
+    serve::run(resolved.options)
+}
+
+/// Everything the operator said in all places.
+fn inputs(matches: &ArgMatches) -> Result<Inputs, Failure> {
+    let file = matches
+        .get_one::<PathBuf>(CONFIG)
+        .filter(|path| !path.as_os_str().is_empty());
+    Ok(Inputs {
+        flags: OPTIONS
+            .iter()
+            .filter_map(|spec| Some((spec.key, flag_values(matches, spec)?)))
+            .collect(),
+        environment: std::env::vars_os().collect(),
+        file: file
+            .map(|path| ConfigFile::read(path))
+            .transpose()
+            .map_err(Failure::Usage)?,
+    })
+}
+
+/// The values a flag was given.
+fn flag_values(matches: &ArgMatches, spec: &OptionSpec) -> Option<Vec<String>> {
+    matches
+        .get_many::<String>(spec.key)
+        .map(|values| values.cloned().collect())
+}
+
+/// The flag that names the configuration file.
+fn config_flag() -> Arg {
+    Arg::new(CONFIG)
+        .long("config")
+        .value_name("FILE")
+        .env("FANFARE_CONFIG")
+        .value_parser(value_parser!(PathBuf))
+        .value_hint(clap::ValueHint::FilePath)
+        .help("TOML file with any of the options below")
+}
+
+/// The flag of one option; its value stays text here, the table's rule reads it.
+fn flag(spec: &'static OptionSpec) -> Arg {
+    let doc: Vec<_> = spec.doc.lines().map(str::trim).collect();
+    let named = format!("[default: {}] [env: {}]", spec.default_text(), spec.variable());
+    let arg = Arg::new(spec.key)
+        .long(spec.flag())
+        .value_name(spec.kind.placeholder())
+        .help_heading(spec.section)
+        .help(format!("{} [default: {}]", doc[0], spec.default_text()))
+        .long_help(format!("{}\n\n{named}", doc.join(" ")))
+        .allow_negative_numbers(true)
+        .action(if spec.kind.is_list() {
+            ArgAction::Append
+        } else {
+            ArgAction::Set
+        });
+    if spec.kind.is_switch() {
+        return arg
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true");
+    }
+    arg
+}
+
+const CONFIG: &str = "config";
+const PRINT_CONFIG: &str = "print_config";

@@ -1,0 +1,522 @@
+//! The program's command line and configuration, from outside: what an operator types and what comes back.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+/// The program in an environment without any Fanfare variables.
+fn fanfare(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("FANFARE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments);
+    command
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A configuration file that is removed with the test.
+struct ConfigFile(PathBuf);
+
+impl ConfigFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fanfare-{}-{name}.toml", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for ConfigFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// The effective configuration that `--print-config` tells of a command.
+fn printed(command: &mut Command) -> String {
+    let output = command.arg("--print-config").output().unwrap();
+    assert_eq!(code(&output), Some(0), "{}", stderr(&output));
+    stdout(&output)
+}
+
+/// The line of one key in a printed configuration.
+fn line<'a>(config: &'a str, key: &str) -> &'a str {
+    config
+        .lines()
+        .find(|line| line.trim_start_matches("# ").starts_with(&format!("{key} ")))
+        .unwrap()
+}
+
+/// A printed configuration without its comments.
+fn values(config: &str) -> Vec<&str> {
+    config
+        .lines()
+        .filter_map(|line| line.split('#').next())
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect()
+}
+
+#[test]
+fn without_arguments_the_help_is_shown() {
+    let output = fanfare(&[]).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    assert!(
+        stdout(&output).contains("Usage: fanfare [COMMAND]"),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn every_subcommand_explains_itself() {
+    for (subcommand, expected) in [
+        ("serve", "--message-bytes-max <SIZE>"),
+        ("completions", "<SHELL>"),
+        ("version", "Print the version"),
+    ] {
+        let output = fanfare(&[subcommand, "--help"]).output().unwrap();
+        assert_eq!(code(&output), Some(0));
+        assert!(
+            stdout(&output).contains(expected),
+            "{subcommand}: {}",
+            stdout(&output)
+        );
+    }
+}
+
+#[test]
+fn the_help_of_serve_names_default_and_variable() {
+    let help = stdout(&fanfare(&["serve", "--help"]).output().unwrap());
+    assert!(
+        help.contains("[default: 64KiB] [env: FANFARE_MESSAGE_BYTES_MAX]"),
+        "{help}"
+    );
+}
+
+#[test]
+fn the_version_is_told_both_ways() {
+    let expected = concat!("fanfare ", env!("CARGO_PKG_VERSION"), "\n");
+    for spelling in ["version", "--version"] {
+        assert_eq!(stdout(&fanfare(&[spelling]).output().unwrap()), expected);
+    }
+}
+
+#[test]
+fn completions_are_made_for_every_shell() {
+    for (shell, expected) in [
+        ("bash", "_fanfare()"),
+        ("zsh", "#compdef fanfare"),
+        ("fish", "complete -c fanfare"),
+    ] {
+        let output = fanfare(&["completions", shell]).output().unwrap();
+        assert_eq!(code(&output), Some(0));
+        assert!(stdout(&output).contains(expected), "{shell}");
+        assert!(stdout(&output).contains("message-bytes-max"), "{shell}");
+    }
+}
+
+#[test]
+fn wrong_usage_ends_with_code_2() {
+    for arguments in [
+        &["serv"][..],
+        &["serve", "--lisen", "x"],
+        &["completions"],
+        &["completions", "cmd.exe"],
+    ] {
+        let output = fanfare(arguments).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{arguments:?}");
+        assert!(!stderr(&output).is_empty());
+    }
+}
+
+/// Key, bad value, the same value as TOML, what the problem says of the rule and of the way out.
+const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "listen",
+        "localhost:80",
+        "\"localhost:80\"",
+        "IP address and a port",
+        "`127.0.0.1:8080`",
+    ),
+    (
+        "listen",
+        "127.0.0.1",
+        "\"127.0.0.1\"",
+        "IP address and a port",
+        "`127.0.0.1:8080`",
+    ),
+    (
+        "shards",
+        "0",
+        "0",
+        "from 1 to 256",
+        "write a number in that range",
+    ),
+    (
+        "shards",
+        "257",
+        "257",
+        "from 1 to 256",
+        "write a number in that range",
+    ),
+    (
+        "shards",
+        "-1",
+        "-1",
+        "from 1 to 256",
+        "write a number in that range",
+    ),
+    (
+        "shards",
+        "2.5",
+        "2.5",
+        "from 1 to 256",
+        "write a number in that range",
+    ),
+    ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    (
+        "allow_origin",
+        "https://a.example/",
+        "[\"https://a.example/\"]",
+        "no trailing slash",
+        "`https://a.example`",
+    ),
+    ("allow_origin", "*", "[\"*\"]", "wildcards", "name each origin"),
+    (
+        "message_bytes_max",
+        "0",
+        "0",
+        "from 1B to 16MiB",
+        "write a size in that range",
+    ),
+    (
+        "message_bytes_max",
+        "17MiB",
+        "\"17MiB\"",
+        "from 1B to 16MiB",
+        "write a size in that range",
+    ),
+    ("message_bytes_max", "big", "\"big\"", "must be a size", "`64KiB`"),
+    (
+        "outbox_frames_max",
+        "65537",
+        "65537",
+        "from 1 to 65536",
+        "write a number in that range",
+    ),
+    (
+        "outbox_bytes_max",
+        "1",
+        "1",
+        "from 1KiB to 256MiB",
+        "write a size in that range",
+    ),
+    (
+        "subscriptions_max",
+        "0",
+        "0",
+        "from 1 to 65536",
+        "write a number in that range",
+    ),
+    (
+        "connections_max",
+        "0",
+        "0",
+        "from 1 to 10000000",
+        "write a number in that range",
+    ),
+    (
+        "send_buffer_bytes",
+        "1",
+        "1",
+        "from 4KiB to 16MiB",
+        "write a size in that range",
+    ),
+    (
+        "notsent_bytes",
+        "1",
+        "1",
+        "from 1KiB to 16MiB",
+        "write a size in that range",
+    ),
+    ("ping_interval", "25", "25", "needs a unit", "`25s`"),
+    (
+        "ping_interval",
+        "2h",
+        "\"2h\"",
+        "from 1s to 1h",
+        "write a duration in that range",
+    ),
+    ("ping_interval", "soon", "\"soon\"", "must be a duration", "`25s`"),
+    (
+        "pong_timeout",
+        "10ms",
+        "\"10ms\"",
+        "from 1s to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "write_timeout",
+        "1ms",
+        "\"1ms\"",
+        "from 100ms to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "handshake_timeout",
+        "1ms",
+        "\"1ms\"",
+        "from 100ms to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "close_timeout",
+        "1ms",
+        "\"1ms\"",
+        "from 100ms to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "shutdown_window",
+        "2h",
+        "\"2h\"",
+        "from 0s to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "shutdown_timeout",
+        "2h",
+        "\"2h\"",
+        "from 0s to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "history_frames",
+        "1000001",
+        "1000001",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "history_bytes_max",
+        "1",
+        "1",
+        "from 1KiB to 1GiB",
+        "write a size in that range",
+    ),
+    (
+        "history_age",
+        "8days",
+        "\"8days\"",
+        "from 1s to 7days",
+        "write a duration in that range",
+    ),
+    (
+        "log_format",
+        "xml",
+        "\"xml\"",
+        "one of two forms",
+        "`text` or `json`",
+    ),
+    ("log", "inof", "\"inof\"", "not a level", "`warn,fanfare=debug`"),
+];
+
+#[test]
+fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
+    for (key, value, toml, rule, way_out) in BAD_VALUES {
+        let file = ConfigFile::new("bad", &format!("\n{key} = {toml}\n"));
+        let flag = format!("--{}", key.replace('_', "-"));
+        let variable = format!("FANFARE_{}", key.to_uppercase());
+        let as_flag = fanfare(&["serve", &format!("{flag}={value}")]).output().unwrap();
+        let as_variable = fanfare(&["serve"]).env(&variable, value).output().unwrap();
+        let in_file = fanfare(&["serve", "--config", file.path()]).output().unwrap();
+        let line = format!("{}:2: {key}", file.path());
+        for (output, name) in [(as_flag, &flag), (as_variable, &variable), (in_file, &line)] {
+            let problem = stderr(&output);
+            assert_eq!(code(&output), Some(2), "{problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+            for part in [&format!("error: {name} is `{value}`"), *rule, *way_out] {
+                assert!(problem.contains(part), "{part:?} is not in {problem}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_option_has_a_bad_value_in_the_table_above() {
+    let untested = values(&printed(&mut fanfare(&["serve"])))
+        .iter()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|key| !BAD_VALUES.iter().any(|row| row.0 == *key))
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    assert_eq!(untested, [""; 0]);
+}
+
+#[test]
+fn a_bad_key_is_refused_without_being_shown() {
+    let file = ConfigFile::new("secret", "api_key = [\"tooshort\"]");
+    for output in [
+        fanfare(&["serve", "--api-key", "tooshort"]).output().unwrap(),
+        fanfare(&["serve"])
+            .env("FANFARE_API_KEY", "tooshort")
+            .output()
+            .unwrap(),
+        fanfare(&["serve", "--config", file.path()]).output().unwrap(),
+    ] {
+        assert_eq!(code(&output), Some(2));
+        assert!(
+            stderr(&output).contains("must have 16 to 256 bytes and it has 8"),
+            "{}",
+            stderr(&output)
+        );
+        assert!(!stderr(&output).contains("tooshort"));
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
+    let file = ConfigFile::new(
+        "precedence",
+        "shards = 3\nlog = \"debug\"\noutbox_frames_max = 7\n",
+    );
+    let mut command = fanfare(&["serve", "--config", file.path(), "--shards", "5"]);
+    let config = printed(command.env("FANFARE_SHARDS", "4").env("FANFARE_LOG", "warn"));
+    assert_eq!(line(&config, "shards"), "shards = 5 # flag --shards");
+    assert_eq!(line(&config, "log"), "log = \"warn\" # environment FANFARE_LOG");
+    assert_eq!(
+        line(&config, "outbox_frames_max"),
+        format!("outbox_frames_max = 7 # file {}:3", file.path())
+    );
+    assert_eq!(
+        line(&config, "subscriptions_max"),
+        "subscriptions_max = 128 # default"
+    );
+}
+
+#[test]
+fn the_file_may_be_named_in_the_environment() {
+    let file = ConfigFile::new("named", "subscriptions_max = 9");
+    let config = printed(fanfare(&["serve"]).env("FANFARE_CONFIG", file.path()));
+    assert!(line(&config, "subscriptions_max").starts_with("subscriptions_max = 9"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_an_error() {
+    let output = fanfare(&["serve", "--config", "/nonexistent/fanfare.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(2));
+    assert!(
+        stderr(&output).contains("/nonexistent/fanfare.toml: cannot be read"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
+    let file = ConfigFile::new("unknown", "# a comment\nshards = 2\nlistne = \"127.0.0.1:0\"\n");
+    let output = fanfare(&["serve", "--config", file.path()]).output().unwrap();
+    assert_eq!(code(&output), Some(2));
+    let expected = format!(
+        "error: {}:3: unknown key `listne`, did you mean `listen`?\n",
+        file.path()
+    );
+    assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn an_unknown_variable_is_a_warning() {
+    let output = fanfare(&["serve", "--print-config"])
+        .env("FANFARE_LISTNE", "x")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), Some(0));
+    assert_eq!(
+        stderr(&output),
+        "warning: unknown variable FANFARE_LISTNE is ignored, did you mean FANFARE_LISTEN?\n"
+    );
+}
+
+#[test]
+fn the_printed_configuration_read_back_gives_the_same() {
+    let everything = [
+        "serve",
+        "--listen=[::1]:0",
+        "--shards=3",
+        "--dev",
+        "--allow-origin=https://A.example",
+        "--allow-origin=http://localhost:3000",
+        "--message-bytes-max=100k",
+        "--connections-max=1000",
+        "--send-buffer-bytes=64KiB",
+        "--ping-interval=1m 30s",
+        "--history-frames=100",
+        "--log-format=json",
+        "--log=warn,fanfare=debug",
+    ];
+    let first = printed(&mut fanfare(&everything));
+    let file = ConfigFile::new("round-trip", &first);
+    let second = printed(&mut fanfare(&["serve", "--config", file.path()]));
+    assert_eq!(values(&second), values(&first));
+    assert!(values(&first).contains(&"allow_origin = [\"https://a.example\", \"http://localhost:3000\"]"));
+    assert!(values(&first).contains(&"ping_interval = \"1m30s\""));
+    assert!(values(&first).contains(&"dev = true"));
+}
+
+#[test]
+fn a_key_is_never_printed() {
+    let mut command = fanfare(&[
+        "serve",
+        "--api-key",
+        "0123456789abcdef",
+        "--api-key",
+        "fedcba9876543210",
+    ]);
+    let config = printed(&mut command);
+    assert_eq!(
+        line(&config, "api_key"),
+        "# api_key is 2 keys that are not shown # flag --api-key"
+    );
+    assert!(!config.contains("0123456789abcdef"));
+}
+
+#[test]
+fn a_switch_can_be_turned_off_again() {
+    let config = printed(fanfare(&["serve", "--dev=false"]).env("FANFARE_DEV", "1"));
+    assert_eq!(line(&config, "dev"), "dev = false # flag --dev");
+}
+
+#[test]
+fn options_that_contradict_each_other_are_refused() {
+    let output = fanfare(&["serve", "--message-bytes-max=1MiB"]).output().unwrap();
+    assert_eq!(code(&output), Some(2));
+    assert!(
+        stderr(&output).contains("set outbox_bytes_max to `1028KiB` or more"),
+        "{}",
+        stderr(&output)
+    );
+}
