@@ -1,7 +1,5 @@
 //! What an embedder can choose.
 
-use std::time::Duration;
-
 use fanfare_hub::Limits;
 use fanfare_protocol::SHARDS_MAX;
 
@@ -28,8 +26,6 @@ pub struct Options {
     pub notsent_bytes: u32,
     /// The kernel's send buffer per connection in bytes (`SO_SNDBUF`). Default: the kernel decides.
     pub send_buffer_bytes: Option<usize>,
-    /// The longest time from a connection's first byte to its request's last. Default 10 s.
-    pub handshake_timeout: Duration,
 }
 
 impl Default for Options {
@@ -45,7 +41,6 @@ impl Default for Options {
             history: HistoryOptions::default(),
             notsent_bytes: 16 << 10,
             send_buffer_bytes: None,
-            handshake_timeout: Duration::from_secs(10),
         }
     }
 }

@@ -157,10 +157,7 @@ impl Query {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
                     return Err(Refused::new(StatusCode::FORBIDDEN, reason));
                 }
-                "user" => {
-                    query.user =
-                        Some(UserName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?)
-                }
+                "user" => query.user = Some(parse_user(&value)?),
                 _ => {}
             }
         }
@@ -221,6 +218,10 @@ fn parse_dialect(value: &str) -> Result<Dialect, Refused> {
             let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
             Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
         })
+}
+
+fn parse_user(value: &str) -> Result<UserName, Refused> {
+    UserName::parse(value).map_err(|error| Refused::bad(error.to_string()))
 }
 
 fn parse_role(value: &str) -> Result<Role, Refused> {

@@ -95,13 +95,8 @@ impl Fanfare {
 
     /// Takes the socket out of HTTP, with what the client sent behind its request.
     fn take_out(&self, upgraded: Upgraded, opened: Opened) {
-        let parts = match downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(parts) => parts,
-            Err(_) => {
-                return tracing::error!(
-                    "the socket is not TCP and cannot be taken out of HTTP, it is dropped"
-                );
-            }
+        let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+            return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped");
         };
         let adopted = parts.io.into_inner().into_std().map(|socket| {
             // A client that gets no place is closed without a word: the 101 is out, and its shard takes no mail.

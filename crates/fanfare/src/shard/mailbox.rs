@@ -121,10 +121,6 @@ impl Mailbox {
         Some(mail)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
     /// Publications that wait.
     pub(crate) fn publications(&self) -> usize {
         self.publications.load(Ordering::Relaxed)

@@ -245,7 +245,9 @@ impl Shard {
                     .flatten()
                     .map(|connection| connection.id)
                     .collect();
-                ids.into_iter().for_each(|id| self.handle(Input::Lost(id)));
+                for id in ids {
+                    self.handle(Input::Lost(id));
+                }
             }
         }
     }

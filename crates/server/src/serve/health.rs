@@ -1,0 +1,41 @@
+//! What orchestrators and Prometheus ask for: is it alive, may it get traffic, how is it doing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use fanfare::Fanfare;
+
+/// `/health`, `/ready` and `/metrics`.
+pub(super) fn router(fanfare: Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
+    let metrics = fanfare.clone();
+    Router::new()
+        .route("/health", get(async || "ok\n"))
+        .route(
+            "/ready",
+            get(move || std::future::ready(ready(&fanfare, &is_accepting))),
+        )
+        .route(
+            "/metrics",
+            get(move || std::future::ready(metrics_page(&metrics))),
+        )
+}
+
+/// Ready while new connections are welcome.
+fn ready(fanfare: &Fanfare, is_accepting: &AtomicBool) -> (StatusCode, &'static str) {
+    if fanfare.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
+    } else if !is_accepting.load(Ordering::Relaxed) {
+        (StatusCode::SERVICE_UNAVAILABLE, "descriptors are exhausted\n")
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+fn metrics_page(fanfare: &Fanfare) -> impl IntoResponse + use<> {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], fanfare.metrics())
+}

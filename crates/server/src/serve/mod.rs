@@ -1,0 +1,180 @@
+//! Serving: from checked options to a running server, and back down again.
+//!
+//! The library does the messaging; this room starts it, opens the listener, mounts what is served over HTTP, says on
+//! standard output where everything is, and waits for a signal.
+
+mod descriptors;
+mod health;
+mod pages;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use axum::Router;
+use fanfare::broker::HistoryOptions;
+use fanfare::{Fanfare, Limits, ListenerOptions, OriginRule};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+
+use crate::failure::{Failure, print};
+use crate::options::ServeOptions;
+use descriptors::Descriptors;
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// The address cannot be bound, or the shards cannot be started.
+pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
+    let descriptors = Descriptors::raise();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("the runtime cannot be started: {error}")))?;
+    let outcome = runtime.block_on(serve(&options, &descriptors));
+    // HTTP requests that are still under way have had the shutdown's deadline.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), Failure> {
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
+    let address = listener.local_addr().map_err(Failure::failed)?;
+    let connections_max = descriptors.connections(options);
+    let fanfare = Fanfare::start(library_options(options, connections_max)?)
+        .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
+    let is_accepting = Arc::new(AtomicBool::new(true));
+    let listening = ListenerOptions {
+        handshake_timeout: options.handshake_timeout,
+        is_accepting: Arc::clone(&is_accepting),
+        ..ListenerOptions::default()
+    };
+    let router = router(&fanfare, is_accepting);
+    say_where(address, connections_max, descriptors)?;
+    if options.history_frames > 0 {
+        tokio::spawn(expire_history(fanfare.clone()));
+    }
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let accepting = tokio::spawn(fanfare::serve(listener, router, listening, async move {
+        stopped.notified().await;
+    }));
+    let signals = Signals::new().map_err(Failure::failed)?;
+    stop_when_told(signals, || stop.notify_one(), &fanfare, options).await;
+    accepting.abort();
+    Ok(())
+}
+
+/// Everything that is served over HTTP.
+fn router(fanfare: &Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
+    Router::new()
+        .route("/ws", fanfare.websocket())
+        .merge(health::router(fanfare.clone(), is_accepting))
+        .merge(pages::router())
+}
+
+/// The program's options in the words of the library.
+fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fanfare::Options, Failure> {
+    let millis = |duration: Duration| duration.as_millis() as u64;
+    let origins = options.allow_origin.iter().map(ToString::to_string);
+    Ok(fanfare::Options {
+        shards: options.shards,
+        limits: Limits {
+            message_bytes_max: options.message_bytes_max as u32,
+            outbox_frames_max: options.outbox_frames_max as u32,
+            outbox_bytes_max: options.outbox_bytes_max as u32,
+            subscriptions_max: options.subscriptions_max as u32,
+            ping_interval_ms: millis(options.ping_interval),
+            pong_timeout_ms: millis(options.pong_timeout),
+            write_timeout_ms: millis(options.write_timeout),
+            close_timeout_ms: millis(options.close_timeout),
+            ..Limits::default()
+        },
+        connections_max,
+        is_development: options.dev,
+        origins: OriginRule::allow(origins).map_err(|error| Failure::Usage(vec![error.to_string()]))?,
+        history: HistoryOptions {
+            frames_max: options.history_frames,
+            bytes_max: options.history_bytes_max,
+            age_max_ms: millis(options.history_age),
+        },
+        notsent_bytes: options.notsent_bytes as u32,
+        send_buffer_bytes: options.send_buffer_bytes,
+    })
+}
+
+/// Says where the server is. Scripts rely on the first line.
+fn say_where(
+    address: std::net::SocketAddr,
+    connections_max: usize,
+    descriptors: &Descriptors,
+) -> Result<(), Failure> {
+    print(&format!(
+        "listening on http://{address}\n\
+         chat page     http://{address}/\n\
+         WebSocket     ws://{address}/ws\n\
+         descriptors   {descriptors}, room for {connections_max} connections\n"
+    ))
+}
+
+/// Drops old history once a second.
+async fn expire_history(fanfare: Fanfare) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        interval.tick().await;
+        fanfare.expire_history();
+    }
+}
+
+/// The signals that end the program.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Waits for a signal, then drains; a second signal ends the drain at once.
+async fn stop_when_told(
+    mut signals: Signals,
+    stop_accepting: impl FnOnce(),
+    fanfare: &Fanfare,
+    options: &ServeOptions,
+) {
+    let signal = signals.next().await;
+    let connections = fanfare.connection_count();
+    tracing::info!(
+        signal,
+        connections,
+        "stopping: clients are told to reconnect, a second signal ends at once"
+    );
+    stop_accepting();
+    tokio::select! {
+        left = fanfare.shutdown(options.shutdown_window, options.shutdown_timeout) => {
+            if left > 0 {
+                tracing::warn!(left, "the shutdown timeout is over, connections were cut off");
+            }
+        }
+        signal = signals.next() => tracing::warn!(signal, "told twice, ending at once"),
+    }
+    tracing::info!("stopped");
+}
