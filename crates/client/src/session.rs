@@ -21,6 +21,8 @@ pub struct Session {
     asked: HashMap<u64, Asked>,
     topics: BTreeMap<String, Topic>,
     is_welcome: bool,
+    /// What the server takes at most, as it said last.
+    message_bytes_max: Option<usize>,
     incoming: VecDeque<Incoming>,
     outgoing: VecDeque<String>,
 }
@@ -97,9 +99,9 @@ pub enum Push {
     },
 }
 
-/// A session holds as much as it may.
+/// A bound refuses a command; nothing was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SessionFull {
+pub enum LimitExceeded {
     /// Too many commands wait for replies.
     #[error(
         "{COMMANDS_PENDING_MAX} commands wait for their replies, which is the limit; wait for some of them"
@@ -108,6 +110,14 @@ pub enum SessionFull {
     /// Too many topics.
     #[error("the subscription exceeds the limit of {TOPICS_MAX} topics; unsubscribe from others first")]
     Topics,
+    /// The command is larger than what the server takes.
+    #[error("command is {bytes} bytes, the server's limit is {bytes_max}; send less at once")]
+    Message {
+        /// The length of its text.
+        bytes: usize,
+        /// The limit the server told.
+        bytes_max: usize,
+    },
 }
 
 /// What a reply is awaited for.
@@ -149,10 +159,10 @@ impl Session {
     /// The id of the command is returned, as by the other commands.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, LimitExceeded> {
         if self.topics.len() + topics.len() > TOPICS_MAX {
-            return Err(SessionFull::Topics);
+            return Err(LimitExceeded::Topics);
         }
         let command = Command {
             topics: Some(topics),
@@ -165,8 +175,8 @@ impl Session {
     /// Asks to unsubscribe from `topics`.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, LimitExceeded> {
         // What is given up must not be asked for again, should the connection end before the reply.
         for name in topics {
             if let Some(topic) = self.topics.get_mut(name) {
@@ -185,8 +195,8 @@ impl Session {
     /// Asks to publish `data` to `topic`.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, LimitExceeded> {
         self.ask(
             Asked::Other,
             Command {
@@ -200,8 +210,8 @@ impl Session {
     /// Asks for a sign of life.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn ping(&mut self) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn ping(&mut self) -> Result<u64, LimitExceeded> {
         self.ask(Asked::Other, Command::new("ping"))
     }
 
@@ -247,24 +257,27 @@ impl Session {
 
     fn on_welcome(&mut self, welcome: Welcome) {
         self.is_welcome = true;
-        self.subscribe_again(welcome.limits.message_bytes_max.unwrap_or(usize::MAX));
+        self.message_bytes_max = welcome.limits.message_bytes_max;
+        self.subscribe_again();
         self.push(Push::Welcome(welcome));
     }
 
     /// Asks for every topic the program had asked for, in as few commands as fit the server's limit.
-    fn subscribe_again(&mut self, message_bytes_max: usize) {
-        let bytes_max = RESUBSCRIPTION_BYTES_MAX.min(message_bytes_max / 2);
+    fn subscribe_again(&mut self) {
+        let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
+            RESUBSCRIPTION_BYTES_MAX.min(max / 2)
+        });
         let names = self
             .topics
             .iter()
             .filter(|(_, topic)| topic.is_asked)
             .map(|(name, _)| name.clone());
         for topics in batches(names, bytes_max) {
-            let command = Command {
+            let (id, text) = self.write(Command {
                 topics: Some(&topics),
                 ..Command::new("subscribe")
-            };
-            self.send(Asked::Resubscription(topics.clone()), command);
+            });
+            self.send(id, text, Asked::Resubscription(topics));
         }
     }
 
@@ -377,24 +390,35 @@ impl Session {
         self.incoming.push_back(Incoming::Push(push));
     }
 
-    fn ask(&mut self, asked: Asked, command: Command<'_>) -> Result<u64, SessionFull> {
-        if self.has_room() {
-            Ok(self.send(asked, command))
-        } else {
-            Err(SessionFull::Commands)
+    fn ask(&mut self, asked: Asked, command: Command<'_>) -> Result<u64, LimitExceeded> {
+        if !self.has_room() {
+            return Err(LimitExceeded::Commands);
+        }
+        let (id, text) = self.write(command);
+        match self.message_bytes_max {
+            Some(bytes_max) if text.len() > bytes_max => Err(LimitExceeded::Message {
+                bytes: text.len(),
+                bytes_max,
+            }),
+            _ => Ok(self.send(id, text, asked)),
         }
     }
 
-    fn send(&mut self, asked: Asked, command: Command<'_>) -> u64 {
+    /// A command under its own id, as text.
+    fn write(&mut self, command: Command<'_>) -> (u64, String) {
         self.last_id += 1;
         let command = Command {
             id: self.last_id,
             ..command
         };
         let text = serde_json::to_string(&command).expect("texts, numbers and JSON values always serialize");
-        self.asked.insert(self.last_id, asked);
+        (self.last_id, text)
+    }
+
+    fn send(&mut self, id: u64, text: String, asked: Asked) -> u64 {
+        self.asked.insert(id, asked);
         self.outgoing.push_back(text);
-        self.last_id
+        id
     }
 }
 
@@ -618,9 +642,25 @@ mod tests {
         for _ in 0..COMMANDS_PENDING_MAX {
             story.0.ping().unwrap();
         }
-        assert_eq!(story.0.ping(), Err(SessionFull::Commands));
+        assert_eq!(story.0.ping(), Err(LimitExceeded::Commands));
         let topics = vec![String::new(); TOPICS_MAX + 1];
-        assert_eq!(story.0.subscribe(&topics, false), Err(SessionFull::Topics));
+        assert_eq!(story.0.subscribe(&topics, false), Err(LimitExceeded::Topics));
+    }
+
+    #[test]
+    fn a_command_the_server_would_not_take_is_refused() {
+        let mut story = Story(Session::new());
+        story.hears(r#"{"type":"welcome","connection":"c","limits":{"message_bytes_max":30}}"#);
+        assert!(story.0.ping().is_ok());
+        let refused = story.0.subscribe(&["a".to_owned()], false);
+        assert_eq!(
+            refused,
+            Err(LimitExceeded::Message {
+                bytes: 42,
+                bytes_max: 30
+            })
+        );
+        assert_eq!(story.says().len(), 1);
     }
 
     #[test]
