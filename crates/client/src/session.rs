@@ -136,6 +136,8 @@ struct Topic {
     offset: u64,
     /// Whether the program asked for it, so that it is asked for again.
     is_asked: bool,
+    /// Whether the current connection is subscribed, so that nothing can be missed.
+    is_live: bool,
 }
 
 impl Session {
@@ -231,6 +233,7 @@ impl Session {
         self.is_welcome = false;
         self.asked.clear();
         self.outgoing.clear();
+        self.topics.values_mut().for_each(|topic| topic.is_live = false);
     }
 
     /// Takes in a text message of the server.
@@ -332,15 +335,21 @@ impl Session {
                         epoch: epoch.clone(),
                         offset: *offset,
                         is_asked,
+                        is_live: true,
                     },
                 );
             }
             return None;
         };
+        topic.is_asked |= is_asked;
+        if topic.is_live && topic.epoch == *epoch {
+            // This reply may have overtaken publications that are on their way.
+            return None;
+        }
         let is_same = topic.epoch == *epoch && topic.offset <= *offset;
         let count = is_same.then(|| *offset - topic.offset);
         epoch.clone_into(&mut topic.epoch);
-        (topic.offset, topic.is_asked) = (*offset, topic.is_asked || is_asked);
+        (topic.offset, topic.is_live) = (*offset, true);
         (count != Some(0)).then(|| Push::Missed {
             topic: name.clone(),
             count,
@@ -599,6 +608,15 @@ mod tests {
             story.hears(&subscribed(Some(4), "f", 13)),
             ["Subscribed", "missed None"]
         );
+    }
+
+    #[test]
+    fn subscribing_again_on_the_same_connection_misses_nothing() {
+        let mut story = Story::subscribed_to_a_at("e", 7);
+        story.0.subscribe(&["a".to_owned()], true).unwrap();
+        assert_eq!(story.hears(&subscribed(Some(2), "e", 9)), ["2: Subscribed"]);
+        assert_eq!(story.hears(&publication(8)), ["message 8"]);
+        assert_eq!(story.hears(&publication(9)), ["message 9"]);
     }
 
     #[test]
