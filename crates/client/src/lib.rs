@@ -21,6 +21,7 @@
 //! ```
 
 mod client;
+mod command;
 mod driver;
 mod endpoint;
 mod handshake;

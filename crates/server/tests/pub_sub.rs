@@ -142,13 +142,13 @@ fn pub_publishes_each_line_of_its_input_in_order() {
 fn pub_fails_when_the_server_refuses() {
     let url = server(vec![Box::new(|peer| {
         let id = peer.hears().unwrap()["id"].clone();
-        peer.says(json!({"type": "error", "id": id, "code": "topic_name", "message": "bad topic"}));
+        peer.says(json!({"type": "error", "id": id, "code": "bad_topic", "message": "bad topic"}));
     })]);
     let output = fanfare(&url, &["pub", "a b", "x"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         stderr(&output),
-        "error: server refused: bad topic (code topic_name)\n"
+        "error: server refused: bad topic (code bad_topic)\n"
     );
 }
 
