@@ -16,7 +16,7 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::handshake::HandshakeError;
 use crate::limits::COMMANDS_QUEUED_MAX;
 use crate::server_message::{Malformed, Published, Refusal, Subscribed};
-use crate::session::{Push, Reply, SessionFull};
+use crate::session::{LimitExceeded, Push, Reply};
 
 /// A connection to a server that is made again when it ends.
 ///
@@ -112,7 +112,7 @@ pub enum Error {
     Refused(#[from] Refusal),
     /// The client's own bounds refused the command.
     #[error(transparent)]
-    Full(#[from] SessionFull),
+    Full(#[from] LimitExceeded),
     /// What was to be published does not serialize.
     #[error("what was to be published is not JSON: {0}")]
     NotJson(#[source] serde_json::Error),

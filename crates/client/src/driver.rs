@@ -18,7 +18,7 @@ use crate::client::{ConnectOptions, Error};
 use crate::endpoint::Endpoint;
 use crate::retry::{Backoff, reconnects_after};
 use crate::server_message::{Goodbye, Welcome};
-use crate::session::{Incoming, Push, Reply, Session, SessionFull};
+use crate::session::{Incoming, LimitExceeded, Push, Reply, Session};
 use crate::socket::{Received, Socket};
 
 /// A command on its way to the driver.
@@ -202,7 +202,7 @@ impl Driver {
         }
     }
 
-    fn ask(&mut self, asking: &Asking) -> Result<u64, SessionFull> {
+    fn ask(&mut self, asking: &Asking) -> Result<u64, LimitExceeded> {
         match asking {
             Asking::Subscribe { topics, occupancy } => self.session.subscribe(topics, *occupancy),
             Asking::Unsubscribe { topics } => self.session.unsubscribe(topics),

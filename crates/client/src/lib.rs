@@ -21,6 +21,7 @@
 //! ```
 
 mod client;
+mod command;
 mod driver;
 mod endpoint;
 mod handshake;
@@ -37,4 +38,4 @@ pub use handshake::HandshakeError;
 pub use limits::{COMMANDS_PENDING_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};
 pub use server_message::{Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome};
-pub use session::{Incoming, Push, Reply, Session, SessionFull};
+pub use session::{Incoming, LimitExceeded, Push, Reply, Session};

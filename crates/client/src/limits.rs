@@ -1,9 +1,9 @@
 //! The bounds of everything a client holds, and what happens at each.
 
-/// Commands that may wait for their replies. A further one is refused with [`SessionFull`](crate::SessionFull).
+/// Commands that may wait for their replies. A further one is refused with [`LimitExceeded`](crate::LimitExceeded).
 pub const COMMANDS_PENDING_MAX: usize = 1024;
 
-/// Topics a session keeps positions of. A subscription beyond it is refused with [`SessionFull`](crate::SessionFull).
+/// Topics a session keeps positions of. A subscription beyond it is refused with [`LimitExceeded`](crate::LimitExceeded).
 pub const TOPICS_MAX: usize = 65_536;
 
 /// Commands that may wait for the driver. A caller waits for room, at most for its command's timeout.

@@ -7,9 +7,9 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::command::{Command, batches};
 use crate::limits::{COMMANDS_PENDING_MAX, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
 use crate::publication::Publication;
 use crate::server_message::{Goodbye, Malformed, Published, Refusal, ServerMessage, Subscribed, Welcome};
@@ -21,6 +21,8 @@ pub struct Session {
     asked: HashMap<u64, Asked>,
     topics: BTreeMap<String, Topic>,
     is_welcome: bool,
+    /// What the server takes at most, as it said last.
+    message_bytes_max: Option<usize>,
     incoming: VecDeque<Incoming>,
     outgoing: VecDeque<String>,
 }
@@ -97,9 +99,9 @@ pub enum Push {
     },
 }
 
-/// A session holds as much as it may.
+/// A bound refuses a command; nothing was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SessionFull {
+pub enum LimitExceeded {
     /// Too many commands wait for replies.
     #[error(
         "{COMMANDS_PENDING_MAX} commands wait for their replies, which is the limit; wait for some of them"
@@ -108,6 +110,14 @@ pub enum SessionFull {
     /// Too many topics.
     #[error("the subscription exceeds the limit of {TOPICS_MAX} topics; unsubscribe from others first")]
     Topics,
+    /// The command is larger than what the server takes.
+    #[error("command is {bytes} bytes, the server's limit is {bytes_max}; send less at once")]
+    Message {
+        /// The length of its text.
+        bytes: usize,
+        /// The limit the server told.
+        bytes_max: usize,
+    },
 }
 
 /// What a reply is awaited for.
@@ -126,6 +136,8 @@ struct Topic {
     offset: u64,
     /// Whether the program asked for it, so that it is asked for again.
     is_asked: bool,
+    /// Whether the current connection is subscribed, so that nothing can be missed.
+    is_live: bool,
 }
 
 impl Session {
@@ -149,10 +161,10 @@ impl Session {
     /// The id of the command is returned, as by the other commands.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, LimitExceeded> {
         if self.topics.len() + topics.len() > TOPICS_MAX {
-            return Err(SessionFull::Topics);
+            return Err(LimitExceeded::Topics);
         }
         let command = Command {
             topics: Some(topics),
@@ -165,8 +177,8 @@ impl Session {
     /// Asks to unsubscribe from `topics`.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, LimitExceeded> {
         // What is given up must not be asked for again, should the connection end before the reply.
         for name in topics {
             if let Some(topic) = self.topics.get_mut(name) {
@@ -185,8 +197,8 @@ impl Session {
     /// Asks to publish `data` to `topic`.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, LimitExceeded> {
         self.ask(
             Asked::Other,
             Command {
@@ -200,8 +212,8 @@ impl Session {
     /// Asks for a sign of life.
     ///
     /// # Errors
-    /// The session is full.
-    pub fn ping(&mut self) -> Result<u64, SessionFull> {
+    /// A bound refuses it.
+    pub fn ping(&mut self) -> Result<u64, LimitExceeded> {
         self.ask(Asked::Other, Command::new("ping"))
     }
 
@@ -221,6 +233,7 @@ impl Session {
         self.is_welcome = false;
         self.asked.clear();
         self.outgoing.clear();
+        self.topics.values_mut().for_each(|topic| topic.is_live = false);
     }
 
     /// Takes in a text message of the server.
@@ -247,24 +260,27 @@ impl Session {
 
     fn on_welcome(&mut self, welcome: Welcome) {
         self.is_welcome = true;
-        self.subscribe_again(welcome.limits.message_bytes_max.unwrap_or(usize::MAX));
+        self.message_bytes_max = welcome.limits.message_bytes_max;
+        self.subscribe_again();
         self.push(Push::Welcome(welcome));
     }
 
     /// Asks for every topic the program had asked for, in as few commands as fit the server's limit.
-    fn subscribe_again(&mut self, message_bytes_max: usize) {
-        let bytes_max = RESUBSCRIPTION_BYTES_MAX.min(message_bytes_max / 2);
+    fn subscribe_again(&mut self) {
+        let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
+            RESUBSCRIPTION_BYTES_MAX.min(max / 2)
+        });
         let names = self
             .topics
             .iter()
             .filter(|(_, topic)| topic.is_asked)
             .map(|(name, _)| name.clone());
         for topics in batches(names, bytes_max) {
-            let command = Command {
+            let (id, text) = self.write(Command {
                 topics: Some(&topics),
                 ..Command::new("subscribe")
-            };
-            self.send(Asked::Resubscription(topics.clone()), command);
+            });
+            self.send(id, text, Asked::Resubscription(topics));
         }
     }
 
@@ -319,15 +335,21 @@ impl Session {
                         epoch: epoch.clone(),
                         offset: *offset,
                         is_asked,
+                        is_live: true,
                     },
                 );
             }
             return None;
         };
+        topic.is_asked |= is_asked;
+        if topic.is_live && topic.epoch == *epoch {
+            // This reply may have overtaken publications that are on their way.
+            return None;
+        }
         let is_same = topic.epoch == *epoch && topic.offset <= *offset;
         let count = is_same.then(|| *offset - topic.offset);
         epoch.clone_into(&mut topic.epoch);
-        (topic.offset, topic.is_asked) = (*offset, topic.is_asked || is_asked);
+        (topic.offset, topic.is_live) = (*offset, true);
         (count != Some(0)).then(|| Push::Missed {
             topic: name.clone(),
             count,
@@ -377,257 +399,38 @@ impl Session {
         self.incoming.push_back(Incoming::Push(push));
     }
 
-    fn ask(&mut self, asked: Asked, command: Command<'_>) -> Result<u64, SessionFull> {
-        if self.has_room() {
-            Ok(self.send(asked, command))
-        } else {
-            Err(SessionFull::Commands)
+    fn ask(&mut self, asked: Asked, command: Command<'_>) -> Result<u64, LimitExceeded> {
+        if !self.has_room() {
+            return Err(LimitExceeded::Commands);
+        }
+        let (id, text) = self.write(command);
+        match self.message_bytes_max {
+            Some(bytes_max) if text.len() > bytes_max => Err(LimitExceeded::Message {
+                bytes: text.len(),
+                bytes_max,
+            }),
+            _ => Ok(self.send(id, text, asked)),
         }
     }
 
-    fn send(&mut self, asked: Asked, command: Command<'_>) -> u64 {
+    /// A command under its own id, as text.
+    fn write(&mut self, command: Command<'_>) -> (u64, String) {
         self.last_id += 1;
         let command = Command {
             id: self.last_id,
             ..command
         };
         let text = serde_json::to_string(&command).expect("texts, numbers and JSON values always serialize");
-        self.asked.insert(self.last_id, asked);
+        (self.last_id, text)
+    }
+
+    fn send(&mut self, id: u64, text: String, asked: Asked) -> u64 {
+        self.asked.insert(id, asked);
         self.outgoing.push_back(text);
-        self.last_id
+        id
     }
-}
-
-/// A command as the dialect writes it.
-#[derive(Serialize)]
-struct Command<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    id: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topic: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    topics: Option<&'a [String]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    occupancy: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
-}
-
-impl Command<'_> {
-    fn new(kind: &'static str) -> Self {
-        Self {
-            kind,
-            id: 0,
-            topic: None,
-            topics: None,
-            occupancy: None,
-            data: None,
-        }
-    }
-}
-
-/// Names in groups of at most `bytes_max`, quotes and commas included; a longer name is a group alone.
-fn batches(names: impl Iterator<Item = String>, bytes_max: usize) -> Vec<Vec<String>> {
-    let mut batches: Vec<Vec<String>> = Vec::new();
-    let mut bytes = 0;
-    for name in names {
-        bytes += name.len() + 3;
-        match batches.last_mut() {
-            Some(batch) if bytes <= bytes_max => batch.push(name),
-            _ => {
-                bytes = name.len() + 3;
-                batches.push(vec![name]);
-            }
-        }
-    }
-    batches
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A session and everything it said, to be told as a story.
-    struct Story(Session);
-
-    impl Story {
-        fn welcomed() -> Self {
-            let mut story = Self(Session::new());
-            story.hears(
-                r#"{"type":"welcome","connection":"c1","ping_interval_ms":25000,"pong_timeout_ms":10000}"#,
-            );
-            story
-        }
-
-        fn subscribed_to_a_at(epoch: &str, offset: u64) -> Self {
-            let mut story = Self::welcomed();
-            story.0.subscribe(&["a".to_owned()], false).unwrap();
-            story.says();
-            story.hears(&subscribed(Some(1), epoch, offset));
-            story
-        }
-
-        fn hears(&mut self, text: &str) -> Vec<String> {
-            self.0.handle_text(text).unwrap();
-            std::iter::from_fn(|| self.0.poll_incoming())
-                .map(|incoming| told(&incoming))
-                .collect()
-        }
-
-        fn says(&mut self) -> Vec<String> {
-            std::iter::from_fn(|| self.0.poll_outgoing()).collect()
-        }
-
-        fn reconnects(&mut self) -> Vec<String> {
-            self.0.handle_lost();
-            self.hears(r#"{"type":"welcome","connection":"c2"}"#);
-            self.says()
-        }
-    }
-
-    fn subscribed(id: Option<u64>, epoch: &str, offset: u64) -> String {
-        let id = id.map_or(String::new(), |id| format!("\"id\":{id},"));
-        format!(
-            r#"{{"type":"subscribed",{id}"topics":[{{"topic":"a","epoch":"{epoch}","offset":{offset}}}]}}"#
-        )
-    }
-
-    fn publication(offset: u64) -> String {
-        format!(r#"{{"type":"message","topic":"a","offset":{offset},"data":1}}"#)
-    }
-
-    fn told(incoming: &Incoming) -> String {
-        match incoming {
-            Incoming::Reply {
-                id,
-                outcome: Ok(reply),
-            } => format!("{id}: {reply:?}").split('(').next().unwrap().into(),
-            Incoming::Reply {
-                id,
-                outcome: Err(refusal),
-            } => format!("{id}: refused {}", refusal.code),
-            Incoming::Push(Push::Publication(publication)) => {
-                format!("message {:?}", publication.offset.unwrap())
-            }
-            Incoming::Push(Push::Missed { count, .. }) => format!("missed {count:?}"),
-            Incoming::Push(push) => format!("{push:?}").split(['(', ' ']).next().unwrap().to_owned(),
-        }
-    }
-
-    #[test]
-    fn commands_are_written_as_the_dialect_says() {
-        let mut story = Story::welcomed();
-        let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
-        story
-            .0
-            .subscribe(&["a".to_owned(), "b".to_owned()], true)
-            .unwrap();
-        story.0.publish("a", &data).unwrap();
-        story.0.unsubscribe(&["a".to_owned()]).unwrap();
-        story.0.ping().unwrap();
-        let expected = [
-            r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true}"#,
-            r#"{"type":"publish","id":2,"topic":"a","data":{"x": 1.0}}"#,
-            r#"{"type":"unsubscribe","id":3,"topics":["a"]}"#,
-            r#"{"type":"ping","id":4}"#,
-        ];
-        assert_eq!(story.says(), expected);
-    }
-
-    #[test]
-    fn replies_find_their_commands_in_any_order_and_only_once() {
-        let mut story = Story::welcomed();
-        story.0.ping().unwrap();
-        story.0.ping().unwrap();
-        assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), ["2: Pong"]);
-        assert_eq!(
-            story.hears(r#"{"type":"error","id":1,"code":"busy","temporary":true}"#),
-            ["1: refused busy"]
-        );
-        assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), [""; 0]);
-    }
-
-    #[test]
-    fn a_gap_in_the_offsets_is_told_before_what_follows() {
-        let mut story = Story::subscribed_to_a_at("e", 7);
-        assert_eq!(story.hears(&publication(8)), ["message 8"]);
-        assert_eq!(story.hears(&publication(11)), ["missed Some(2)", "message 11"]);
-        assert_eq!(story.hears(&publication(12)), ["message 12"]);
-    }
-
-    #[test]
-    fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
-        let mut story = Story::subscribed_to_a_at("e", 7);
-        story.hears(&publication(8));
-        assert_eq!(
-            story.reconnects(),
-            [r#"{"type":"subscribe","id":2,"topics":["a"]}"#]
-        );
-        assert_eq!(
-            story.hears(&subscribed(Some(2), "e", 12)),
-            ["Subscribed", "missed Some(4)"]
-        );
-        assert_eq!(story.reconnects().len(), 1);
-        assert_eq!(story.hears(&subscribed(Some(3), "e", 12)), ["Subscribed"]);
-        story.reconnects();
-        assert_eq!(
-            story.hears(&subscribed(Some(4), "f", 13)),
-            ["Subscribed", "missed None"]
-        );
-    }
-
-    #[test]
-    fn what_was_given_up_is_not_asked_for_again() {
-        let mut story = Story::subscribed_to_a_at("e", 7);
-        story.0.unsubscribe(&["a".to_owned()]).unwrap();
-        assert_eq!(story.reconnects(), [""; 0]);
-        let mut story = Story::subscribed_to_a_at("e", 7);
-        assert_eq!(
-            story.hears(r#"{"type":"unsubscribed","topics":["a"]}"#),
-            ["Unsubscribed"]
-        );
-        assert_eq!(story.reconnects(), [""; 0]);
-    }
-
-    #[test]
-    fn topics_of_the_servers_choice_are_not_asked_for() {
-        let mut story = Story::welcomed();
-        assert_eq!(story.hears(&subscribed(None, "e", 1)), ["Subscribed"]);
-        assert_eq!(story.reconnects(), [""; 0]);
-        assert_eq!(
-            story.hears(&subscribed(None, "e", 3)),
-            ["Subscribed", "missed Some(2)"]
-        );
-    }
-
-    #[test]
-    fn topics_that_are_refused_after_a_reconnect_are_forgotten() {
-        let mut story = Story::subscribed_to_a_at("e", 7);
-        story.reconnects();
-        assert_eq!(
-            story.hears(r#"{"type":"error","id":2,"code":"forbidden"}"#),
-            ["NotSubscribedAgain"]
-        );
-        assert_eq!(story.reconnects(), [""; 0]);
-    }
-
-    #[test]
-    fn commands_beyond_the_bound_are_refused() {
-        let mut story = Story::welcomed();
-        for _ in 0..COMMANDS_PENDING_MAX {
-            story.0.ping().unwrap();
-        }
-        assert_eq!(story.0.ping(), Err(SessionFull::Commands));
-        let topics = vec![String::new(); TOPICS_MAX + 1];
-        assert_eq!(story.0.subscribe(&topics, false), Err(SessionFull::Topics));
-    }
-
-    #[test]
-    fn a_long_resubscription_is_split() {
-        let names = (0..10).map(|number| format!("topic-{number}"));
-        let split = batches(names, 29);
-        assert_eq!(split.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
-        assert_eq!(batches(std::iter::once("long".to_owned()), 1).len(), 1);
-    }
-}
+#[path = "session_tests.rs"]
+mod tests;

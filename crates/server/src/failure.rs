@@ -34,7 +34,12 @@ impl Failure {
 
 /// Writes one line for the person at the terminal to standard error; who closed it does not want to know.
 pub(crate) fn tell(kind: &str, line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{kind}: {line}");
+    note(&format!("{kind}: {line}"));
+}
+
+/// Writes one line to standard error as it is.
+pub(crate) fn note(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 /// Writes a command's result to standard output. A reader that has gone is no failure.

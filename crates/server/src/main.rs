@@ -4,11 +4,14 @@
 //! called wrongly, 1 when it was called rightly and failed.
 
 mod cli;
+mod endpoint_flags;
 mod failure;
 mod logging;
 mod options;
+mod publish_command;
 mod serve;
 mod serve_command;
+mod subscribe_command;
 
 use std::process::ExitCode;
 

@@ -93,6 +93,8 @@ fn without_arguments_the_help_is_shown() {
 fn every_subcommand_explains_itself() {
     for (subcommand, expected) in [
         ("serve", "--message-bytes-max <SIZE>"),
+        ("pub", "<TOPIC> [DATA]"),
+        ("sub", "<TOPIC>..."),
         ("completions", "<SHELL>"),
         ("version", "Print the version"),
     ] {

@@ -88,7 +88,7 @@ options! {
         dev: bool = false, Switch;
     }
     "Access" {
-        /// Origin whose pages may connect from a browser, such as https://example.org.
+        /// Origin whose pages may connect from a browser, such as `https://example.org`.
         /// Repeat the flag for several; in the environment they are separated by commas.
         allow_origin: Vec<Origin> = Vec::new(), Origins;
         /// Key that callers of the HTTP API present, at least 16 bytes.

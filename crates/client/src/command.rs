@@ -1,0 +1,63 @@
+//! Commands as the `json` dialect writes them.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+/// A command as the dialect writes it.
+#[derive(Serialize)]
+pub(crate) struct Command<'a> {
+    #[serde(rename = "type")]
+    pub(crate) kind: &'static str,
+    pub(crate) id: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topic: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) topics: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) occupancy: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) data: Option<&'a RawValue>,
+}
+
+impl Command<'_> {
+    pub(crate) fn new(kind: &'static str) -> Self {
+        Self {
+            kind,
+            id: 0,
+            topic: None,
+            topics: None,
+            occupancy: None,
+            data: None,
+        }
+    }
+}
+
+/// Names in groups of at most `bytes_max`, quotes and commas included; a longer name is a group alone.
+pub(crate) fn batches(names: impl Iterator<Item = String>, bytes_max: usize) -> Vec<Vec<String>> {
+    let mut batches: Vec<Vec<String>> = Vec::new();
+    let mut bytes = 0;
+    for name in names {
+        bytes += name.len() + 3;
+        match batches.last_mut() {
+            Some(batch) if bytes <= bytes_max => batch.push(name),
+            _ => {
+                bytes = name.len() + 3;
+                batches.push(vec![name]);
+            }
+        }
+    }
+    batches
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_resubscription_is_split() {
+        let names = (0..10).map(|number| format!("topic-{number}"));
+        let split = batches(names, 29);
+        assert_eq!(split.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
+        assert_eq!(batches(std::iter::once("long".to_owned()), 1).len(), 1);
+    }
+}

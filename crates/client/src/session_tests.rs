@@ -1,0 +1,201 @@
+//! A session's stories, told as what it hears and says.
+
+use super::*;
+
+/// A session and everything it said, to be told as a story.
+struct Story(Session);
+
+impl Story {
+    fn welcomed() -> Self {
+        let mut story = Self(Session::new());
+        story.hears(
+            r#"{"type":"welcome","connection":"c1","ping_interval_ms":25000,"pong_timeout_ms":10000}"#,
+        );
+        story
+    }
+
+    fn subscribed_to_a_at(epoch: &str, offset: u64) -> Self {
+        let mut story = Self::welcomed();
+        story.0.subscribe(&["a".to_owned()], false).unwrap();
+        story.says();
+        story.hears(&subscribed(Some(1), epoch, offset));
+        story
+    }
+
+    fn hears(&mut self, text: &str) -> Vec<String> {
+        self.0.handle_text(text).unwrap();
+        std::iter::from_fn(|| self.0.poll_incoming())
+            .map(|incoming| told(&incoming))
+            .collect()
+    }
+
+    fn says(&mut self) -> Vec<String> {
+        std::iter::from_fn(|| self.0.poll_outgoing()).collect()
+    }
+
+    fn reconnects(&mut self) -> Vec<String> {
+        self.0.handle_lost();
+        self.hears(r#"{"type":"welcome","connection":"c2"}"#);
+        self.says()
+    }
+}
+
+fn subscribed(id: Option<u64>, epoch: &str, offset: u64) -> String {
+    let id = id.map_or(String::new(), |id| format!("\"id\":{id},"));
+    format!(r#"{{"type":"subscribed",{id}"topics":[{{"topic":"a","epoch":"{epoch}","offset":{offset}}}]}}"#)
+}
+
+fn publication(offset: u64) -> String {
+    format!(r#"{{"type":"message","topic":"a","offset":{offset},"data":1}}"#)
+}
+
+fn told(incoming: &Incoming) -> String {
+    match incoming {
+        Incoming::Reply {
+            id,
+            outcome: Ok(reply),
+        } => format!("{id}: {reply:?}").split('(').next().unwrap().into(),
+        Incoming::Reply {
+            id,
+            outcome: Err(refusal),
+        } => format!("{id}: refused {}", refusal.code),
+        Incoming::Push(Push::Publication(publication)) => {
+            format!("message {:?}", publication.offset.unwrap())
+        }
+        Incoming::Push(Push::Missed { count, .. }) => format!("missed {count:?}"),
+        Incoming::Push(push) => format!("{push:?}").split(['(', ' ']).next().unwrap().to_owned(),
+    }
+}
+
+#[test]
+fn commands_are_written_as_the_dialect_says() {
+    let mut story = Story::welcomed();
+    let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
+    story
+        .0
+        .subscribe(&["a".to_owned(), "b".to_owned()], true)
+        .unwrap();
+    story.0.publish("a", &data).unwrap();
+    story.0.unsubscribe(&["a".to_owned()]).unwrap();
+    story.0.ping().unwrap();
+    let expected = [
+        r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true}"#,
+        r#"{"type":"publish","id":2,"topic":"a","data":{"x": 1.0}}"#,
+        r#"{"type":"unsubscribe","id":3,"topics":["a"]}"#,
+        r#"{"type":"ping","id":4}"#,
+    ];
+    assert_eq!(story.says(), expected);
+}
+
+#[test]
+fn replies_find_their_commands_in_any_order_and_only_once() {
+    let mut story = Story::welcomed();
+    story.0.ping().unwrap();
+    story.0.ping().unwrap();
+    assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), ["2: Pong"]);
+    assert_eq!(
+        story.hears(r#"{"type":"error","id":1,"code":"busy","temporary":true}"#),
+        ["1: refused busy"]
+    );
+    assert_eq!(story.hears(r#"{"type":"pong","id":2}"#), [""; 0]);
+}
+
+#[test]
+fn a_gap_in_the_offsets_is_told_before_what_follows() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    assert_eq!(story.hears(&publication(8)), ["message 8"]);
+    assert_eq!(story.hears(&publication(11)), ["missed Some(2)", "message 11"]);
+    assert_eq!(story.hears(&publication(12)), ["message 12"]);
+}
+
+#[test]
+fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.hears(&publication(8));
+    assert_eq!(
+        story.reconnects(),
+        [r#"{"type":"subscribe","id":2,"topics":["a"]}"#]
+    );
+    assert_eq!(
+        story.hears(&subscribed(Some(2), "e", 12)),
+        ["Subscribed", "missed Some(4)"]
+    );
+    assert_eq!(story.reconnects().len(), 1);
+    assert_eq!(story.hears(&subscribed(Some(3), "e", 12)), ["Subscribed"]);
+    story.reconnects();
+    assert_eq!(
+        story.hears(&subscribed(Some(4), "f", 13)),
+        ["Subscribed", "missed None"]
+    );
+}
+
+#[test]
+fn subscribing_again_on_the_same_connection_misses_nothing() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.0.subscribe(&["a".to_owned()], true).unwrap();
+    assert_eq!(story.hears(&subscribed(Some(2), "e", 9)), ["2: Subscribed"]);
+    assert_eq!(story.hears(&publication(8)), ["message 8"]);
+    assert_eq!(story.hears(&publication(9)), ["message 9"]);
+}
+
+#[test]
+fn what_was_given_up_is_not_asked_for_again() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.0.unsubscribe(&["a".to_owned()]).unwrap();
+    assert_eq!(story.reconnects(), [""; 0]);
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    assert_eq!(
+        story.hears(r#"{"type":"unsubscribed","topics":["a"]}"#),
+        ["Unsubscribed"]
+    );
+    assert_eq!(story.reconnects(), [""; 0]);
+}
+
+#[test]
+fn topics_of_the_servers_choice_are_not_asked_for() {
+    let mut story = Story::welcomed();
+    assert_eq!(story.hears(&subscribed(None, "e", 1)), ["Subscribed"]);
+    assert_eq!(story.reconnects(), [""; 0]);
+    assert_eq!(
+        story.hears(&subscribed(None, "e", 3)),
+        ["Subscribed", "missed Some(2)"]
+    );
+}
+
+#[test]
+fn topics_that_are_refused_after_a_reconnect_are_forgotten() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.reconnects();
+    assert_eq!(
+        story.hears(r#"{"type":"error","id":2,"code":"forbidden"}"#),
+        ["NotSubscribedAgain"]
+    );
+    assert_eq!(story.reconnects(), [""; 0]);
+}
+
+#[test]
+fn commands_beyond_the_bound_are_refused() {
+    let mut story = Story::welcomed();
+    for _ in 0..COMMANDS_PENDING_MAX {
+        story.0.ping().unwrap();
+    }
+    assert_eq!(story.0.ping(), Err(LimitExceeded::Commands));
+    let topics = vec![String::new(); TOPICS_MAX + 1];
+    assert_eq!(story.0.subscribe(&topics, false), Err(LimitExceeded::Topics));
+}
+
+#[test]
+fn a_command_the_server_would_not_take_is_refused() {
+    let mut story = Story(Session::new());
+    story.hears(r#"{"type":"welcome","connection":"c","limits":{"message_bytes_max":30}}"#);
+    assert!(story.0.ping().is_ok());
+    let refused = story.0.subscribe(&["a".to_owned()], false);
+    assert_eq!(
+        refused,
+        Err(LimitExceeded::Message {
+            bytes: 42,
+            bytes_max: 30
+        })
+    );
+    assert_eq!(story.says().len(), 1);
+}

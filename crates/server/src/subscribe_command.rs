@@ -1,0 +1,156 @@
+//! `fanfare sub`: prints what is published to topics, one line per publication, until it is interrupted.
+
+use std::io::{self, ErrorKind, Write};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use fanfare_client::{Client, Publication, Push};
+
+use crate::endpoint_flags::{connect, runtime, url_flag};
+use crate::failure::{Failure, tell};
+
+/// The subcommand.
+pub(crate) fn command() -> Command {
+    Command::new("sub")
+        .about("Print what is published to topics")
+        .long_about(
+            "Print what is published to topics, one line per publication, until interrupted.\n\nA connection that ends \
+             is made again. What was missed meanwhile is told on standard error.",
+        )
+        .arg(
+            Arg::new(TOPICS)
+                .value_name("TOPIC")
+                .required(true)
+                .num_args(1..)
+                .help("Topics to subscribe to"),
+        )
+        .arg(url_flag())
+        .arg(
+            Arg::new(JSON)
+                .long("json")
+                .action(ArgAction::SetTrue)
+                .help("Print the whole message with topic, offset, time and sender, not its data alone"),
+        )
+}
+
+/// Prints publications until the terminal interrupts it or the reader of its output has gone.
+///
+/// # Errors
+/// The server cannot be reached, refuses, or says not to come back.
+pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let topics: Vec<&String> = matches.get_many(TOPICS).into_iter().flatten().collect();
+    let form = if matches.get_flag(JSON) {
+        Form::Whole
+    } else {
+        Form::Payload
+    };
+    runtime()?.block_on(async {
+        let mut client = connect(matches).await?;
+        let outcome = tokio::select! {
+            outcome = print_all(&mut client, &topics, form) => outcome,
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::failed),
+        };
+        client.close().await;
+        outcome
+    })
+}
+
+/// What of a publication is printed.
+#[derive(Clone, Copy)]
+enum Form {
+    Payload,
+    Whole,
+}
+
+/// Subscribes and prints until the server is done with this client, or the reader has gone.
+async fn print_all(client: &mut Client, topics: &[&String], form: Form) -> Result<(), Failure> {
+    client.subscribe(topics).await.map_err(Failure::failed)?;
+    while let Some(push) = client.next().await {
+        match push {
+            Push::Publication(publication) => match print_line(&line(&publication, form)?) {
+                Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+                printed => printed.map_err(|error| failed_to_print(&error))?,
+            },
+            Push::Disconnected {
+                reason,
+                reconnect_after: None,
+            } => return Err(Failure::Failed(reason)),
+            push => warning(&push).iter().for_each(|warning| tell("warning", warning)),
+        }
+    }
+    Ok(())
+}
+
+/// What the person at the terminal should know about a push that is no publication.
+fn warning(push: &Push) -> Option<String> {
+    match push {
+        Push::Missed {
+            topic,
+            count: Some(count),
+        } => Some(format!("{count} publications of {topic} were missed")),
+        Push::Missed { topic, count: None } => {
+            Some(format!("{topic} began anew; publications may have been missed"))
+        }
+        Push::Disconnected {
+            reason,
+            reconnect_after: Some(delay),
+        } => Some(format!("{reason}; connecting again in {} ms", delay.as_millis())),
+        Push::NotSubscribedAgain { topics, refusal } => Some(format!(
+            "not subscribed to {} any more: {refusal}",
+            topics.join(", ")
+        )),
+        Push::Unsubscribed(topics) => Some(format!("not subscribed to {} any more", topics.join(", "))),
+        Push::Refused(refusal) => Some(refusal.to_string()),
+        _ => None,
+    }
+}
+
+/// A publication on one line.
+fn line(publication: &Publication, form: Form) -> Result<String, Failure> {
+    match form {
+        Form::Payload => Ok(compact(&publication.payload.as_text())),
+        Form::Whole => serde_json::to_string(publication)
+            .map(|text| compact(&text))
+            .map_err(Failure::failed),
+    }
+}
+
+/// JSON without the white space between its tokens; everything else stays as it was written.
+fn compact(json: &str) -> String {
+    let (mut is_text, mut is_escaped) = (false, false);
+    let mut keep = |character: char| {
+        let is_kept = is_text || !character.is_ascii_whitespace();
+        is_text ^= character == '"' && !is_escaped;
+        is_escaped = is_text && character == '\\' && !is_escaped;
+        is_kept
+    };
+    json.chars().filter(|character| keep(*character)).collect()
+}
+
+fn print_line(line: &str) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    writeln!(output, "{line}")?;
+    output.flush()
+}
+
+fn failed_to_print(error: &io::Error) -> Failure {
+    Failure::Failed(format!("standard output cannot be written: {error}"))
+}
+
+const TOPICS: &str = "topics";
+const JSON: &str = "json";
+
+#[cfg(test)]
+mod tests {
+    use super::compact;
+
+    #[test]
+    fn white_space_goes_between_tokens_and_stays_in_texts() {
+        for (json, expected) in [
+            ("{ \"a b\" :\n [ 1.0 ,\t2 ] }", "{\"a b\":[1.0,2]}"),
+            (r#"" \" \\" "#, r#"" \" \\""#),
+            (r#"["\\" , "x y"]"#, r#"["\\","x y"]"#),
+        ] {
+            assert_eq!(compact(json), expected);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! `fanfare pub` and `fanfare sub` from outside, against servers that play a written part each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tungstenite::{Message, WebSocket};
+
+/// The server's end of one connection.
+struct Peer(WebSocket<TcpStream>);
+
+impl Peer {
+    fn says(&mut self, value: Value) {
+        self.0.send(Message::text(value.to_string())).unwrap();
+    }
+
+    /// The next command; none once the client has left.
+    fn hears(&mut self) -> Option<Value> {
+        match self.0.read() {
+            Ok(Message::Text(text)) => Some(serde_json::from_str(&text).unwrap()),
+            _ => None,
+        }
+    }
+
+    fn subscribes(&mut self, offset: u64) {
+        let command = self.hears().unwrap();
+        let topics: Vec<_> = command["topics"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|topic| at(topic, offset))
+            .collect();
+        self.says(json!({"type": "subscribed", "id": command["id"], "topics": topics}));
+    }
+
+    fn publishes(&mut self, offset: u64, data: Value) {
+        self.says(json!({"type": "message", "topic": "a", "offset": offset, "time": 5, "data": data}));
+    }
+}
+
+fn at(topic: &Value, offset: u64) -> Value {
+    json!({"topic": topic, "epoch": "e", "offset": offset})
+}
+
+/// What a server does with one connection, after the welcome.
+type Part = Box<dyn FnOnce(&mut Peer) + Send>;
+
+/// A server that plays one part per connection; its URL.
+fn server(parts: Vec<Part>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for part in parts {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            let mut peer = Peer(tungstenite::accept(stream).unwrap());
+            peer.says(json!({"type": "welcome", "connection": "c"}));
+            part(&mut peer);
+            while peer.0.read().is_ok() {}
+        }
+    });
+    url
+}
+
+/// A server that takes publications and repeats the data of each as text.
+fn taking_publications() -> (String, std::sync::mpsc::Receiver<String>) {
+    let (sender, taken) = std::sync::mpsc::channel();
+    let url = server(vec![Box::new(move |peer| {
+        let mut offset = 6;
+        while let Some(command) = peer.hears() {
+            offset += 1;
+            sender.send(command["data"].to_string()).unwrap();
+            let published =
+                json!({"type": "published", "id": command["id"], "topic": command["topic"], "epoch": "e"});
+            let mut published = published.as_object().unwrap().clone();
+            published.insert("offset".to_owned(), offset.into());
+            peer.says(Value::Object(published));
+        }
+    })]);
+    (url, taken)
+}
+
+fn fanfare(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command
+        .args(arguments)
+        .env("FANFARE_URL", url)
+        .stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// The lines a running command prints, as they come.
+fn lines(child: &mut Child) -> impl Iterator<Item = String> + use<> {
+    BufReader::new(child.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap)
+}
+
+fn interrupt(child: &Child) {
+    kill_process(Pid::from_child(child), Signal::INT).unwrap();
+}
+
+#[test]
+fn pub_publishes_json_as_it_is_and_other_text_as_a_string() {
+    for (data, expected) in [("{\"x\":1}", "{\"x\":1}"), ("hello", "\"hello\""), ("-5", "-5")] {
+        let (url, taken) = taking_publications();
+        let output = fanfare(&url, &["pub", "a", data]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(taken.iter().collect::<Vec<_>>(), [expected]);
+        assert_eq!((output.stdout.len(), output.stderr.len()), (0, 0));
+    }
+}
+
+#[test]
+fn pub_publishes_each_line_of_its_input_in_order() {
+    for arguments in [&["pub", "a", "-", "--verbose"][..], &["pub", "a", "-v"]] {
+        let (url, taken) = taking_publications();
+        let mut child = fanfare(&url, arguments).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"1\ntwo\n\n[3]").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(taken.iter().collect::<Vec<_>>(), ["1", "\"two\"", "\"\"", "[3]"]);
+        assert_eq!(stderr(&output), "a 7\na 8\na 9\na 10\n");
+    }
+}
+
+#[test]
+fn pub_fails_when_the_server_refuses() {
+    let url = server(vec![Box::new(|peer| {
+        let id = peer.hears().unwrap()["id"].clone();
+        peer.says(json!({"type": "error", "id": id, "code": "bad_topic", "message": "bad topic"}));
+    })]);
+    let output = fanfare(&url, &["pub", "a b", "x"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: server refused: bad topic (code bad_topic)\n"
+    );
+}
+
+#[test]
+fn without_a_server_the_error_names_the_url_and_the_way_out() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{unused}/ws");
+    for arguments in [&["pub", "a", "x"][..], &["sub", "a"]] {
+        let output = fanfare(&url, arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(
+            stderr(&output).contains(&format!("cannot connect to {url}")),
+            "{}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("is `fanfare serve` running there?"),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_url_that_cannot_be_used_is_wrong_usage() {
+    for url in ["wss://127.0.0.1/ws", "http://127.0.0.1/", "here"] {
+        let output = fanfare(url, &["sub", "a"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        assert!(stderr(&output).contains(url), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_flag_beats_the_environment() {
+    let (url, taken) = taking_publications();
+    let output = fanfare("ws://wrong.invalid/", &["pub", "a", "x", "--url", &url])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(taken.iter().count(), 1);
+}
+
+#[test]
+fn sub_prints_the_data_of_each_publication_until_interrupted() {
+    let url = server(vec![Box::new(|peer| {
+        peer.subscribes(0);
+        peer.publishes(1, json!("two\nlines"));
+        let spread = "{\"type\":\"message\",\"topic\":\"a\",\"offset\":2,\"data\":{ \"x\":\n 1.0 }}";
+        peer.0.send(Message::text(spread)).unwrap();
+    })]);
+    let mut child = fanfare(&url, &["sub", "a", "b"]).spawn().unwrap();
+    let printed: Vec<_> = lines(&mut child).take(2).collect();
+    assert_eq!(printed, ["\"two\\nlines\"", "{\"x\":1.0}"]);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn sub_prints_whole_messages_when_asked_to() {
+    let url = server(vec![Box::new(|peer| {
+        peer.subscribes(0);
+        peer.publishes(1, json!([1, 2]));
+    })]);
+    let mut child = fanfare(&url, &["sub", "a", "--json"]).spawn().unwrap();
+    let line = lines(&mut child).next().unwrap();
+    assert_eq!(
+        line,
+        r#"{"type":"message","topic":"a","offset":1,"time":5,"data":[1,2]}"#
+    );
+    interrupt(&child);
+    child.wait().unwrap();
+}
+
+#[test]
+fn sub_connects_again_and_tells_what_was_missed() {
+    let url = server(vec![
+        Box::new(|peer| {
+            peer.subscribes(0);
+            peer.publishes(1, json!(1));
+            peer.0.close(None).unwrap();
+        }),
+        Box::new(|peer| {
+            peer.subscribes(3);
+            peer.publishes(4, json!(4));
+        }),
+    ]);
+    let mut child = fanfare(&url, &["sub", "a"]).spawn().unwrap();
+    assert_eq!(lines(&mut child).take(2).collect::<Vec<_>>(), ["1", "4"]);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    assert!(
+        stderr(&output).contains("connecting again in"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("warning: 2 publications of a were missed"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn sub_ends_quietly_when_its_reader_has_gone() {
+    let url = server(vec![Box::new(|peer| {
+        peer.subscribes(0);
+        for offset in 1.. {
+            let publication = json!({"type": "message", "topic": "a", "offset": offset, "data": offset});
+            if peer.0.send(Message::text(publication.to_string())).is_err() {
+                return;
+            }
+        }
+    })]);
+    let mut child = fanfare(&url, &["sub", "a"]).spawn().unwrap();
+    assert_eq!(lines(&mut child).next().unwrap(), "1");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn sub_fails_when_the_server_says_not_to_come_back() {
+    let url = server(vec![Box::new(|peer| {
+        peer.subscribes(0);
+        let frame = tungstenite::protocol::CloseFrame {
+            code: 4503.into(),
+            reason: "banned".into(),
+        };
+        peer.0.close(Some(frame)).unwrap();
+    })]);
+    let output = fanfare(&url, &["sub", "a"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stderr(&output),
+        "error: server closed the connection with code 4503: banned\n"
+    );
+}
