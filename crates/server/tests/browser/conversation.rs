@@ -1,0 +1,64 @@
+//! People talk to each other.
+
+use crate::House;
+
+#[tokio::test]
+async fn two_people_talk_and_a_third_in_another_room_hears_nothing() {
+    let house = House::open();
+    let maja = house.welcome("Maja").await;
+    let tomas = house.welcome("Tomás").await;
+    let lin = house.welcome_to("#/elsewhere", "Lin").await;
+    maja.until("two are here", |shown| shown.here == Some(2)).await;
+
+    maja.say("Good morning!").await;
+    tomas.hears("Maja: Good morning!").await;
+    tomas.say("早上好, Maja ☕").await;
+    maja.hears("Tomás: 早上好, Maja ☕").await;
+
+    for (page, own) in [(&maja, "Maja"), (&tomas, "Tomás")] {
+        let shown = page.look().await;
+        assert_eq!(
+            shown.conversation(),
+            ["Maja: Good morning!", "Tomás: 早上好, Maja ☕"]
+        );
+        for message in &shown.messages {
+            assert_eq!(
+                message.is_own,
+                message.author == own,
+                "{message:?} on the page of {own}"
+            );
+        }
+    }
+
+    // What is said here now comes after all that was said in the lobby: Lin has heard whatever was to be heard.
+    tomas.join("elsewhere").await;
+    tomas.say("Anyone?").await;
+    lin.hears("Tomás: Anyone?").await;
+    assert_eq!(lin.look().await.conversation(), ["Tomás: Anyone?"]);
+    assert_eq!(maja.look().await.conversation().len(), 2);
+    for page in [&maja, &tomas, &lin] {
+        assert_eq!(page.complaints().await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_is_not_counted_any_more() {
+    let house = House::open();
+    let maja = house.welcome("Maja").await;
+    maja.until("one is here", |shown| shown.here == Some(1)).await;
+    let tomas = house.welcome("Tomás").await;
+    maja.until("two are here", |shown| shown.here == Some(2)).await;
+    tomas.leave().await;
+    maja.until("one is here again", |shown| shown.here == Some(1))
+        .await;
+}
+
+#[tokio::test]
+async fn a_message_of_several_lines_stays_one_message() {
+    let house = House::open();
+    let maja = house.welcome("Maja").await;
+    let shift_enter = "\u{e008}\u{e007}\u{e008}";
+    maja.press(&format!("one{shift_enter}two\u{e007}")).await;
+    maja.hears("Maja: one\ntwo").await;
+    assert_eq!(maja.look().await.messages.len(), 1);
+}

@@ -1,0 +1,101 @@
+//! The program under test: `fanfare serve` as a process of its own, on a port the system chose.
+
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tungstenite::WebSocket;
+
+use crate::{DEADLINE, LOOK_AGAIN};
+
+/// A running server, killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    address: SocketAddr,
+    flags: Vec<&'static str>,
+    _stdout: BufReader<ChildStdout>,
+}
+
+impl Program {
+    pub(crate) fn start(flags: &[&'static str]) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_on(any, flags).expect("the server did not say where it listens")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Ends it without a word to anyone.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, which says goodbye to every client, and waits until it has.
+    pub(crate) fn terminate(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+    }
+
+    /// Starts it again where it was. The port may be taken for a moment by somebody's outgoing connection.
+    pub(crate) fn start_again(&mut self) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            if let Some(program) = Self::start_on(self.address, &self.flags) {
+                *self = program;
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server did not start again on {}",
+                self.address
+            );
+            thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// A client of the raw dialect, which publishes whatever it sends.
+    pub(crate) fn raw_client(&self, topic: &str) -> WebSocket<TcpStream> {
+        let stream = TcpStream::connect(self.address).unwrap();
+        let url = format!("ws://{}/ws?dialect=raw&topic={topic}", self.address);
+        tungstenite::client(url, stream).unwrap().0
+    }
+
+    fn start_on(address: SocketAddr, flags: &[&'static str]) -> Option<Self> {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+            .env_clear()
+            .args(["serve", "--log", "error", "--listen", &address.to_string()])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        };
+        Some(Self {
+            child,
+            address: address.parse().unwrap(),
+            flags: flags.to_vec(),
+            _stdout: stdout,
+        })
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Both fail when it has ended already, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
