@@ -35,6 +35,11 @@ impl Program {
         self.child.wait().unwrap();
     }
 
+    /// Stops it in its tracks: connections stay, nothing is answered any more.
+    pub(crate) fn freeze(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
     /// Asks it to stop, which says goodbye to every client, and waits until it has.
     pub(crate) fn terminate(&mut self) {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();

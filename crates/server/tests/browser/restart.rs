@@ -1,7 +1,7 @@
 //! The server goes away and comes back; people need do nothing.
 
 use crate::House;
-use crate::page::Page;
+use crate::page::{Page, Shown};
 use crate::program::Program;
 
 #[tokio::test]
@@ -54,6 +54,37 @@ async fn everyone_comes_back_by_themselves_after_a_goodbye() {
     }
     house.program.start_again();
     they_are_back(&maja, &tomas).await;
+}
+
+#[tokio::test]
+async fn what_may_not_have_arrived_is_sent_again_only_when_wanted() {
+    let mut house = House::open();
+    let maja = house.welcome("Maja").await;
+    house.program.freeze();
+    maja.write("Did this arrive?").await;
+    maja.until("it was handed to the connection", |shown| {
+        shown
+            .message("Did this arrive?")
+            .is_some_and(|message| message.state == "sent")
+    })
+    .await;
+    house.program.kill();
+    let is_unsure = |shown: &Shown| {
+        shown
+            .message("Did this arrive?")
+            .is_some_and(|message| message.state == "unsure")
+    };
+    maja.until("nobody knows whether it arrived", is_unsure).await;
+    house.program.start_again();
+    maja.connected().await;
+    assert!(is_unsure(&maja.look().await));
+    maja.click_on("[data-state=unsure] button").await;
+    let shown = maja
+        .until("it is confirmed", |shown| {
+            shown.messages.iter().all(|message| message.state == "confirmed")
+        })
+        .await;
+    assert_eq!(shown.conversation(), ["Maja: Did this arrive?"]);
 }
 
 /// Both are in the lobby and in a room of their own making, with the lobby on screen, and have talked.
