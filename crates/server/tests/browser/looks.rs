@@ -105,6 +105,13 @@ async fn fits(page: &Page) {
         (inner - screen_width).abs() < 1.0,
         "the page was zoomed out to {inner}"
     );
+    let cut_off: Vec<String> = page
+        .read(
+            "const wide = [...document.querySelectorAll('.log, .bubble, .under')];
+             return wide.filter((part) => part.scrollWidth > part.clientWidth).map((part) => part.className);",
+        )
+        .await;
+    assert_eq!(cut_off, [""; 0], "these hide a part of what is in them");
 }
 
 /// The language, and a text from each part of the page.
