@@ -21,12 +21,19 @@ pub(crate) fn provide() -> Result<(), String> {
     }
     apt(&["update"])?;
     apt(&[&["install", "-y", "--no-install-recommends"], &PACKAGES[..]].concat())?;
-    if is_complete() { Ok(()) } else { Err("the packages were installed but the browser is not there".to_owned()) }
+    if is_complete() {
+        Ok(())
+    } else {
+        Err("the packages were installed but the browser is not there".to_owned())
+    }
 }
 
 fn apt(arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new("apt-get");
-    command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive").stdout(Stdio::null());
+    command
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdout(Stdio::null());
     run_command(command)
 }
 
@@ -36,7 +43,10 @@ fn is_complete() -> bool {
 
 fn is_there(program: &str) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

@@ -14,12 +14,27 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         stale if stale.is_empty() => Ok(()),
         stale => Err(format!("stale, run `cargo xtask docs`: {}", stale.join(", "))),
     })?;
-    step("lints", || cargo(root, &["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))?;
+    step("lints", || {
+        cargo(
+            root,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        )
+    })?;
     step("browser", browser::provide)?;
     step("tests", || cargo(root, &["test", "--workspace"]))?;
     step("rustdoc", || {
         let mut command = Command::new(env!("CARGO"));
-        command.current_dir(root).args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "--deny warnings");
+        command
+            .current_dir(root)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "--deny warnings");
         run_command(command)
     })
 }
@@ -40,6 +55,12 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
 
 /// Runs a command with its output shown; an exit code other than 0 is an error.
 pub(crate) fn run_command(mut command: Command) -> Result<(), String> {
-    let status = command.status().map_err(|error| format!("{command:?} cannot be run: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?} ended with {status}"))
+    }
 }

@@ -41,10 +41,26 @@ fn parts(root: &Path) -> Result<Vec<Part>, String> {
     let page = fs::read_to_string(root.join(example)).map_err(|error| format!("{example}: {error}"))?;
     let snippet = format!("```html\n{page}```\n");
     Ok(vec![
-        Part { page: "docs/protocol/json.md", name: "error codes", text: codes::error_table() },
-        Part { page: "docs/protocol/json.md", name: "disconnect codes", text: codes::disconnect_table() },
-        Part { page: "README.md", name: "ten lines", text: snippet.clone() },
-        Part { page: "README.zh-CN.md", name: "ten lines", text: snippet },
+        Part {
+            page: "docs/protocol/json.md",
+            name: "error codes",
+            text: codes::error_table(),
+        },
+        Part {
+            page: "docs/protocol/json.md",
+            name: "disconnect codes",
+            text: codes::disconnect_table(),
+        },
+        Part {
+            page: "README.md",
+            name: "ten lines",
+            text: snippet.clone(),
+        },
+        Part {
+            page: "README.zh-CN.md",
+            name: "ten lines",
+            text: snippet,
+        },
     ])
 }
 

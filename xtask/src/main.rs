@@ -1,5 +1,9 @@
 //! Chores: the definition of done, the structure check, generated documents.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a chore talks to the person who runs it")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a chore talks to the person who runs it"
+)]
 
 mod browser;
 mod check;
@@ -21,7 +25,9 @@ fn main() -> ExitCode {
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("check") => check::run(&root),
         Some("structure") => structure::check(&root),
-        Some("docs") => docs::write(&root).map(|changed| changed.iter().for_each(|page| println!("wrote {page}"))),
+        Some("docs") => {
+            docs::write(&root).map(|changed| changed.iter().for_each(|page| println!("wrote {page}")))
+        }
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
@@ -35,5 +41,8 @@ fn main() -> ExitCode {
 
 /// The folder of the workspace.
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default()
 }

@@ -62,6 +62,11 @@ pub(super) fn check_handshake(
         let reason = "this is a WebSocket endpoint, send `Connection: Upgrade` and `Upgrade: websocket`";
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
     }
+    if has_body(headers) {
+        return Err(Refused::bad(
+            "the request has a body, a WebSocket opens without one",
+        ));
+    }
     if headers.get(header::HOST).is_none() {
         return Err(Refused::bad("`Host` is missing"));
     }
@@ -81,6 +86,14 @@ pub(super) fn check_handshake(
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
         _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
+}
+
+/// Whether a body is announced. What follows the head would then not be frames (request smuggling).
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0")
 }
 
 /// Whether a comma-separated header has a token.
