@@ -139,9 +139,7 @@ impl Shard {
         if !input.is_empty() {
             self.resume(id);
         }
-        if let Some(cause) = violation {
-            self.handle(Input::Disconnect(id, cause));
-        }
+        self.violations.extend(violation.map(|cause| (id, cause)));
     }
 
     /// Gives why the connection must be closed, if a frame broke the protocol. Stops early when there is no room for
