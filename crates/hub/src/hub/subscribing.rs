@@ -8,7 +8,7 @@ use super::commands::refused;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
-use crate::session::Subscription;
+use crate::session::{SILENT, Subscription};
 use crate::topic::{Member, Topic};
 
 /// A subscribe command that waits for the broker.
@@ -244,7 +244,7 @@ impl Hub {
             members.push(Member::new(slot, false));
             if !topic.name.is_reserved() {
                 self.counters.subscriptions += 1;
-                self.counters.topics += u64::from(topic.subscribers() == 1);
+                self.counters.topics += u64::from(audience != SILENT && topic.subscribers() == 1);
             }
             report_due(topic, index, &mut self.reports);
         }
@@ -318,7 +318,7 @@ impl Hub {
         topic.watchers -= u32::from(removed.watches());
         if !topic.name.is_reserved() {
             self.counters.subscriptions -= 1;
-            self.counters.topics -= u64::from(topic.subscribers() == 0);
+            self.counters.topics -= u64::from(audience != SILENT && topic.subscribers() == 0);
         }
         report_due(topic, index, &mut self.reports);
         if let Some(moved) = moved

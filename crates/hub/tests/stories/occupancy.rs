@@ -67,3 +67,25 @@ fn what_is_reported_are_those_who_receive() {
     assert_eq!(shard.logs[&topic("a")].reported, 1);
     shard.end();
 }
+
+#[test]
+fn a_publisher_that_belongs_to_a_topic_is_no_subscriber_of_it() {
+    let mut shard = Shard::new();
+    let publisher = shard.open(Door {
+        role: fanfare_hub::Role::Publisher,
+        ..Door::default()
+    });
+    let topics = |shard: &Shard| shard.hub.counters().topics;
+    shard.say(publisher, r#"{"type":"subscribe","topic":"a"}"#);
+    shard.turn();
+    assert_eq!(topics(&shard), 0);
+    let ada = shard.client(&["a"]);
+    shard.say(publisher, r#"{"type":"unsubscribe","topic":"a"}"#);
+    shard.say(publisher, r#"{"type":"subscribe","topic":"a"}"#);
+    assert_eq!(topics(&shard), 1);
+    shard.handle(Input::Lost(ada));
+    assert_eq!(topics(&shard), 0);
+    shard.handle(Input::Lost(publisher));
+    assert_eq!(topics(&shard), 0);
+    shard.end();
+}
