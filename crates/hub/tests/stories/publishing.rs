@@ -1,7 +1,8 @@
 //! Publishing and sending, and how they are answered.
 
 use fanfare_hub::broker::{BrokerEvent, Refusal};
-use fanfare_hub::{Control, Input, Limits};
+use fanfare_hub::{Control, Input, Limits, Selector};
+use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
 
@@ -42,6 +43,28 @@ fn with_echo_false_only_the_sender_is_left_out() {
         [r#"a/1 "before""#, r#"a/2 "own""#, r#"a/3 "after""#]
     );
     assert_eq!(shard.read(raw), ["text before", r#"text "own""#, "text after"]);
+    shard.end();
+}
+
+#[test]
+fn with_echo_false_the_sender_is_left_out_even_if_it_leaves_at_once() {
+    let mut shard = Shard::new();
+    let (ada, bob) = (shard.client(&["a"]), shard.client(&["a"]));
+    for client in [ada, bob] {
+        shard.say(
+            client,
+            r#"{"type":"publish","topic":"a","data":"own","echo":false}"#,
+        );
+    }
+    shard.take_mail();
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a"}"#);
+    shard.control(Control::Disconnect(
+        Selector::Connection(bob),
+        Disconnect::Reconnect,
+    ));
+    shard.turn();
+    assert_eq!(shard.read(ada), [r#"a/2 "own""#, "unsubscribed a"]);
+    assert_eq!(shard.read(bob), [r#"a/1 "own""#, "goodbye 3006", "close 3006"]);
     shard.end();
 }
 

@@ -1,8 +1,10 @@
 //! Clients that do not read, read slowly, or read no replies.
 
-use fanfare_hub::{Input, Limits, Output};
+use fanfare_hub::{Control, Input, Limits, Output, Selector};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::{ConnectionId, UserName};
 
-use crate::driver::Shard;
+use crate::driver::{Door, Shard, topic};
 
 fn small_outboxes() -> Limits {
     Limits {
@@ -156,5 +158,103 @@ fn pings_of_a_client_are_answered_and_one_pong_waits_for_a_blocked_one() {
     shard.unstall(ada, usize::MAX);
     shard.turn();
     assert_eq!(shard.read(ada), ["pong 5"]);
+    shard.end();
+}
+
+/// A client of `a` whose outbox is full, and one publication more taken in that is not fanned out yet.
+fn about_to_overflow(shard: &mut Shard, door: Door) -> ConnectionId {
+    let slow = shard.open(Door {
+        topics: &["a"],
+        ..door
+    });
+    shard.turn();
+    shard.read(slow);
+    shard.stall_after(slow, 0);
+    for _ in 0..4 {
+        shard.publish("a", "x");
+        shard.turn();
+    }
+    shard.publish("a", "too much");
+    shard.take_mail();
+    slow
+}
+
+/// What a client hears once its socket takes everything.
+fn hears_at_last(shard: &mut Shard, slow: ConnectionId) -> Vec<String> {
+    shard.unstall(slow, usize::MAX);
+    shard.turn();
+    shard.read(slow)
+}
+
+#[test]
+fn whoever_leaves_while_another_overflows_leaves() {
+    let mut shard = Shard::with_limits(small_outboxes());
+    let slow = shard.client(&["a"]);
+    let (ada, bob) = (shard.client(&["a"]), shard.client(&["a"]));
+    shard.stall_after(slow, 0);
+    for _ in 0..4 {
+        shard.publish("a", "x");
+        shard.turn();
+    }
+    shard.publish("a", "too much");
+    shard.take_mail();
+    shard.say(bob, r#"{"type":"unsubscribe","topic":"a"}"#);
+    shard.publish("a", "not for bob");
+    shard.turn();
+    assert_eq!(shard.read(ada).last().unwrap(), r#"a/6 "not for bob""#);
+    assert_eq!(shard.read(bob).last().unwrap(), "unsubscribed a");
+    assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);
+    shard.end();
+}
+
+#[test]
+fn who_overflows_while_being_closed_is_closed_once() {
+    let mut shard = Shard::with_limits(small_outboxes());
+    let slow = about_to_overflow(&mut shard, Door::default());
+    shard.control(Control::Disconnect(
+        Selector::Connection(slow),
+        Disconnect::Disconnected,
+    ));
+    assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);
+    assert_eq!(shard.hub.counters().overflow_disconnects, 1);
+    assert_eq!(shard.hub.counters().disconnects.iter().sum::<u64>(), 1);
+    shard.end();
+}
+
+#[test]
+fn who_overflows_while_unsubscribing_hears_nothing_behind_the_close() {
+    let mut shard = Shard::with_limits(small_outboxes());
+    let slow = about_to_overflow(&mut shard, Door::default());
+    shard.say(slow, r#"{"type":"unsubscribe","topic":"a"}"#);
+    assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);
+    shard.end();
+}
+
+#[test]
+fn who_overflows_at_a_gap_is_closed_once() {
+    let mut shard = Shard::with_limits(small_outboxes());
+    let slow = about_to_overflow(&mut shard, Door::default());
+    shard.publish("a", "lost");
+    shard.mail.clear();
+    shard.publish("a", "behind the gap");
+    shard.turn();
+    assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);
+    shard.end();
+}
+
+#[test]
+fn who_overflows_while_a_user_is_subscribed_is_subscribed_to_nothing() {
+    let mut shard = Shard::with_limits(small_outboxes());
+    let door = || Door {
+        user: Some("ada"),
+        ..Door::default()
+    };
+    let quick = shard.open(door());
+    let slow = about_to_overflow(&mut shard, door());
+    let user = Selector::User(UserName::parse("ada").unwrap());
+    assert_eq!(shard.control(Control::Subscribe(user, vec![topic("a")])), 1);
+    shard.turn();
+    assert_eq!(shard.read(quick), ["welcome", "subscribed a@5"]);
+    assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);
     shard.end();
 }
