@@ -202,9 +202,10 @@ impl Hub {
                     .filter_map(|&topic| self.become_member(slot, topic, options))
                     .collect();
                 if !options.is_quiet {
+                    // It must overtake neither an `unsubscribed` nor publications before the position it names.
                     self.reply_to(
                         slot,
-                        Lane::Control,
+                        Lane::Data,
                         id.as_ref(),
                         &Reply::Subscribed { topics: positions },
                     );
