@@ -5,32 +5,81 @@ use std::path::Path;
 
 use fanfare_protocol::codes;
 
-/// Writes every generated part anew; gives the pages that changed.
+/// Writes every generated part anew; gives those that changed.
 pub(crate) fn write(root: &Path) -> Result<Vec<String>, String> {
-    let json = "docs/protocol/json.md";
     let mut changed = Vec::new();
-    for (page, part, text) in [
-        (json, "error codes", codes::error_table()),
-        (json, "disconnect codes", codes::disconnect_table()),
-    ] {
-        if replace(&root.join(page), part, &text)? {
-            changed.push(format!("{page}: {part}"));
+    for part in parts(root)? {
+        if let Some(new) = part.renewed(root)? {
+            let path = root.join(part.page);
+            fs::write(&path, new).map_err(|error| format!("{}: {error}", path.display()))?;
+            changed.push(part.to_string());
         }
     }
     Ok(changed)
 }
 
-/// Replaces what stands between `<!-- generated: PART -->` and `<!-- end -->`; says whether that changed the page.
-fn replace(page: &Path, part: &str, text: &str) -> Result<bool, String> {
-    let old = fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
-    let begin = format!("<!-- generated: {part} -->\n");
-    let missing = || format!("{} has no part `{part}` with its end", page.display());
-    let from = old.find(&begin).ok_or_else(missing)? + begin.len();
-    let to = from + old[from..].find("<!-- end -->").ok_or_else(missing)?;
-    let new = format!("{}{text}{}", &old[..from], &old[to..]);
-    if new == old {
-        return Ok(false);
+/// The generated parts that are not what the code says.
+pub(crate) fn stale(root: &Path) -> Result<Vec<String>, String> {
+    let mut stale = Vec::new();
+    for part in parts(root)? {
+        if part.renewed(root)?.is_some() {
+            stale.push(part.to_string());
+        }
     }
-    fs::write(page, new).map_err(|error| format!("{}: {error}", page.display()))?;
-    Ok(true)
+    Ok(stale)
+}
+
+/// A part of a page and what it should say.
+struct Part {
+    page: &'static str,
+    name: &'static str,
+    text: String,
+}
+
+fn parts(root: &Path) -> Result<Vec<Part>, String> {
+    let example = "examples/ten_lines/index.html";
+    let page = fs::read_to_string(root.join(example)).map_err(|error| format!("{example}: {error}"))?;
+    let snippet = format!("```html\n{page}```\n");
+    Ok(vec![
+        Part {
+            page: "docs/protocol/json.md",
+            name: "error codes",
+            text: codes::error_table(),
+        },
+        Part {
+            page: "docs/protocol/json.md",
+            name: "disconnect codes",
+            text: codes::disconnect_table(),
+        },
+        Part {
+            page: "README.md",
+            name: "ten lines",
+            text: snippet.clone(),
+        },
+        Part {
+            page: "README.zh-CN.md",
+            name: "ten lines",
+            text: snippet,
+        },
+    ])
+}
+
+impl Part {
+    /// The page with this part renewed; `None` when it is up to date.
+    fn renewed(&self, root: &Path) -> Result<Option<String>, String> {
+        let Self { page, name, text } = self;
+        let old = fs::read_to_string(root.join(page)).map_err(|error| format!("{page}: {error}"))?;
+        let begin = format!("<!-- generated: {name} -->\n");
+        let missing = || format!("{page} has no part `{name}` with its end");
+        let from = old.find(&begin).ok_or_else(missing)? + begin.len();
+        let to = from + old[from..].find("<!-- end -->").ok_or_else(missing)?;
+        let new = format!("{}{text}{}", &old[..from], &old[to..]);
+        Ok((new != old).then_some(new))
+    }
+}
+
+impl std::fmt::Display for Part {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.page, self.name)
+    }
 }

@@ -5,18 +5,30 @@
     reason = "a chore talks to the person who runs it"
 )]
 
+mod browser;
+mod check;
 mod docs;
+mod structure;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  check       the definition of done: format, lints, structure, documents, every test
+  structure   who may import whom, and what keeps a room pure
+  docs        write the generated parts of the documents anew
+";
+
 fn main() -> ExitCode {
     let root = root();
     let outcome = match std::env::args().nth(1).as_deref() {
+        Some("check") => check::run(&root),
+        Some("structure") => structure::check(&root),
         Some("docs") => {
             docs::write(&root).map(|changed| changed.iter().for_each(|page| println!("wrote {page}")))
         }
-        _ => Err("usage: cargo xtask docs".to_owned()),
+        _ => Err(USAGE.to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -24,7 +24,8 @@ use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
 use crate::shard::{Adoption, Mail, Mailbox, Shard, ShardOptions, ShardStats, Snapshot};
 
-/// A running hub. Cloning gives another handle to the same one; it runs until [`Fanfare::shutdown`].
+/// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
+/// handle is dropped without that, its connections are cut off.
 #[derive(Clone)]
 pub struct Fanfare {
     inner: Arc<Inner>,
@@ -335,9 +336,10 @@ impl Fanfare {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let left = self.connection_count();
-        for mailbox in self.inner.mailboxes.iter() {
-            mailbox.post_unbounded(Mail::Stop);
-        }
+        self.inner
+            .mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.post_unbounded(Mail::Stop));
         let ended =
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
@@ -408,6 +410,14 @@ impl Fanfare {
             concerned += self.ask(shard, control(who.clone())).await?;
         }
         Ok(concerned)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.mailboxes
+            .iter()
+            .for_each(|mailbox| mailbox.post_unbounded(Mail::Stop));
     }
 }
 

@@ -1,5 +1,5 @@
 //! The Prometheus page: written from the shards' snapshots when it is asked for. Names are listed in
-//! `docs/operating/metrics.md`; labels come from closed sets only, never a topic or a user.
+//! `docs/operating/README.md`; labels come from closed sets only, never a topic or a user.
 
 use std::fmt;
 
@@ -58,6 +58,16 @@ impl Collector for Shards {
             None,
             is_draining,
         )?;
+        if let Some(bytes) = resident_bytes() {
+            let help = "Memory of the whole process that is resident";
+            gauge(
+                &mut encoder,
+                "process_resident_memory",
+                help,
+                Some(&Unit::Bytes),
+                bytes,
+            )?;
+        }
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
@@ -75,6 +85,17 @@ fn gauge(
     encoder
         .encode_descriptor(name, help, unit, MetricType::Gauge)?
         .encode_gauge(&value)
+}
+
+/// The resident memory of this process, where the system tells it (Linux, `proc(5)`).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?
+        .trim()
+        .strip_suffix(" kB")?;
+    kib.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// A counter: its name without the `_total` that is added, its help, and where it is read.

@@ -11,9 +11,9 @@ use axum::body::Body;
 use axum::extract::ConnectInfo;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
@@ -57,9 +57,9 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) {
     let mut stop = std::pin::pin!(stop);
-    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
+    // Not hyper-util's `auto` builder: while that looks for HTTP/2 in the first bytes it knows no deadline.
+    let mut builder = Builder::new();
     builder
-        .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(options.handshake_timeout)
         .max_headers(options.headers_max)
@@ -92,22 +92,18 @@ pub async fn serve(
     }
 }
 
-async fn serve_connection(
-    builder: Arc<Builder<TokioExecutor>>,
-    socket: TcpStream,
-    remote: SocketAddr,
-    router: Router,
-) {
+async fn serve_connection(builder: Arc<Builder>, socket: TcpStream, remote: SocketAddr, router: Router) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ConnectInfo(remote));
         router.clone().oneshot(request)
     });
     let served = builder
-        .serve_connection_with_upgrades(TokioIo::new(socket), service)
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades()
         .await;
     if let Err(error) = served {
-        tracing::debug!(%remote, error, "an HTTP connection ended early");
+        tracing::debug!(%remote, %error, "an HTTP connection ended early");
     }
 }
 

@@ -65,6 +65,11 @@ pub(super) fn check_handshake(
     if headers.get(header::HOST).is_none() {
         return Err(Refused::bad("`Host` is missing"));
     }
+    if has_body(headers) {
+        return Err(Refused::bad(
+            "the request has a body, a WebSocket opens without one",
+        ));
+    }
     if headers
         .get(header::SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
@@ -81,6 +86,15 @@ pub(super) fn check_handshake(
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
         _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
+}
+
+/// Whether bytes follow the head that are no frames. Where they end is a matter of opinion between a proxy and this
+/// server, so they are not skipped.
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers
+            .get(header::CONTENT_LENGTH)
+            .is_some_and(|length| length != "0")
 }
 
 /// Whether a comma-separated header has a token.

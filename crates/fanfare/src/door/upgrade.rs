@@ -95,12 +95,12 @@ impl Fanfare {
 
     /// Takes the socket out of HTTP, with what the client sent behind its request.
     fn take_out(&self, upgraded: Upgraded, opened: Opened) {
-        let Ok(parts) = downcast::<TokioIo<TcpStream>>(upgraded) else {
+        let Some((socket, early)) = socket_of(upgraded) else {
             return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped");
         };
-        let adopted = parts.io.into_inner().into_std().map(|socket| {
+        let adopted = socket.into_std().map(|socket| {
             // A client that gets no place is closed without a word: the 101 is out, and its shard takes no mail.
-            self.adopt(socket, parts.read_buf.to_vec(), opened)
+            self.adopt(socket, early, opened)
         });
         match adopted {
             Ok(Ok(())) => {}
@@ -108,6 +108,20 @@ impl Fanfare {
             Err(error) => tracing::warn!(%error, "a socket could not be taken out of the runtime"),
         }
     }
+}
+
+/// The socket under an upgraded connection and what was read from it already. axum serves with hyper-util's `auto`
+/// builder, which wraps the socket once more than hyper's own.
+fn socket_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
+    type Io = TokioIo<TcpStream>;
+    let (io, early) = match downcast::<Io>(upgraded) {
+        Ok(parts) => (parts.io, parts.read_buf),
+        Err(upgraded) => {
+            let parts = upgraded.downcast::<Io>().ok()?;
+            (parts.io, parts.read_buf)
+        }
+    };
+    Some((io.into_inner(), early.to_vec()))
 }
 
 /// Where the request comes from; the unspecified address where the host does not say.

@@ -17,6 +17,8 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) decoder: Decoder,
     pub(super) dialect: Dialect,
+    /// Bytes that were read when there was no room for what they ask; decoded before more is read.
+    pub(super) stash: Option<Box<[u8]>>,
     /// Whether it stands in the line of those to read.
     pub(super) is_readable: bool,
     /// Whether the poll reported the other end closed: read until that is seen.
@@ -45,6 +47,7 @@ impl Connection {
             id,
             decoder: Decoder::new(Role::Server),
             dialect,
+            stash: None,
             is_readable: false,
             is_hung_up: false,
             is_discarding: false,

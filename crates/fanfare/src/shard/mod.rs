@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
+use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::{ConnectionId, TopicName};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -57,6 +58,9 @@ pub(crate) struct Shard {
     outlet: OutletId,
     /// Publishes that the broker has not decided.
     publishes: Slab<(Ticket, TopicName)>,
+    /// Connections whose frames broke the protocol in this turn. They are closed behind what they had published
+    /// before, their own subscriptions' share included.
+    violations: Vec<(ConnectionId, Disconnect)>,
     /// What is known already and goes into the hub once its outputs are drained.
     answers: VecDeque<Input<'static>>,
     stats: Arc<ShardStats>,
@@ -114,6 +118,7 @@ impl Shard {
             broker,
             outlet,
             publishes: Slab::new(),
+            violations: Vec::new(),
             answers: VecDeque::new(),
             stats,
             snapshot: Snapshot::default(),
@@ -140,6 +145,7 @@ impl Shard {
         let read = self.read_ready();
         let mail = self.take_mail();
         self.handle(Input::Settle);
+        self.close_violators();
         self.write_small();
         if !self.hub.has_big() {
             self.repolls = 0;
@@ -155,6 +161,12 @@ impl Shard {
         }
         self.publish_stats(began);
         Ok(())
+    }
+
+    fn close_violators(&mut self) {
+        for (id, cause) in std::mem::take(&mut self.violations) {
+            self.handle(Input::Disconnect(id, cause));
+        }
     }
 
     /// Looks at the poll; sleeps there only when nothing else is to be done. Gives how many sockets it reported.

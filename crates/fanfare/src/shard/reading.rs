@@ -29,7 +29,13 @@ enum Seen {
 impl Shard {
     /// Whether there is something to read and room for what it may publish.
     pub(super) fn has_readable(&self) -> bool {
-        !self.readable.is_empty() && self.mailbox.publications() < PUBLICATIONS_MAX / 2
+        !self.readable.is_empty() && self.has_room()
+    }
+
+    /// Whether publishers of this shard may go on. One message publishes to 128 topics at most, unless the limit
+    /// was raised, so the half that is left is room enough for the message at hand.
+    fn has_room(&self) -> bool {
+        self.mailbox.publications() < PUBLICATIONS_MAX / 2
     }
 
     /// Reads from the connections that have something. Gives how many.
@@ -58,6 +64,9 @@ impl Shard {
             if !self.hub.is_readable(id) {
                 return;
             }
+            if !self.has_room() {
+                break;
+            }
             match self.read_once(id) {
                 Seen::Drained => return,
                 Seen::More => {}
@@ -82,6 +91,10 @@ impl Shard {
         else {
             return Seen::Drained;
         };
+        if let Some(mut stash) = connection.stash.take() {
+            self.take_bytes(id, &mut stash);
+            return Seen::More;
+        }
         let is_hung_up = connection.is_hung_up;
         match connection.socket.read(&mut self.read_buffer) {
             Ok(0) => Seen::Gone,
@@ -112,30 +125,38 @@ impl Shard {
         }
         // The decoder leaves its place meanwhile, because what it lends goes through the whole shard.
         let mut decoder = std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server));
-        let violation = self.take_items(id, &mut decoder, bytes);
+        let mut input = bytes;
+        let violation = self.take_items(id, &mut decoder, &mut input);
         if let Some(Some(connection)) = self.connections.get_mut(id.slot())
             && connection.id == id
         {
             connection.is_discarding = violation.is_some();
             if violation.is_none() {
                 connection.decoder = decoder;
+                connection.stash = (!input.is_empty()).then(|| Box::from(&*input));
             }
         }
-        if let Some(cause) = violation {
-            self.handle(Input::Disconnect(id, cause));
+        if !input.is_empty() {
+            self.resume(id);
         }
+        self.violations.extend(violation.map(|cause| (id, cause)));
     }
 
-    /// Gives why the connection must be closed, if a frame broke the protocol.
+    /// Gives why the connection must be closed, if a frame broke the protocol. Stops early when there is no room for
+    /// what further messages may publish, or when the connection's replies are not being read.
+    #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
     fn take_items(
         &mut self,
         id: ConnectionId,
         decoder: &mut Decoder,
-        bytes: &mut [u8],
+        input: &mut &mut [u8],
     ) -> Option<Disconnect> {
-        let mut input = bytes;
         loop {
-            match decoder.next(&mut input, self.options.limits.message_bytes_max) {
+            let may_go_on = self.has_room() && self.hub.is_readable(id);
+            if !may_go_on && !input.is_empty() {
+                return None;
+            }
+            match decoder.next(input, self.options.limits.message_bytes_max) {
                 Ok(None) => return None,
                 Ok(Some(item)) => self.take_item(id, &item),
                 Err(violation) => {

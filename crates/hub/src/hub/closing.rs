@@ -15,6 +15,12 @@ impl Hub {
         if self.outboxes[slot].is_closing || self.sessions[slot].is_none() {
             return;
         }
+        if !is_behind(cause) {
+            self.fan_out_to_session(slot);
+            if self.outboxes[slot].is_closing {
+                return;
+            }
+        }
         self.counters.disconnects[cause.cause()] += 1;
         self.leave_all(slot);
         if is_behind(cause) {
@@ -63,9 +69,9 @@ impl Hub {
                 is_answered,
             };
         }
-        self.outboxes[slot].is_closing = true;
         self.outboxes[slot].is_paused = false;
         self.enqueue(slot, Lane::Data, close, 0);
+        self.outboxes[slot].is_closing = true;
     }
 
     /// The socket is gone.

@@ -41,12 +41,11 @@ impl Hub {
     fn gap(&mut self, index: u32) {
         self.counters.gaps += 1;
         self.fan_out(index);
-        let members: Vec<_> = self.topics[index as usize]
-            .audiences
-            .iter()
-            .flatten()
-            .copied()
-            .collect();
+        // The fan-out may have closed its last member, and then the topic is gone.
+        let Some(topic) = self.topics.get(index as usize) else {
+            return;
+        };
+        let members: Vec<_> = topic.audiences.iter().flatten().copied().collect();
         for member in members {
             self.disconnect(member.slot(), &Disconnect::PositionLost, None);
         }
@@ -92,7 +91,7 @@ impl Hub {
         overflowed.sort_unstable();
         overflowed.dedup();
         for slot in overflowed {
-            self.counters.overflow_disconnects += 1;
+            self.counters.overflow_disconnects += u64::from(!self.outboxes[slot as usize].is_closing);
             self.disconnect(slot as usize, &Disconnect::Slow, None);
         }
     }

@@ -120,14 +120,15 @@ impl Hub {
             Selector::Connection(connection) => vec![*connection],
             Selector::User(user) => self.connections_of(user),
         };
-        let slots: Vec<usize> = connections
-            .into_iter()
-            .filter_map(|id| self.open_slot_of(id))
-            .collect();
-        for &slot in &slots {
-            act(self, slot);
+        let mut concerned = 0;
+        for connection in connections {
+            // Asked one by one: acting on one may close another.
+            if let Some(slot) = self.open_slot_of(connection) {
+                act(self, slot);
+                concerned += 1;
+            }
         }
-        slots.len()
+        concerned
     }
 
     fn row(&self, slot: usize, session: &Session) -> ConnectionRow {

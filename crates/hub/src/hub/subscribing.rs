@@ -8,7 +8,7 @@ use super::commands::refused;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
-use crate::session::Subscription;
+use crate::session::{SILENT, Subscription};
 use crate::topic::{Member, Topic};
 
 /// A subscribe command that waits for the broker.
@@ -202,9 +202,10 @@ impl Hub {
                     .filter_map(|&topic| self.become_member(slot, topic, options))
                     .collect();
                 if !options.is_quiet {
+                    // It must overtake neither an `unsubscribed` nor publications before the position it names.
                     self.reply_to(
                         slot,
-                        Lane::Control,
+                        Lane::Data,
                         id.as_ref(),
                         &Reply::Subscribed { topics: positions },
                     );
@@ -244,7 +245,7 @@ impl Hub {
             members.push(Member::new(slot, false));
             if !topic.name.is_reserved() {
                 self.counters.subscriptions += 1;
-                self.counters.topics += u64::from(topic.subscribers() == 1);
+                self.counters.topics += u64::from(audience != SILENT && topic.subscribers() == 1);
             }
             report_due(topic, index, &mut self.reports);
         }
@@ -279,6 +280,8 @@ impl Hub {
             let Some(&topic) = self.names.get(name) else {
                 continue;
             };
+            // First, because it may find this very connection overflowing, and then it has left already.
+            self.fan_out(topic);
             let Some(session) = &mut self.sessions[slot] else {
                 return;
             };
@@ -290,7 +293,20 @@ impl Hub {
         }
     }
 
-    /// Leaves every topic.
+    /// Fans out what the topics of a session gathered while it is a member of them. Its outbox may overflow by
+    /// that; then it is closing afterwards.
+    pub(super) fn fan_out_to_session(&mut self, slot: usize) {
+        let Some(session) = self.sessions[slot].as_ref().filter(|_| !self.batched.is_empty()) else {
+            return;
+        };
+        let topics: Vec<u32> = session.subscriptions.iter().map(|s| s.topic).collect();
+        for topic in topics {
+            self.fan_out(topic);
+        }
+    }
+
+    /// Leaves every topic. What they gathered and have not fanned out is not for this connection any more; see
+    /// [`Hub::fan_out_to_session`].
     pub(super) fn leave_all(&mut self, slot: usize) {
         let Some(session) = &mut self.sessions[slot] else {
             return;
@@ -307,7 +323,6 @@ impl Hub {
         if member == Subscription::JOINING {
             return;
         }
-        self.fan_out(index);
         let topic = &mut self.topics[index as usize];
         let members = &mut topic.audiences[audience];
         let removed = members.swap_remove(member as usize);
@@ -318,7 +333,7 @@ impl Hub {
         topic.watchers -= u32::from(removed.watches());
         if !topic.name.is_reserved() {
             self.counters.subscriptions -= 1;
-            self.counters.topics -= u64::from(topic.subscribers() == 0);
+            self.counters.topics -= u64::from(audience != SILENT && topic.subscribers() == 0);
         }
         report_due(topic, index, &mut self.reports);
         if let Some(moved) = moved

@@ -342,3 +342,27 @@ fn messages_carry_every_kind_of_payload() {
     encode_direct(&sent, &mut frame);
     assert_eq!(text_of(&frame), r#"{"type":"message","time":1,"data":[]}"#);
 }
+
+#[test]
+fn the_page_of_the_dialect_names_every_message() {
+    let page = include_str!("../../../../docs/protocol/json.md");
+    let answers = [
+        "welcome",
+        "subscribed",
+        "unsubscribed",
+        "published",
+        "sent",
+        "pong",
+        "message",
+        "occupancy",
+        "error",
+        "goodbye",
+    ];
+    let verbs = VERBS.split(", ").map(|verb| verb.trim_matches('`'));
+    for name in verbs.chain(answers) {
+        assert!(
+            page.contains(&format!("| `{name}` |")),
+            "docs/protocol/json.md has no row for `{name}`"
+        );
+    }
+}

@@ -1,0 +1,64 @@
+//! What a full mailbox means: the publisher is refused, and nothing at all has happened.
+
+use crate::broker::{Broker, Refusal};
+
+use super::probe::Probe;
+use super::{accepted, draft, listed, topic};
+
+/// Both orders of joining are tried: whoever is asked first for a place must get it back.
+pub(super) fn a_full_mailbox_refuses_the_publisher<B: Broker + ?Sized>(broker: &B) {
+    refuses(broker, "full-then-roomy", |full, roomy| {
+        full();
+        roomy();
+    });
+    refuses(broker, "roomy-then-full", |full, roomy| {
+        roomy();
+        full();
+    });
+}
+
+fn refuses<B: Broker + ?Sized>(broker: &B, name: &str, join: impl Fn(&dyn Fn(), &dyn Fn())) {
+    let (topic, elsewhere) = (topic(name), topic(&format!("{name}-elsewhere")));
+    let (full, roomy) = (Probe::with_places(broker, 2), Probe::new(broker));
+    let publisher = Probe::new(broker);
+    join(&|| drop(full.join(&topic, None)), &|| {
+        drop(roomy.join(&topic, None));
+    });
+    accepted(&publisher, draft(&topic, 1));
+    accepted(&publisher, draft(&topic, 2));
+    for _ in 0..3 {
+        let outcome = publisher.publish(draft(&topic, 3));
+        assert_eq!(outcome, Err(Refusal::Overloaded), "a full mailbox refuses");
+    }
+    roomy.fence();
+    assert_eq!(
+        (roomy.waiting(), roomy.reserved()),
+        (2, 0),
+        "what one mailbox refused no other gets, and the places set aside for it are given back"
+    );
+    let position = listed(broker, 100)
+        .into_iter()
+        .find_map(|row| (row.topic == topic).then_some(row.position.offset));
+    assert_eq!(position, Some(2), "what was refused is not appended");
+    assert_eq!(
+        accepted(&publisher, draft(&elsewhere, 1)).offset,
+        1,
+        "only topics that the full mailbox joined are refused"
+    );
+
+    full.publication("what fitted into the mailbox");
+    assert_eq!(
+        accepted(&publisher, draft(&topic, 4)).offset,
+        3,
+        "after a refusal offsets go on densely"
+    );
+    for (offset, text) in [(1, "1"), (2, "2"), (3, "4")] {
+        let publication = roomy.publication("a publication that was accepted");
+        assert_eq!(publication.position.offset, offset);
+        assert_eq!(publication.draft.payload.as_bytes(), text.as_bytes());
+    }
+    broker.leave(full.id, &topic);
+    for number in 5..10 {
+        accepted(&publisher, draft(&topic, number));
+    }
+}

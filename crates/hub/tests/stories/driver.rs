@@ -1,0 +1,438 @@
+//! Plays the shard, the broker and the sockets of one hub, on virtual time.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::IoSlice;
+
+use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
+use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Role};
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::{self, Decoder, Item};
+use fanfare_protocol::{
+    ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName, UserName,
+};
+
+use crate::words::words;
+
+/// One hub and everything around it.
+pub(crate) struct Shard {
+    pub(crate) hub: Hub,
+    pub(crate) now: Now,
+    /// The topics' logs as the broker of this story keeps them.
+    pub(crate) logs: HashMap<TopicName, Log>,
+    /// Mail that the shard has not taken yet.
+    pub(crate) mail: VecDeque<BrokerEvent>,
+    /// What every publish is answered, when not with its place.
+    pub(crate) refusal: Option<Refusal>,
+    /// Whether joins wait for [`Shard::answer_join`].
+    pub(crate) holds_joins: bool,
+    /// Whether publishes wait for [`Shard::answer_publish`].
+    pub(crate) holds_publishes: bool,
+    /// Subscribers on other shards, per topic.
+    pub(crate) elsewhere: HashMap<TopicName, u64>,
+    /// What came out and was done.
+    pub(crate) performed: Vec<Output>,
+    /// Who was written, write by write.
+    pub(crate) writes: Vec<ConnectionId>,
+    held_publishes: VecDeque<Output>,
+    answers: VecDeque<Input<'static>>,
+    sockets: HashMap<ConnectionId, Socket>,
+    open_slots: HashSet<usize>,
+    opened: u32,
+    epochs: u64,
+}
+
+/// One topic at the broker of a story.
+#[derive(Default)]
+pub(crate) struct Log {
+    pub(crate) position: Position,
+    pub(crate) is_joined: bool,
+    pub(crate) reported: u32,
+}
+
+struct Socket {
+    dialect: Dialect,
+    received: Vec<u8>,
+    decoder: Decoder,
+    /// Bytes it still takes before it blocks.
+    room: usize,
+    is_released: bool,
+}
+
+/// What a story wants to be opened.
+pub(crate) struct Door {
+    pub(crate) dialect: Dialect,
+    pub(crate) role: Role,
+    pub(crate) user: Option<&'static str>,
+    pub(crate) topics: &'static [&'static str],
+    pub(crate) occupancy: bool,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::Json,
+            role: Role::Subscriber,
+            user: None,
+            topics: &[],
+            occupancy: false,
+        }
+    }
+}
+
+impl Shard {
+    pub(crate) fn new() -> Self {
+        Self::with_limits(Limits::default())
+    }
+
+    pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self {
+            hub: Hub::new(limits, 1),
+            now: Now::default(),
+            logs: HashMap::new(),
+            mail: VecDeque::new(),
+            refusal: None,
+            holds_joins: false,
+            holds_publishes: false,
+            elsewhere: HashMap::new(),
+            performed: Vec::new(),
+            writes: Vec::new(),
+            held_publishes: VecDeque::new(),
+            answers: VecDeque::new(),
+            sockets: HashMap::new(),
+            open_slots: HashSet::new(),
+            opened: 0,
+            epochs: 0,
+        }
+    }
+
+    /// Opens a connection and leaves what it is told to be written.
+    pub(crate) fn open(&mut self, door: Door) -> ConnectionId {
+        let slots = 0..=self.open_slots.len();
+        let slot = slots
+            .into_iter()
+            .find(|slot| !self.open_slots.contains(slot))
+            .unwrap();
+        self.open_slots.insert(slot);
+        self.opened += 1;
+        let connection = ConnectionId::new(0, slot, self.opened);
+        let socket = Socket {
+            dialect: door.dialect,
+            received: Vec::new(),
+            decoder: Decoder::new(websocket::Role::Client),
+            room: usize::MAX,
+            is_released: false,
+        };
+        self.sockets.insert(connection, socket);
+        self.handle(Input::Opened(Opened {
+            connection,
+            dialect: door.dialect,
+            role: door.role,
+            user: door.user.map(|user| UserName::parse(user).unwrap()),
+            remote: "127.0.0.1:9".parse().unwrap(),
+            user_agent: None,
+            joined_at: self.now.wall,
+            topics: door.topics.iter().map(|name| topic(name)).collect(),
+            occupancy: door.occupancy,
+        }));
+        connection
+    }
+
+    /// Opens a connection of the `json` dialect that has been welcomed and subscribed to `topics`.
+    pub(crate) fn client(&mut self, topics: &'static [&'static str]) -> ConnectionId {
+        let client = self.open(Door {
+            topics,
+            ..Door::default()
+        });
+        self.turn();
+        self.read(client);
+        client
+    }
+
+    /// A client sends a text message.
+    pub(crate) fn say(&mut self, client: ConnectionId, text: &str) {
+        self.hub.heard(self.now, client);
+        let dialect = self.sockets[&client].dialect;
+        self.handle(Input::Message(client, dialect.decode(&Item::Text(text))));
+    }
+
+    /// Somebody elsewhere publishes.
+    pub(crate) fn publish(&mut self, name: &str, text: &str) {
+        let draft = Draft {
+            topic: topic_or_reserved(name),
+            payload: fanfare_protocol::Payload::text(text),
+            from: None,
+            time: self.now.wall,
+            except: None,
+        };
+        self.append(draft);
+    }
+
+    /// One turn: mail, fan-out, all writing.
+    pub(crate) fn turn(&mut self) {
+        self.take_mail();
+        self.settle();
+        self.write_all();
+    }
+
+    /// Gives what waits in the mailbox to the hub.
+    pub(crate) fn take_mail(&mut self) {
+        while let Some(event) = self.mail.pop_front() {
+            self.handle(Input::Broker(event));
+        }
+    }
+
+    /// Fans out.
+    pub(crate) fn settle(&mut self) {
+        self.handle(Input::Settle);
+    }
+
+    /// Writes whoever is dirty, the small lists first.
+    pub(crate) fn write_all(&mut self) {
+        for list in [Dirty::Small, Dirty::Big] {
+            while let Some(connection) = self.hub.next_dirty(list) {
+                self.write(connection);
+            }
+        }
+    }
+
+    /// Virtual time goes by, with a tick and a turn every 100 ms.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        for _ in 0..ms / 100 {
+            self.leap(100);
+        }
+    }
+
+    /// Virtual time goes by in one leap, as when the process stood still.
+    pub(crate) fn leap(&mut self, ms: u64) {
+        self.now = at(self.now.monotonic.0 + ms);
+        self.handle(Input::Tick);
+        self.turn();
+    }
+
+    /// What a client received since it was last asked, in the story's words.
+    pub(crate) fn read(&mut self, client: ConnectionId) -> Vec<String> {
+        let socket = self.sockets.get_mut(&client).unwrap();
+        let mut bytes = std::mem::take(&mut socket.received);
+        let mut input = bytes.as_mut_slice();
+        let mut heard = Vec::new();
+        while let Some(item) = socket.decoder.next(&mut input, u32::MAX).unwrap() {
+            heard.push(words(socket.dialect, &item));
+        }
+        heard
+    }
+
+    /// Whether nothing but whole frames was received.
+    pub(crate) fn is_whole(&self, client: ConnectionId) -> bool {
+        self.sockets[&client].decoder.is_idle()
+    }
+
+    /// From now on a client's socket takes this many bytes and no more.
+    pub(crate) fn stall_after(&mut self, client: ConnectionId, bytes: usize) {
+        self.sockets.get_mut(&client).unwrap().room = bytes;
+    }
+
+    /// A client's socket takes `bytes` more, or all that come.
+    pub(crate) fn unstall(&mut self, client: ConnectionId, bytes: usize) {
+        self.sockets.get_mut(&client).unwrap().room = bytes;
+        self.hub.writable(client);
+    }
+
+    pub(crate) fn is_released(&self, client: ConnectionId) -> bool {
+        self.sockets[&client].is_released
+    }
+
+    /// The broker answers a join that it held.
+    pub(crate) fn answer_join(&mut self, name: &str, outcome: Result<(), Refusal>) {
+        let topic = topic_or_reserved(name);
+        let log = self.logs.get_mut(&topic).unwrap();
+        log.is_joined = outcome.is_ok();
+        let outcome = outcome.map(|()| snapshot(log.position));
+        self.mail.push_back(BrokerEvent::Joined { topic, outcome });
+    }
+
+    /// The broker answers the oldest publish that it held.
+    pub(crate) fn answer_publish(&mut self, refusal: Option<Refusal>) {
+        let Some(Output::Publish(draft, ticket)) = self.held_publishes.pop_front() else {
+            panic!("no publish is held");
+        };
+        let topic = draft.topic.clone();
+        let outcome = match refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(self.append(draft)),
+        };
+        self.handle(Input::Published(ticket, topic, outcome));
+    }
+
+    pub(crate) fn control(&mut self, control: Control) -> usize {
+        let concerned = self.hub.control(self.now, control);
+        self.drain();
+        concerned
+    }
+
+    /// Gives the hub an input, does what comes of it, and checks the law of draining.
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
+        self.hub.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Everyone vanishes; then nothing may be left.
+    pub(crate) fn end(mut self) {
+        let open: Vec<_> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| !socket.is_released)
+            .map(|(&id, _)| id)
+            .collect();
+        for client in open {
+            self.handle(Input::Lost(client));
+        }
+        let waiting: Vec<_> = self
+            .logs
+            .iter()
+            .filter(|(_, log)| !log.is_joined)
+            .map(|(topic, _)| topic.clone())
+            .collect();
+        for topic in waiting {
+            self.answer_join(topic.as_str(), Err(Refusal::Unavailable));
+        }
+        self.turn();
+        let gauges = self.hub.gauges();
+        assert_eq!(
+            (gauges.connections, gauges.topics, gauges.queued, gauges.pending),
+            (0, 0, 0, 0),
+            "{gauges:?}"
+        );
+        let ping_bytes = 2;
+        assert_eq!(gauges.frame_bytes, ping_bytes);
+        assert!(self.hub.is_empty());
+        let counters = self.hub.counters();
+        assert_eq!((counters.subscriptions, counters.topics), (0, 0));
+        assert_eq!(counters.opened, counters.released);
+        assert!(self.logs.values().all(|log| !log.is_joined));
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.hub.poll_output() {
+                self.performed.push(output.clone());
+                self.perform(output);
+            }
+            match self.answers.pop_front() {
+                Some(answer) => self.hub.handle(self.now, answer),
+                None => return,
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Join(topic) => self.join(topic),
+            Output::Leave(topic) => {
+                self.logs.remove(&topic).unwrap();
+            }
+            Output::Report(topic, subscribers) => {
+                self.logs.get_mut(&topic).unwrap().reported = subscribers;
+            }
+            Output::Count(topic) => {
+                let here = self.logs.get(&topic).map_or(0, |log| u64::from(log.reported));
+                let count = here + self.elsewhere.get(&topic).copied().unwrap_or(0);
+                self.answers.push_back(Input::Counted(topic, count));
+            }
+            Output::Publish(..) if self.holds_publishes => self.held_publishes.push_back(output),
+            Output::Publish(draft, ticket) => {
+                let topic = draft.topic.clone();
+                let outcome = match self.refusal {
+                    Some(refusal) => Err(refusal),
+                    None => Ok(self.append(draft)),
+                };
+                self.answers.push_back(Input::Published(ticket, topic, outcome));
+            }
+            Output::Deliver(to, direct, ticket) => {
+                let concerned = self.hub.control(self.now, Control::Deliver(to, direct));
+                self.answers
+                    .push_back(Input::Delivered(ticket, Ok(concerned == 1)));
+            }
+            Output::Resume(_) => {}
+            Output::Release(connection) => {
+                let socket = self.sockets.get_mut(&connection).unwrap();
+                assert!(!socket.is_released, "{connection} is released twice");
+                socket.is_released = true;
+                self.open_slots.remove(&connection.slot());
+            }
+        }
+    }
+
+    fn join(&mut self, topic: TopicName) {
+        self.epochs += 1;
+        let log = self.logs.entry(topic.clone()).or_default();
+        assert!(!log.is_joined, "{topic} is joined twice");
+        log.position.epoch = Epoch(self.epochs);
+        if !self.holds_joins || topic.is_reserved() {
+            log.is_joined = true;
+            let outcome = Ok(snapshot(log.position));
+            self.mail.push_back(BrokerEvent::Joined { topic, outcome });
+        }
+    }
+
+    fn append(&mut self, draft: Draft) -> Position {
+        let Some(log) = self.logs.get_mut(&draft.topic) else {
+            return Position {
+                offset: 1,
+                ..Position::default()
+            };
+        };
+        log.position.offset += 1;
+        let position = log.position;
+        if log.is_joined {
+            let publication = Publication { draft, position };
+            self.mail
+                .push_back(BrokerEvent::Publication(std::sync::Arc::new(publication)));
+        }
+        position
+    }
+
+    fn write(&mut self, connection: ConnectionId) {
+        let socket = self.sockets.get_mut(&connection).unwrap();
+        assert!(!socket.is_released, "a released connection is written");
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = self.hub.gather(connection, &mut slices);
+        let given: usize = slices[..filled].iter().map(|slice| slice.len()).sum();
+        if given == 0 {
+            return;
+        }
+        self.writes.push(connection);
+        let taken = given.min(socket.room);
+        socket.room -= if socket.room == usize::MAX { 0 } else { taken };
+        let bytes = slices[..filled].iter().flat_map(|slice| slice.iter().copied());
+        socket.received.extend(bytes.take(taken));
+        self.hub.wrote(self.now, connection, taken, taken < given);
+        self.drain();
+    }
+}
+
+pub(crate) fn topic(name: &str) -> TopicName {
+    TopicName::parse(name).unwrap()
+}
+
+pub(crate) fn at(ms: u64) -> Now {
+    Now {
+        monotonic: Millis(ms),
+        wall: Timestamp(ms),
+    }
+}
+
+fn topic_or_reserved(name: &str) -> TopicName {
+    match name.strip_prefix("$user:") {
+        Some(user) => TopicName::of_user(&UserName::parse(user).unwrap()),
+        None if name == "$all" => TopicName::all(),
+        None => topic(name),
+    }
+}
+
+fn snapshot(position: Position) -> Snapshot {
+    Snapshot {
+        position,
+        missed: Vec::new(),
+        is_recovered: true,
+    }
+}

@@ -1,0 +1,18 @@
+//! The hub's behaviour as stories that clients could tell. Every story has one hub, on virtual time; what a client
+//! hears is decoded from the bytes its socket took and given in the words of `words.rs`.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "the driver is part of the tests: what it cannot do fails the story"
+)]
+
+mod closing;
+mod driver;
+mod fan_out;
+mod occupancy;
+mod publishing;
+mod slow_readers;
+mod subscribing;
+mod timers;
+mod words;

@@ -1,0 +1,91 @@
+//! Telling how many are subscribed.
+
+use fanfare_hub::Input;
+
+use crate::driver::{Door, Shard, topic};
+
+fn watcher(shard: &mut Shard) -> fanfare_protocol::ConnectionId {
+    let watcher = shard.open(Door {
+        topics: &["a"],
+        occupancy: true,
+        ..Door::default()
+    });
+    shard.turn();
+    shard.read(watcher);
+    watcher
+}
+
+#[test]
+fn a_watcher_is_told_the_occupancy_and_every_change() {
+    let mut shard = Shard::new();
+    let ada = watcher(&mut shard);
+    let bob = shard.client(&["a"]);
+    shard.pass(1_000);
+    assert_eq!(shard.read(ada), ["a has 2"]);
+    shard.pass(3_000);
+    assert!(shard.read(ada).is_empty(), "no change, no push");
+    shard.elsewhere.insert(topic("a"), 5);
+    shard.pass(1_100);
+    assert_eq!(shard.read(ada), ["a has 7"]);
+    shard.handle(Input::Lost(bob));
+    shard.turn();
+    shard.pass(1_100);
+    assert_eq!(shard.read(ada), ["a has 6"]);
+    shard.end();
+}
+
+#[test]
+fn watching_is_turned_on_and_off_by_subscribing_again() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&["a"]);
+    shard.pass(2_000);
+    assert!(shard.read(ada).is_empty());
+    shard.say(ada, r#"{"type":"subscribe","topic":"a","occupancy":true}"#);
+    shard.pass(2_000);
+    assert_eq!(shard.read(ada), ["subscribed a@0", "a has 1"]);
+    shard.say(ada, r#"{"type":"subscribe","topic":"a"}"#);
+    shard.elsewhere.insert(topic("a"), 1);
+    shard.pass(2_000);
+    assert_eq!(shard.read(ada), ["subscribed a@0"]);
+    shard.end();
+}
+
+#[test]
+fn what_is_reported_are_those_who_receive() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&["a"]);
+    shard.client(&["a"]);
+    shard.open(Door {
+        role: fanfare_hub::Role::Publisher,
+        topics: &["a"],
+        ..Door::default()
+    });
+    shard.turn();
+    assert_eq!(shard.logs[&topic("a")].reported, 2);
+    shard.handle(Input::Lost(ada));
+    shard.turn();
+    assert_eq!(shard.logs[&topic("a")].reported, 1);
+    shard.end();
+}
+
+#[test]
+fn a_publisher_that_belongs_to_a_topic_is_no_subscriber_of_it() {
+    let mut shard = Shard::new();
+    let publisher = shard.open(Door {
+        role: fanfare_hub::Role::Publisher,
+        ..Door::default()
+    });
+    let topics = |shard: &Shard| shard.hub.counters().topics;
+    shard.say(publisher, r#"{"type":"subscribe","topic":"a"}"#);
+    shard.turn();
+    assert_eq!(topics(&shard), 0);
+    let ada = shard.client(&["a"]);
+    shard.say(publisher, r#"{"type":"unsubscribe","topic":"a"}"#);
+    shard.say(publisher, r#"{"type":"subscribe","topic":"a"}"#);
+    assert_eq!(topics(&shard), 1);
+    shard.handle(Input::Lost(ada));
+    assert_eq!(topics(&shard), 0);
+    shard.handle(Input::Lost(publisher));
+    assert_eq!(topics(&shard), 0);
+    shard.end();
+}

@@ -1,0 +1,121 @@
+//! Pings, deadlines, and a process that stood still.
+
+use fanfare_hub::{Input, Limits};
+
+use crate::driver::Shard;
+
+/// A ping every five seconds, two seconds for the pong, three to take a byte.
+fn short() -> Limits {
+    Limits {
+        ping_interval_ms: 5_000,
+        pong_timeout_ms: 2_000,
+        write_timeout_ms: 3_000,
+        ..Limits::default()
+    }
+}
+
+/// A shard that has been there for a while: its first tick may look like a standstill.
+fn settled() -> Shard {
+    let mut shard = Shard::with_limits(short());
+    shard.pass(3_000);
+    shard
+}
+
+#[test]
+fn who_answers_pings_stays() {
+    let mut shard = settled();
+    let ada = shard.client(&[]);
+    let mut pings = 0;
+    for _ in 0..60 {
+        shard.pass(500);
+        for words in shard.read(ada) {
+            assert_eq!(words, "ping");
+            shard.hub.heard(shard.now, ada);
+            pings += 1;
+        }
+    }
+    assert!((4..=6).contains(&pings), "{pings} in 30 seconds");
+    shard.end();
+}
+
+#[test]
+fn who_answers_no_ping_is_disconnected() {
+    let mut shard = settled();
+    let ada = shard.client(&[]);
+    shard.pass(5_000);
+    shard.pass(1_900);
+    assert_eq!(shard.read(ada), ["ping"]);
+    shard.pass(1_200);
+    assert_eq!(shard.read(ada), ["goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
+fn whose_socket_takes_nothing_is_disconnected() {
+    let mut shard = settled();
+    let ada = shard.client(&["a"]);
+    shard.stall_after(ada, 0);
+    shard.publish("a", "x");
+    shard.turn();
+    shard.pass(2_900);
+    assert!(shard.hub.is_open(ada));
+    shard.pass(1_200);
+    assert!(!shard.hub.is_open(ada));
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    assert_eq!(shard.read(ada), ["goodbye 3003", "close 3003"]);
+    shard.end();
+}
+
+#[test]
+fn whose_socket_takes_a_byte_now_and_then_is_not_stalled() {
+    let mut shard = settled();
+    let ada = shard.client(&["a"]);
+    shard.stall_after(ada, 0);
+    shard.publish("a", "x");
+    shard.turn();
+    for _ in 0..5 {
+        shard.pass(2_500);
+        shard.hub.heard(shard.now, ada);
+        shard.unstall(ada, 1);
+        shard.turn();
+    }
+    assert!(shard.hub.is_open(ada));
+    shard.end();
+}
+
+#[test]
+fn after_a_standstill_of_the_process_clients_get_time_to_be_heard() {
+    let mut shard = settled();
+    let (ada, bob) = (shard.client(&[]), shard.client(&[]));
+    shard.pass(5_500);
+    shard.leap(60_000);
+    assert_eq!(
+        shard.read(ada),
+        ["ping"],
+        "the silence was ours, not the client's"
+    );
+    for _ in 0..7 {
+        shard.hub.heard(shard.now, ada);
+        shard.pass(500);
+    }
+    assert!(shard.hub.is_open(ada));
+    assert_eq!(shard.read(bob), ["ping", "goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
+fn a_standstill_is_no_stall_of_the_client() {
+    let mut shard = settled();
+    let ada = shard.client(&["a"]);
+    shard.stall_after(ada, 0);
+    shard.publish("a", "x");
+    shard.turn();
+    shard.leap(10_000);
+    assert!(shard.hub.is_open(ada));
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    assert!(shard.read(ada).contains(&r#"a/1 "x""#.to_owned()));
+    shard.handle(Input::Lost(ada));
+    shard.end();
+}

@@ -1,0 +1,49 @@
+//! What clients hear, in few words, so that a story reads at a glance.
+
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Item;
+use serde_json::Value;
+
+/// A frame in the words of the stories: `a/7 "hello"` is the message of topic `a` at offset 7.
+pub(crate) fn words(dialect: Dialect, item: &Item<'_>) -> String {
+    match item {
+        Item::Text(text) if dialect == Dialect::Json => of_json(&serde_json::from_str(text).unwrap()),
+        Item::Text(text) => format!("text {text}"),
+        Item::Binary(bytes) => format!("binary {bytes:?}"),
+        Item::Ping(_) => "ping".to_owned(),
+        Item::Pong(payload) => format!("pong {}", String::from_utf8_lossy(payload)),
+        Item::Close(Some(close)) => format!("close {}", close.code),
+        Item::Close(None) => "close".to_owned(),
+    }
+}
+
+fn of_json(json: &Value) -> String {
+    let kind = json["type"].as_str().unwrap();
+    let id = json.get("id").map_or(String::new(), |id| format!(" #{id}"));
+    let text = |name: &str| json[name].as_str().unwrap_or_default().to_owned();
+    match kind {
+        "message" if json.get("topic").is_none() => format!("direct {}", json["data"]),
+        "message" => format!("{}/{} {}", text("topic"), json["offset"], json["data"]),
+        "subscribed" => format!("subscribed{id} {}", joined(&json["topics"])),
+        "unsubscribed" => format!("unsubscribed{id} {}", joined(&json["topics"])),
+        "published" => format!("published{id} {}/{}", text("topic"), json["offset"]),
+        "sent" => format!("sent{id}"),
+        "pong" => format!("pong{id}"),
+        "error" => format!("error{id} {}", text("code")),
+        "occupancy" => format!("{} has {}", text("topic"), json["subscribers"]),
+        "goodbye" => match json.get("reconnect_after_ms") {
+            Some(after) => format!("goodbye {} after {after}", json["code"]),
+            None => format!("goodbye {}", json["code"]),
+        },
+        other => other.to_owned(),
+    }
+}
+
+fn joined(topics: &Value) -> String {
+    let words = |topic: &Value| match topic.as_str() {
+        Some(name) => name.to_owned(),
+        None => format!("{}@{}", topic["topic"].as_str().unwrap(), topic["offset"]),
+    };
+    let all: Vec<_> = topics.as_array().unwrap().iter().map(words).collect();
+    all.join(" ")
+}

@@ -1,0 +1,66 @@
+//! The definition of done, step by step; the first that fails ends it.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::{browser, docs, structure};
+
+/// Runs everything that must hold before a change is done.
+pub(crate) fn run(root: &Path) -> Result<(), String> {
+    step("format", || cargo(root, &["fmt", "--all", "--check"]))?;
+    step("structure", || structure::check(root))?;
+    step("documents", || match docs::stale(root)? {
+        stale if stale.is_empty() => Ok(()),
+        stale => Err(format!("stale, run `cargo xtask docs`: {}", stale.join(", "))),
+    })?;
+    step("lints", || {
+        cargo(
+            root,
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "--deny",
+                "warnings",
+            ],
+        )
+    })?;
+    step("browser", browser::provide)?;
+    step("tests", || cargo(root, &["test", "--workspace"]))?;
+    step("rustdoc", || {
+        let mut command = Command::new(env!("CARGO"));
+        command
+            .current_dir(root)
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "--deny warnings");
+        run_command(command)
+    })
+}
+
+fn step(name: &str, work: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
+    println!("== {name}");
+    let began = Instant::now();
+    work().map_err(|error| format!("{name}: {error}"))?;
+    println!("== {name}: done in {} s", began.elapsed().as_secs());
+    Ok(())
+}
+
+fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
+    let mut command = Command::new(env!("CARGO"));
+    command.current_dir(root).args(arguments);
+    run_command(command)
+}
+
+/// Runs a command with its output shown; an exit code other than 0 is an error.
+pub(crate) fn run_command(mut command: Command) -> Result<(), String> {
+    let status = command
+        .status()
+        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{command:?} ended with {status}"))
+    }
+}
