@@ -90,7 +90,7 @@ impl Hub {
             return;
         };
         let outbox = &mut self.outboxes[slot];
-        if outbox.is_paused && outbox.control_bytes() <= self.limits.replies_bytes_max / 2 {
+        if outbox.is_paused && outbox.reply_bytes() <= self.limits.replies_bytes_max / 2 {
             outbox.is_paused = false;
             self.outputs.push_back(Output::Resume(session.connection));
         }

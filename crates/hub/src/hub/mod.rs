@@ -344,7 +344,7 @@ impl Hub {
         let frame = self.frames.insert(bytes, publications);
         self.outboxes[slot].push(lane, frame, &mut self.frames);
         self.frames.release(frame);
-        if self.outboxes[slot].control_bytes() > self.limits.replies_bytes_max {
+        if self.outboxes[slot].reply_bytes() > self.limits.replies_bytes_max {
             self.outboxes[slot].is_paused = true;
         }
         self.mark_dirty(slot, Dirty::Small);

@@ -204,7 +204,7 @@ impl Hub {
                 if !options.is_quiet {
                     self.reply_to(
                         slot,
-                        Lane::Control,
+                        Lane::Data,
                         id.as_ref(),
                         &Reply::Subscribed { topics: positions },
                     );
