@@ -86,7 +86,7 @@ impl Hub {
         self.disconnect_overflowed();
     }
 
-    fn disconnect_overflowed(&mut self) {
+    pub(super) fn disconnect_overflowed(&mut self) {
         let mut overflowed = std::mem::take(&mut self.overflowed);
         overflowed.sort_unstable();
         overflowed.dedup();
@@ -212,7 +212,7 @@ impl Hub {
 
     /// Whether an outbox would pass its bounds. Only a socket that has refused bytes can be behind: the others are
     /// written before more is taken in than they may hold (see [`Hub::is_pressed`]).
-    fn is_overflowing(&self, slot: usize, publications: usize, bytes: usize) -> bool {
+    pub(super) fn is_overflowing(&self, slot: usize, publications: usize, bytes: usize) -> bool {
         let outbox = &self.outboxes[slot];
         outbox.is_blocked
             && (outbox.publications() as usize + publications > self.limits.outbox_frames_max as usize

@@ -1,10 +1,11 @@
 //! Joining and leaving topics.
 
 use fanfare_protocol::codes::ErrorCode;
-use fanfare_protocol::{CommandId, ConnectionId, Rejection, Reply, SubscribedTopic, TopicName};
+use fanfare_protocol::{CommandId, ConnectionId, Millis, Rejection, Reply, SubscribedTopic, TopicName};
 
 use super::Hub;
 use super::commands::refused;
+use super::timers::Watched;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
@@ -268,7 +269,11 @@ impl Hub {
         if watches {
             topic.occupancy = UNKNOWN_OCCUPANCY;
             if !std::mem::replace(&mut topic.is_watched, true) {
-                self.watched.push_front((index, topic.serial));
+                self.watched.push_front(Watched {
+                    index,
+                    serial: topic.serial,
+                    due_at: Millis::default(),
+                });
             }
         }
     }
