@@ -69,9 +69,14 @@ impl Hub {
                 is_answered,
             };
         }
-        self.outboxes[slot].is_paused = false;
         self.enqueue(slot, Lane::Data, close, 0);
         self.outboxes[slot].is_closing = true;
+        if std::mem::take(&mut self.outboxes[slot].is_paused)
+            && let Some(session) = &self.sessions[slot]
+        {
+            // Its commands mean nothing any more, but its close frame does.
+            self.outputs.push_back(Output::Resume(session.connection));
+        }
     }
 
     /// The socket is gone.

@@ -145,6 +145,24 @@ fn who_reads_no_replies_is_not_read_from_until_they_are_drained() {
 }
 
 #[test]
+fn who_is_closed_is_read_from_again_so_that_its_answer_is_seen() {
+    let mut shard = Shard::with_limits(Limits {
+        replies_bytes_max: 100,
+        ..Limits::default()
+    });
+    let ada = shard.client(&[]);
+    shard.stall_after(ada, 0);
+    while shard.hub.is_readable(ada) {
+        shard.say(ada, r#"{"type":"ping","id":1}"#);
+        shard.turn();
+    }
+    shard.handle(Input::Disconnect(ada, Disconnect::Reconnect));
+    assert!(shard.hub.is_readable(ada));
+    assert!(shard.performed.contains(&Output::Resume(ada)));
+    shard.end();
+}
+
+#[test]
 fn pings_of_a_client_are_answered_and_one_pong_waits_for_a_blocked_one() {
     let mut shard = Shard::new();
     let ada = shard.client(&[]);
