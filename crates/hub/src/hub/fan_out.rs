@@ -116,10 +116,9 @@ impl Hub {
     /// Members whose own publication in the batch is not for them.
     fn left_out(&self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
-            self.sessions[slot].as_ref().is_some_and(|session| {
-                session.audience() == dialect.index()
-                    && session.subscriptions.iter().any(|s| s.topic == index)
-            })
+            self.sessions[slot]
+                .as_ref()
+                .is_some_and(|session| session.audience() == dialect.index() && session.is_member(index))
         };
         let mut slots: Vec<usize> = batch
             .iter()

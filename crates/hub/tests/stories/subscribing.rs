@@ -342,3 +342,87 @@ fn subscribed_overtakes_no_message_of_the_subscription_before() {
     assert_eq!(shard.read(bob).len(), 3);
     shard.end();
 }
+
+#[test]
+fn a_refused_command_takes_nothing_from_another() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","c"],"id":2}"#);
+    shard.answer_join("a", Ok(()));
+    shard.answer_join("b", Err(Refusal::Unavailable));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["error #1 unavailable"]);
+    shard.answer_join("c", Ok(()));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["subscribed #2 a@0 c@0"]);
+    shard.end();
+}
+
+#[test]
+fn unsubscribing_cancels_what_was_asked_before_and_nothing_after() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a","id":2}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","c"],"id":3}"#);
+    for name in ["a", "b", "c"] {
+        shard.answer_join(name, Ok(()));
+    }
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        ["unsubscribed #2 a", "subscribed #1 b@0", "subscribed #3 a@0 c@0"]
+    );
+    shard.say(ada, r#"{"type":"unsubscribe","topics":["a","b","c"],"id":4}"#);
+    shard.publish("a", "unwanted");
+    shard.turn();
+    assert_eq!(shard.read(ada), ["unsubscribed #4 a b c"]);
+    shard.end();
+}
+
+#[test]
+fn who_is_about_to_be_subscribed_gets_nothing_beside_its_own_publication() {
+    let mut shard = Shard::new();
+    let bob = shard.client(&["a"]);
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"publish","topic":"a","data":"own","echo":false}"#);
+    shard.publish("a", "beside it");
+    shard.turn();
+    assert_eq!(shard.read(bob), [r#"a/1 "own""#, r#"a/2 "beside it""#]);
+    assert!(shard.read(ada).is_empty());
+    shard.answer_join("b", Ok(()));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["subscribed #1 a@2 b@0"]);
+    shard.end();
+}
+
+#[test]
+fn a_topic_counts_once_for_the_limit_however_often_it_is_named() {
+    let mut shard = Shard::with_limits(Limits {
+        subscriptions_max: 2,
+        ..Limits::default()
+    });
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["b","a"],"id":2}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["c"],"id":3}"#);
+    shard.answer_join("a", Ok(()));
+    shard.answer_join("b", Ok(()));
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        [
+            "error #3 too_many_subscriptions",
+            "subscribed #1 a@0 a@0 b@0",
+            "subscribed #2 b@0 a@0"
+        ]
+    );
+    assert_eq!(shard.hub.connections(0, 1).0[0].topics, [topic("a"), topic("b")]);
+    shard.end();
+}
