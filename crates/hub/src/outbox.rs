@@ -4,14 +4,14 @@
 
 use std::io::IoSlice;
 
-use crate::frames::{FrameId, Frames, NodeId};
+use crate::frames::{FrameId, Frames, Measure, NodeId};
 
 /// Which lane a frame waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lane {
     /// Replies, pongs and pings: ahead of everything.
     Control,
-    /// Publications, and what must not overtake them.
+    /// Publications, and what must not overtake them: where they begin and end, occupancy, goodbye.
     Data,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Outbox {
     data_bytes: u32,
     /// Bytes waiting in the control lane, the started frame's included.
     control_bytes: u32,
+    /// Bytes waiting in the data lane that are not publications, the started frame's included.
+    data_reply_bytes: u32,
     /// Bytes of the started frame that the socket has taken.
     started_bytes: u32,
     /// The lane that the started frame heads, when `started_bytes` is not 0.
@@ -79,6 +81,7 @@ impl Outbox {
             publications: 0,
             data_bytes: 0,
             control_bytes: 0,
+            data_reply_bytes: 0,
             started_bytes: 0,
             started_lane: Lane::Data,
             pong: NodeId::NONE,
@@ -103,12 +106,12 @@ impl Outbox {
         self.data_bytes + self.control_bytes - self.started_bytes
     }
 
-    /// Bytes of replies and control frames waiting.
-    pub(crate) fn control_bytes(&self) -> u32 {
-        self.control_bytes
+    /// Bytes of replies, pushes and control frames waiting in either lane.
+    pub(crate) fn reply_bytes(&self) -> u32 {
+        self.control_bytes + self.data_reply_bytes
     }
 
-    /// Bytes of publications waiting.
+    /// Bytes of publications, and of what must not overtake them, waiting.
     pub(crate) fn data_bytes(&self) -> u32 {
         self.data_bytes
     }
@@ -124,6 +127,7 @@ impl Outbox {
             }
             Lane::Data => {
                 self.data_bytes += measure.bytes;
+                self.data_reply_bytes += reply_bytes(measure);
                 self.publications += measure.publications;
                 self.data.push(node, frames);
             }
@@ -178,11 +182,13 @@ impl Outbox {
     pub(crate) fn clear_data(&mut self, frames: &mut Frames) {
         let keep = self.started_bytes > 0 && self.started_lane == Lane::Data;
         let Chain { head, .. } = std::mem::replace(&mut self.data, Chain::EMPTY);
-        (self.data_bytes, self.publications) = (0, 0);
+        (self.data_bytes, self.data_reply_bytes, self.publications) = (0, 0, 0);
         let mut node = head;
         if keep {
             let measure = frames.measure_of(head);
-            (self.data_bytes, self.publications) = (measure.bytes, measure.publications);
+            self.data_bytes = measure.bytes;
+            self.data_reply_bytes = reply_bytes(measure);
+            self.publications = measure.publications;
             node = frames.next(head);
             frames.link(head, NodeId::NONE);
             self.data = Chain { head, tail: head };
@@ -217,6 +223,7 @@ impl Outbox {
             self.control_bytes -= measure.bytes;
         } else {
             self.data_bytes -= measure.bytes;
+            self.data_reply_bytes -= reply_bytes(measure);
             self.publications -= measure.publications;
         }
         self.started_bytes = 0;
@@ -230,6 +237,15 @@ impl Outbox {
             control: self.control.head,
             data: self.data.head,
         }
+    }
+}
+
+/// The bytes of a frame of the data lane, if it is a reply or a push.
+fn reply_bytes(measure: Measure) -> u32 {
+    if measure.publications == 0 {
+        measure.bytes
+    } else {
+        0
     }
 }
 

@@ -43,18 +43,29 @@ pub(crate) enum SessionState {
     },
 }
 
-/// One topic of a session.
+/// One topic of a session, or one that a subscribe command under way will make it a member of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Subscription {
     /// The topic.
     pub(crate) topic: u32,
-    /// The place among the topic's members, or [`Subscription::JOINING`].
-    pub(crate) member: u32,
+    /// Whether it is a member already.
+    pub(crate) place: Place,
+}
+
+/// Where a subscription stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A member, at this place of its audience.
+    Member(u32),
+    /// Named by this subscribe command, which waits for the broker. A topic may be named by several.
+    Joining(u32),
 }
 
 impl Subscription {
-    /// The place of a subscription whose topic the broker has not answered for yet.
-    pub(crate) const JOINING: u32 = u32::MAX;
+    /// Whether it makes the session a member of its topic.
+    pub(crate) fn is_member(&self) -> bool {
+        matches!(self.place, Place::Member(_))
+    }
 }
 
 impl Session {
@@ -66,11 +77,19 @@ impl Session {
         }
     }
 
-    /// Its subscription to `topic`, if any.
-    pub(crate) fn subscription(&mut self, topic: u32) -> Option<&mut Subscription> {
+    /// Its place among the members of `topic`, if it is one.
+    pub(crate) fn member(&mut self, topic: u32) -> Option<&mut u32> {
+        self.subscriptions.iter_mut().find_map(|s| match &mut s.place {
+            Place::Member(member) if s.topic == topic => Some(member),
+            _ => None,
+        })
+    }
+
+    /// Whether it is a member of `topic`.
+    pub(crate) fn is_member(&self, topic: u32) -> bool {
         self.subscriptions
-            .iter_mut()
-            .find(|subscription| subscription.topic == topic)
+            .iter()
+            .any(|s| s.topic == topic && s.is_member())
     }
 }
 

@@ -69,9 +69,14 @@ impl Hub {
                 is_answered,
             };
         }
-        self.outboxes[slot].is_paused = false;
         self.enqueue(slot, Lane::Data, close, 0);
         self.outboxes[slot].is_closing = true;
+        if std::mem::take(&mut self.outboxes[slot].is_paused)
+            && let Some(session) = &self.sessions[slot]
+        {
+            // Its commands mean nothing any more, but its close frame does.
+            self.outputs.push_back(Output::Resume(session.connection));
+        }
     }
 
     /// The socket is gone.
@@ -90,7 +95,7 @@ impl Hub {
             return;
         };
         let outbox = &mut self.outboxes[slot];
-        if outbox.is_paused && outbox.control_bytes() <= self.limits.replies_bytes_max / 2 {
+        if outbox.is_paused && outbox.reply_bytes() <= self.limits.replies_bytes_max / 2 {
             outbox.is_paused = false;
             self.outputs.push_back(Output::Resume(session.connection));
         }

@@ -86,7 +86,7 @@ impl Hub {
         self.disconnect_overflowed();
     }
 
-    fn disconnect_overflowed(&mut self) {
+    pub(super) fn disconnect_overflowed(&mut self) {
         let mut overflowed = std::mem::take(&mut self.overflowed);
         overflowed.sort_unstable();
         overflowed.dedup();
@@ -116,10 +116,9 @@ impl Hub {
     /// Members whose own publication in the batch is not for them.
     fn left_out(&self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
-            self.sessions[slot].as_ref().is_some_and(|session| {
-                session.audience() == dialect.index()
-                    && session.subscriptions.iter().any(|s| s.topic == index)
-            })
+            self.sessions[slot]
+                .as_ref()
+                .is_some_and(|session| session.audience() == dialect.index() && session.is_member(index))
         };
         let mut slots: Vec<usize> = batch
             .iter()
@@ -212,7 +211,7 @@ impl Hub {
 
     /// Whether an outbox would pass its bounds. Only a socket that has refused bytes can be behind: the others are
     /// written before more is taken in than they may hold (see [`Hub::is_pressed`]).
-    fn is_overflowing(&self, slot: usize, publications: usize, bytes: usize) -> bool {
+    pub(super) fn is_overflowing(&self, slot: usize, publications: usize, bytes: usize) -> bool {
         let outbox = &self.outboxes[slot];
         outbox.is_blocked
             && (outbox.publications() as usize + publications > self.limits.outbox_frames_max as usize

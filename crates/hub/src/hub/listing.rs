@@ -135,6 +135,7 @@ impl Hub {
         let names = session
             .subscriptions
             .iter()
+            .filter(|s| s.is_member())
             .map(|s| &self.topics[s.topic as usize].name);
         ConnectionRow {
             connection: session.connection,

@@ -24,7 +24,7 @@ use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
 
 pub use listing::{ConnectionRow, Gauges};
 use subscribing::Pending;
-use timers::{Drain, Sweep};
+use timers::{Drain, Sweep, Watched};
 
 /// The state machine of one shard: its sessions, topics and outboxes. See the crate's front page.
 pub struct Hub {
@@ -48,8 +48,8 @@ pub struct Hub {
     batched: Vec<u32>,
     /// Topics whose number of subscribers changed.
     reports: Vec<u32>,
-    /// Watched topics, the next to be asked for first, each with its serial.
-    watched: VecDeque<(u32, u64)>,
+    /// Watched topics, the next to be asked for first.
+    watched: VecDeque<Watched>,
     /// Connections found with a full outbox by the fan-out under way.
     overflowed: Vec<u32>,
     /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
@@ -344,7 +344,7 @@ impl Hub {
         let frame = self.frames.insert(bytes, publications);
         self.outboxes[slot].push(lane, frame, &mut self.frames);
         self.frames.release(frame);
-        if self.outboxes[slot].control_bytes() > self.limits.replies_bytes_max {
+        if self.outboxes[slot].reply_bytes() > self.limits.replies_bytes_max {
             self.outboxes[slot].is_paused = true;
         }
         self.mark_dirty(slot, Dirty::Small);

@@ -1,14 +1,15 @@
 //! Joining and leaving topics.
 
 use fanfare_protocol::codes::ErrorCode;
-use fanfare_protocol::{CommandId, ConnectionId, Rejection, Reply, SubscribedTopic, TopicName};
+use fanfare_protocol::{CommandId, ConnectionId, Millis, Rejection, Reply, SubscribedTopic, TopicName};
 
 use super::Hub;
 use super::commands::refused;
+use super::timers::Watched;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
-use crate::session::{SILENT, Subscription};
+use crate::session::{Place, SILENT, Subscription};
 use crate::topic::{Member, Topic};
 
 /// A subscribe command that waits for the broker.
@@ -68,21 +69,20 @@ impl Hub {
     fn too_many(&self, slot: usize, names: &[TopicName]) -> Option<String> {
         let max = self.limits.subscriptions_max as usize;
         let session = self.sessions[slot].as_ref()?;
-        let has = |topic: u32| {
-            session
-                .subscriptions
-                .iter()
-                .any(|subscription| subscription.topic == topic)
-        };
-        let held = session
+        let mut held: Vec<&str> = session
             .subscriptions
             .iter()
-            .filter(|s| !self.topics[s.topic as usize].name.is_reserved())
-            .count();
-        let wanted = names
-            .iter()
-            .filter(|name| !self.names.get(*name).is_some_and(|&topic| has(topic)))
-            .count();
+            .map(|s| &self.topics[s.topic as usize].name)
+            .filter(|name| !name.is_reserved())
+            .map(TopicName::as_str)
+            .collect();
+        held.sort_unstable();
+        held.dedup();
+        let mut wanted: Vec<&str> = names.iter().map(TopicName::as_str).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted.retain(|name| held.binary_search(name).is_err());
+        let (held, wanted) = (held.len(), wanted.len());
         (held + wanted > max).then(|| {
             format!(
                 "{held} subscriptions and {wanted} more pass the limit of {max}, unsubscribe from some first"
@@ -97,48 +97,38 @@ impl Hub {
         names: &[TopicName],
         options: SubscribeOptions,
     ) {
-        let Some(session) = &self.sessions[slot] else {
+        let topics: Vec<u32> = names.iter().map(|name| self.topic_of(name)).collect();
+        let Some(session) = &mut self.sessions[slot] else {
             return;
         };
-        let connection = session.connection;
-        let topics: Vec<u32> = names.iter().map(|name| self.topic_of(name)).collect();
-        for &topic in &topics {
-            if let Some(session) = &mut self.sessions[slot]
-                && session.subscription(topic).is_none()
-            {
-                session.subscriptions.reserve_exact(1);
-                session.subscriptions.push(Subscription {
-                    topic,
-                    member: Subscription::JOINING,
-                });
+        let entry = self.pending.vacant_entry();
+        let key = entry.key() as u32;
+        let mut unanswered = 0;
+        session.subscriptions.reserve_exact(topics.len());
+        for &index in &topics {
+            let topic = &mut self.topics[index as usize];
+            topic.holds += 1;
+            if topic.position.is_none() {
+                unanswered += 1;
+                topic.waiting.push(key);
+            }
+            if !session.is_member(index) {
+                let place = Place::Joining(key);
+                session.subscriptions.push(Subscription { topic: index, place });
             }
         }
-        for &topic in &topics {
-            self.topics[topic as usize].holds += 1;
-        }
-        let unanswered = topics
-            .iter()
-            .filter(|&&topic| self.topics[topic as usize].position.is_none())
-            .count();
-        let pending = Pending {
+        let connection = session.connection;
+        entry.insert(Pending {
             connection,
             id,
             topics,
             unanswered,
             refusal: None,
             options,
-        };
+        });
         if unanswered == 0 {
-            return self.complete(pending);
+            self.complete(key);
         }
-        let entry = self.pending.vacant_entry();
-        for &topic in &pending.topics {
-            let topic = &mut self.topics[topic as usize];
-            if topic.position.is_none() {
-                topic.waiting.push(entry.key() as u32);
-            }
-        }
-        entry.insert(pending);
     }
 
     /// The topic of that name, asked for at the broker if it is new here.
@@ -175,15 +165,14 @@ impl Hub {
             pending.unanswered -= 1;
             pending.refusal = pending.refusal.or(refusal);
             if pending.unanswered == 0 {
-                let pending = self.pending.remove(key as usize);
-                self.complete(pending);
+                self.complete(key);
             }
         }
         self.vacate_if_empty(index);
     }
 
     /// All joins of a subscribe command are answered: the connection becomes a member of all topics or of none.
-    fn complete(&mut self, pending: Pending) {
+    fn complete(&mut self, key: u32) {
         let Pending {
             connection,
             id,
@@ -191,16 +180,17 @@ impl Hub {
             refusal,
             options,
             ..
-        } = pending;
+        } = self.pending.remove(key as usize);
         if let Some(slot) = self.open_slot_of(connection) {
             if let Some(refusal) = refusal {
-                self.forget_joining(slot, &topics);
+                self.forget_joining(slot, key);
                 self.reject(slot, refused(id, refusal));
             } else {
                 let positions = topics
                     .iter()
-                    .filter_map(|&topic| self.become_member(slot, topic, options))
+                    .filter_map(|&topic| self.become_member(slot, topic, key, options))
                     .collect();
+                self.forget_joining(slot, key);
                 if !options.is_quiet {
                     // It must overtake neither an `unsubscribed` nor publications before the position it names.
                     self.reply_to(
@@ -218,11 +208,9 @@ impl Hub {
         }
     }
 
-    fn forget_joining(&mut self, slot: usize, topics: &[u32]) {
+    fn forget_joining(&mut self, slot: usize, key: u32) {
         if let Some(session) = &mut self.sessions[slot] {
-            session
-                .subscriptions
-                .retain(|s| s.member != Subscription::JOINING || !topics.contains(&s.topic));
+            session.subscriptions.retain(|s| s.place != Place::Joining(key));
         }
     }
 
@@ -231,25 +219,33 @@ impl Hub {
         &mut self,
         slot: usize,
         index: u32,
+        key: u32,
         options: SubscribeOptions,
     ) -> Option<SubscribedTopic> {
         self.fan_out(index);
         let session = self.sessions[slot].as_mut()?;
         let audience = session.audience();
-        let subscription = session.subscription(index)?;
         let topic = self.topics.get_mut(index as usize)?;
         let position = topic.position?;
-        let members = &mut topic.audiences[audience];
-        if subscription.member == Subscription::JOINING {
-            subscription.member = members.len() as u32;
+        let member = if let Some(member) = session.member(index) {
+            *member
+        } else {
+            let joining = Place::Joining(key);
+            let subscription = session
+                .subscriptions
+                .iter_mut()
+                .find(|s| s.topic == index && s.place == joining)?;
+            let members = &mut topic.audiences[audience];
+            let member = members.len() as u32;
+            subscription.place = Place::Member(member);
             members.push(Member::new(slot, false));
             if !topic.name.is_reserved() {
                 self.counters.subscriptions += 1;
                 self.counters.topics += u64::from(audience != SILENT && topic.subscribers() == 1);
             }
             report_due(topic, index, &mut self.reports);
-        }
-        let member = subscription.member;
+            member
+        };
         let subscribed = SubscribedTopic {
             topic: topic.name.clone(),
             position,
@@ -269,7 +265,11 @@ impl Hub {
         if watches {
             topic.occupancy = UNKNOWN_OCCUPANCY;
             if !std::mem::replace(&mut topic.is_watched, true) {
-                self.watched.push_front((index, topic.serial));
+                self.watched.push_front(Watched {
+                    index,
+                    serial: topic.serial,
+                    due_at: Millis::default(),
+                });
             }
         }
     }
@@ -285,10 +285,11 @@ impl Hub {
             let Some(session) = &mut self.sessions[slot] else {
                 return;
             };
-            if let Some(at) = session.subscriptions.iter().position(|s| s.topic == topic) {
-                let subscription = session.subscriptions.swap_remove(at);
-                let audience = session.audience();
-                self.remove_member(subscription, audience);
+            let audience = session.audience();
+            let member = session.member(topic).copied();
+            session.subscriptions.retain(|s| s.topic != topic);
+            if let Some(member) = member {
+                self.remove_member(topic, member, audience);
             }
         }
     }
@@ -312,17 +313,15 @@ impl Hub {
             return;
         };
         let audience = session.audience();
-        for subscription in std::mem::take(&mut session.subscriptions) {
-            self.remove_member(subscription, audience);
+        for Subscription { topic, place } in std::mem::take(&mut session.subscriptions) {
+            if let Place::Member(member) = place {
+                self.remove_member(topic, member, audience);
+            }
         }
     }
 
-    /// Takes a subscription out of its topic. The caller has taken it out of its session.
-    fn remove_member(&mut self, subscription: Subscription, audience: usize) {
-        let Subscription { topic: index, member } = subscription;
-        if member == Subscription::JOINING {
-            return;
-        }
+    /// Takes a member out of its topic. The caller has taken the subscription out of its session.
+    fn remove_member(&mut self, index: u32, member: u32, audience: usize) {
         let topic = &mut self.topics[index as usize];
         let members = &mut topic.audiences[audience];
         let removed = members.swap_remove(member as usize);
@@ -338,9 +337,9 @@ impl Hub {
         report_due(topic, index, &mut self.reports);
         if let Some(moved) = moved
             && let Some(session) = &mut self.sessions[moved.slot()]
-            && let Some(subscription) = session.subscription(index)
+            && let Some(place) = session.member(index)
         {
-            subscription.member = member;
+            *place = member;
         }
         self.vacate_if_empty(index);
     }

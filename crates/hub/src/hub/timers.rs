@@ -19,6 +19,14 @@ pub(super) struct Sweep {
     grace_until: Millis,
 }
 
+/// A topic whose occupancy somebody wants to know.
+pub(super) struct Watched {
+    pub(super) index: u32,
+    pub(super) serial: u64,
+    /// When it is to be asked for next.
+    pub(super) due_at: Millis,
+}
+
 /// A shutdown under way.
 pub(super) struct Drain {
     pub(super) window_ms: u64,
@@ -40,7 +48,7 @@ impl Hub {
         }
         self.sweep.ticked_at = now;
         self.sweep_connections(elapsed_ms);
-        self.ask_occupancy(elapsed_ms);
+        self.ask_occupancy();
         self.drain_some();
     }
 
@@ -92,14 +100,15 @@ impl Hub {
         self.mark_dirty(slot, Dirty::Small);
     }
 
-    /// Asks for the occupancy of as many watched topics as the time since the last tick is worth.
-    fn ask_occupancy(&mut self, elapsed_ms: u64) {
-        let share = self.watched.len() as u64 * elapsed_ms.min(OCCUPANCY_INTERVAL_MS);
-        let due = (share.div_ceil(OCCUPANCY_INTERVAL_MS) as usize).min(OCCUPANCY_PER_TICK);
-        for _ in 0..due {
-            let Some((index, serial)) = self.watched.pop_front() else {
+    /// Asks for the occupancy of the watched topics whose turn it is, each once in an interval.
+    fn ask_occupancy(&mut self) {
+        let now = self.now.monotonic;
+        for _ in 0..OCCUPANCY_PER_TICK {
+            let Some(&Watched { index, serial, .. }) = self.watched.front().filter(|next| next.due_at <= now)
+            else {
                 return;
             };
+            self.watched.pop_front();
             let Some(topic) = self
                 .topics
                 .get_mut(index as usize)
@@ -112,7 +121,11 @@ impl Hub {
                 continue;
             }
             self.outputs.push_back(Output::Count(topic.name.clone()));
-            self.watched.push_back((index, serial));
+            self.watched.push_back(Watched {
+                index,
+                serial,
+                due_at: Millis(now.0 + OCCUPANCY_INTERVAL_MS),
+            });
         }
     }
 
@@ -132,6 +145,7 @@ impl Hub {
         for audience in 0..SILENT {
             self.push_to_watchers(index, audience, &push);
         }
+        self.disconnect_overflowed();
     }
 
     /// Queues one shared frame for the watchers of an audience.
@@ -141,13 +155,16 @@ impl Hub {
         if bytes.is_empty() {
             return;
         }
+        let bytes_count = bytes.len();
         let frame = self.frames.insert(bytes, 0);
         let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
-        for member in members.iter().filter(|member| member.watches()) {
-            if !self.outboxes[member.slot()].is_blocked {
-                self.outboxes[member.slot()].push(Lane::Data, frame, &mut self.frames);
-                self.mark_dirty(member.slot(), Dirty::Big);
+        for slot in members.iter().filter(|member| member.watches()).map(|m| m.slot()) {
+            if self.is_overflowing(slot, 0, bytes_count) {
+                self.overflowed.push(slot as u32);
+                continue;
             }
+            self.outboxes[slot].push(Lane::Data, frame, &mut self.frames);
+            self.mark_dirty(slot, Dirty::Big);
         }
         self.topics[index as usize].audiences[audience] = members;
         self.frames.release(frame);

@@ -11,6 +11,7 @@ mod closing;
 mod driver;
 mod fan_out;
 mod occupancy;
+mod properties;
 mod publishing;
 mod slow_readers;
 mod subscribing;

@@ -89,3 +89,68 @@ fn a_publisher_that_belongs_to_a_topic_is_no_subscriber_of_it() {
     assert_eq!(topics(&shard), 0);
     shard.end();
 }
+
+#[test]
+fn a_watcher_is_told_at_most_once_a_second_and_the_last_word_is_true() {
+    let mut shard = Shard::new();
+    let ada = watcher(&mut shard);
+    let mut told = Vec::new();
+    for count in 1..=100 {
+        shard.elsewhere.insert(topic("a"), count);
+        shard.pass(100);
+        told.extend(shard.read(ada));
+    }
+    assert!((9..=11).contains(&told.len()), "{told:?} in ten seconds");
+    shard.pass(1_000);
+    assert_eq!(shard.read(ada), ["a has 101"]);
+    shard.end();
+}
+
+#[test]
+fn a_new_watcher_is_told_within_a_second() {
+    let mut shard = Shard::new();
+    watcher(&mut shard);
+    shard.pass(5_500);
+    let late = shard.client(&["a"]);
+    shard.pass(5_500);
+    shard.say(late, r#"{"type":"subscribe","topic":"a","occupancy":true}"#);
+    shard.pass(1_000);
+    assert_eq!(shard.read(late), ["subscribed a@0", "a has 2"]);
+    shard.end();
+}
+
+#[test]
+fn a_watcher_whose_socket_was_blocked_learns_the_occupancy() {
+    let mut shard = Shard::new();
+    let ada = watcher(&mut shard);
+    shard.pass(1_100);
+    assert_eq!(shard.read(ada), ["a has 1"]);
+    shard.stall_after(ada, 0);
+    shard.publish("a", "x");
+    shard.turn();
+    shard.elsewhere.insert(topic("a"), 4);
+    shard.pass(2_000);
+    shard.unstall(ada, usize::MAX);
+    shard.pass(2_000);
+    assert_eq!(shard.read(ada), [r#"a/1 "x""#, "a has 5"]);
+    shard.end();
+}
+
+#[test]
+fn who_never_reads_is_not_told_for_ever() {
+    let mut shard = Shard::with_limits(fanfare_hub::Limits {
+        outbox_bytes_max: 1_000,
+        write_timeout_ms: u64::MAX / 2,
+        pong_timeout_ms: u64::MAX / 2,
+        ..fanfare_hub::Limits::default()
+    });
+    let ada = watcher(&mut shard);
+    shard.stall_after(ada, 0);
+    for count in 1..100 {
+        shard.elsewhere.insert(topic("a"), count);
+        shard.pass(1_000);
+    }
+    assert!(!shard.hub.is_open(ada));
+    assert_eq!(shard.hub.counters().overflow_disconnects, 1);
+    shard.end();
+}

@@ -1,7 +1,7 @@
 //! Publishing and sending, and how they are answered.
 
 use fanfare_hub::broker::{BrokerEvent, Refusal};
-use fanfare_hub::{Control, Input, Limits, Selector};
+use fanfare_hub::{Control, Input, Limits, Output, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
@@ -246,5 +246,27 @@ fn hubs_say_what_they_hold() {
     );
     assert_eq!(next, None);
     assert_eq!(shard.hub.gauges().connections, 4);
+    shard.end();
+}
+
+#[test]
+fn what_is_left_of_an_earlier_life_is_not_delivered() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&["a"]);
+    shard.publish("a", "old");
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a"}"#);
+    shard.say(ada, r#"{"type":"subscribe","topic":"a"}"#);
+    shard.publish("a", "new");
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        ["unsubscribed a", "subscribed a@0", r#"a/1 "new""#]
+    );
+    assert!(
+        shard
+            .performed
+            .iter()
+            .any(|output| matches!(output, Output::Leave(_)))
+    );
     shard.end();
 }

@@ -116,29 +116,49 @@ fn a_client_that_reads_in_pieces_hears_all() {
 
 #[test]
 fn who_reads_no_replies_is_not_read_from_until_they_are_drained() {
+    for verb in ["ping", "subscribe", "unsubscribe"] {
+        let mut shard = Shard::with_limits(Limits {
+            replies_bytes_max: 1_000,
+            ..Limits::default()
+        });
+        let ada = shard.client(&["a"]);
+        shard.stall_after(ada, 0);
+        let mut asked = 0;
+        while shard.hub.is_readable(ada) && asked < 100 {
+            shard.say(ada, &format!(r#"{{"type":"{verb}","topic":"a","id":1}}"#));
+            shard.turn();
+            asked += 1;
+        }
+        assert!((10..40).contains(&asked), "{asked} of {verb}");
+        let resumed = |shard: &Shard| shard.performed.contains(&Output::Resume(ada));
+        shard.unstall(ada, 300);
+        shard.turn();
+        assert!(!shard.hub.is_readable(ada) && !resumed(&shard));
+        shard.unstall(ada, 600);
+        shard.turn();
+        assert!(shard.hub.is_readable(ada) && resumed(&shard));
+        shard.unstall(ada, usize::MAX);
+        shard.turn();
+        assert_eq!(shard.read(ada).len(), asked);
+        shard.end();
+    }
+}
+
+#[test]
+fn who_is_closed_is_read_from_again_so_that_its_answer_is_seen() {
     let mut shard = Shard::with_limits(Limits {
-        replies_bytes_max: 1_000,
+        replies_bytes_max: 100,
         ..Limits::default()
     });
     let ada = shard.client(&[]);
     shard.stall_after(ada, 0);
-    let mut asked = 0;
     while shard.hub.is_readable(ada) {
         shard.say(ada, r#"{"type":"ping","id":1}"#);
         shard.turn();
-        asked += 1;
     }
-    assert!((10..40).contains(&asked), "{asked}");
-    let resumed = |shard: &Shard| shard.performed.contains(&Output::Resume(ada));
-    shard.unstall(ada, 300);
-    shard.turn();
-    assert!(!shard.hub.is_readable(ada) && !resumed(&shard));
-    shard.unstall(ada, 600);
-    shard.turn();
-    assert!(shard.hub.is_readable(ada) && resumed(&shard));
-    shard.unstall(ada, usize::MAX);
-    shard.turn();
-    assert_eq!(shard.read(ada).len(), asked);
+    shard.handle(Input::Disconnect(ada, Disconnect::Reconnect));
+    assert!(shard.hub.is_readable(ada));
+    assert!(shard.performed.contains(&Output::Resume(ada)));
     shard.end();
 }
 

@@ -1,7 +1,7 @@
 //! Welcome, joining and leaving topics.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Role, Selector};
+use fanfare_hub::{Control, Limits, Output, Role, Selector};
 use fanfare_protocol::dialect::Dialect;
 
 use crate::driver::{Door, Shard, topic};
@@ -253,5 +253,176 @@ fn a_publisher_receives_nothing() {
         shard.read(reader),
         ["error #2 not_found", "a/1 1", r#"$all/1 "broadcast""#]
     );
+    shard.end();
+}
+
+#[test]
+fn unsubscribing_while_the_broker_is_asked_wins() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a","id":2}"#);
+    shard.answer_join("a", Ok(()));
+    shard.answer_join("b", Ok(()));
+    shard.turn();
+    shard.publish("a", "unwanted");
+    shard.publish("b", "wanted");
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        ["unsubscribed #2 a", "subscribed #1 b@0", r#"b/1 "wanted""#]
+    );
+    shard.end();
+}
+
+#[test]
+fn subscriptions_are_limited_and_past_the_limit_none_is_made() {
+    let mut shard = Shard::with_limits(Limits {
+        subscriptions_max: 3,
+        ..Limits::default()
+    });
+    let ada = shard.open(Door {
+        user: Some("ada"),
+        topics: &["a", "b"],
+        ..Door::default()
+    });
+    shard.turn();
+    shard.read(ada);
+    shard.say(ada, r#"{"type":"subscribe","topics":["c","d"],"id":1}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b","c"],"id":2}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["d"],"id":3}"#);
+    shard.turn();
+    shard.say(ada, r#"{"type":"unsubscribe","topics":["a"],"id":4}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["d"],"id":5}"#);
+    shard.turn();
+    let heard = shard.read(ada);
+    assert_eq!(
+        heard,
+        [
+            "error #1 too_many_subscriptions",
+            "error #3 too_many_subscriptions",
+            "subscribed #2 a@0 b@0 c@0",
+            "unsubscribed #4 a",
+            "subscribed #5 d@0"
+        ]
+    );
+    assert!(
+        !shard.performed.contains(&Output::Leave(topic("d"))),
+        "what is refused is not even asked of the broker"
+    );
+    shard.end();
+}
+
+#[test]
+fn subscribed_overtakes_no_message_of_the_subscription_before() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&["a"]);
+    let bob = shard.client(&["a"]);
+    shard.stall_after(ada, 0);
+    shard.publish("a", "one");
+    shard.turn();
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a","id":1}"#);
+    shard.publish("a", "two");
+    shard.turn();
+    shard.say(ada, r#"{"type":"subscribe","topic":"a","id":2}"#);
+    shard.publish("a", "three");
+    shard.turn();
+    shard.say(ada, r#"{"type":"subscribe","topic":"a","id":3}"#);
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    let expected = [
+        r#"a/1 "one""#,
+        "unsubscribed #1 a",
+        "subscribed #2 a@2",
+        r#"a/3 "three""#,
+        "subscribed #3 a@3",
+    ];
+    assert_eq!(shard.read(ada), expected);
+    assert_eq!(shard.read(bob).len(), 3);
+    shard.end();
+}
+
+#[test]
+fn a_refused_command_takes_nothing_from_another() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","c"],"id":2}"#);
+    shard.answer_join("a", Ok(()));
+    shard.answer_join("b", Err(Refusal::Unavailable));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["error #1 unavailable"]);
+    shard.answer_join("c", Ok(()));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["subscribed #2 a@0 c@0"]);
+    shard.end();
+}
+
+#[test]
+fn unsubscribing_cancels_what_was_asked_before_and_nothing_after() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"unsubscribe","topic":"a","id":2}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","c"],"id":3}"#);
+    for name in ["a", "b", "c"] {
+        shard.answer_join(name, Ok(()));
+    }
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        ["unsubscribed #2 a", "subscribed #1 b@0", "subscribed #3 a@0 c@0"]
+    );
+    shard.say(ada, r#"{"type":"unsubscribe","topics":["a","b","c"],"id":4}"#);
+    shard.publish("a", "unwanted");
+    shard.turn();
+    assert_eq!(shard.read(ada), ["unsubscribed #4 a b c"]);
+    shard.end();
+}
+
+#[test]
+fn who_is_about_to_be_subscribed_gets_nothing_beside_its_own_publication() {
+    let mut shard = Shard::new();
+    let bob = shard.client(&["a"]);
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"publish","topic":"a","data":"own","echo":false}"#);
+    shard.publish("a", "beside it");
+    shard.turn();
+    assert_eq!(shard.read(bob), [r#"a/1 "own""#, r#"a/2 "beside it""#]);
+    assert!(shard.read(ada).is_empty());
+    shard.answer_join("b", Ok(()));
+    shard.turn();
+    assert_eq!(shard.read(ada), ["subscribed #1 a@2 b@0"]);
+    shard.end();
+}
+
+#[test]
+fn a_topic_counts_once_for_the_limit_however_often_it_is_named() {
+    let mut shard = Shard::with_limits(Limits {
+        subscriptions_max: 2,
+        ..Limits::default()
+    });
+    let ada = shard.client(&[]);
+    shard.holds_joins = true;
+    shard.say(ada, r#"{"type":"subscribe","topics":["a","a","b"],"id":1}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["b","a"],"id":2}"#);
+    shard.say(ada, r#"{"type":"subscribe","topics":["c"],"id":3}"#);
+    shard.answer_join("a", Ok(()));
+    shard.answer_join("b", Ok(()));
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        [
+            "error #3 too_many_subscriptions",
+            "subscribed #1 a@0 a@0 b@0",
+            "subscribed #2 b@0 a@0"
+        ]
+    );
+    assert_eq!(shard.hub.connections(0, 1).0[0].topics, [topic("a"), topic("b")]);
     shard.end();
 }
