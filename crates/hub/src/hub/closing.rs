@@ -12,11 +12,11 @@ use crate::{Dirty, Output};
 impl Hub {
     /// Closes a connection by the server's decision: goodbye, close frame, and a deadline for the answer.
     pub(super) fn disconnect(&mut self, slot: usize, cause: &Disconnect, reconnect_after_ms: Option<u64>) {
+        self.leave_all(slot);
         if self.outboxes[slot].is_closing || self.sessions[slot].is_none() {
             return;
         }
         self.counters.disconnects[cause.cause()] += 1;
-        self.leave_all(slot);
         if is_behind(cause) {
             self.outboxes[slot].clear_data(&mut self.frames);
         }
@@ -35,6 +35,7 @@ impl Hub {
         let Some(slot) = self.slot_of(connection) else {
             return;
         };
+        self.leave_all(slot);
         if self.outboxes[slot].is_closing {
             if let Some(session) = &mut self.sessions[slot]
                 && let SessionState::Closing { is_answered, .. } = &mut session.state
@@ -44,7 +45,6 @@ impl Hub {
             return self.drained_somewhat(slot);
         }
         self.counters.closed_by_client += 1;
-        self.leave_all(slot);
         self.outboxes[slot].clear_data(&mut self.frames);
         let mut close = Vec::new();
         match code {
@@ -54,8 +54,9 @@ impl Hub {
         self.begin_closing(slot, close, true);
     }
 
-    /// Queues the close frame behind everything that still goes.
+    /// Queues the close frame behind everything that still goes; nothing is queued after it.
     fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+        self.enqueue(slot, Lane::Data, close, 0);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
             session.state = SessionState::Closing {
@@ -65,7 +66,6 @@ impl Hub {
         }
         self.outboxes[slot].is_closing = true;
         self.outboxes[slot].is_paused = false;
-        self.enqueue(slot, Lane::Data, close, 0);
     }
 
     /// The socket is gone.
@@ -73,8 +73,8 @@ impl Hub {
         let Some(slot) = self.slot_of(connection) else {
             return;
         };
-        self.counters.lost += u64::from(!self.outboxes[slot].is_closing);
         self.leave_all(slot);
+        self.counters.lost += u64::from(!self.outboxes[slot].is_closing);
         self.release(slot);
     }
 

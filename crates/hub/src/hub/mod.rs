@@ -335,9 +335,10 @@ impl Hub {
         self.enqueue(slot, lane, bytes, 0);
     }
 
-    /// Queues bytes of one connection only. Nothing is queued where a dialect has nothing to say.
+    /// Queues bytes of one connection only. Nothing is queued where a dialect has nothing to say, or after a close
+    /// frame.
     fn enqueue(&mut self, slot: usize, lane: Lane, bytes: Vec<u8>, publications: u32) {
-        if bytes.is_empty() {
+        if bytes.is_empty() || self.outboxes[slot].is_closing {
             return;
         }
         let frame = self.frames.insert(bytes, publications);

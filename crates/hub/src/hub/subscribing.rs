@@ -280,6 +280,7 @@ impl Hub {
             let Some(&topic) = self.names.get(name) else {
                 continue;
             };
+            self.fan_out(topic);
             let Some(session) = &mut self.sessions[slot] else {
                 return;
             };
@@ -291,8 +292,9 @@ impl Hub {
         }
     }
 
-    /// Leaves every topic.
+    /// Leaves every topic. It may find that the connection itself has overflowed and is closing.
     pub(super) fn leave_all(&mut self, slot: usize) {
+        self.fan_out_topics_of(slot);
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -302,14 +304,30 @@ impl Hub {
         }
     }
 
-    /// Takes a subscription out of its topic. The caller has taken it out of its session.
+    /// Fans out what the topics of a connection gathered, while it is a member of all of them: a fan-out may
+    /// disconnect members that overflow, and then others move up in the list of members.
+    fn fan_out_topics_of(&mut self, slot: usize) {
+        let mut at = 0;
+        while let Some(session) = &self.sessions[slot]
+            && let Some(&Subscription { topic, .. }) = session.subscriptions.get(at)
+        {
+            self.fan_out(topic);
+            at += 1;
+        }
+    }
+
+    /// Takes a subscription out of its topic. The caller has fanned out what the topic gathered and then taken it
+    /// out of its session.
     fn remove_member(&mut self, subscription: Subscription, audience: usize) {
         let Subscription { topic: index, member } = subscription;
         if member == Subscription::JOINING {
             return;
         }
-        self.fan_out(index);
         let topic = &mut self.topics[index as usize];
+        debug_assert!(
+            topic.batch.is_empty(),
+            "a member gets what was published before it leaves"
+        );
         let members = &mut topic.audiences[audience];
         let removed = members.swap_remove(member as usize);
         let moved = members.get(member as usize).copied();
