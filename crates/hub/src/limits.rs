@@ -7,7 +7,8 @@ pub struct Limits {
     pub message_bytes_max: u32,
     /// Frames of publications that may wait for a client that does not read. Beyond: close code 3001. Default 256.
     pub outbox_frames_max: u32,
-    /// Bytes of publications that may wait for a client that does not read. Beyond: close code 3001. Default 1 MiB.
+    /// Bytes of publications, and of replies that keep their place among them, that may wait for a client that does
+    /// not read. Beyond: close code 3001 at the next publication, and no further command is read. Default 1 MiB.
     pub outbox_bytes_max: u32,
     /// Bytes of replies and control frames that may wait for a client before it is read from no further. One read's
     /// worth of commands (64 KiB) may still be answered after that. Default 64 KiB.

@@ -84,7 +84,9 @@ impl Hub {
             return;
         };
         let outbox = &mut self.outboxes[slot];
-        if outbox.is_paused && outbox.control_bytes() <= self.limits.replies_bytes_max / 2 {
+        let is_read = outbox.control_bytes() <= self.limits.replies_bytes_max / 2
+            && outbox.data_bytes() <= self.limits.outbox_bytes_max / 2;
+        if outbox.is_paused && is_read {
             outbox.is_paused = false;
             self.outputs.push_back(Output::Resume(session.connection));
         }

@@ -344,9 +344,9 @@ impl Hub {
         let frame = self.frames.insert(bytes, publications);
         self.outboxes[slot].push(lane, frame, &mut self.frames);
         self.frames.release(frame);
-        if self.outboxes[slot].control_bytes() > self.limits.replies_bytes_max {
-            self.outboxes[slot].is_paused = true;
-        }
+        let outbox = &mut self.outboxes[slot];
+        outbox.is_paused |= outbox.control_bytes() > self.limits.replies_bytes_max
+            || outbox.data_bytes() > self.limits.outbox_bytes_max;
         self.mark_dirty(slot, Dirty::Small);
     }
 
