@@ -9,8 +9,8 @@ pub struct Limits {
     pub outbox_frames_max: u32,
     /// Bytes of publications that may wait for a client that does not read. Beyond: close code 3001. Default 1 MiB.
     pub outbox_bytes_max: u32,
-    /// Bytes of replies, pushes and control frames that may wait for a client before it is read from no further. One read's
-    /// worth of commands (64 KiB) may still be answered after that. Default 64 KiB.
+    /// Bytes of replies, pushes and control frames that may wait for a client. Beyond: its commands are taken in no
+    /// further until half of them are written; the one at hand is still answered. Default 64 KiB.
     pub replies_bytes_max: u32,
     /// Topics that a connection may be subscribed to. Beyond: error `too_many_subscriptions`. Default 128.
     pub subscriptions_max: u32,

@@ -66,9 +66,15 @@ pub async fn serve(
         .max_buf_size(options.head_bytes_max);
     let builder = Arc::new(builder);
     loop {
+        let is_exhausted = !options.is_accepting.load(Ordering::Relaxed);
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => return,
+            // It fails at once without a descriptor; when it waits for a client instead, there is one for it.
+            () = tokio::time::sleep(EXHAUSTED_PAUSE), if is_exhausted => {
+                options.is_accepting.store(true, Ordering::Relaxed);
+                continue;
+            }
         };
         match accepted {
             Ok((socket, remote)) => {
@@ -80,7 +86,7 @@ pub async fn serve(
                     router.clone(),
                 ));
             }
-            Err(error) if is_exhausted(&error) => {
+            Err(error) if is_exhaustion(&error) => {
                 if options.is_accepting.swap(false, Ordering::Relaxed) {
                     tracing::warn!(%error, "descriptors are exhausted, accepting is paused until some are free");
                 }
@@ -108,6 +114,6 @@ async fn serve_connection(builder: Arc<Builder>, socket: TcpStream, remote: Sock
 }
 
 /// Whether the process or the machine has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).
-fn is_exhausted(error: &io::Error) -> bool {
+fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
 }

@@ -88,7 +88,8 @@ impl Hub {
         Gauges {
             connections: self.open,
             topics: self.topics.len(),
-            frame_bytes: self.frames.bytes(),
+            // The ping is kept ready and waits for nobody.
+            frame_bytes: self.frames.bytes() - self.frames.measure(self.ping).bytes as usize,
             queued: self.frames.nodes_used(),
             pending: self.pending.len(),
         }

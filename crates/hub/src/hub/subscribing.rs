@@ -192,7 +192,6 @@ impl Hub {
                     .collect();
                 self.forget_joining(slot, key);
                 if !options.is_quiet {
-                    // It must overtake neither an `unsubscribed` nor publications before the position it names.
                     self.reply_to(
                         slot,
                         Lane::Data,

@@ -302,8 +302,7 @@ impl Shard {
             (0, 0, 0, 0),
             "{gauges:?}"
         );
-        let ping_bytes = 2;
-        assert_eq!(gauges.frame_bytes, ping_bytes);
+        assert_eq!(gauges.frame_bytes, 0);
         assert!(self.hub.is_empty());
         let counters = self.hub.counters();
         assert_eq!((counters.subscriptions, counters.topics), (0, 0));

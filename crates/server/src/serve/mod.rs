@@ -41,6 +41,8 @@ pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
 }
 
 async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), Failure> {
+    // Before anyone is told that the server is there: who reads that may stop it at once.
+    let signals = Signals::new().map_err(Failure::failed)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
@@ -64,7 +66,6 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
     let accepting = tokio::spawn(fanfare::serve(listener, router, listening, async move {
         stopped.notified().await;
     }));
-    let signals = Signals::new().map_err(Failure::failed)?;
     stop_when_told(signals, || stop.notify_one(), &fanfare, options).await;
     accepting.abort();
     Ok(())

@@ -1,0 +1,16 @@
+//! The library from outside: a hub mounted in an axum application, and clients on real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+mod client;
+mod closing;
+mod handshake;
+mod json;
+mod order;
+mod raw;
+mod server;
+mod slow;

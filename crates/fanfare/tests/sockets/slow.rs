@@ -1,0 +1,210 @@
+//! Clients that do not read: they are told and dropped, and nobody else notices.
+
+use std::thread;
+use std::time::Duration;
+
+use fanfare::{Disconnect, Limits, Options, Payload, Selector};
+use serde_json::{Value, json};
+
+use crate::client::{CLOSE, Client, eventually};
+use crate::server::{Server, options};
+
+/// A subscriber of `a` that will not read.
+fn stalled(server: &Server) -> Client {
+    let mut client = Client::connect_narrow(server.address).upgraded("/ws?topic=a");
+    client.expect("welcome");
+    client.expect("subscribed");
+    client
+}
+
+/// Small buffers everywhere, so that a client is behind soon.
+fn narrow(limits: Limits) -> Server {
+    Server::with(Options {
+        limits,
+        send_buffer_bytes: Some(8 << 10),
+        ..options()
+    })
+}
+
+/// A subscriber of `a` that reads until it has seen `count` publications, in order.
+fn reader(server: &Server, count: usize) -> thread::JoinHandle<()> {
+    let (mut client, _) = Client::open_json(server.address, "/ws?topic=a");
+    client.expect("subscribed");
+    thread::spawn(move || {
+        for offset in 1..=count {
+            assert_eq!(client.expect("message")["offset"], offset);
+        }
+    })
+}
+
+/// Publishes numbered payloads of a kilobyte, each confirmed before the next.
+fn publish(server: &Server, count: usize) {
+    let (mut client, _) = Client::open_json(server.address, "/ws");
+    for id in 0..count {
+        let reply = client.ask(json!({"type": "publish", "topic": "a", "id": id, "data": "x".repeat(1_000)}));
+        assert_eq!(reply["type"], "published", "a publisher never errs: {reply}");
+    }
+}
+
+/// What a client that begins to read again finds before the end: the last message and the close code.
+fn read_to_the_end(client: &mut Client) -> (Value, u16) {
+    let mut last = Value::Null;
+    loop {
+        let frame = client.message().expect("a close frame before the end");
+        if frame.first == CLOSE {
+            return (last, u16::from_be_bytes(*frame.payload.first_chunk().unwrap()));
+        }
+        last = serde_json::from_slice(&frame.payload).unwrap();
+    }
+}
+
+#[test]
+fn a_reader_that_stops_is_disconnected_and_told_when_it_reads_again() {
+    let server = narrow(Limits {
+        close_timeout_ms: 60_000,
+        ..Limits::default()
+    });
+    let mut slow = stalled(&server);
+    let others: Vec<_> = (0..10).map(|_| reader(&server, 1_000)).collect();
+    publish(&server, 1_000);
+    for other in others {
+        other.join().unwrap();
+    }
+    eventually("the slow reader is disconnected", || {
+        server.disconnects(3001) == 1
+    });
+    assert_eq!(server.fanfare.stats().overflow_disconnects, 1);
+    eventually("nobody is subscribed any more", || {
+        server.fanfare.subscribers("a") == 0
+    });
+    let (goodbye, code) = read_to_the_end(&mut slow);
+    assert_eq!(code, 3001);
+    assert_eq!(
+        goodbye,
+        json!({"type": "goodbye", "code": 3001, "reason": "slow", "reconnect": true})
+    );
+}
+
+#[test]
+fn fifty_stalled_of_two_hundred_delay_nobody() {
+    let server = narrow(Limits {
+        close_timeout_ms: 200,
+        ..Limits::default()
+    });
+    let stalled: Vec<_> = (0..50).map(|_| stalled(&server)).collect();
+    let others: Vec<_> = (0..150).map(|_| reader(&server, 600)).collect();
+    publish(&server, 600);
+    for other in others {
+        other.join().unwrap();
+    }
+    eventually("all stalled clients are disconnected", || {
+        server.disconnects(3001) == 50
+    });
+    assert_eq!(server.fanfare.stats().overflow_disconnects, 50);
+    eventually("what waited for them is freed", || {
+        server.fanfare.stats().waiting_bytes < 1_000
+    });
+    drop(stalled);
+    server.assert_empty();
+}
+
+#[test]
+fn a_client_that_takes_nothing_for_the_write_timeout_is_dropped() {
+    let server = narrow(Limits {
+        write_timeout_ms: 1_000,
+        close_timeout_ms: 60_000,
+        ..Limits::default()
+    });
+    let mut client = stalled(&server);
+    publish(&server, 100);
+    eventually("it is dropped", || server.disconnects(3003) == 1);
+    let (goodbye, code) = read_to_the_end(&mut client);
+    assert_eq!((code, &goodbye["reason"]), (3003, &json!("stalled")));
+    assert_eq!(server.fanfare.stats().overflow_disconnects, 0);
+}
+
+#[test]
+fn a_client_that_reads_slowly_and_steadily_is_kept() {
+    let server = narrow(Limits {
+        write_timeout_ms: 1_000,
+        outbox_frames_max: 10_000,
+        outbox_bytes_max: 16 << 20,
+        ..Limits::default()
+    });
+    let mut client = stalled(&server);
+    publish(&server, 200);
+    for offset in 1..=200 {
+        assert_eq!(client.expect("message")["offset"], offset);
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(client.close(1000), 1000);
+    assert_eq!(server.fanfare.stats().disconnects, []);
+}
+
+#[test]
+fn stalled_clients_that_vanish_are_released() {
+    let server = narrow(Limits::default());
+    let clients: Vec<_> = (0..10).map(|_| stalled(&server)).collect();
+    publish(&server, 150);
+    for (number, client) in clients.into_iter().enumerate() {
+        if number % 2 == 0 {
+            client.reset();
+        }
+    }
+    server.assert_empty();
+    assert!(server.fanfare.stats().waiting_bytes < 1_000);
+}
+
+#[test]
+fn one_client_may_be_closed_while_another_overflows() {
+    const FRAMES_MAX: u32 = 4;
+    let server = Server::with(Options {
+        shards: 1,
+        send_buffer_bytes: Some(8 << 10),
+        limits: Limits {
+            outbox_frames_max: FRAMES_MAX,
+            close_timeout_ms: 60_000,
+            ..Limits::default()
+        },
+        ..options()
+    });
+    let payload = Payload::text("x".repeat(10_000));
+    let publish = async || server.fanfare.publish("a", payload.clone()).await.unwrap();
+    for _ in 0..20 {
+        let slow = stalled(&server);
+        let (mut closed, id) = Client::open_json(server.address, "/ws?topic=a");
+        closed.expect("subscribed");
+        while outbox_frames(&server) < FRAMES_MAX {
+            server.runtime.block_on(publish());
+            closed.expect("message");
+        }
+        // Both come to the shard in one turn, nearly always: the publication that is one too many for the slow
+        // client, and the end of the other one.
+        let who = Selector::Connection(id.parse().unwrap());
+        server.runtime.block_on(async {
+            publish().await;
+            server
+                .fanfare
+                .disconnect(who, Disconnect::Reconnect)
+                .await
+                .unwrap();
+        });
+        assert_eq!(closed.ending().code, 3006);
+        slow.reset();
+        server.assert_empty();
+    }
+    assert_eq!((server.disconnects(3001), server.disconnects(3006)), (20, 20));
+}
+
+/// Publications that wait for the connection that has most.
+fn outbox_frames(server: &Server) -> u32 {
+    let page = server
+        .runtime
+        .block_on(server.fanfare.connections(0, 10))
+        .unwrap();
+    page.connections
+        .iter()
+        .map(|row| row.outbox_frames)
+        .max()
+        .unwrap()
+}

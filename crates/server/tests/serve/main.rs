@@ -1,0 +1,18 @@
+//! The server as a process, from outside: what it prints, serves, survives and how it ends.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+mod churn;
+#[allow(dead_code, reason = "the library's tests use the rest of it")]
+#[path = "../../../fanfare/tests/sockets/client.rs"]
+mod client;
+mod descriptors;
+mod metrics;
+mod pages;
+mod process;
+mod shutdown;
+mod start;

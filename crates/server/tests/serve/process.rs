@@ -1,0 +1,150 @@
+//! A server process of a test's own.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{Client, DEADLINE, Response, eventually};
+
+/// A running server; it is killed with the value.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Server {
+    /// A server on a port of the system's choice.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_by(&mut serve(arguments))
+    }
+
+    /// The server that a command starts.
+    pub(crate) fn start_by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let address = line
+            .strip_prefix("listening on http://")
+            .unwrap_or_else(|| panic!("{line:?} says where the server is"));
+        Self {
+            address: address.trim_end().parse().unwrap(),
+            child,
+            stdout,
+        }
+    }
+
+    /// The answer to a GET.
+    pub(crate) fn get(&self, target: &str) -> Response {
+        let mut client = Client::connect(self.address);
+        get(&mut client, target)
+    }
+
+    /// The value of a metric, by its name with its labels.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
+        metric(&self.get("/metrics").body, name)
+    }
+
+    /// Waits until metrics have these values: they are as of each shard's last turn.
+    pub(crate) fn await_metrics(&self, expected: &[(&str, u64)]) {
+        eventually(&format!("{expected:?}"), || {
+            let page = self.get("/metrics").body;
+            expected.iter().all(|(name, value)| metric(&page, name) == *value)
+        });
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end of the process, at most so long.
+    pub(crate) fn end_within(&mut self, limit: Duration) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < limit, "the server still runs");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What the server printed after the first line. It must have ended.
+    pub(crate) fn rest_of_output(&mut self) -> String {
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).unwrap();
+        rest
+    }
+
+    /// The next line of output.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// Open descriptors of the process.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
+    }
+
+    /// Time on a core that the process has had.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The fields after the name, which may have any characters and ends with the last parenthesis.
+        let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        let ticks: u64 = [11, 12]
+            .iter()
+            .map(|&at| fields[at].parse::<u64>().unwrap())
+            .sum();
+        Duration::from_millis(ticks * TICK_MS)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The command that serves on a port of the system's choice.
+pub(crate) fn serve(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error"])
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+/// The answer to a GET on a connection that stays open.
+pub(crate) fn get(client: &mut Client, target: &str) -> Response {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.send(request.as_bytes());
+    client.response().expect("an answer")
+}
+
+/// The value of a metric on a page.
+pub(crate) fn metric(page: &str, name: &str) -> u64 {
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix(name).and_then(|rest| rest.strip_prefix(' ')));
+    line.unwrap_or_else(|| panic!("{name} is not in {page}"))
+        .parse()
+        .unwrap()
+}
+
+/// The unit of times in `/proc`, the same on every Linux (`USER_HZ`).
+const TICK_MS: u64 = 10;
+
+/// The longest a stop may take that has nothing to wait for.
+pub(crate) const PROMPT: Duration = DEADLINE;
