@@ -41,7 +41,7 @@ impl TopicName {
         if name.starts_with('$') {
             return Err(TopicNameError::Reserved);
         }
-        match name.char_indices().find(|&(_, character)| !is_allowed(character)) {
+        match first_forbidden(name) {
             Some((at, character)) => Err(TopicNameError::Character { at, character }),
             None => Ok(()),
         }
@@ -114,8 +114,12 @@ pub enum TopicNameError {
     },
 }
 
-/// Whether the grammar of topic and user names allows `character`.
-pub(crate) fn is_allowed(character: char) -> bool {
+/// The first character that the grammar of topic and user names does not allow, and the byte at which it starts.
+pub(crate) fn first_forbidden(name: &str) -> Option<(usize, char)> {
+    name.char_indices().find(|&(_, character)| !is_allowed(character))
+}
+
+fn is_allowed(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_graphic() && !matches!(character, '*' | '#' | '?' | '>');
     }

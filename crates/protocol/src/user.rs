@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::topic::is_allowed;
+use crate::topic::first_forbidden;
 
 /// The longest user name in bytes of UTF-8, so that `$user:NAME` is a topic name.
 pub const USER_BYTES_MAX: usize = 200;
@@ -26,7 +26,7 @@ impl UserName {
         if name.len() > USER_BYTES_MAX {
             return Err(UserNameError::TooLong { bytes: name.len() });
         }
-        match name.char_indices().find(|&(_, character)| !is_allowed(character)) {
+        match first_forbidden(name) {
             Some((at, character)) => Err(UserNameError::Character { at, character }),
             None => Ok(Self(Arc::from(name))),
         }
