@@ -291,10 +291,11 @@ impl Shard {
             .pop()
             .map_or(self.connections.len(), |slot| slot as usize);
         if slot >= fanfare_protocol::SLOTS_MAX {
-            return tracing::warn!(
+            tracing::warn!(
                 shard = self.options.index,
                 "no slot is left, a connection is dropped"
             );
+            return self.stats.released();
         }
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;

@@ -1,5 +1,7 @@
 //! Clients that do not read: they are told and dropped, and nobody else notices.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -26,23 +28,57 @@ fn narrow(limits: Limits) -> Server {
     })
 }
 
-/// A subscriber of `a` that reads until it has seen `count` publications, in order.
-fn reader(server: &Server, count: usize) -> thread::JoinHandle<()> {
-    let (mut client, _) = Client::open_json(server.address, "/ws?topic=a");
-    client.expect("subscribed");
-    thread::spawn(move || {
-        for offset in 1..=count {
-            assert_eq!(client.expect("message")["offset"], offset);
-        }
-    })
+/// Subscribers of `a` that read, each on a thread of its own.
+struct Readers {
+    threads: Vec<thread::JoinHandle<()>>,
+    /// How many publications each has seen.
+    seen: Vec<Arc<AtomicUsize>>,
 }
 
-/// Publishes numbered payloads of a kilobyte, each confirmed before the next.
-fn publish(server: &Server, count: usize) {
+impl Readers {
+    /// So many readers, each until it has seen `count` publications in order.
+    fn start(server: &Server, readers: usize, count: usize) -> Self {
+        let (mut threads, mut seen) = (Vec::new(), Vec::new());
+        for _ in 0..readers {
+            let (mut client, _) = Client::open_json(server.address, "/ws?topic=a");
+            client.expect("subscribed");
+            let progress = Arc::new(AtomicUsize::new(0));
+            seen.push(Arc::clone(&progress));
+            threads.push(thread::spawn(move || {
+                for offset in 1..=count {
+                    assert_eq!(client.expect("message")["offset"], offset);
+                    progress.store(offset, Ordering::Relaxed);
+                }
+            }));
+        }
+        Self { threads, seen }
+    }
+
+    /// Waits until all have seen so many publications. The publisher lets them keep pace: on a busy machine they
+    /// may get no time to read, and then would be rightly called slow.
+    fn await_seen(&self, count: usize) {
+        eventually("everyone who reads gets everything", || {
+            self.seen.iter().all(|seen| seen.load(Ordering::Relaxed) >= count)
+        });
+    }
+
+    fn join(self) {
+        for thread in self.threads {
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// Publishes so many kilobytes, each confirmed before the next, at the pace of those who read.
+fn publish(server: &Server, count: usize, readers: Option<&Readers>) {
     let (mut client, _) = Client::open_json(server.address, "/ws");
     for id in 0..count {
-        let reply = client.ask(json!({"type": "publish", "topic": "a", "id": id, "data": "x".repeat(1_000)}));
+        let command = json!({"type": "publish", "topic": "a", "id": id, "data": "x".repeat(1_000)});
+        let reply = client.ask(command);
         assert_eq!(reply["type"], "published", "a publisher never errs: {reply}");
+        if let Some(readers) = readers.filter(|_| id % 50 == 0) {
+            readers.await_seen(id);
+        }
     }
 }
 
@@ -65,11 +101,9 @@ fn a_reader_that_stops_is_disconnected_and_told_when_it_reads_again() {
         ..Limits::default()
     });
     let mut slow = stalled(&server);
-    let others: Vec<_> = (0..10).map(|_| reader(&server, 1_000)).collect();
-    publish(&server, 1_000);
-    for other in others {
-        other.join().unwrap();
-    }
+    let readers = Readers::start(&server, 10, 1_000);
+    publish(&server, 1_000, Some(&readers));
+    readers.join();
     eventually("the slow reader is disconnected", || {
         server.disconnects(3001) == 1
     });
@@ -92,11 +126,9 @@ fn fifty_stalled_of_two_hundred_delay_nobody() {
         ..Limits::default()
     });
     let stalled: Vec<_> = (0..50).map(|_| stalled(&server)).collect();
-    let others: Vec<_> = (0..150).map(|_| reader(&server, 600)).collect();
-    publish(&server, 600);
-    for other in others {
-        other.join().unwrap();
-    }
+    let readers = Readers::start(&server, 150, 600);
+    publish(&server, 600, Some(&readers));
+    readers.join();
     eventually("all stalled clients are disconnected", || {
         server.disconnects(3001) == 50
     });
@@ -116,7 +148,7 @@ fn a_client_that_takes_nothing_for_the_write_timeout_is_dropped() {
         ..Limits::default()
     });
     let mut client = stalled(&server);
-    publish(&server, 100);
+    publish(&server, 100, None);
     eventually("it is dropped", || server.disconnects(3003) == 1);
     let (goodbye, code) = read_to_the_end(&mut client);
     assert_eq!((code, &goodbye["reason"]), (3003, &json!("stalled")));
@@ -132,7 +164,7 @@ fn a_client_that_reads_slowly_and_steadily_is_kept() {
         ..Limits::default()
     });
     let mut client = stalled(&server);
-    publish(&server, 200);
+    publish(&server, 200, None);
     for offset in 1..=200 {
         assert_eq!(client.expect("message")["offset"], offset);
         thread::sleep(Duration::from_millis(10));
@@ -145,7 +177,7 @@ fn a_client_that_reads_slowly_and_steadily_is_kept() {
 fn stalled_clients_that_vanish_are_released() {
     let server = narrow(Limits::default());
     let clients: Vec<_> = (0..10).map(|_| stalled(&server)).collect();
-    publish(&server, 150);
+    publish(&server, 150, None);
     for (number, client) in clients.into_iter().enumerate() {
         if number % 2 == 0 {
             client.reset();

@@ -1,7 +1,7 @@
 //! A server process of a test's own.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -72,13 +72,6 @@ impl Server {
             assert!(began.elapsed() < limit, "the server still runs");
             std::thread::sleep(Duration::from_millis(5));
         }
-    }
-
-    /// What the server printed after the first line. It must have ended.
-    pub(crate) fn rest_of_output(&mut self) -> String {
-        let mut rest = String::new();
-        self.stdout.read_to_string(&mut rest).unwrap();
-        rest
     }
 
     /// The next line of output.
