@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
-use fanfare_hub::{ConnectionRow, Control, Opened, Selector};
+use fanfare_hub::{ConnectionRow, Control, Limits, Opened, Selector};
 use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
@@ -304,6 +304,12 @@ impl Fanfare {
         let causes = Disconnect::ALL.iter().map(Disconnect::code).zip(disconnects);
         stats.disconnects = causes.filter(|&(_, count)| count > 0).collect();
         stats
+    }
+
+    /// The bounds that it runs with. Publishing through the handle is not checked against `message_bytes_max`: a host
+    /// that takes payloads from others checks it at its own door.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.options.limits
     }
 
     /// Connections now, those on their way from the door to their shard included.
