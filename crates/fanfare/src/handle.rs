@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
-use fanfare_hub::{ConnectionRow, Control, Opened, Selector};
+use fanfare_hub::{ConnectionRow, Control, Limits, Opened, Selector};
 use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
@@ -40,6 +40,8 @@ struct Inner {
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
+    /// Whether the shards have ended and nobody reads their mail.
+    is_ended: AtomicBool,
 }
 
 /// Why a call of the application was not done.
@@ -138,7 +140,7 @@ impl Fanfare {
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
-        let is_draining = AtomicBool::new(false);
+        let (is_draining, is_ended) = (AtomicBool::new(false), AtomicBool::new(false));
         let inner = Inner {
             options,
             mailboxes,
@@ -148,6 +150,7 @@ impl Fanfare {
             outlet,
             threads,
             is_draining,
+            is_ended,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -306,6 +309,12 @@ impl Fanfare {
         stats
     }
 
+    /// The bounds that it runs with. Publishing through the handle is not checked against `message_bytes_max`: a host
+    /// that takes payloads from others checks it at its own door.
+    pub fn limits(&self) -> &Limits {
+        &self.inner.options.limits
+    }
+
     /// Connections now, those on their way from the door to their shard included.
     pub fn connection_count(&self) -> usize {
         self.inner.stats.iter().map(|stats| stats.connections()).sum()
@@ -344,6 +353,8 @@ impl Fanfare {
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
+        self.inner.is_ended.store(true, Ordering::SeqCst);
+        self.drop_unread_mail();
         left
     }
 
@@ -383,7 +394,20 @@ impl Fanfare {
 
     fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {
         let mailbox = self.inner.mailboxes.get(shard).ok_or(CallError::Closed)?;
-        mailbox.try_post(mail).map_err(|_| CallError::Busy)
+        mailbox.try_post(mail).map_err(|_| CallError::Busy)?;
+        // Either this sees the end, or whoever ended it sees the mail: both sides write first and look second.
+        if self.inner.is_ended.load(Ordering::SeqCst) {
+            self.drop_unread_mail();
+            return Err(CallError::Closed);
+        }
+        Ok(())
+    }
+
+    /// Drops what no shard will read any more, so that nobody waits for an answer to it.
+    fn drop_unread_mail(&self) {
+        for mailbox in self.inner.mailboxes.iter() {
+            while mailbox.pop().is_some() {}
+        }
     }
 
     async fn ask(&self, shard: usize, control: Control) -> Result<usize, CallError> {
@@ -473,5 +497,24 @@ impl Outlet for Desk {
             // The caller may have stopped waiting.
             let _ = waiting.send(outcome);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn calls_after_the_end_are_answered() {
+        let options = Options {
+            shards: 2,
+            ..Options::default()
+        };
+        let fanfare = Fanfare::start(options).unwrap();
+        fanfare.shutdown(Duration::ZERO, Duration::from_secs(10)).await;
+        let ana = Selector::User(UserName::parse("ana").unwrap());
+        let disconnected = fanfare.disconnect(ana, Disconnect::Disconnected).await;
+        assert_eq!(disconnected, Err(CallError::Closed));
+        assert_eq!(fanfare.connections(0, 1).await, Err(CallError::Closed));
     }
 }

@@ -19,6 +19,7 @@ pub(crate) use file::ConfigFile;
 pub(crate) use kind::LogFormat;
 pub(crate) use print::print_config;
 pub(crate) use resolve::{Inputs, resolve, unknown_variables};
+pub(crate) use secret::Secret;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
 
 #[cfg(test)]

@@ -1,0 +1,368 @@
+//! Who may call the API.
+//!
+//! With keys, whoever presents one. Without, only programs on this machine that speak to a loopback address by its
+//! name: pages of other origins, names that were rebound to loopback and whatever came through a proxy are refused,
+//! because a browser or a proxy on this machine would lend its place to strangers.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use super::answer::{Code, Problem};
+use crate::options::Secret;
+
+/// The rule of who may call. Of the keys it keeps only hashes. Cloning costs one reference count.
+#[derive(Clone)]
+pub(crate) struct Access {
+    rule: Arc<Rule>,
+}
+
+enum Rule {
+    /// SHA-256 of each key.
+    Keys(Vec<[u8; 32]>),
+    /// No key is set; the listener is bound to this address.
+    Local(SocketAddr),
+}
+
+impl Access {
+    /// The rule for a listener bound to `listen`. With no keys it is for this machine alone.
+    pub(crate) fn new(keys: &[Secret], listen: SocketAddr) -> Self {
+        let rule = if keys.is_empty() {
+            Rule::Local(listen)
+        } else {
+            Rule::Keys(keys.iter().map(|key| hash(key.expose().as_bytes())).collect())
+        };
+        Self { rule: Arc::new(rule) }
+    }
+
+    /// Whether a request may be served.
+    ///
+    /// # Errors
+    /// A key in the address, where logs would keep it, or no right to call.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
+        refuse_key_in_query(request.uri().query().unwrap_or_default())?;
+        match &*self.rule {
+            Rule::Keys(keys) => check_key(keys, request.headers()),
+            Rule::Local(listen) => check_local(*listen, request),
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.rule {
+            Rule::Keys(keys) => write!(formatter, "Access({} keys)", keys.len()),
+            Rule::Local(listen) => write!(formatter, "Access(local, {listen})"),
+        }
+    }
+}
+
+fn refuse_key_in_query(query: &str) -> Result<(), Problem> {
+    let is_key = |name: &str| KEY_PARAMETERS.iter().any(|key| name.eq_ignore_ascii_case(key));
+    match form_urlencoded::parse(query.as_bytes()).find(|(name, _)| is_key(name)) {
+        Some((name, _)) => Err(Problem::new(
+            Code::KeyInQuery,
+            format!(
+                "`{name}` in the address would be kept by logs, send the key as `Authorization: Bearer KEY` or \
+                 `X-API-Key: KEY`"
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Compares with every key and in constant time, so that the time taken tells nothing about any of them.
+fn check_key(keys: &[[u8; 32]], headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(presented) = presented_key(headers) else {
+        return Err(unauthorized(
+            "a key is needed, send `Authorization: Bearer KEY` or `X-API-Key: KEY`",
+        ));
+    };
+    let presented = hash(presented);
+    let is_known = keys
+        .iter()
+        .fold(Choice::from(0), |known, key| known | key.ct_eq(&presented));
+    if is_known.into() {
+        return Ok(());
+    }
+    Err(unauthorized(
+        "the key is not one of this server's, send one it was started with",
+    ))
+}
+
+fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
+    let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    let bearer = authorization.and_then(|value| {
+        let (scheme, key) = value.split_at_checked(BEARER.len())?;
+        scheme
+            .eq_ignore_ascii_case(BEARER)
+            .then(|| key.trim_ascii_start())
+    });
+    bearer.or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+}
+
+fn check_local(listen: SocketAddr, request: &Request) -> Result<(), Problem> {
+    let way_out = "start the server with --api-key";
+    if !listen.ip().is_loopback() {
+        return Err(unauthorized(format!(
+            "no key is set and the server listens on {listen}, which is not loopback; {way_out}"
+        )));
+    }
+    let headers = request.headers();
+    if let Some(name) = PROXY_HEADERS.iter().find(|name| headers.contains_key(**name)) {
+        return Err(unauthorized(format!(
+            "no key is set and `{name}` says that the call came through a proxy; {way_out}"
+        )));
+    }
+    let host = only(headers, &header::HOST).unwrap_or_default();
+    let authority = request
+        .uri()
+        .authority()
+        .map_or(host, |authority| authority.as_str());
+    if !is_loopback(host) || !is_loopback(authority) {
+        return Err(unauthorized(format!(
+            "no key is set and `Host` is {host:?}, which is not loopback; {way_out}"
+        )));
+    }
+    if headers.contains_key(header::ORIGIN) && !is_own_origin(only(headers, &header::ORIGIN), host) {
+        return Err(unauthorized(format!(
+            "no key is set and the call is from a page of another origin; {way_out}"
+        )));
+    }
+    Ok(())
+}
+
+/// The value of a header that is there once, as text.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
+    }
+}
+
+/// Whether `host` or `host:port` names this machine for every reader of it.
+fn is_loopback(host: &str) -> bool {
+    if host
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().is_loopback())
+    {
+        return true;
+    }
+    let (name, port) = host
+        .split_once(':')
+        .map_or((host, None), |(name, port)| (name, Some(port)));
+    if port.is_none_or(|port| port.parse::<u16>().is_ok())
+        && (name.eq_ignore_ascii_case("localhost")
+            || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
+    {
+        return true;
+    }
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.is_some_and(|bare| bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
+}
+
+/// Whether a page's origin is the server itself as the request names it. This listener speaks no TLS, so the scheme is
+/// plain, and its port may be left out on both sides.
+fn is_own_origin(origin: Option<&str>, host: &str) -> bool {
+    let without_port = |text: &str| text.strip_suffix(":80").unwrap_or(text).to_ascii_lowercase();
+    origin
+        .and_then(|origin| origin.strip_prefix("http://"))
+        .is_some_and(|page| without_port(page) == without_port(host))
+}
+
+fn unauthorized(message: impl Into<String>) -> Problem {
+    Problem::new(Code::Unauthorized, message)
+}
+
+fn hash(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+const BEARER: &[u8] = b"bearer ";
+const API_KEY: &str = "x-api-key";
+
+/// Names that callers give a key in an address.
+const KEY_PARAMETERS: &[&str] = &[
+    "key",
+    "api_key",
+    "api-key",
+    "apikey",
+    "x-api-key",
+    "token",
+    "access_token",
+];
+
+/// Headers that only a proxy writes.
+const PROXY_HEADERS: &[&str] = &[
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-real-ip",
+];
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    const KEY: &str = "0123456789abcdef";
+    const OTHER_KEY: &str = "fedcba9876543210";
+
+    fn request(uri: &str, headers: &[(&str, &str)]) -> Request {
+        let mut request = Request::builder().uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(Body::empty()).unwrap()
+    }
+
+    fn access(keys: &[&str], listen: &str) -> Access {
+        let keys: Vec<Secret> = keys.iter().map(|key| key.parse().unwrap()).collect();
+        Access::new(&keys, listen.parse().unwrap())
+    }
+
+    fn code(access: &Access, request: &Request) -> Option<&'static str> {
+        access.check(request).err().map(|problem| problem.code().name())
+    }
+
+    #[test]
+    fn any_of_the_keys_opens_from_anywhere() {
+        let access = access(&[KEY, OTHER_KEY], "0.0.0.0:80");
+        for (name, value) in [
+            ("authorization", format!("Bearer {KEY}")),
+            ("authorization", format!("bearer  {OTHER_KEY}")),
+            ("x-api-key", KEY.to_owned()),
+        ] {
+            let headers = [(name, value.as_str()), ("origin", "https://example.org")];
+            assert_eq!(code(&access, &request("/", &headers)), None, "{name}: {value}");
+        }
+        let headers = [("authorization", "Basic eDp5"), ("x-api-key", KEY)];
+        assert_eq!(code(&access, &request("/", &headers)), None);
+    }
+
+    #[test]
+    fn without_a_right_key_nothing_opens() {
+        let access = access(&[KEY], "127.0.0.1:80");
+        for (name, value) in [
+            ("host", "localhost"),
+            ("authorization", "Bearer"),
+            ("authorization", "Bearer "),
+            ("authorization", KEY),
+            ("authorization", "Bearer 0123456789abcdeg"),
+            ("authorization", "Bearer 0123456789abcde"),
+            ("authorization", "Bearer 0123456789abcdef0"),
+            ("authorization", "Basic 0123456789abcdef"),
+            ("x-api-key", OTHER_KEY),
+            ("x-api-key", ""),
+        ] {
+            let request = request("/", &[("host", "localhost"), (name, value)]);
+            assert_eq!(code(&access, &request), Some("unauthorized"), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn a_key_in_the_address_is_refused_even_with_one_in_the_header() {
+        let access = access(&[KEY], "127.0.0.1:80");
+        for name in KEY_PARAMETERS.iter().copied().chain(["API_KEY", "%6bey"]) {
+            let request = request(&format!("/?topic=a&{name}={KEY}"), &[("x-api-key", KEY)]);
+            assert_eq!(code(&access, &request), Some("key_in_query"), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_keys_this_machine_may_call_a_loopback_listener() {
+        for listen in ["127.0.0.1:8080", "[::1]:8080"] {
+            let access = access(&[], listen);
+            for host in [
+                "127.0.0.1:8080",
+                "127.0.0.2",
+                "localhost",
+                "LOCALHOST:8080",
+                "[::1]:8080",
+                "[::1]",
+            ] {
+                assert_eq!(code(&access, &request("/", &[("host", host)])), None, "{host}");
+                let origin = format!("http://{}", host.to_lowercase());
+                let request = request("/", &[("host", host), ("origin", &origin)]);
+                assert_eq!(code(&access, &request), None, "{origin}");
+            }
+        }
+    }
+
+    #[test]
+    fn without_keys_nobody_else_may() {
+        let local = access(&[], "127.0.0.1:8080");
+        let host = ("host", "localhost:8080");
+        for headers in [
+            &[][..],
+            &[("host", "")],
+            &[("host", "fanfare.example")],
+            &[("host", "localhost.evil.example")],
+            &[("host", "localhost:8080.evil.example")],
+            &[("host", "127.0.0.1.evil.example:8080")],
+            &[("host", "evil.example@127.0.0.1")],
+            &[("host", "[::1].evil.example")],
+            &[("host", "10.0.0.1:8080")],
+            &[host, ("host", "localhost:8080")],
+            &[host, ("origin", "https://evil.example")],
+            &[host, ("origin", "null")],
+            &[host, ("origin", "")],
+            &[host, ("origin", "http://localhost:3000")],
+            &[host, ("origin", "http://127.0.0.1:8080")],
+            &[host, ("origin", "https://localhost:8080")],
+            &[
+                host,
+                ("origin", "http://localhost:8080"),
+                ("origin", "http://localhost:8080"),
+            ],
+            &[host, ("x-forwarded-for", "10.0.0.1")],
+            &[host, ("forwarded", "for=10.0.0.1")],
+            &[host, ("via", "1.1 proxy")],
+            &[
+                host,
+                ("authorization", "Bearer 0123456789abcdef"),
+                ("origin", "null"),
+            ],
+        ] {
+            assert_eq!(
+                code(&local, &request("/", headers)),
+                Some("unauthorized"),
+                "{headers:?}"
+            );
+        }
+        let absolute = request("http://evil.example/api/stats", &[host]);
+        assert_eq!(code(&local, &absolute), Some("unauthorized"));
+        for listen in ["0.0.0.0:8080", "[::]:8080", "192.168.0.2:8080"] {
+            assert_eq!(
+                code(&access(&[], listen), &request("/", &[host])),
+                Some("unauthorized"),
+                "{listen}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_refusal_without_keys_says_the_way_out() {
+        let problem = access(&[], "0.0.0.0:8080").check(&request("/", &[])).unwrap_err();
+        assert_eq!(
+            problem,
+            unauthorized(
+                "no key is set and the server listens on 0.0.0.0:8080, which is not loopback; start the server with \
+                 --api-key"
+            )
+        );
+    }
+
+    #[test]
+    fn debug_output_does_not_show_a_key() {
+        assert_eq!(format!("{:?}", access(&[KEY], "127.0.0.1:80")), "Access(1 keys)");
+    }
+}

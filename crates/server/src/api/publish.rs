@@ -1,0 +1,245 @@
+//! Publishing: to topics, to everyone, to a user or one connection.
+
+use axum::Json;
+use axum::extract::{Request, State};
+use fanfare::{Payload, Position, Selector, TopicName};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::Api;
+use super::answer::{Code, Detail, Problem};
+use super::body::{Call, any_json};
+use super::control::{Named, check_count};
+
+/// A publication's place in its topic's order.
+#[derive(Debug, Serialize)]
+pub(super) struct Place {
+    topic: String,
+    epoch: String,
+    offset: u64,
+}
+
+impl Place {
+    fn new(topic: impl Into<String>, position: Position) -> Self {
+        Self {
+            topic: topic.into(),
+            epoch: position.epoch.to_string(),
+            offset: position.offset,
+        }
+    }
+}
+
+/// What `publish` answers: a place for one topic, a list for several.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Published {
+    One(Place),
+    Several { published: Vec<Outcome> },
+}
+
+/// What became of a publication to one of several topics.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Outcome {
+    Published(Place),
+    Refused { topic: String, error: Detail },
+}
+
+/// What `send` answers: a place in the order of a user's topic; a single connection has no order.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Sent {
+    ToUser(Place),
+    ToConnection { connection: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PublishBody<'a> {
+    topic: Option<String>,
+    topics: Option<Vec<String>>,
+    #[serde(borrow, default, deserialize_with = "any_json")]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BroadcastBody<'a> {
+    #[serde(borrow, default, deserialize_with = "any_json")]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SendBody<'a> {
+    user: Option<String>,
+    connection: Option<String>,
+    #[serde(borrow, default, deserialize_with = "any_json")]
+    data: Option<&'a RawValue>,
+    data_base64: Option<String>,
+}
+
+/// `POST /api/publish`
+pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<Json<Published>, Problem> {
+    let call = Call::receive(request, &["topic"], api.fanfare.limits()).await?;
+    let in_query = call.query.all("topic");
+    if !in_query.is_empty() {
+        let topics: Vec<String> = in_query.into_iter().map(str::to_owned).collect();
+        check_topics(&topics, Code::BadQuery)?;
+        let payload = call.into_payload()?;
+        return match &topics[..] {
+            [topic] => publish_to_one(&api, topic, payload).await,
+            topics => publish_to_several(&api, topics, payload).await,
+        };
+    }
+    let body: PublishBody<'_> = call.json()?;
+    let payload = call.payload_of(body.data, body.data_base64.as_deref())?;
+    match (body.topic, body.topics) {
+        (Some(topic), None) => publish_to_one(&api, &topic, payload).await,
+        (None, Some(topics)) => {
+            check_topics(&topics, Code::BadBody)?;
+            publish_to_several(&api, &topics, payload).await
+        }
+        _ => {
+            let message =
+                "the address has no `topic`, so the body gives `topic` or `topics`; give exactly one";
+            Err(Problem::new(Code::BadBody, message))
+        }
+    }
+}
+
+/// `POST /api/broadcast`
+pub(super) async fn broadcast(State(api): State<Api>, request: Request) -> Result<Json<Place>, Problem> {
+    let call = Call::receive(request, &[], api.fanfare.limits()).await?;
+    let payload = if call.is_envelope() {
+        let body: BroadcastBody<'_> = call.json()?;
+        call.payload_of(body.data, body.data_base64.as_deref())?
+    } else {
+        call.into_payload()?
+    };
+    let position = api.fanfare.broadcast(payload).await?;
+    Ok(Json(Place::new(TopicName::all().as_str(), position)))
+}
+
+/// `POST /api/send`
+pub(super) async fn send(State(api): State<Api>, request: Request) -> Result<Json<Sent>, Problem> {
+    let call = Call::receive(request, &["user", "connection"], api.fanfare.limits()).await?;
+    let in_query = Named {
+        user: call.query.one("user")?,
+        connection: call.query.one("connection")?,
+    };
+    if in_query.is_given() {
+        let to = in_query.selector(Code::BadQuery)?;
+        return send_to(&api, to, call.into_payload()?).await;
+    }
+    let body: SendBody<'_> = call.json()?;
+    let in_body = Named {
+        user: body.user.as_deref(),
+        connection: body.connection.as_deref(),
+    };
+    let to = in_body.selector(Code::BadBody)?;
+    send_to(&api, to, call.payload_of(body.data, body.data_base64.as_deref())?).await
+}
+
+async fn send_to(api: &Api, to: Selector, payload: Payload) -> Result<Json<Sent>, Problem> {
+    match to {
+        Selector::User(user) => {
+            let position = api.fanfare.send_to_user(&user, payload).await?;
+            Ok(Json(Sent::ToUser(Place::new(
+                TopicName::of_user(&user).as_str(),
+                position,
+            ))))
+        }
+        Selector::Connection(connection) => {
+            if api.fanfare.send_to_connection(connection, payload).await? {
+                let connection = connection.to_string();
+                return Ok(Json(Sent::ToConnection { connection }));
+            }
+            Err(Problem::new(
+                Code::NotFound,
+                format!("connection {connection} is not open, or does not receive"),
+            ))
+        }
+    }
+}
+
+/// Checks all names, so that a bad one keeps the payload from every topic.
+fn check_topics(topics: &[String], unclear: Code) -> Result<(), Problem> {
+    check_count(topics.len(), unclear)?;
+    for topic in topics {
+        TopicName::check(topic)
+            .map_err(|error| Problem::new(Code::BadTopic, format!("{topic:?}: {error}")))?;
+    }
+    Ok(())
+}
+
+async fn publish_to_one(api: &Api, topic: &str, payload: Payload) -> Result<Json<Published>, Problem> {
+    let position = api.fanfare.publish(topic, payload).await?;
+    Ok(Json(Published::One(Place::new(topic, position))))
+}
+
+/// Publishes to each in turn. It is an error only when all refuse; then it is the first one's.
+async fn publish_to_several(
+    api: &Api,
+    topics: &[String],
+    payload: Payload,
+) -> Result<Json<Published>, Problem> {
+    let mut outcomes = Vec::new();
+    for topic in topics {
+        let outcome = api.fanfare.publish(topic, payload.clone()).await;
+        outcomes.push((topic, outcome.map_err(Problem::from)));
+    }
+    several(outcomes).map(Json)
+}
+
+fn several(outcomes: Vec<(&String, Result<Position, Problem>)>) -> Result<Published, Problem> {
+    if outcomes.iter().all(|(_, outcome)| outcome.is_err())
+        && let Some((_, Err(problem))) = outcomes.first()
+    {
+        return Err(problem.clone());
+    }
+    let outcomes = outcomes.into_iter().map(|(topic, outcome)| match outcome {
+        Ok(position) => Outcome::Published(Place::new(topic, position)),
+        Err(problem) => Outcome::Refused {
+            topic: topic.clone(),
+            error: problem.to_detail(),
+        },
+    });
+    Ok(Published::Several {
+        published: outcomes.collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use fanfare::{CallError, Refusal};
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused() -> Result<Position, Problem> {
+        Err(CallError::Refused(Refusal::Overloaded).into())
+    }
+
+    #[test]
+    fn one_refusal_among_several_stands_in_its_place() {
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        let answer = several(vec![(&a, refused()), (&b, Ok(Position::default()))]).unwrap();
+        let answer = serde_json::to_value(answer).unwrap();
+        assert_eq!(answer["published"][0]["topic"], "a");
+        assert_eq!(answer["published"][0]["error"]["code"], "overloaded");
+        assert_eq!(
+            answer["published"][1],
+            json!({"topic": "b", "epoch": "0", "offset": 0})
+        );
+    }
+
+    #[test]
+    fn refusals_of_all_are_an_error() {
+        let (a, b) = ("a".to_owned(), "b".to_owned());
+        let problem = several(vec![(&a, refused()), (&b, refused())]).unwrap_err();
+        assert_eq!(problem.code(), Code::Overloaded);
+    }
+}

@@ -1,0 +1,217 @@
+//! The code, `openapi.json` and `docs/protocol/http.md` say the same, in both directions.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use super::super::answer::{Code, code_table};
+use super::super::{Api, OPENAPI, OPENAPI_PATH, routes};
+use super::contract::{DOCUMENT, resolve};
+use super::{Stand, fanfare, local, request};
+
+/// A body of which nothing ever arrives.
+struct Stuck;
+
+impl HttpBody for Stuck {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<hyper::body::Frame<Self::Data>, Self::Error>>> {
+        Poll::Pending
+    }
+}
+
+/// The operations of the document: path, method and the operation.
+fn operations() -> impl Iterator<Item = (&'static str, &'static str, &'static Value)> {
+    let paths = DOCUMENT["paths"].as_object().unwrap();
+    paths.iter().flat_map(|(path, methods)| {
+        let methods = methods.as_object().unwrap();
+        methods
+            .iter()
+            .map(|(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
+fn names(object: &Value) -> BTreeSet<String> {
+    object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+#[test]
+fn paths_and_methods_agree() {
+    let mut served: BTreeSet<(&str, &str)> =
+        routes().iter().map(|route| (route.path, route.method)).collect();
+    served.insert((OPENAPI_PATH, "get"));
+    let described: BTreeSet<_> = operations().map(|(path, method, _)| (path, method)).collect();
+    assert_eq!(served, described);
+}
+
+#[test]
+fn codes_agree() {
+    let described = &DOCUMENT["components"]["schemas"]["Problem"]["properties"]["code"]["enum"];
+    let codes: Vec<_> = Code::ALL.iter().map(|code| code.name()).collect();
+    assert_eq!(described, &json!(codes));
+    let page = include_str!("../../../../../docs/protocol/http.md");
+    assert!(
+        page.contains(&code_table()),
+        "docs/protocol/http.md is stale, it should have:\n{}",
+        code_table()
+    );
+}
+
+#[test]
+fn answers_have_all_their_fields_and_no_others() {
+    for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
+        if schema["type"] != "object" {
+            continue;
+        }
+        assert_eq!(schema["additionalProperties"], json!(false), "{name}");
+        let required: BTreeSet<String> =
+            serde_json::from_value(schema["required"].clone()).unwrap_or_default();
+        if !name.ends_with("Body") {
+            assert_eq!(required, names(&schema["properties"]), "{name}");
+        }
+    }
+}
+
+/// What stands in back quotes after `expected`, as serde names the fields that it knows.
+fn fields_in(message: &str) -> BTreeSet<String> {
+    let (_, expected) = message.split_once("expected").unwrap();
+    expected
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn parameters_and_fields_agree() {
+    let stand = Stand::start();
+    for (path, method, operation) in operations().filter(|(path, ..)| *path != OPENAPI_PATH) {
+        let uri = format!("{path}?nonsense=1");
+        let answer = stand
+            .call(request(&method.to_uppercase(), &uri).body(Body::empty()).unwrap())
+            .await;
+        let message = answer.json["error"]["message"].as_str().unwrap();
+        let (_, taken) = message.split_once("it takes ").unwrap();
+        let described = operation["parameters"].as_array().into_iter().flatten();
+        let described: Vec<_> = described
+            .map(|parameter| parameter["name"].as_str().unwrap())
+            .collect();
+        let described = if described.is_empty() {
+            "none".to_owned()
+        } else {
+            described.join(", ")
+        };
+        assert_eq!(taken, described, "{path}");
+        if method == "post" {
+            let answer = stand.post_json(path, json!({"nonsense": 1})).await;
+            let schema = resolve(&operation["requestBody"]["content"]["application/json"]["schema"]);
+            let message = answer.json["error"]["message"].as_str().unwrap();
+            assert_eq!(fields_in(message), names(&schema["properties"]), "{path}");
+        }
+    }
+}
+
+/// A call of each path that succeeds.
+fn success(path: &str) -> Request {
+    let body = match path {
+        "/api/publish" => json!({"topic": "a", "data": 1}),
+        "/api/broadcast" => json!({"data": 1}),
+        "/api/send" => json!({"user": "ana", "data": 1}),
+        "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
+        "/api/disconnect" => json!({"user": "ana"}),
+        _ => return request("GET", path).body(Body::empty()).unwrap(),
+    };
+    request("POST", path).body(Body::from(body.to_string())).unwrap()
+}
+
+/// A call of each path that names a connection which is not open.
+fn naming_nobody(path: &str) -> Option<Request> {
+    let nobody = "00000000ffffffff";
+    let body = match path {
+        "/api/send" => json!({"connection": nobody, "data": 1}),
+        "/api/subscribe" | "/api/unsubscribe" => json!({"connection": nobody, "topic": "a"}),
+        "/api/disconnect" => json!({"connection": nobody}),
+        _ => return None,
+    };
+    Some(request("POST", path).body(Body::from(body.to_string())).unwrap())
+}
+
+/// Calls of a path that each end in another way.
+fn calls_of(path: &str, method: &str) -> Vec<Request> {
+    let posting = || request("POST", path);
+    let mut calls = vec![success(path)];
+    calls.extend(naming_nobody(path));
+    let uri = format!("{path}?nonsense=1");
+    let method = method.to_uppercase();
+    calls.push(request(&method, &uri).body(Body::empty()).unwrap());
+    calls.push(
+        Request::builder()
+            .method(&*method)
+            .uri(path)
+            .body(Body::empty())
+            .unwrap(),
+    );
+    if method == "POST" {
+        calls.push(posting().body(Body::new(Stuck)).unwrap());
+        calls.push(posting().body(Body::from(vec![b' '; 10_000])).unwrap());
+        calls.push(
+            posting()
+                .header("content-encoding", "gzip")
+                .body(Body::empty())
+                .unwrap(),
+        );
+    }
+    calls
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_described_answer_happens() {
+    let stand = Stand::start();
+    let full = Api {
+        fanfare: fanfare(),
+        access: local(),
+        calls: Arc::new(Semaphore::new(0)),
+    };
+    let full = Stand {
+        fanfare: full.fanfare.clone(),
+        router: full.into_router(),
+    };
+    for (path, method, operation) in operations() {
+        let mut statuses = BTreeSet::new();
+        if path == OPENAPI_PATH {
+            statuses.insert(stand.get(path).await.status.as_u16().to_string());
+        } else {
+            for call in calls_of(path, method) {
+                statuses.insert(stand.call(call).await.status.as_u16().to_string());
+            }
+            let busy = full.call(success(path)).await;
+            assert_eq!(busy.headers["retry-after"], "1");
+            statuses.insert(busy.status.as_u16().to_string());
+        }
+        assert_eq!(statuses, names(&operation["responses"]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_description_needs_no_key() {
+    let stand = Stand::start();
+    let stranger = Request::builder().uri("/api/openapi.json");
+    let answer = stand.call(stranger.body(Body::empty()).unwrap()).await;
+    assert_eq!(answer.done(), serde_json::from_str::<Value>(OPENAPI).unwrap());
+}

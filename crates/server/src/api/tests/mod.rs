@@ -1,0 +1,128 @@
+//! The API as callers see it. Every answer of every test is held to `openapi.json` on the way.
+
+mod agreement;
+mod contract;
+mod errors;
+mod stories;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, Method, StatusCode};
+use fanfare::broker::HistoryOptions;
+use fanfare::{Fanfare, Limits, Options};
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use super::{Access, router};
+
+/// The longest message on the stand.
+const MESSAGE_BYTES_MAX: usize = 1_000;
+
+/// A hub with the API in front of it.
+struct Stand {
+    fanfare: Fanfare,
+    router: Router,
+}
+
+/// What a call was answered.
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    /// Null where there is no body.
+    json: Value,
+}
+
+impl Answer {
+    /// The status with the error's code, which is null for a success.
+    fn verdict(&self) -> (u16, Value) {
+        (self.status.as_u16(), self.json["error"]["code"].clone())
+    }
+
+    /// The body of a success.
+    fn done(self) -> Value {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.json);
+        self.json
+    }
+}
+
+impl Stand {
+    /// One without keys, on a loopback listener.
+    fn start() -> Self {
+        let fanfare = fanfare();
+        let router = router(fanfare.clone(), local());
+        Self { fanfare, router }
+    }
+
+    async fn call(&self, request: Request) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let json = match (body.is_empty(), &method) {
+            (true, &Method::HEAD) => Value::Null,
+            _ => serde_json::from_slice(&body).unwrap(),
+        };
+        for name in headers.keys() {
+            assert!(!name.as_str().starts_with("access-control-"), "{name}");
+        }
+        assert_eq!(headers["cache-control"], "no-store");
+        assert_eq!(headers["content-type"], "application/json");
+        if method != Method::HEAD {
+            contract::check_answer(&method, &path, status, &json);
+        }
+        Answer {
+            status,
+            headers,
+            json,
+        }
+    }
+
+    async fn get(&self, uri: &str) -> Answer {
+        self.call(request("GET", uri).body(Body::empty()).unwrap()).await
+    }
+
+    /// Posts with a content type; none when it is empty.
+    async fn post(&self, uri: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+        let mut posting = request("POST", uri);
+        if !content_type.is_empty() {
+            posting = posting.header("content-type", content_type);
+        }
+        self.call(posting.body(body.into()).unwrap()).await
+    }
+
+    async fn post_json(&self, uri: &str, body: Value) -> Answer {
+        self.post(uri, "application/json", body.to_string()).await
+    }
+}
+
+fn fanfare() -> Fanfare {
+    let options = Options {
+        shards: 2,
+        limits: Limits {
+            message_bytes_max: MESSAGE_BYTES_MAX as u32,
+            ..Limits::default()
+        },
+        is_development: true,
+        history: HistoryOptions {
+            frames_max: 100,
+            ..HistoryOptions::default()
+        },
+        ..Options::default()
+    };
+    Fanfare::start(options).unwrap()
+}
+
+fn local() -> Access {
+    Access::new(&[], "127.0.0.1:8080".parse().unwrap())
+}
+
+/// A request of a program on this machine.
+fn request(method: &str, uri: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("host", "127.0.0.1:8080")
+}
