@@ -93,7 +93,7 @@ pub struct Stats {
     pub waiting_bytes: u64,
     /// Connections closed because their outbox was full.
     pub overflow_disconnects: u64,
-    /// Connections closed by the server, by close code.
+    /// Connections closed by the server, by close code; 4000 stands for all codes of applications.
     pub disconnects: Vec<(u16, u64)>,
 }
 
@@ -304,8 +304,8 @@ impl Fanfare {
                 *sum += count;
             }
         }
-        let causes = Disconnect::ALL.iter().map(Disconnect::code).zip(disconnects);
-        stats.disconnects = causes.filter(|&(_, count)| count > 0).collect();
+        let codes = Disconnect::causes().map(|(code, _)| code);
+        stats.disconnects = codes.zip(disconnects).filter(|&(_, count)| count > 0).collect();
         stats
     }
 

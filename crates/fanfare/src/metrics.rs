@@ -197,10 +197,7 @@ const GAUGES: &[GaugeRow] = &[
 fn encode_disconnects(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
     let help = "Connections closed by the server, by close code; 4000 stands for all codes of applications";
     let mut metric = encoder.encode_descriptor("fanfare_disconnects", help, None, MetricType::Counter)?;
-    for cause in 0..Disconnect::CAUSES {
-        let (code, reason) = Disconnect::ALL
-            .get(cause)
-            .map_or((4000, "application"), |d| (d.code(), d.reason()));
+    for (cause, (code, reason)) in Disconnect::causes().enumerate() {
         let count = shards
             .iter()
             .map(|shard| shard.hub.disconnects[cause])

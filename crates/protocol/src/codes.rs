@@ -109,6 +109,12 @@ impl Disconnect {
     /// How many causes there are.
     pub const CAUSES: usize = Self::ALL.len() + 1;
 
+    /// Code and reason of every cause, in the order of [`Disconnect::cause`]; 4000 stands for all codes of applications.
+    pub fn causes() -> impl Iterator<Item = (u16, &'static str)> {
+        let fixed = Self::ALL.iter().map(|cause| (cause.code(), cause.reason()));
+        fixed.chain([(4000, "application")])
+    }
+
     /// Whether a client should connect again: codes 3000–3499 and 4000–4499 say yes, 3500–3999 and 4500–4999 no. Of
     /// the codes of RFC 6455 only an internal error does; after the others the same client would fail again.
     pub fn reconnects(&self) -> bool {

@@ -126,13 +126,13 @@ fn is_allowed(character: char) -> bool {
     !(character.is_control() || character.is_whitespace() || is_invisible(character))
 }
 
-/// Characters that show nothing or turn the direction of what follows (Unicode categories Cf and the fillers):
-/// two names that look the same would be two topics.
+/// Characters that show nothing or turn the direction of what follows (Unicode category Cf and the fillers): two names
+/// that look the same would be two topics. And U+FFFD, which stands where a decoder met something it could not read.
 fn is_invisible(character: char) -> bool {
     matches!(character,
         '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
         | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}'
         | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
@@ -173,6 +173,7 @@ mod tests {
             ("\u{feff}a", character(0, '\u{feff}')),
             ("a\u{a0}b", character(1, '\u{a0}')),
             ("a\u{200b}", character(1, '\u{200b}')),
+            ("a\u{fffd}", character(1, '\u{fffd}')),
             ("news.*", character(5, '*')),
             ("news.>", character(5, '>')),
             ("a#", character(1, '#')),

@@ -3,7 +3,6 @@
 //! This file only turns the outcome of [`cli::run`] into an exit code: 0 when all went well, 2 when the program was
 //! called wrongly, 1 when it was called rightly and failed.
 
-#[cfg_attr(not(test), expect(dead_code, reason = "serving mounts it"))]
 mod api;
 mod cli;
 mod endpoint_flags;

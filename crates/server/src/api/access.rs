@@ -8,8 +8,11 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse as _;
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -38,6 +41,19 @@ impl Access {
             Rule::Keys(keys.iter().map(|key| hash(key.expose().as_bytes())).collect())
         };
         Self { rule: Arc::new(rule) }
+    }
+
+    /// Puts this rule before all of `router`, for pages outside the API that are not everyone's.
+    pub(crate) fn guard(self, router: Router) -> Router {
+        router.layer(from_fn(move |request: Request, next: Next| {
+            let checked = self.check(&request);
+            async move {
+                match checked {
+                    Ok(()) => next.run(request).await,
+                    Err(problem) => problem.into_response(),
+                }
+            }
+        }))
     }
 
     /// Whether a request may be served.

@@ -9,19 +9,20 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use fanfare::Fanfare;
 
-/// `/health`, `/ready` and `/metrics`.
+/// `/health` and `/ready`.
 pub(super) fn router(fanfare: Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
-    let metrics = fanfare.clone();
+    let ready = move || std::future::ready(ready(&fanfare, &is_accepting));
     Router::new()
         .route("/health", get(async || "ok\n"))
-        .route(
-            "/ready",
-            get(move || std::future::ready(ready(&fanfare, &is_accepting))),
-        )
-        .route(
-            "/metrics",
-            get(move || std::future::ready(metrics_page(&metrics))),
-        )
+        .route("/ready", get(ready))
+}
+
+/// `/metrics`.
+pub(super) fn metrics(fanfare: Fanfare) -> Router {
+    Router::new().route(
+        "/metrics",
+        get(move || std::future::ready(metrics_page(&fanfare))),
+    )
 }
 
 /// Ready while new connections are welcome.

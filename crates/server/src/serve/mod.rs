@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
+use crate::api::{self, Access};
 use crate::failure::{Failure, print};
 use crate::options::ServeOptions;
 use descriptors::Descriptors;
@@ -56,7 +57,8 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
         is_accepting: Arc::clone(&is_accepting),
         ..ListenerOptions::default()
     };
-    let router = router(&fanfare, is_accepting);
+    let access = Access::new(&options.api_key, address);
+    let router = router(&fanfare, access, is_accepting);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
@@ -72,9 +74,11 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
 }
 
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
+fn router(fanfare: &Fanfare, access: Access, is_accepting: Arc<AtomicBool>) -> Router {
     Router::new()
         .route("/ws", fanfare.websocket())
+        .merge(api::router(fanfare.clone(), access.clone()))
+        .merge(access.guard(health::metrics(fanfare.clone())))
         .merge(health::router(fanfare.clone(), is_accepting))
         .merge(pages::router())
 }
