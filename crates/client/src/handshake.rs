@@ -61,7 +61,7 @@ impl Handshake {
     pub(crate) fn request(&self, endpoint: &Endpoint) -> String {
         format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-             Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+             Sec-WebSocket-Key: {}\r\nSec-WebSocket-Protocol: {SUBPROTOCOL}\r\nUser-Agent: {USER_AGENT}\r\n\r\n",
             endpoint.target, endpoint.authority, self.key
         )
     }
@@ -139,6 +139,9 @@ fn require(field: &'static str, is_correct: bool) -> Result<(), HandshakeError> 
 
 /// The subprotocol of version 1 of the `json` dialect.
 const SUBPROTOCOL: &str = "fanfare.json.v1";
+
+/// What the client calls itself.
+const USER_AGENT: &str = concat!("fanfare-client/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,8 @@ mod publications;
 mod restart;
 mod rooms;
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::time::Duration;
 
 use chromium::{Browsers, Screen};
@@ -65,6 +67,15 @@ impl House {
         page
     }
 
+    /// The page of the README, from a web server of its own on this machine, with this server's address in it.
+    async fn ten_lines(&self) -> Page {
+        let html = include_str!("../../../../examples/ten_lines/index.html");
+        let html = html.replace("localhost:8080", &self.program.address().to_string());
+        let client = self.browsers.open(Screen::Desktop).await;
+        client.goto(&serve_once(html)).await.unwrap();
+        Page::new(client)
+    }
+
     /// Somebody new stands before the question for a name.
     async fn stranger(&self, address: &str, screen: Screen) -> Page {
         let client = self.browsers.open(screen).await;
@@ -72,4 +83,21 @@ impl House {
         page.go(&format!("{}/{address}", self.program.url())).await;
         page
     }
+}
+
+/// Serves one page to whoever comes next; gives its address.
+fn serve_once(html: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
+            html.len()
+        );
+        stream.write_all(format!("{head}{html}").as_bytes()).unwrap();
+    });
+    address
 }

@@ -210,6 +210,22 @@ impl Page {
         }
     }
 
+    /// Asks a script until it finds what is wanted.
+    pub(crate) async fn until_found(&self, script: &str, wanted: &str) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let found: String = self.read(script).await;
+            if found == wanted {
+                return;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{script} found {found:?}, not {wanted:?}"
+            );
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
     /// What the page shows now.
     pub(crate) async fn look(&self) -> Shown {
         self.read(LOOK).await

@@ -26,3 +26,34 @@ async fn whatever_anyone_publishes_is_shown() {
     assert!(shown.messages.iter().all(|message| !message.is_own));
     assert_eq!(maja.complaints().await, [""; 0]);
 }
+
+#[tokio::test]
+async fn a_backend_pushes_with_curl() {
+    let house = House::open();
+    let maja = house.welcome("Maja").await;
+    let answer = house.program.post("/api/publish?topic=lobby", "hello");
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    house.program.post("/api/broadcast", "to everyone");
+    maja.hears("server: hello").await;
+}
+
+#[tokio::test]
+async fn ten_lines_are_a_client() {
+    let house = House::open();
+    let maja = house.welcome("Maja").await;
+    let page = house.ten_lines().await;
+    page.until_found("return String(socket.readyState)", "1").await;
+    page.click_on("input").await;
+    page.press("from ten lines\u{e007}").await;
+    maja.hears("guest: from ten lines").await;
+    assert_eq!(
+        house
+            .program
+            .post("/api/publish?topic=lobby", "hello")
+            .lines()
+            .next(),
+        Some("HTTP/1.1 200 OK")
+    );
+    page.until_found("return log.textContent", "from ten lines\nhello\n")
+        .await;
+}
