@@ -110,105 +110,108 @@ fn escaped_names_are_understood() {
     );
 }
 
+/// A message, the id of its answer, the answer's code, and what its text says.
+const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
+    ("", None, "bad_json", "not a JSON object"),
+    ("hello", None, "bad_json", "not a JSON object"),
+    (r#"["ping"]"#, None, "bad_json", "not a JSON object"),
+    ("{", None, "bad_json", "EOF while parsing"),
+    (r#"{"type":"ping"} x"#, None, "bad_json", "trailing characters"),
+    (
+        "{}",
+        None,
+        "bad_command",
+        "`type` is missing, it is one of `subscribe`",
+    ),
+    (
+        r#"{"type":"dance","id":7}"#,
+        Some("7"),
+        "bad_command",
+        "`type` is \"dance\", it is one of",
+    ),
+    (
+        r#"{"type":"publish","id":"x","topic":"a"}"#,
+        Some("\"x\""),
+        "bad_command",
+        "`data` is missing",
+    ),
+    (
+        r#"{"type":"publish","data":1}"#,
+        None,
+        "bad_command",
+        "`topic` is missing",
+    ),
+    (
+        r#"{"type":"subscribe","id":1}"#,
+        Some("1"),
+        "bad_command",
+        "`topic` or `topics` is missing",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[]}"#,
+        None,
+        "bad_command",
+        "`topics` is empty",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","topics":["b"]}"#,
+        None,
+        "bad_command",
+        "both `topic` and `topics`",
+    ),
+    (
+        r#"{"type":"subscribe","id":3,"topic":5}"#,
+        Some("3"),
+        "bad_command",
+        "invalid type: integer `5`",
+    ),
+    (
+        r#"{"type":"ping","id":-1}"#,
+        None,
+        "bad_command",
+        "`id` is neither an integer",
+    ),
+    (
+        r#"{"type":"ping","id":null}"#,
+        None,
+        "bad_command",
+        "`id` is neither an integer",
+    ),
+    (
+        r#"{"type":"send","data":1}"#,
+        None,
+        "bad_command",
+        "either `connection` or `user`",
+    ),
+    (
+        r#"{"type":"send","connection":"x","data":1}"#,
+        None,
+        "bad_command",
+        "16 lower-case hexadecimal",
+    ),
+    (
+        r#"{"type":"send","user":"a b","data":1}"#,
+        None,
+        "bad_command",
+        "user name has",
+    ),
+    (
+        r#"{"type":"ping","type":"ping"}"#,
+        None,
+        "bad_command",
+        "duplicate field `type`",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","data":NaN}"#,
+        None,
+        "bad_json",
+        "expected",
+    ),
+];
+
 #[test]
 fn bad_messages_are_answered_with_their_id_and_the_rule() {
-    for (text, id, code, says) in [
-        ("", None, "bad_json", "not a JSON object"),
-        ("hello", None, "bad_json", "not a JSON object"),
-        (r#"["ping"]"#, None, "bad_json", "not a JSON object"),
-        ("{", None, "bad_json", "EOF while parsing"),
-        (r#"{"type":"ping"} x"#, None, "bad_json", "trailing characters"),
-        (
-            "{}",
-            None,
-            "bad_command",
-            "`type` is missing, it is one of `subscribe`",
-        ),
-        (
-            r#"{"type":"dance","id":7}"#,
-            Some("7"),
-            "bad_command",
-            "`type` is \"dance\", it is one of",
-        ),
-        (
-            r#"{"type":"publish","id":"x","topic":"a"}"#,
-            Some("\"x\""),
-            "bad_command",
-            "`data` is missing",
-        ),
-        (
-            r#"{"type":"publish","data":1}"#,
-            None,
-            "bad_command",
-            "`topic` is missing",
-        ),
-        (
-            r#"{"type":"subscribe","id":1}"#,
-            Some("1"),
-            "bad_command",
-            "`topic` or `topics` is missing",
-        ),
-        (
-            r#"{"type":"subscribe","topics":[]}"#,
-            None,
-            "bad_command",
-            "`topics` is empty",
-        ),
-        (
-            r#"{"type":"subscribe","topic":"a","topics":["b"]}"#,
-            None,
-            "bad_command",
-            "both `topic` and `topics`",
-        ),
-        (
-            r#"{"type":"subscribe","id":3,"topic":5}"#,
-            Some("3"),
-            "bad_command",
-            "invalid type: integer `5`",
-        ),
-        (
-            r#"{"type":"ping","id":-1}"#,
-            None,
-            "bad_command",
-            "`id` is neither an integer",
-        ),
-        (
-            r#"{"type":"ping","id":null}"#,
-            None,
-            "bad_command",
-            "`id` is neither an integer",
-        ),
-        (
-            r#"{"type":"send","data":1}"#,
-            None,
-            "bad_command",
-            "either `connection` or `user`",
-        ),
-        (
-            r#"{"type":"send","connection":"x","data":1}"#,
-            None,
-            "bad_command",
-            "16 lower-case hexadecimal",
-        ),
-        (
-            r#"{"type":"send","user":"a b","data":1}"#,
-            None,
-            "bad_command",
-            "user name has",
-        ),
-        (
-            r#"{"type":"ping","type":"ping"}"#,
-            None,
-            "bad_command",
-            "duplicate field `type`",
-        ),
-        (
-            r#"{"type":"publish","topic":"a","data":NaN}"#,
-            None,
-            "bad_json",
-            "expected",
-        ),
-    ] {
+    for &(text, id, code, says) in BAD_MESSAGES {
         let rejection = decode(text).expect_err(text);
         assert_eq!(rejection.code.name(), code, "{text}: {rejection:?}");
         assert!(rejection.message.contains(says), "{text}: {}", rejection.message);
