@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::check::run_command;
+use crate::command::run_command;
 
 const PROGRAMS: [&str; 2] = ["chromium", "chromedriver"];
 const PACKAGES: [&str; 2] = ["chromium", "chromium-driver"];

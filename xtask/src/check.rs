@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::command::run_command;
 use crate::{browser, docs, structure};
 
 /// Runs everything that must hold before a change is done.
@@ -51,16 +52,4 @@ fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root).args(arguments);
     run_command(command)
-}
-
-/// Runs a command with its output shown; an exit code other than 0 is an error.
-pub(crate) fn run_command(mut command: Command) -> Result<(), String> {
-    let status = command
-        .status()
-        .map_err(|error| format!("{command:?} cannot be run: {error}"))?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(format!("{command:?} ended with {status}"))
-    }
 }

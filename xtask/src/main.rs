@@ -7,6 +7,7 @@
 
 mod browser;
 mod check;
+mod command;
 mod docs;
 mod structure;
 
