@@ -28,11 +28,17 @@ impl World {
                 }
             }
         }
+        for shard in 0..self.shards.len() {
+            self.flush(shard);
+        }
         self.drain_all();
         self.say_a_last_word();
         self.drain_all();
         self.rest(25);
         self.until_quiet();
+        for shard in 0..self.shards.len() {
+            self.flush(shard);
+        }
         self.check_clients();
         self.say_goodbye();
         self.check_nothing_is_left();

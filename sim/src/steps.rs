@@ -175,7 +175,10 @@ impl World {
             },
             _ => self.any_topic(),
         };
-        self.publish(topic);
+        let count = *pick(&mut self.rng, &[1, 1, 1, 1, 1, 1, 1, 1, 5, 150]);
+        for _ in 0..count {
+            self.publish(topic.clone());
+        }
     }
 
     fn the_application_governs(&mut self) {
