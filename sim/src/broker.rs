@@ -1,0 +1,250 @@
+//! The broker of the simulation: the contract with every delay and refusal that it allows.
+//!
+//! Either it answers at once, as a broker in memory does, or requests and answers both take random time, as with one
+//! on another machine. Each mailbox keeps its order; mailboxes are late independently of each other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::task::Poll;
+
+use fanfare_hub::broker::{BrokerEvent, PublishId, Refusal, Snapshot};
+use fanfare_protocol::{Draft, Epoch, Millis, Position, Publication, TopicName};
+use fastrand::Rng;
+
+use crate::truth::Truth;
+
+pub(crate) struct Broker {
+    pub(crate) truth: Truth,
+    topics: BTreeMap<TopicName, Log>,
+    mailboxes: Vec<Mailbox>,
+    epochs: u64,
+    is_remote: bool,
+    delay_ms_max: u64,
+    places_max: usize,
+    /// Of a thousand requests, how many are refused.
+    refused_of_thousand: u32,
+    rng: Rng,
+}
+
+struct Log {
+    position: Position,
+    /// Subscribers by shard.
+    joined: BTreeMap<usize, u32>,
+}
+
+#[derive(Default)]
+struct Mailbox {
+    requests: VecDeque<(Millis, Request)>,
+    mail: VecDeque<(Millis, BrokerEvent)>,
+    publications: usize,
+}
+
+/// What a shard asks of the broker.
+pub(crate) enum Request {
+    Join(TopicName),
+    Leave(TopicName),
+    Report(TopicName, u32),
+    Publish(Draft, PublishId),
+}
+
+impl Broker {
+    pub(crate) fn new(shards: usize, rng: &mut Rng) -> Self {
+        let is_remote = rng.bool();
+        Self {
+            truth: Truth::default(),
+            topics: BTreeMap::new(),
+            mailboxes: (0..shards).map(|_| Mailbox::default()).collect(),
+            epochs: 0,
+            is_remote,
+            delay_ms_max: *pick(rng, &[0, 0, 5, 200]),
+            places_max: *pick(rng, &[4, 32, 4096]),
+            refused_of_thousand: *pick(rng, &[0, 0, 20, 200]),
+            rng: rng.fork(),
+        }
+    }
+
+    /// From now on nothing is refused without need.
+    pub(crate) fn stop_refusing(&mut self) {
+        self.refused_of_thousand = 0;
+    }
+
+    /// Takes a request, which is done at once or later.
+    pub(crate) fn request(&mut self, now: Millis, shard: usize, request: Request) {
+        if !self.is_remote {
+            return self.perform(now, shard, request);
+        }
+        let ready_at = self.later(now);
+        let requests = &mut self.mailboxes[shard].requests;
+        let ready_at = requests.back().map_or(ready_at, |(last, _)| ready_at.max(*last));
+        requests.push_back((ready_at, request));
+    }
+
+    /// Publishes for a client; pending when the answer comes by mail.
+    pub(crate) fn ask_to_publish(
+        &mut self,
+        now: Millis,
+        shard: usize,
+        draft: Draft,
+        publish: PublishId,
+    ) -> Poll<Result<Position, Refusal>> {
+        if !self.is_remote {
+            return Poll::Ready(self.publish(now, draft));
+        }
+        self.request(now, shard, Request::Publish(draft, publish));
+        Poll::Pending
+    }
+
+    /// Does what was asked and is due by now.
+    pub(crate) fn advance(&mut self, now: Millis) {
+        for shard in 0..self.mailboxes.len() {
+            while let Some((_, request)) = pop_due(&mut self.mailboxes[shard].requests, now) {
+                self.perform(now, shard, request);
+            }
+        }
+    }
+
+    /// The next mail of a shard that has arrived by now.
+    pub(crate) fn take(&mut self, now: Millis, shard: usize) -> Option<BrokerEvent> {
+        let mailbox = &mut self.mailboxes[shard];
+        let (_, event) = pop_due(&mut mailbox.mail, now)?;
+        mailbox.publications -= usize::from(matches!(event, BrokerEvent::Publication(_)));
+        Some(event)
+    }
+
+    /// Publications that wait for a shard.
+    pub(crate) fn waiting(&self, shard: usize) -> usize {
+        self.mailboxes[shard].publications
+    }
+
+    /// Whether nothing is under way.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.mailboxes
+            .iter()
+            .all(|mailbox| mailbox.requests.is_empty() && mailbox.mail.is_empty())
+    }
+
+    /// Room for publications in one mailbox.
+    pub(crate) fn places_max(&self) -> usize {
+        self.places_max
+    }
+
+    pub(crate) fn subscribers(&self, topic: &TopicName) -> u64 {
+        self.topics
+            .get(topic)
+            .map_or(0, |log| log.joined.values().map(|&count| u64::from(count)).sum())
+    }
+
+    /// The topics that live, with where they stand.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (&TopicName, Position)> {
+        self.topics.iter().map(|(topic, log)| (topic, log.position))
+    }
+
+    /// Appends and posts to every shard that joined, or refuses.
+    pub(crate) fn publish(&mut self, now: Millis, draft: Draft) -> Result<Position, Refusal> {
+        if self.refuses() {
+            return Err(Refusal::Unavailable);
+        }
+        let Some(log) = self.topics.get_mut(&draft.topic) else {
+            let position = Position {
+                epoch: self.next_epoch(),
+                offset: 1,
+            };
+            self.truth.record(&draft, position);
+            return Ok(position);
+        };
+        let is_full = |shard: &usize| self.mailboxes[*shard].publications >= self.places_max;
+        if log.joined.keys().any(is_full) {
+            return Err(Refusal::Overloaded);
+        }
+        log.position.offset += 1;
+        let position = log.position;
+        self.truth.record(&draft, position);
+        let shards: Vec<usize> = log.joined.keys().copied().collect();
+        let publication = Arc::new(Publication { draft, position });
+        for shard in shards {
+            self.mailboxes[shard].publications += 1;
+            self.post(now, shard, BrokerEvent::Publication(Arc::clone(&publication)));
+        }
+        Ok(position)
+    }
+
+    fn perform(&mut self, now: Millis, shard: usize, request: Request) {
+        match request {
+            Request::Join(topic) => self.join(now, shard, topic),
+            Request::Leave(topic) => {
+                if let Some(log) = self.topics.get_mut(&topic) {
+                    log.joined.remove(&shard);
+                    if log.joined.is_empty() {
+                        self.topics.remove(&topic);
+                    }
+                }
+            }
+            Request::Report(topic, subscribers) => {
+                let log = self.topics.get_mut(&topic);
+                if let Some(count) = log.and_then(|log| log.joined.get_mut(&shard)) {
+                    *count = subscribers;
+                }
+            }
+            Request::Publish(draft, publish) => {
+                let outcome = self.publish(now, draft);
+                self.post(now, shard, BrokerEvent::Published { publish, outcome });
+            }
+        }
+    }
+
+    fn join(&mut self, now: Millis, shard: usize, topic: TopicName) {
+        let outcome = if self.refuses() && !topic.is_reserved() {
+            Err(Refusal::Unavailable)
+        } else {
+            let position = Position {
+                epoch: self.next_epoch(),
+                offset: 0,
+            };
+            let joined = BTreeMap::new();
+            let log = self
+                .topics
+                .entry(topic.clone())
+                .or_insert(Log { position, joined });
+            let earlier = log.joined.insert(shard, 0);
+            assert!(earlier.is_none(), "shard {shard} joined {topic} twice");
+            Ok(Snapshot {
+                position: log.position,
+                missed: Vec::new(),
+                is_recovered: true,
+            })
+        };
+        self.post(now, shard, BrokerEvent::Joined { topic, outcome });
+    }
+
+    fn post(&mut self, now: Millis, shard: usize, event: BrokerEvent) {
+        let ready_at = self.later(now);
+        let mail = &mut self.mailboxes[shard].mail;
+        let ready_at = mail.back().map_or(ready_at, |(last, _)| ready_at.max(*last));
+        mail.push_back((ready_at, event));
+    }
+
+    fn later(&mut self, now: Millis) -> Millis {
+        Millis(now.0 + self.rng.u64(0..=self.delay_ms_max))
+    }
+
+    fn refuses(&mut self) -> bool {
+        self.rng.u32(0..1_000) < self.refused_of_thousand
+    }
+
+    fn next_epoch(&mut self) -> Epoch {
+        self.epochs += 1;
+        Epoch(self.epochs)
+    }
+}
+
+fn pop_due<T>(queue: &mut VecDeque<(Millis, T)>, now: Millis) -> Option<(Millis, T)> {
+    if queue.front()?.0 > now {
+        return None;
+    }
+    queue.pop_front()
+}
+
+/// One of `choices`.
+pub(crate) fn pick<'a, T>(rng: &mut Rng, choices: &'a [T]) -> &'a T {
+    &choices[rng.usize(0..choices.len())]
+}

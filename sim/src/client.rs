@@ -1,0 +1,545 @@
+//! One simulated client: a socket, a temper, and what it knows from what it was told.
+
+use std::collections::BTreeMap;
+
+use fanfare_hub::Role;
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::{self, Decoder, Item, Opcode, encode_masked_frame};
+use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
+use serde_json::Value;
+
+use crate::truth::{Truth, number_in, payload_of};
+
+/// How a client behaves until the faults stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Temper {
+    /// Reads everything at once and answers everything.
+    Faithful,
+    /// Stalls, reads in pieces, answers nothing while it does.
+    Moody,
+    /// Reads, and answers neither pings nor closes.
+    Mute,
+}
+
+pub(crate) struct Client {
+    pub(crate) id: ConnectionId,
+    pub(crate) dialect: Dialect,
+    pub(crate) role: Role,
+    pub(crate) user: Option<UserName>,
+    pub(crate) temper: Temper,
+    /// Bytes its socket still takes.
+    pub(crate) room: usize,
+    /// Whether the shard was told that the socket takes no more.
+    pub(crate) is_blocked: bool,
+    /// Whether the poll would report it readable, or it was left half-read.
+    pub(crate) is_readable: bool,
+    /// What it sent and the shard has not read.
+    pub(crate) outgoing: Vec<u8>,
+    /// Since when its answers wait for the shard to read them.
+    pub(crate) unread_since: Option<Millis>,
+    pub(crate) server_decoder: Decoder,
+    pub(crate) is_discarding: bool,
+    /// Whether it vanished.
+    pub(crate) is_gone: bool,
+    pub(crate) is_released: bool,
+    /// Close codes that the world has given a reason for.
+    pub(crate) reasons: Vec<u16>,
+    /// Whether the application changed its subscriptions.
+    pub(crate) is_governed: bool,
+    pub(crate) has_sent_close: bool,
+    decoder: Decoder,
+    is_welcomed: bool,
+    goodbye: Option<u16>,
+    pub(crate) is_closed: bool,
+    places: BTreeMap<TopicName, Place>,
+    asked: Vec<Asked>,
+    next_id: u64,
+    directs: Vec<u64>,
+    /// What it was last told of the topics that it watches.
+    occupancy: BTreeMap<TopicName, Option<u64>>,
+}
+
+/// Where a client stands in a topic.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    epoch: Epoch,
+    offset: u64,
+}
+
+/// A command and what became of it.
+struct Asked {
+    id: Option<u64>,
+    verb: Verb,
+    is_done: Option<bool>,
+}
+
+/// What was asked, as far as it matters for what follows.
+#[derive(Clone, Debug)]
+pub(crate) enum Verb {
+    Subscribe(Vec<TopicName>, Occupancy),
+    Unsubscribe(Vec<TopicName>),
+    Publish(u64),
+    Other,
+}
+
+/// Whether a subscribe command asks for occupancy pushes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Occupancy {
+    Watched,
+    Ignored,
+}
+
+impl Client {
+    pub(crate) fn new(id: ConnectionId, dialect: Dialect, role: Role, temper: Temper) -> Self {
+        Self {
+            id,
+            dialect,
+            role,
+            user: None,
+            temper,
+            room: usize::MAX,
+            is_blocked: false,
+            is_readable: false,
+            outgoing: Vec::new(),
+            unread_since: None,
+            server_decoder: Decoder::new(websocket::Role::Server),
+            is_discarding: false,
+            is_gone: false,
+            is_released: false,
+            reasons: Vec::new(),
+            is_governed: false,
+            has_sent_close: false,
+            decoder: Decoder::new(websocket::Role::Client),
+            is_welcomed: false,
+            goodbye: None,
+            is_closed: false,
+            places: BTreeMap::new(),
+            asked: Vec::new(),
+            next_id: 0,
+            directs: Vec::new(),
+            occupancy: BTreeMap::new(),
+        }
+    }
+
+    /// Whether it is connected and neither side has begun to close, as far as it knows.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_gone
+            && !self.is_released
+            && !self.has_sent_close
+            && !self.is_closed
+            && self.goodbye.is_none()
+    }
+
+    /// Takes note that topics were asked for while connecting.
+    pub(crate) fn asked_at_the_door(&mut self, topics: Vec<TopicName>, occupancy: Occupancy) {
+        self.asked.push(Asked {
+            id: None,
+            verb: Verb::Subscribe(topics, occupancy),
+            is_done: None,
+        });
+    }
+
+    /// Sends a command whose JSON `fields` say what `verb` does, with an id.
+    pub(crate) fn command(&mut self, fields: &str, verb: Verb) {
+        self.next_id += 1;
+        let id = self.next_id;
+        self.send(Opcode::Text, format!("{{\"id\":{id},{fields}}}").as_bytes());
+        self.asked.push(Asked {
+            id: Some(id),
+            verb,
+            is_done: None,
+        });
+    }
+
+    /// Sends a publication of the `raw` dialect.
+    pub(crate) fn say(&mut self, number: u64, padding: usize) {
+        self.send(Opcode::Text, payload_of(number, padding).as_bytes());
+    }
+
+    pub(crate) fn send(&mut self, opcode: Opcode, payload: &[u8]) {
+        encode_masked_frame(opcode, payload, [1, 2, 3, 4], &mut self.outgoing);
+        self.is_readable = true;
+    }
+
+    pub(crate) fn close(&mut self) {
+        if !self.has_sent_close {
+            self.send(Opcode::Close, &1000_u16.to_be_bytes());
+            self.has_sent_close = true;
+        }
+    }
+
+    /// Reads bytes from the server and checks everything they say.
+    pub(crate) fn receive(&mut self, bytes: &[u8], truth: &Truth) {
+        assert!(!self.is_closed, "{}: bytes behind the close frame", self.id);
+        let mut bytes = bytes.to_vec();
+        let mut input = bytes.as_mut_slice();
+        let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(websocket::Role::Client));
+        loop {
+            match decoder.next(&mut input, u32::MAX) {
+                Ok(Some(item)) => self.hear(&item, truth),
+                Ok(None) => break,
+                Err(violation) => panic!("{}: the byte stream is broken: {violation}", self.id),
+            }
+        }
+        self.decoder = decoder;
+    }
+
+    fn hear(&mut self, item: &Item<'_>, truth: &Truth) {
+        assert!(!self.is_closed, "{}: {item:?} behind the close frame", self.id);
+        match item {
+            Item::Ping(payload) => {
+                if self.temper != Temper::Mute {
+                    self.send(Opcode::Pong, payload);
+                }
+            }
+            Item::Pong(_) => {}
+            Item::Close(close) => self.hear_close(close.map(|close| close.code)),
+            Item::Text(text) if self.dialect == Dialect::Raw => {
+                assert_eq!(
+                    self.role,
+                    Role::Subscriber,
+                    "{}: a publisher received {text}",
+                    self.id
+                );
+                self.hear_raw(number_in(text), truth);
+            }
+            Item::Text(text) => match serde_json::from_str(text) {
+                Ok(json) => self.hear_json(&json, truth),
+                Err(error) => panic!("{}: {text:?} is not JSON: {error}", self.id),
+            },
+            Item::Binary(_) => panic!("{}: nobody published bytes", self.id),
+        }
+    }
+
+    fn hear_close(&mut self, code: Option<u16>) {
+        let code = code.unwrap_or(1005);
+        self.is_closed = true;
+        if self.dialect == Dialect::Json && self.goodbye.is_none() {
+            assert!(
+                self.has_sent_close,
+                "{}: closed with {code} without a goodbye",
+                self.id
+            );
+        }
+        assert!(
+            self.goodbye.is_none_or(|goodbye| goodbye == code),
+            "{}: goodbye and close agree",
+            self.id
+        );
+        let is_reason = self.reasons.contains(&code)
+            || (code == 1000 && self.has_sent_close)
+            || (matches!(code, 3001..=3003) && self.temper != Temper::Faithful);
+        assert!(
+            is_reason,
+            "{}: closed with {code} for no reason ({:?})",
+            self.id, self.temper
+        );
+        if self.temper != Temper::Mute {
+            self.close();
+        }
+    }
+
+    fn hear_raw(&mut self, number: u64, truth: &Truth) {
+        if self.hear_direct(number, truth) {
+            return;
+        }
+        let said = truth.said(number);
+        if !self.places.contains_key(&said.topic) {
+            // This dialect does not say where it begins.
+            self.begin(
+                &said.topic.clone(),
+                Place {
+                    epoch: said.position.epoch,
+                    offset: said.position.offset - 1,
+                },
+            );
+        }
+        self.advance(number, truth);
+    }
+
+    fn hear_direct(&mut self, number: u64, truth: &Truth) -> bool {
+        let Some(to) = truth.handed_over.get(&number) else {
+            return false;
+        };
+        assert_eq!(*to, self.id, "what was sent to one is received by another");
+        assert!(
+            !self.directs.contains(&number),
+            "{}: {number} was received twice",
+            self.id
+        );
+        self.directs.push(number);
+        true
+    }
+
+    fn begin(&mut self, topic: &TopicName, place: Place) {
+        self.places.insert(topic.clone(), place);
+    }
+
+    /// The next publication of a topic: after all before it, and once.
+    fn advance(&mut self, number: u64, truth: &Truth) {
+        let said = truth.said(number);
+        let Some(place) = self.places.get_mut(&said.topic) else {
+            panic!(
+                "{}: received {number} of {} without a subscription",
+                self.id, said.topic
+            );
+        };
+        assert_eq!(
+            place.epoch, said.position.epoch,
+            "{}: {} of another life",
+            self.id, said.topic
+        );
+        assert!(
+            said.position.offset > place.offset,
+            "{}: {}/{} after offset {}",
+            self.id,
+            said.topic,
+            said.position.offset,
+            place.offset
+        );
+        assert!(
+            truth.is_nothing_for(
+                self.id,
+                &said.topic,
+                (place.epoch, place.offset, said.position.offset - 1)
+            ),
+            "{}: {}/{} right after offset {}: lost in silence",
+            self.id,
+            said.topic,
+            said.position.offset,
+            place.offset
+        );
+        assert_ne!(
+            said.except,
+            Some(self.id),
+            "{}: {}/{} is its own, with echo false",
+            self.id,
+            said.topic,
+            said.position.offset
+        );
+        place.offset = said.position.offset;
+    }
+
+    fn hear_json(&mut self, json: &Value, truth: &Truth) {
+        let kind = json["type"].as_str().unwrap_or_default();
+        assert_eq!(
+            kind == "welcome",
+            !std::mem::replace(&mut self.is_welcomed, true),
+            "{}: {json} where a welcome is first and only first",
+            self.id
+        );
+        assert!(self.goodbye.is_none(), "{}: {json} behind the goodbye", self.id);
+        match kind {
+            "welcome" => assert_eq!(json["connection"].as_str(), Some(&*self.id.to_string())),
+            "goodbye" => self.goodbye = json["code"].as_u64().map(|code| code as u16),
+            "message" => self.hear_message(json, truth),
+            "subscribed" => self.hear_subscribed(json, truth),
+            "unsubscribed" => self.hear_unsubscribed(json),
+            "occupancy" => self.hear_occupancy(json),
+            "published" => {
+                if let Verb::Publish(number) = self.answered(json, true) {
+                    let position = truth.said(number).position;
+                    assert_eq!(json["offset"].as_u64(), Some(position.offset));
+                    assert_eq!(json["epoch"].as_str(), Some(&*position.epoch.to_string()));
+                }
+            }
+            "error" => {
+                if let Verb::Publish(number) = self.answered(json, false) {
+                    assert!(
+                        !truth.is_said(number),
+                        "{}: {number} was refused and published",
+                        self.id
+                    );
+                }
+            }
+            "sent" | "pong" => {
+                self.answered(json, true);
+            }
+            _ => panic!("{}: what is {json}?", self.id),
+        }
+    }
+
+    fn hear_message(&mut self, json: &Value, truth: &Truth) {
+        // What a raw client said is text, and text is a string in this dialect.
+        let number = match &json["data"] {
+            Value::String(text) => number_in(text),
+            data => data["n"].as_u64().unwrap_or_default(),
+        };
+        let Some(name) = json["topic"].as_str() else {
+            assert!(
+                self.hear_direct(number, truth),
+                "{}: {number} was not sent to it",
+                self.id
+            );
+            return;
+        };
+        let said = truth.said(number);
+        assert_eq!(name, said.topic.as_str());
+        assert_eq!(json["offset"].as_u64(), Some(said.position.offset));
+        if said.topic.is_reserved() && !self.places.contains_key(&said.topic) {
+            self.begin(
+                &said.topic.clone(),
+                Place {
+                    epoch: said.position.epoch,
+                    offset: said.position.offset - 1,
+                },
+            );
+        }
+        self.advance(number, truth);
+    }
+
+    fn hear_subscribed(&mut self, json: &Value, truth: &Truth) {
+        let verb = self.answered(json, true);
+        let is_watched = matches!(verb, Verb::Subscribe(_, Occupancy::Watched));
+        for at in json["topics"].as_array().into_iter().flatten() {
+            let topic = topic_in(&at["topic"]);
+            let epoch = at["epoch"].as_str().and_then(|epoch| epoch.parse().ok());
+            let (Some(epoch), Some(offset)) = (epoch, at["offset"].as_u64()) else {
+                panic!("{}: {json} has no position", self.id);
+            };
+            if let Some(place) = self.places.get(&topic) {
+                assert_eq!(
+                    place.epoch, epoch,
+                    "{}: a subscription survives its topic",
+                    self.id
+                );
+                assert!(
+                    place.offset <= offset
+                        && truth.is_nothing_for(self.id, &topic, (epoch, place.offset, offset)),
+                    "{}: subscribed to {topic} at {offset}, after {}",
+                    self.id,
+                    place.offset
+                );
+            }
+            self.begin(&topic, Place { epoch, offset });
+            self.occupancy.remove(&topic);
+            if is_watched {
+                self.occupancy.insert(topic, None);
+            }
+        }
+    }
+
+    fn hear_unsubscribed(&mut self, json: &Value) {
+        if json.get("id").is_some() {
+            self.answered(json, true);
+        }
+        for name in json["topics"].as_array().into_iter().flatten() {
+            let topic = topic_in(name);
+            self.places.remove(&topic);
+            self.occupancy.remove(&topic);
+        }
+    }
+
+    fn hear_occupancy(&mut self, json: &Value) {
+        let topic = topic_in(&json["topic"]);
+        assert!(
+            self.places.contains_key(&topic),
+            "{}: {json} without a subscription",
+            self.id
+        );
+        let Some(subscribers) = json["subscribers"].as_u64() else {
+            panic!("{}: {json} has no number", self.id);
+        };
+        if let Some(told) = self.occupancy.get_mut(&topic) {
+            *told = Some(subscribers);
+        } else {
+            // What has no id may answer the application or the request at the door: who is governed cannot know.
+            assert!(self.is_governed, "{}: {json} and it does not watch", self.id);
+        }
+    }
+
+    /// Finds the command that is answered; gives what it asked.
+    fn answered(&mut self, json: &Value, is_done: bool) -> Verb {
+        let id = json.get("id").and_then(Value::as_u64);
+        let asked = self
+            .asked
+            .iter_mut()
+            .find(|asked| asked.id == id && asked.is_done.is_none());
+        match asked {
+            Some(asked) => {
+                asked.is_done = Some(is_done);
+                asked.verb.clone()
+            }
+            None if id.is_none() && self.is_governed => Verb::Other,
+            None => panic!("{}: {json} answers nothing that was asked", self.id),
+        }
+    }
+
+    /// Checks what must hold when everything that could come has come and it is still open.
+    pub(crate) fn check_complete(&self, truth: &Truth) {
+        assert!(
+            self.decoder.is_idle(),
+            "{}: half a frame, and nothing follows",
+            self.id
+        );
+        assert!(self.outgoing.is_empty(), "{}: it is not read from", self.id);
+        for (topic, place) in &self.places {
+            let end = truth.end_of(topic, place.epoch);
+            assert!(
+                truth.is_nothing_for(self.id, topic, (place.epoch, place.offset, end)),
+                "{}: of {topic} it has {} of {end}: lost in silence",
+                self.id,
+                place.offset
+            );
+        }
+        for (number, to) in &truth.handed_over {
+            assert!(
+                *to != self.id || self.directs.contains(number) || self.role == Role::Publisher,
+                "{}: {number} was handed over and did not come",
+                self.id
+            );
+        }
+        if self.dialect == Dialect::Json {
+            self.check_answers();
+        }
+    }
+
+    fn check_answers(&self) {
+        for asked in &self.asked {
+            assert!(
+                asked.is_done.is_some() || (self.is_governed && asked.id.is_none()),
+                "{}: {:?} was not answered",
+                self.id,
+                asked.verb
+            );
+        }
+        if self.is_governed {
+            return;
+        }
+        let mut expected: Vec<&TopicName> = Vec::new();
+        for asked in self.asked.iter().filter(|asked| asked.is_done == Some(true)) {
+            match &asked.verb {
+                Verb::Subscribe(topics, _) => expected.extend(topics),
+                Verb::Unsubscribe(topics) => expected.retain(|topic| !topics.contains(topic)),
+                Verb::Publish(_) | Verb::Other => {}
+            }
+        }
+        expected.sort_unstable();
+        expected.dedup();
+        let held: Vec<&TopicName> = self.places.keys().filter(|topic| !topic.is_reserved()).collect();
+        assert_eq!(held, expected, "{}: what it asked for is what it has", self.id);
+    }
+
+    /// Whether it has heard of `topic`.
+    pub(crate) fn has(&self, topic: &TopicName) -> bool {
+        self.places.contains_key(topic)
+    }
+
+    /// Checks that the last occupancy it was told of every topic that it watches is the true one.
+    pub(crate) fn check_occupancy(&self, subscribers: impl Fn(&TopicName) -> u64) {
+        if self.is_governed {
+            return;
+        }
+        for (topic, told) in &self.occupancy {
+            let count = subscribers(topic);
+            assert_eq!(*told, Some(count), "{}: occupancy of {topic}", self.id);
+        }
+    }
+}
+
+fn topic_in(json: &Value) -> TopicName {
+    match json.as_str().map(TopicName::parse) {
+        Some(Ok(topic)) => topic,
+        _ => panic!("{json} is not a topic"),
+    }
+}

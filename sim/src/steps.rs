@@ -1,0 +1,282 @@
+//! What happens at random while there are faults.
+
+use fanfare_hub::{Control, Input, Opened, Role, Selector};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::{Dialect, Direct};
+use fanfare_protocol::websocket::Opcode;
+use fanfare_protocol::{ConnectionId, TopicName, UserName};
+
+use crate::broker::pick;
+use crate::client::{Client, Occupancy, Temper, Verb};
+use crate::truth::payload_of;
+use crate::world::{World, json};
+
+/// Connections open at once, at most.
+const CLIENTS_MAX: usize = 24;
+
+impl World {
+    /// One random thing happens.
+    pub(crate) fn step(&mut self) {
+        match self.rng.u32(0..100) {
+            0..45 => {
+                let shard = self.rng.usize(0..self.shards.len());
+                self.turn(shard);
+            }
+            45..53 => {
+                let ms = *pick(&mut self.rng, &[1, 10, 50, 100, 300]);
+                self.pass(ms);
+            }
+            53 => {
+                let ms = *pick(&mut self.rng, &[1_000, 3_000, 12_000, 60_000]);
+                self.pass(ms);
+            }
+            54..58 => self.somebody_comes(),
+            58..62 => self.the_application_publishes(),
+            62..64 => self.the_application_governs(),
+            64..68 => self.a_mood_changes(),
+            68 => self.somebody_goes(),
+            _ => self.somebody_speaks(),
+        }
+    }
+
+    fn somebody_comes(&mut self) {
+        let open = self.clients.iter().filter(|client| !client.is_released).count();
+        if open >= CLIENTS_MAX {
+            return;
+        }
+        let shard = self.rng.usize(0..self.shards.len());
+        let id = self.free_id(shard);
+        let dialect = *pick(&mut self.rng, &[Dialect::Json, Dialect::Json, Dialect::Raw]);
+        let temper = *pick(
+            &mut self.rng,
+            &[Temper::Faithful, Temper::Faithful, Temper::Moody, Temper::Mute],
+        );
+        let role = if dialect == Dialect::Raw && self.rng.bool() {
+            Role::Publisher
+        } else {
+            Role::Subscriber
+        };
+        let user = *pick(&mut self.rng, &[None, Some("ada"), Some("bob")]);
+        let topics = match dialect {
+            // One, so that a number tells the topic.
+            Dialect::Raw => vec![self.any_topic()],
+            Dialect::Json if self.rng.bool() => self.some_topics(),
+            Dialect::Json => Vec::new(),
+        };
+        let occupancy = self.rng.bool();
+        let mut client = Client::new(id, dialect, role, temper);
+        client.user = user.and_then(|user| UserName::parse(user).ok());
+        if dialect == Dialect::Json && !topics.is_empty() {
+            let watched = if occupancy {
+                Occupancy::Watched
+            } else {
+                Occupancy::Ignored
+            };
+            client.asked_at_the_door(topics.clone(), watched);
+        }
+        if dialect == Dialect::Raw {
+            client.reasons.push(Disconnect::Overloaded.code());
+        }
+        self.transcript.tell(format_args!(
+            "{} {id} opens: {dialect:?} {role:?} {temper:?} {user:?} {topics:?}",
+            self.now.monotonic.0
+        ));
+        let opened = Opened {
+            connection: id,
+            dialect,
+            role,
+            user: client.user.clone(),
+            remote: ([127, 0, 0, 1], 9).into(),
+            user_agent: None,
+            joined_at: self.now.wall,
+            topics,
+            occupancy,
+        };
+        self.open(shard, client, opened);
+    }
+
+    fn somebody_goes(&mut self) {
+        let Some(client) = self.anybody() else {
+            return;
+        };
+        let client = &mut self.clients[client];
+        self.transcript
+            .tell(format_args!("{} {} goes", self.now.monotonic.0, client.id));
+        match self.rng.u8(0..3) {
+            0 => client.is_gone = true,
+            1 => {
+                // A reserved bit.
+                client.reasons.push(Disconnect::ProtocolError.code());
+                client.outgoing.extend([0xf1, 0x80, 0, 0, 0, 0]);
+                client.is_readable = true;
+                client.has_sent_close = true;
+            }
+            _ => client.close(),
+        }
+    }
+
+    fn somebody_speaks(&mut self) {
+        let Some(index) = self.anybody() else {
+            return;
+        };
+        let number = self.next_number();
+        let padding = *pick(&mut self.rng, &[0, 0, 0, 30, 300, 2_000]);
+        if self.clients[index].dialect == Dialect::Raw {
+            return self.clients[index].say(number, padding);
+        }
+        let (fields, verb) = match self.rng.u8(0..12) {
+            0..3 => self.a_subscribe(),
+            3..5 => {
+                let topics = self.some_topics();
+                let fields = format!("\"type\":\"unsubscribe\",\"topics\":{topics:?}");
+                (fields, Verb::Unsubscribe(topics))
+            }
+            5..9 => {
+                let topic = self.any_topic();
+                let (echo, payload) = (self.rng.bool(), payload_of(number, padding));
+                let fields =
+                    format!("\"type\":\"publish\",\"topic\":\"{topic}\",\"echo\":{echo},\"data\":{payload}");
+                (fields, Verb::Publish(number))
+            }
+            9 => {
+                let payload = payload_of(number, padding);
+                let fields = format!("\"type\":\"send\",\"user\":\"ada\",\"data\":{payload}");
+                (fields, Verb::Publish(number))
+            }
+            10 => {
+                let (to, payload) = (self.any_id(), payload_of(number, padding));
+                let fields = format!("\"type\":\"send\",\"connection\":\"{to}\",\"data\":{payload}");
+                (fields, Verb::Other)
+            }
+            _ if self.rng.bool() => return self.clients[index].send(Opcode::Ping, b"?"),
+            _ => ("\"type\":\"ping\"".to_owned(), Verb::Other),
+        };
+        self.clients[index].command(&fields, verb);
+    }
+
+    fn a_subscribe(&mut self) -> (String, Verb) {
+        let topics = self.some_topics();
+        let is_watched = self.rng.bool();
+        let fields = format!("\"type\":\"subscribe\",\"topics\":{topics:?},\"occupancy\":{is_watched}");
+        let occupancy = if is_watched {
+            Occupancy::Watched
+        } else {
+            Occupancy::Ignored
+        };
+        (fields, Verb::Subscribe(topics, occupancy))
+    }
+
+    fn the_application_publishes(&mut self) {
+        let topic = match self.rng.u8(0..6) {
+            0 => TopicName::all(),
+            1 => match UserName::parse("bob") {
+                Ok(bob) => TopicName::of_user(&bob),
+                Err(error) => panic!("{error}"),
+            },
+            _ => self.any_topic(),
+        };
+        let count = *pick(&mut self.rng, &[1, 1, 1, 1, 1, 1, 1, 1, 5, 150]);
+        for _ in 0..count {
+            self.publish(topic.clone());
+        }
+    }
+
+    fn the_application_governs(&mut self) {
+        let Some(index) = self.anybody() else {
+            return;
+        };
+        let id = self.clients[index].id;
+        let selector = Selector::Connection(id);
+        let topics = self.some_topics();
+        let control = match self.rng.u8(0..8) {
+            0 => {
+                let cause = pick(&mut self.rng, &[Disconnect::Reconnect, Disconnect::Disconnected]);
+                self.clients[index].reasons.push(cause.code());
+                Control::Disconnect(selector, cause.clone())
+            }
+            1..3 => {
+                let number = self.next_number();
+                let direct = Direct {
+                    from: None,
+                    time: self.now.wall,
+                    payload: json(&payload_of(number, 0)),
+                };
+                if self.control(id.shard(), Control::Deliver(id, direct)) == 1 {
+                    self.broker.truth.handed_over.insert(number, id);
+                }
+                return;
+            }
+            // A raw subscriber would not be told, and then nothing could be checked.
+            _ if self.clients[index].dialect == Dialect::Raw
+                && self.clients[index].role == Role::Subscriber =>
+            {
+                return;
+            }
+            3..5 => {
+                self.clients[index].is_governed = true;
+                Control::Subscribe(selector, topics)
+            }
+            _ => {
+                self.clients[index].is_governed = true;
+                Control::Unsubscribe(selector, topics)
+            }
+        };
+        self.transcript
+            .tell(format_args!("{} {control:?}", self.now.monotonic.0));
+        self.control(id.shard(), control);
+    }
+
+    fn a_mood_changes(&mut self) {
+        let Some(index) = self.anybody() else {
+            return;
+        };
+        let client = &mut self.clients[index];
+        if client.temper != Temper::Moody {
+            return;
+        }
+        client.room = match self.rng.u8(0..4) {
+            0 => usize::MAX,
+            1 => 0,
+            _ => self.rng.usize(0..2_000),
+        };
+        self.transcript.tell(format_args!(
+            "{} {} has room for {} bytes",
+            self.now.monotonic.0, client.id, client.room
+        ));
+    }
+
+    /// A client that is open, as far as it knows.
+    fn anybody(&mut self) -> Option<usize> {
+        let open: Vec<usize> = (0..self.clients.len())
+            .filter(|&client| self.clients[client].is_open())
+            .collect();
+        (!open.is_empty()).then(|| *pick(&mut self.rng, &open))
+    }
+
+    /// The id of anybody who was ever here.
+    fn any_id(&mut self) -> ConnectionId {
+        let client = self.rng.usize(0..self.clients.len());
+        self.clients[client].id
+    }
+
+    fn any_topic(&mut self) -> TopicName {
+        pick(&mut self.rng, &self.topics).clone()
+    }
+
+    fn some_topics(&mut self) -> Vec<TopicName> {
+        let count = self.rng.usize(1..=3);
+        (0..count).map(|_| self.any_topic()).collect()
+    }
+
+    /// Tells every shard to stop.
+    pub(crate) fn shut_down(&mut self) {
+        self.is_shutting_down = true;
+        for client in &mut self.clients {
+            client.reasons.push(Disconnect::Shutdown.code());
+        }
+        let window_ms = *pick(&mut self.rng, &[0, 10, 1_000]);
+        for shard in 0..self.shards.len() {
+            self.handle(shard, Input::Shutdown { window_ms });
+        }
+    }
+}

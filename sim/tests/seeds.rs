@@ -1,0 +1,57 @@
+//! Some seeds on every run, and those that found something, for ever.
+
+#![allow(clippy::panic, reason = "a seed that fails is told by panicking")]
+
+use fanfare_sim::{STEPS, run, transcript};
+
+/// Seeds that failed once, with the steps that they failed at.
+const REGRESSION_SEEDS: &[(u64, usize)] = &[];
+
+/// Seeds of one test; there are several, so that they run beside each other.
+const SEEDS: u64 = 500;
+
+fn play(seeds: impl Iterator<Item = u64>) {
+    for seed in seeds {
+        if let Err(failure) = run(seed, STEPS) {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn seeds_hold_1() {
+    play(0..SEEDS);
+}
+
+#[test]
+fn seeds_hold_2() {
+    play(SEEDS..2 * SEEDS);
+}
+
+#[test]
+fn seeds_hold_3() {
+    play(2 * SEEDS..3 * SEEDS);
+}
+
+#[test]
+fn seeds_hold_4() {
+    play(3 * SEEDS..4 * SEEDS);
+}
+
+#[test]
+fn seeds_that_failed_once_hold() {
+    for &(seed, steps) in REGRESSION_SEEDS {
+        if let Err(failure) = run(seed, steps) {
+            panic!("{failure}");
+        }
+    }
+}
+
+#[test]
+fn a_seed_tells_the_same_story_twice() {
+    for seed in 0..20 {
+        let story = transcript(seed, STEPS);
+        assert!(story.len() > 100);
+        assert_eq!(story, transcript(seed, STEPS));
+    }
+}
