@@ -10,9 +10,6 @@ use crate::world::World;
 /// Turns of every shard after which everything must have drained. Each takes a tenth of a second.
 const TURNS_MAX: usize = 1_000;
 
-/// Bytes of the frame that every hub pings with.
-const PING_BYTES: usize = 2;
-
 impl World {
     /// Ends the story.
     pub(crate) fn end(&mut self) {
@@ -148,12 +145,8 @@ impl World {
         for client in &self.clients {
             assert!(client.is_released, "{}: it was never released", client.id);
         }
-        let empty = Gauges {
-            frame_bytes: PING_BYTES,
-            ..Gauges::default()
-        };
         for shard in &self.shards {
-            assert_eq!(shard.hub.gauges(), empty);
+            assert_eq!(shard.hub.gauges(), Gauges::default());
             let counters = shard.hub.counters();
             assert_eq!(counters.opened, counters.released);
             assert_eq!((counters.subscriptions, counters.topics), (0, 0));
