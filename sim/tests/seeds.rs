@@ -5,7 +5,20 @@
 use fanfare_sim::{STEPS, run, transcript};
 
 /// Seeds that failed once, with the steps that they failed at.
-const REGRESSION_SEEDS: &[(u64, usize)] = &[];
+const REGRESSION_SEEDS: &[(u64, usize)] = &[
+    // Publications for somebody whose subscribe command was still under way.
+    (10_000, 400),
+    (10_034, 400),
+    (10_133, 400),
+    // A `subscribed` that overtook the messages before its position.
+    (10_009, 400),
+    // A watcher that was never told the occupancy.
+    (10_165, 400),
+    // A paused connection that was closed and never read again.
+    (10_272, 400),
+    // A topic lost because another command that named it was refused.
+    (10_380, 400),
+];
 
 /// Seeds of one test; there are several, so that they run beside each other.
 const SEEDS: u64 = 500;

@@ -1,7 +1,7 @@
 //! The conformance suite of the [`Broker`] contract. Every broker's tests call [`check`] or
 //! [`check_without_history`] with a function that makes an empty one; a broken promise panics with the promise.
 //!
-//! Answers may come at once or later: the suite waits for them, up to ten seconds each. What is not done here:
+//! Answers may come at once or later: the suite waits for them, up to five seconds each. What is not done here:
 //! what a broker does when its connection to somewhere else breaks, which only its own tests can arrange.
 
 #![allow(

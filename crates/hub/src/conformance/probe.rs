@@ -44,8 +44,8 @@ enum Mail {
     Joined(TopicName, Result<Snapshot, Refusal>),
 }
 
-/// How long an answer may take: 1,000 waits of 10 ms.
-const WAITS: usize = 1_000;
+/// How long an answer may take: 500 waits of 10 ms.
+const WAITS: usize = 500;
 const WAIT: Duration = Duration::from_millis(10);
 
 impl<'a, B: Broker + ?Sized> Probe<'a, B> {

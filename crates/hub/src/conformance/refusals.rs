@@ -5,25 +5,37 @@ use crate::broker::{Broker, Refusal};
 use super::probe::Probe;
 use super::{accepted, draft, listed, topic};
 
-/// Both orders of joining are tried: whoever is asked first for a place must get it back.
+/// Whoever is asked first for a place must get it back, so both orders of attaching and of joining are tried.
 pub(super) fn a_full_mailbox_refuses_the_publisher<B: Broker + ?Sized>(broker: &B) {
-    refuses(broker, "full-then-roomy", |full, roomy| {
-        full();
-        roomy();
-    });
-    refuses(broker, "roomy-then-full", |full, roomy| {
-        roomy();
-        full();
-    });
+    let (full, roomy) = (Probe::with_places(broker, 2), Probe::new(broker));
+    refuses(
+        broker,
+        "full-attached-and-joined-first",
+        (&full, &roomy),
+        [&full, &roomy],
+    );
+    refuses(broker, "full-attached-first", (&full, &roomy), [&roomy, &full]);
+    let (roomy, full) = (Probe::new(broker), Probe::with_places(broker, 2));
+    refuses(broker, "roomy-attached-first", (&full, &roomy), [&full, &roomy]);
+    refuses(
+        broker,
+        "roomy-attached-and-joined-first",
+        (&full, &roomy),
+        [&roomy, &full],
+    );
 }
 
-fn refuses<B: Broker + ?Sized>(broker: &B, name: &str, join: impl Fn(&dyn Fn(), &dyn Fn())) {
+fn refuses<B: Broker + ?Sized>(
+    broker: &B,
+    name: &str,
+    (full, roomy): (&Probe<'_, B>, &Probe<'_, B>),
+    joining: [&Probe<'_, B>; 2],
+) {
     let (topic, elsewhere) = (topic(name), topic(&format!("{name}-elsewhere")));
-    let (full, roomy) = (Probe::with_places(broker, 2), Probe::new(broker));
     let publisher = Probe::new(broker);
-    join(&|| drop(full.join(&topic, None)), &|| {
-        drop(roomy.join(&topic, None));
-    });
+    for probe in joining {
+        probe.join(&topic, None);
+    }
     accepted(&publisher, draft(&topic, 1));
     accepted(&publisher, draft(&topic, 2));
     for _ in 0..3 {
@@ -60,5 +72,10 @@ fn refuses<B: Broker + ?Sized>(broker: &B, name: &str, join: impl Fn(&dyn Fn(), 
     broker.leave(full.id, &topic);
     for number in 5..10 {
         accepted(&publisher, draft(&topic, number));
+        roomy.publication("what a mailbox without the topic cannot refuse");
+    }
+    broker.leave(roomy.id, &topic);
+    while full.waiting() > 0 {
+        full.publication("what stood in the mailbox");
     }
 }

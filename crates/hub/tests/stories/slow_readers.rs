@@ -156,6 +156,7 @@ fn who_is_closed_is_read_from_again_so_that_its_answer_is_seen() {
         shard.say(ada, r#"{"type":"ping","id":1}"#);
         shard.turn();
     }
+    shard.performed.clear();
     shard.handle(Input::Disconnect(ada, Disconnect::Reconnect));
     assert!(shard.hub.is_readable(ada));
     assert!(shard.performed.contains(&Output::Resume(ada)));

@@ -1,0 +1,344 @@
+//! The conformance suite itself: a broker that keeps the contract passes, at once or late, and every way of breaking
+//! it is found.
+
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    clippy::panic,
+    reason = "brokers are called from many threads and may have their own; the hub has none"
+)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use fanfare_hub::broker::{
+    Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
+};
+use fanfare_hub::conformance::{HISTORY_FRAMES, check, check_without_history};
+use fanfare_protocol::{Draft, Epoch, Position, Publication, TopicName};
+
+/// A way of breaking the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    None,
+    OffsetsBeginAtZero,
+    OffsetLostWhenRefused,
+    PlacesNotGivenBack,
+    SomeGetWhatWasRefused,
+    NobodyIsRefused,
+    PublisherLeftOut,
+    LeaveIgnored,
+    AllOutletsGetAll,
+    JoinedAfterNext,
+    MissedTwice,
+    MissedCutShort,
+    OtherEpochRecovered,
+    FutureRecovered,
+    TooOldRecovered,
+    EpochReused,
+    TopicsNeverEnd,
+    ReportsAdded,
+    PagesOverlap,
+    PagesTooLong,
+    DraftChanged,
+    PayloadsSwapped,
+}
+
+/// The least broker that keeps the contract, with one fault.
+struct Model {
+    fault: Fault,
+    history: usize,
+    is_late: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    outlets: Vec<Arc<dyn Outlet>>,
+    topics: BTreeMap<TopicName, Log>,
+    epochs: u64,
+}
+
+#[derive(Default)]
+struct Log {
+    position: Position,
+    joined: BTreeMap<u32, u32>,
+    kept: VecDeque<Arc<Publication>>,
+}
+
+impl Model {
+    fn make(fault: Fault, history: usize, is_late: bool) -> Arc<dyn Broker> {
+        Arc::new(Self {
+            fault,
+            history,
+            is_late,
+            state: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append(&self, draft: Draft, publisher: OutletId) -> Result<Position, Refusal> {
+        let mut state = self.lock();
+        let State {
+            outlets,
+            topics,
+            epochs,
+        } = &mut *state;
+        let log = topics.entry(draft.topic.clone()).or_insert_with(|| {
+            *epochs += 1;
+            Log::new(*epochs)
+        });
+        let wanted: Vec<u32> = match self.fault {
+            Fault::AllOutletsGetAll => (0..outlets.len() as u32).collect(),
+            _ => log.joined.keys().copied().collect(),
+        };
+        let reserved = wanted
+            .iter()
+            .take_while(|&&id| outlets[id as usize].try_reserve())
+            .count();
+        let is_refused = reserved < wanted.len() && self.fault != Fault::NobodyIsRefused;
+        if is_refused {
+            self.refuse(log, &draft, &wanted[..reserved], outlets);
+            return Err(Refusal::Overloaded);
+        }
+        log.position.offset += 1;
+        let position = log.position;
+        let publication = Arc::new(Publication {
+            draft: self.spoilt(draft, position),
+            position,
+        });
+        for &id in &wanted[..reserved] {
+            if self.fault == Fault::PublisherLeftOut && id == publisher.0 {
+                outlets[id as usize].cancel();
+            } else {
+                outlets[id as usize].post_reserved(Arc::clone(&publication));
+            }
+        }
+        log.kept.push_back(publication);
+        while log.kept.len() > self.history {
+            log.kept.pop_front();
+        }
+        self.end_unused(&mut state);
+        Ok(match self.fault {
+            Fault::OffsetsBeginAtZero => Position {
+                offset: position.offset - 1,
+                ..position
+            },
+            _ => position,
+        })
+    }
+
+    fn refuse(&self, log: &mut Log, draft: &Draft, reserved: &[u32], outlets: &[Arc<dyn Outlet>]) {
+        if self.fault == Fault::OffsetLostWhenRefused {
+            log.position.offset += 1;
+        }
+        for &id in reserved {
+            let outlet = &outlets[id as usize];
+            match self.fault {
+                Fault::PlacesNotGivenBack => {}
+                Fault::SomeGetWhatWasRefused => outlet.post_reserved(Arc::new(Publication {
+                    draft: draft.clone(),
+                    position: log.position,
+                })),
+                _ => outlet.cancel(),
+            }
+        }
+    }
+
+    fn spoilt(&self, mut draft: Draft, position: Position) -> Draft {
+        if self.fault == Fault::DraftChanged {
+            draft.except = None;
+        }
+        if self.fault == Fault::PayloadsSwapped && position.offset.is_multiple_of(2) {
+            draft.payload = fanfare_protocol::Payload::text("another");
+        }
+        draft
+    }
+
+    fn end_unused(&self, state: &mut State) {
+        if self.fault != Fault::TopicsNeverEnd {
+            state
+                .topics
+                .retain(|_, log| !log.joined.is_empty() || !log.kept.is_empty());
+        }
+    }
+
+    fn snapshot(&self, log: &Log, since: Option<Position>) -> Snapshot {
+        let position = log.position;
+        let Some(since) = since else {
+            return snapshot(position, Vec::new(), true);
+        };
+        let is_other = since.epoch != position.epoch && self.fault != Fault::OtherEpochRecovered;
+        let is_future = since.offset > position.offset && self.fault != Fault::FutureRecovered;
+        let wanted = position.offset.saturating_sub(since.offset) as usize;
+        let is_old = wanted > log.kept.len() && self.fault != Fault::TooOldRecovered;
+        if is_other || is_future || is_old {
+            return snapshot(position, Vec::new(), false);
+        }
+        let skipped = log.kept.len().saturating_sub(wanted);
+        let mut missed: Vec<_> = log.kept.iter().skip(skipped).cloned().collect();
+        match self.fault {
+            Fault::MissedCutShort => drop(missed.pop()),
+            Fault::MissedTwice => missed.extend(missed.first().cloned()),
+            _ => {}
+        }
+        snapshot(position, missed, true)
+    }
+}
+
+impl Log {
+    fn new(epoch: u64) -> Self {
+        let mut log = Self::default();
+        log.position.epoch = Epoch(epoch);
+        log
+    }
+}
+
+fn snapshot(position: Position, missed: Vec<Arc<Publication>>, is_recovered: bool) -> Snapshot {
+    Snapshot {
+        position,
+        missed,
+        is_recovered,
+    }
+}
+
+impl Broker for Model {
+    fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
+        let mut state = self.lock();
+        state.outlets.push(outlet);
+        OutletId(state.outlets.len() as u32 - 1)
+    }
+
+    fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>> {
+        let outcome = self.append(draft, outlet);
+        if !self.is_late {
+            return Poll::Ready(outcome);
+        }
+        let mailbox = Arc::clone(&self.lock().outlets[outlet.0 as usize]);
+        std::thread::spawn(move || mailbox.post(BrokerEvent::Published { publish, outcome }));
+        Poll::Pending
+    }
+
+    fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>) {
+        let mut state = self.lock();
+        let State {
+            outlets,
+            topics,
+            epochs,
+        } = &mut *state;
+        let log = topics.entry(topic.clone()).or_insert_with(|| {
+            *epochs += u64::from(self.fault != Fault::EpochReused);
+            Log::new(*epochs)
+        });
+        log.joined.insert(outlet.0, 0);
+        let mut answer = self.snapshot(log, since);
+        if self.fault == Fault::JoinedAfterNext {
+            answer.position.offset = answer.position.offset.saturating_sub(1);
+        }
+        outlets[outlet.0 as usize].post(BrokerEvent::Joined {
+            topic: topic.clone(),
+            outcome: Ok(answer),
+        });
+    }
+
+    fn leave(&self, outlet: OutletId, topic: &TopicName) {
+        let mut state = self.lock();
+        if self.fault != Fault::LeaveIgnored
+            && let Some(log) = state.topics.get_mut(topic)
+        {
+            log.joined.remove(&outlet.0);
+        }
+        self.end_unused(&mut state);
+    }
+
+    fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32) {
+        let mut state = self.lock();
+        let log = state.topics.get_mut(topic);
+        if let Some(count) = log.and_then(|log| log.joined.get_mut(&outlet.0)) {
+            *count = match self.fault {
+                Fault::ReportsAdded => *count + subscribers,
+                _ => subscribers,
+            };
+        }
+    }
+
+    fn subscribers(&self, topic: &str) -> u64 {
+        let state = self.lock();
+        let log = state.topics.get(topic);
+        log.map_or(0, |log| log.joined.values().map(|&count| u64::from(count)).sum())
+    }
+
+    fn topics(&self, cursor: u64, count: usize) -> TopicPage {
+        let state = self.lock();
+        let taken = count + usize::from(self.fault == Fault::PagesTooLong);
+        let row = |(topic, log): (&TopicName, &Log)| TopicRow {
+            topic: topic.clone(),
+            subscribers: log.joined.values().map(|&count| u64::from(count)).sum(),
+            position: log.position,
+            history: log.kept.len(),
+        };
+        let rows = state.topics.iter().skip(cursor as usize);
+        let topics: Vec<_> = rows.take(taken).map(row).collect();
+        let next = cursor + topics.len() as u64;
+        let step_back = u64::from(self.fault == Fault::PagesOverlap && topics.len() > 1);
+        TopicPage {
+            next: (next < state.topics.len() as u64).then_some(next - step_back),
+            topics,
+        }
+    }
+}
+
+#[test]
+fn a_broker_that_keeps_the_contract_passes() {
+    for is_late in [false, true] {
+        check(|| Model::make(Fault::None, HISTORY_FRAMES, is_late));
+        check_without_history(|| Model::make(Fault::None, 0, is_late));
+    }
+}
+
+/// Whether the suite finds the fault, with history or without.
+fn finds(fault: Fault) -> bool {
+    let is_caught = |play: &dyn Fn()| catch_unwind(AssertUnwindSafe(play)).is_err();
+    is_caught(&|| check(|| Model::make(fault, HISTORY_FRAMES, false)))
+        || is_caught(&|| check_without_history(|| Model::make(fault, 0, false)))
+}
+
+#[test]
+fn every_fault_is_found() {
+    use Fault::{
+        AllOutletsGetAll, DraftChanged, EpochReused, FutureRecovered, JoinedAfterNext, LeaveIgnored,
+        MissedCutShort, MissedTwice, NobodyIsRefused, OffsetLostWhenRefused, OffsetsBeginAtZero,
+        OtherEpochRecovered, PagesOverlap, PagesTooLong, PayloadsSwapped, PlacesNotGivenBack,
+        PublisherLeftOut, ReportsAdded, SomeGetWhatWasRefused, TooOldRecovered, TopicsNeverEnd,
+    };
+    for fault in [
+        OffsetsBeginAtZero,
+        OffsetLostWhenRefused,
+        PlacesNotGivenBack,
+        SomeGetWhatWasRefused,
+        NobodyIsRefused,
+        LeaveIgnored,
+        AllOutletsGetAll,
+        JoinedAfterNext,
+        MissedTwice,
+        MissedCutShort,
+        OtherEpochRecovered,
+        FutureRecovered,
+        TooOldRecovered,
+        EpochReused,
+        TopicsNeverEnd,
+        ReportsAdded,
+        PagesOverlap,
+        PagesTooLong,
+        DraftChanged,
+        PayloadsSwapped,
+        PublisherLeftOut,
+    ] {
+        assert!(finds(fault), "{fault:?} is not found");
+    }
+}
