@@ -212,7 +212,8 @@ impl Fanfare {
         Ok(self.ask(to.shard(), Control::Deliver(to, direct)).await? == 1)
     }
 
-    /// Subscribes the selected connections to topics; gives how many connections there were.
+    /// Subscribes the selected connections to topics; gives how many connections were subscribed. One that would pass
+    /// its limit of subscriptions is left as it is.
     ///
     /// # Errors
     /// When a name is no topic name, or a shard is busy or gone.

@@ -11,6 +11,7 @@ use super::Hub;
 use crate::Dirty;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
+use crate::session::SILENT;
 
 impl Hub {
     /// A publication came from the broker. It waits for the end of the turn, so that what comes together is written
@@ -45,7 +46,7 @@ impl Hub {
         let Some(topic) = self.topics.get(index as usize) else {
             return;
         };
-        let members: Vec<_> = topic.audiences.iter().flatten().copied().collect();
+        let members: Vec<_> = topic.audiences[..SILENT].iter().flatten().copied().collect();
         for member in members {
             self.disconnect(member.slot(), &Disconnect::PositionLost, None);
         }
@@ -181,7 +182,7 @@ impl Hub {
         }
     }
 
-    /// Hands a direct publication to a connection; false when it is not here or does not receive.
+    /// Hands a direct publication to a connection; false when it is not here, does not receive, or has just overflowed.
     pub(super) fn deliver(&mut self, connection: ConnectionId, direct: &Direct) -> bool {
         let Some(slot) = self.open_slot_of(connection) else {
             return false;
@@ -196,7 +197,7 @@ impl Hub {
         session.dialect.encode_direct(direct, &mut bytes);
         self.enqueue_publication(slot, bytes);
         self.disconnect_overflowed();
-        true
+        !self.outboxes[slot].is_closing
     }
 
     fn enqueue_publication(&mut self, slot: usize, bytes: Vec<u8>) {

@@ -95,28 +95,31 @@ impl Hub {
         }
     }
 
-    /// Does what the application asks; gives how many connections it concerned.
+    /// Does what the application asks; gives for how many connections it was done. A connection that would pass its
+    /// limit of subscriptions is left as it is.
     pub fn control(&mut self, now: crate::Now, control: Control) -> usize {
         self.now = now;
         match control {
             Control::Deliver(connection, direct) => usize::from(self.deliver(connection, &direct)),
-            Control::Subscribe(selector, topics) => self.each(&selector, |hub, slot| {
-                hub.subscribe(slot, None, &topics, false);
-            }),
+            Control::Subscribe(selector, topics) => {
+                self.each(&selector, |hub, slot| hub.subscribe_by_application(slot, &topics))
+            }
             Control::Unsubscribe(selector, topics) => self.each(&selector, |hub, slot| {
                 hub.unsubscribe(slot, &topics);
                 let reply = Reply::Unsubscribed {
                     topics: topics.clone(),
                 };
                 hub.reply_to(slot, Lane::Data, None, &reply);
+                true
             }),
             Control::Disconnect(selector, cause) => self.each(&selector, |hub, slot| {
                 hub.disconnect(slot, &cause, None);
+                true
             }),
         }
     }
 
-    fn each(&mut self, selector: &Selector, mut act: impl FnMut(&mut Self, usize)) -> usize {
+    fn each(&mut self, selector: &Selector, mut act: impl FnMut(&mut Self, usize) -> bool) -> usize {
         let connections = match selector {
             Selector::Connection(connection) => vec![*connection],
             Selector::User(user) => self.connections_of(user),
@@ -125,8 +128,7 @@ impl Hub {
         for connection in connections {
             // Asked one by one: acting on one may close another.
             if let Some(slot) = self.open_slot_of(connection) {
-                act(self, slot);
-                concerned += 1;
+                concerned += usize::from(act(self, slot));
             }
         }
         concerned

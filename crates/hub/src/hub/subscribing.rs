@@ -25,7 +25,8 @@ pub(super) struct Pending {
 
 #[derive(Clone, Copy)]
 struct SubscribeOptions {
-    occupancy: bool,
+    /// Whether to be told the occupancy; `None` leaves it as it is.
+    occupancy: Option<bool>,
     /// Whether the client is told. Not for the topics that belong to the server.
     is_quiet: bool,
 }
@@ -47,10 +48,23 @@ impl Hub {
             id,
             names,
             SubscribeOptions {
-                occupancy,
+                occupancy: Some(occupancy),
                 is_quiet: false,
             },
         );
+    }
+
+    /// Subscribes by the application's wish; false past the limit, and nothing is changed then.
+    pub(super) fn subscribe_by_application(&mut self, slot: usize, names: &[TopicName]) -> bool {
+        let has_room = self.too_many(slot, names).is_none();
+        if has_room {
+            let options = SubscribeOptions {
+                occupancy: None,
+                is_quiet: false,
+            };
+            self.subscribe_with(slot, None, names, options);
+        }
+        has_room
     }
 
     /// Subscribes to a topic of the server's.
@@ -60,7 +74,7 @@ impl Hub {
             None,
             &[name],
             SubscribeOptions {
-                occupancy: false,
+                occupancy: None,
                 is_quiet: true,
             },
         );
@@ -249,8 +263,8 @@ impl Hub {
             topic: topic.name.clone(),
             position,
         };
-        if !options.is_quiet {
-            self.set_watching(slot, index, audience, member, options.occupancy);
+        if let Some(watches) = options.occupancy {
+            self.set_watching(slot, index, audience, member, watches);
         }
         Some(subscribed)
     }

@@ -230,6 +230,28 @@ fn the_application_subscribes_and_unsubscribes() {
 }
 
 #[test]
+fn the_application_cannot_subscribe_past_the_limit() {
+    let mut shard = Shard::with_limits(Limits {
+        subscriptions_max: 2,
+        ..Limits::default()
+    });
+    let ada = shard.client(&["a"]);
+    shard.turn();
+    shard.read(ada);
+    let selector = Selector::Connection(ada);
+    let past = Control::Subscribe(selector.clone(), vec![topic("b"), topic("c")]);
+    assert_eq!(shard.control(past), 0, "it is told to whoever asked");
+    assert!(
+        shard.read(ada).is_empty(),
+        "the client did not ask and hears nothing"
+    );
+    assert_eq!(shard.control(Control::Subscribe(selector, vec![topic("b")])), 1);
+    shard.turn();
+    assert_eq!(shard.read(ada), ["subscribed b@0"]);
+    shard.end();
+}
+
+#[test]
 fn a_publisher_receives_nothing() {
     let mut shard = Shard::new();
     let publisher = shard.open(Door {
