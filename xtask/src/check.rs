@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::command::run_command;
-use crate::{browser, docs, structure};
+use crate::{conformance, docs, packages, structure};
 
 /// Runs everything that must hold before a change is done.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -28,8 +28,16 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             ],
         )
     })?;
-    step("browser", browser::provide)?;
+    step("browser", || {
+        let is_there = || ["chromium", "chromedriver"].into_iter().all(packages::runs);
+        packages::provide(
+            "the browser tests need Chromium and its driver",
+            is_there,
+            &["chromium", "chromium-driver"],
+        )
+    })?;
     step("tests", || cargo(root, &["test", "--workspace"]))?;
+    step("conformance", || conformance::run(root))?;
     step("rustdoc", || {
         let mut command = Command::new(env!("CARGO"));
         command

@@ -5,10 +5,11 @@
     reason = "a chore talks to the person who runs it"
 )]
 
-mod browser;
 mod check;
 mod command;
+mod conformance;
 mod docs;
+mod packages;
 mod structure;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   check       the definition of done: format, lints, structure, documents, every test
+  conformance the WebSocket cases of the Autobahn test suite against the real server
   structure   who may import whom, and what keeps a room pure
   docs        write the generated parts of the documents anew
 ";
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
     let root = root();
     let outcome = match std::env::args().nth(1).as_deref() {
         Some("check") => check::run(&root),
+        Some("conformance") => conformance::run(&root),
         Some("structure") => structure::check(&root),
         Some("docs") => {
             docs::write(&root).map(|changed| changed.iter().for_each(|page| println!("wrote {page}")))
