@@ -16,3 +16,4 @@ mod pages;
 mod process;
 mod shutdown;
 mod start;
+mod together;

@@ -25,18 +25,41 @@ impl Server {
 
     /// The server that a command starts.
     pub(crate) fn start_by(command: &mut Command) -> Self {
+        Self::try_start_by(command).expect("it says where the server is")
+    }
+
+    /// Kills it and starts it again on its port, which somebody's outgoing connection may have for a moment.
+    pub(crate) fn kill_and_start_again(&mut self) {
+        self.signal(Signal::KILL);
+        self.end_within(PROMPT);
+        let listen = self.address.to_string();
+        let deadline = Instant::now() + DEADLINE;
+        *self = loop {
+            if let Some(server) = Self::try_start_by(&mut serve_on(&listen)) {
+                break server;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "the server does not start again on {listen}"
+            );
+        };
+    }
+
+    fn try_start_by(command: &mut Command) -> Option<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line
-            .strip_prefix("listening on http://")
-            .unwrap_or_else(|| panic!("{line:?} says where the server is"));
-        Self {
-            address: address.trim_end().parse().unwrap(),
+        let Some(address) = line.strip_prefix("listening on http://") else {
+            let _ = child.wait();
+            return None;
+        };
+        let address = address.trim_end().parse().unwrap();
+        Some(Self {
+            address,
             child,
             stdout,
-        }
+        })
     }
 
     /// The answer to a GET.
@@ -111,10 +134,15 @@ impl Drop for Server {
 
 /// The command that serves on a port of the system's choice.
 pub(crate) fn serve(arguments: &[&str]) -> Command {
+    let mut command = serve_on("127.0.0.1:0");
+    command.args(arguments);
+    command
+}
+
+fn serve_on(listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--log", "error"])
-        .args(arguments)
+        .args(["serve", "--listen", listen, "--log", "error"])
         .stdin(Stdio::null());
     command
 }
