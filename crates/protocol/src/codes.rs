@@ -94,15 +94,14 @@ disconnects! {
         "A binary message in a dialect of text.";
     InvalidText 1007 "text is not valid UTF-8" 2 "A text message or a close reason is not valid UTF-8.";
     MessageTooBig 1009 "message too big" 3 "A message, or the sum of its fragments, passes the limit.";
-    Internal 1011 "internal error" 4 "The server failed at handling this connection.";
-    Shutdown 3000 "shutdown" 5 "The server stops; connect again after `reconnect_after_ms`.";
-    Slow 3001 "slow" 6 "The client did not read as fast as its topics publish, and its outbox was full.";
-    NoPong 3002 "no pong" 7 "Nothing came back within the pong timeout after a ping.";
-    Stalled 3003 "stalled" 8 "Nothing could be written for as long as the write timeout.";
-    Overloaded 3004 "overloaded" 9 "A publication was refused and the dialect has no other way to say so.";
-    PositionLost 3005 "position lost" 10 "A gap in a topic's offsets was found; subscribe again.";
-    Reconnect 3006 "reconnect" 11 "The API asked the client to connect again.";
-    Disconnected 3500 "disconnected" 12 "The API closed the connection for good.";
+    Shutdown 3000 "shutdown" 4 "The server stops; connect again after `reconnect_after_ms`.";
+    Slow 3001 "slow" 5 "The client did not read as fast as its topics publish, and its outbox was full.";
+    NoPong 3002 "no pong" 6 "Nothing came back within the pong timeout after a ping.";
+    Stalled 3003 "stalled" 7 "Nothing could be written for as long as the write timeout.";
+    Overloaded 3004 "overloaded" 8 "A publication was refused and the dialect has no other way to say so.";
+    PositionLost 3005 "position lost" 9 "A gap in a topic's offsets was found; subscribe again.";
+    Reconnect 3006 "reconnect" 10 "The API asked the client to connect again.";
+    Disconnected 3500 "disconnected" 11 "The API closed the connection for good.";
 }
 
 impl Disconnect {
@@ -115,10 +114,10 @@ impl Disconnect {
         fixed.chain([(4000, "application")])
     }
 
-    /// Whether a client should connect again: codes 3000–3499 and 4000–4499 say yes, 3500–3999 and 4500–4999 no. Of
-    /// the codes of RFC 6455 only an internal error does; after the others the same client would fail again.
+    /// Whether a client should connect again: codes 3000–3499 and 4000–4499 say yes, 3500–3999 and 4500–4999 no. After
+    /// one of the codes of RFC 6455 the same client would fail again.
     pub fn reconnects(&self) -> bool {
-        matches!(self.code(), 3000..=3499 | 4000..=4499 | 1011)
+        matches!(self.code(), 3000..=3499 | 4000..=4499)
     }
 }
 

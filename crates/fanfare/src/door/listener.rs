@@ -23,7 +23,7 @@ pub struct ListenerOptions {
     /// The longest time from accepting a connection, or from its last answer, to the end of its next request's head.
     /// Default 10 s.
     pub handshake_timeout: Duration,
-    /// The longest request head in bytes; at least 8,192. Default 16 KiB.
+    /// The longest request head in bytes; less than 8 KiB counts as 8 KiB. Default 16 KiB.
     pub head_bytes_max: usize,
     /// The most headers of a request. Default 100.
     pub headers_max: usize,
@@ -42,6 +42,9 @@ impl Default for ListenerOptions {
         }
     }
 }
+
+/// The shortest bound on a request head that hyper knows.
+const HEAD_BYTES_MIN: usize = 8 << 10;
 
 /// Time to wait before accepting again when the machine has no descriptor left.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
@@ -63,7 +66,7 @@ pub async fn serve(
         .timer(TokioTimer::new())
         .header_read_timeout(options.handshake_timeout)
         .max_headers(options.headers_max)
-        .max_buf_size(options.head_bytes_max);
+        .max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN));
     let builder = Arc::new(builder);
     loop {
         let is_exhausted = !options.is_accepting.load(Ordering::Relaxed);

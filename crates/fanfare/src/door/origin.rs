@@ -51,14 +51,22 @@ impl OriginRule {
 struct Origin {
     scheme: String,
     host: String,
-    port: u16,
+    /// None only where the scheme has no port of its own, as those of packaged applications.
+    port: Option<u16>,
 }
 
 impl Origin {
     fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let scheme = scheme.to_ascii_lowercase();
-        let standard_port = standard_port(&scheme)?;
+        let is_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+        if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.bytes().all(is_scheme) {
+            return None;
+        }
+        if matches!(&*scheme, "ws" | "wss") {
+            // An operator's slip: a page comes from http or https whatever it connects with.
+            return None;
+        }
         let (host, port) = split_port(rest)?;
         let is_host = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b':' | b'[' | b']')
@@ -67,9 +75,9 @@ impl Origin {
             return None;
         }
         Some(Self {
-            scheme,
             host: host.to_ascii_lowercase(),
-            port: port.unwrap_or(standard_port),
+            port: port.or_else(|| standard_port(&scheme)),
+            scheme,
         })
     }
 
@@ -80,17 +88,22 @@ impl Origin {
             return false;
         };
         let port = port.or_else(|| standard_port(&self.scheme));
-        self.host.eq_ignore_ascii_case(name) && port == Some(self.port)
+        self.is_web() && self.host.eq_ignore_ascii_case(name) && port == self.port
     }
 
     fn is_loopback(&self) -> bool {
-        is_loopback_name(&self.host)
+        self.is_web() && is_loopback_name(&self.host)
+    }
+
+    fn is_web(&self) -> bool {
+        standard_port(&self.scheme).is_some()
     }
 }
 
 impl std::fmt::Display for Origin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}://{}:{}", self.scheme, self.host, self.port)
+        write!(f, "{}://{}", self.scheme, self.host)?;
+        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 
@@ -165,6 +178,7 @@ mod tests {
             "https://good.example, https://good.example",
             "file://",
             "javascript://good.example",
+            "capacitor://chat.example:8080",
             "https://good.example:",
             "http://localhost.evil.example",
             "http://localhost:3000",
@@ -183,6 +197,9 @@ mod tests {
         ] {
             assert!(rule.admits(Some(origin), Some("chat.example")), "{origin}");
         }
+        let packaged = OriginRule::allow(["capacitor://localhost"]).unwrap();
+        assert!(packaged.admits(Some("capacitor://localhost"), Some("chat.example")));
+        assert!(!rule.admits(Some("capacitor://localhost"), Some("chat.example")));
         for bad in [
             "*",
             "https://*.example",
