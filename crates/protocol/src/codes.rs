@@ -40,6 +40,8 @@ error_codes! {
     BadTopic "bad_topic" false "A topic name breaks the grammar.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
     NotFound "not_found" false "No such connection is open.";
+    RateLimited "rate_limited" true "The client asks too much too fast; `retry_after_ms` says when to come back.";
+    TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed.";
     Overloaded "overloaded" true "The server cannot take the publication now; nothing was published.";
     Unavailable "unavailable" true "The broker does not answer now; nothing was published.";
 }
@@ -92,16 +94,21 @@ disconnects! {
     ProtocolError 1002 "protocol error" 0 "A frame breaks RFC 6455.";
     UnsupportedData 1003 "binary messages are not accepted in this dialect" 1
         "A binary message in a dialect of text.";
-    InvalidText 1007 "text is not valid UTF-8" 2 "A text message or a close reason is not valid UTF-8.";
+    InvalidData 1007 "invalid data" 2
+        "A text message or a close reason is not valid UTF-8, or a compressed message cannot be decompressed.";
     MessageTooBig 1009 "message too big" 3 "A message, or the sum of its fragments, passes the limit.";
-    Shutdown 3000 "shutdown" 4 "The server stops; connect again after `reconnect_after_ms`.";
-    Slow 3001 "slow" 5 "The client did not read as fast as its topics publish, and its outbox was full.";
-    NoPong 3002 "no pong" 6 "Nothing came back within the pong timeout after a ping.";
-    Stalled 3003 "stalled" 7 "Nothing could be written for as long as the write timeout.";
-    Overloaded 3004 "overloaded" 8 "A publication was refused and the dialect has no other way to say so.";
-    PositionLost 3005 "position lost" 9 "A gap in a topic's offsets was found; subscribe again.";
-    Reconnect 3006 "reconnect" 10 "The API asked the client to connect again.";
-    Disconnected 3500 "disconnected" 11 "The API closed the connection for good.";
+    Internal 1011 "internal error" 4 "The server failed while it worked for this connection; connect again.";
+    Shutdown 3000 "shutdown" 5 "The server stops; connect again after `reconnect_after_ms`.";
+    Slow 3001 "slow" 6 "The client did not read as fast as its topics publish, and its outbox was full.";
+    NoPong 3002 "no pong" 7 "Nothing came back within the pong timeout after a ping.";
+    Stalled 3003 "stalled" 8 "Nothing could be written for as long as the write timeout.";
+    Overloaded 3004 "overloaded" 9 "A publication was refused and the dialect has no other way to say so.";
+    PositionLost 3005 "position lost" 10 "A gap in a topic's offsets was found; subscribe again.";
+    Reconnect 3006 "reconnect" 11 "The API asked the client to connect again.";
+    Shed 3007 "shed" 12 "The server's memory for what waits was full, and most of it waited for this client.";
+    MessageTimeout 3008 "message timeout" 13 "A message was begun and not finished in time.";
+    Disconnected 3500 "disconnected" 14 "The API closed the connection for good.";
+    Flooding 3501 "flooding" 15 "The client went on asking too much after it was told to wait.";
 }
 
 impl Disconnect {
@@ -114,10 +121,10 @@ impl Disconnect {
         fixed.chain([(4000, "application")])
     }
 
-    /// Whether a client should connect again: codes 3000–3499 and 4000–4499 say yes, 3500–3999 and 4500–4999 no. After
-    /// one of the codes of RFC 6455 the same client would fail again.
+    /// Whether a client should connect again: codes 3000–3499, 4000–4499 and 1011 say yes, 3500–3999 and 4500–4999 no.
+    /// After one of the other codes of RFC 6455 the same client would fail again.
     pub fn reconnects(&self) -> bool {
-        matches!(self.code(), 3000..=3499 | 4000..=4499)
+        matches!(self.code(), 1011 | 3000..=3499 | 4000..=4499)
     }
 }
 

@@ -189,7 +189,7 @@ fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
 /// The row of the table for a close code of the codec.
 fn cause_of(close_code: u16) -> Disconnect {
     match close_code {
-        1007 => Disconnect::InvalidText,
+        1007 => Disconnect::InvalidData,
         1009 => Disconnect::MessageTooBig,
         _ => Disconnect::ProtocolError,
     }
