@@ -3,6 +3,7 @@
 use fanfare_hub::{Control, Input, Opened, Role, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::websocket::Opcode;
 use fanfare_protocol::{ConnectionId, TopicName, UserName};
 
@@ -84,6 +85,7 @@ impl World {
         let opened = Opened {
             connection: id,
             dialect,
+            compression: Compression::None,
             role,
             user: client.user.clone(),
             remote: ([127, 0, 0, 1], 9).into(),

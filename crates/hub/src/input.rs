@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{Command, ConnectionId, Millis, Position, Timestamp, TopicName, UserName};
 
 use crate::Ticket;
@@ -82,6 +83,8 @@ pub struct Opened {
     pub connection: ConnectionId,
     /// The dialect it speaks.
     pub dialect: Dialect,
+    /// What was agreed on about compression.
+    pub compression: Compression,
     /// Whether it receives.
     pub role: Role,
     /// Who it belongs to.

@@ -12,6 +12,7 @@
 pub mod broker;
 pub mod conformance;
 mod counters;
+mod encoder;
 mod frames;
 mod hub;
 mod input;

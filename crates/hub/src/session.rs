@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{ConnectionId, Millis, Timestamp, TopicName, UserName};
+use fanfare_protocol::websocket::Compression;
+use fanfare_protocol::{ConnectionId, Format, Millis, Timestamp, TopicName, UserName};
 
 use crate::input::Role;
 
@@ -12,6 +13,7 @@ use crate::input::Role;
 pub(crate) struct Session {
     pub(crate) connection: ConnectionId,
     pub(crate) dialect: Dialect,
+    pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) state: SessionState,
     pub(crate) user: Option<UserName>,
@@ -72,7 +74,7 @@ impl Session {
     /// Which of a topic's audiences it belongs to.
     pub(crate) fn audience(&self) -> usize {
         match self.role {
-            Role::Subscriber => self.dialect.index(),
+            Role::Subscriber => Format::of(self.dialect, self.compression).index(),
             Role::Publisher => SILENT,
         }
     }
@@ -94,7 +96,7 @@ impl Session {
 }
 
 /// The audience of those that belong to a topic but receive nothing.
-pub(crate) const SILENT: usize = Dialect::ALL.len();
+pub(crate) const SILENT: usize = Format::ALL.len();
 
-/// How many audiences a topic has: one per dialect, and the silent.
+/// How many audiences a topic has: one per format, and the silent.
 pub(crate) const AUDIENCES: usize = SILENT + 1;

@@ -8,6 +8,7 @@ pub mod codes;
 mod command;
 mod connection_id;
 pub mod dialect;
+mod format;
 mod position;
 mod publication;
 mod reply;
@@ -17,6 +18,7 @@ pub mod websocket;
 
 pub use command::{Command, CommandId, CommandIdError, Rejection, Target, Verb};
 pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};
+pub use format::Format;
 pub use position::{Epoch, Millis, Position, Timestamp};
 pub use publication::{Draft, Payload, PayloadKind, Publication, Publisher};
 pub use reply::{Goodbye, Push, Reply, SubscribedTopic, Welcome};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version, header};
 use fanfare_hub::{Opened, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::is_valid_key;
+use fanfare_protocol::websocket::{Compression, is_valid_key};
 use fanfare_protocol::{ConnectionId, TopicName, UserName};
 
 use crate::Options;
@@ -204,6 +204,7 @@ impl Query {
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
             dialect,
+            compression: Compression::None,
             role: self.role,
             user: self.user,
             remote,

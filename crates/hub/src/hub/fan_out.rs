@@ -4,11 +4,12 @@
 use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Publication};
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{ConnectionId, Format, Publication};
 
 use super::Hub;
 use crate::Dirty;
+use crate::encoder::Encoder;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
 use crate::session::SILENT;
@@ -74,8 +75,8 @@ impl Hub {
             return;
         }
         let mut batch = std::mem::take(&mut topic.batch);
-        for &dialect in Dialect::ALL {
-            self.fan_out_to(index, dialect, &batch);
+        for format in Format::ALL {
+            self.fan_out_to(index, format, &batch);
         }
         batch.clear();
         if let Some(topic) = self.topics.get_mut(index as usize)
@@ -97,29 +98,29 @@ impl Hub {
         }
     }
 
-    fn fan_out_to(&mut self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) {
-        if self.topics[index as usize].audiences[dialect.index()].is_empty() {
+    fn fan_out_to(&mut self, index: u32, format: Format, batch: &[Arc<Publication>]) {
+        if self.topics[index as usize].audiences[format.index()].is_empty() {
             return;
         }
-        let left_out = self.left_out(index, dialect, batch);
+        let left_out = self.left_out(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
-            let (bytes, taken) = join(dialect, rest);
+            let (bytes, taken) = join(&mut self.encoder, format, rest);
             self.counters.encoded += taken as u64;
-            self.fan_out_frame(index, dialect, (bytes, taken), &left_out);
+            self.fan_out_frame(index, format, (bytes, taken), &left_out);
             rest = &rest[taken..];
         }
         for &slot in &left_out {
-            self.fan_out_alone(slot, dialect, batch);
+            self.fan_out_alone(slot, batch);
         }
     }
 
     /// Members whose own publication in the batch is not for them.
-    fn left_out(&self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) -> Vec<usize> {
+    fn left_out(&self, index: u32, format: Format, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
             self.sessions[slot]
                 .as_ref()
-                .is_some_and(|session| session.audience() == dialect.index() && session.is_member(index))
+                .is_some_and(|session| session.audience() == format.index() && session.is_member(index))
         };
         let mut slots: Vec<usize> = batch
             .iter()
@@ -134,11 +135,11 @@ impl Hub {
 
     /// Queues one shared frame for every member. This is the innermost loop of the program: per member it touches
     /// the member list, one outbox and one node, and it allocates nothing.
-    fn fan_out_frame(&mut self, index: u32, dialect: Dialect, frame: (Vec<u8>, usize), left_out: &[usize]) {
+    fn fan_out_frame(&mut self, index: u32, format: Format, frame: (Vec<u8>, usize), left_out: &[usize]) {
         let (bytes, publications) = frame;
         let bytes_count = bytes.len();
         let frame = self.frames.insert(bytes, publications as u32);
-        let members = std::mem::take(&mut self.topics[index as usize].audiences[dialect.index()]);
+        let members = std::mem::take(&mut self.topics[index as usize].audiences[format.index()]);
         let list = if members.len() >= BIG_FAN_OUT {
             Dirty::Big
         } else {
@@ -160,18 +161,19 @@ impl Hub {
         }
         self.counters.deliveries += delivered * publications as u64;
         self.counters.delivered_bytes += delivered * bytes_count as u64;
-        self.topics[index as usize].audiences[dialect.index()] = members;
+        self.topics[index as usize].audiences[format.index()] = members;
         self.frames.release(frame);
         self.unwritten_frames += publications;
         self.unwritten_bytes += bytes_count;
     }
 
-    /// Queues what a member gets of a batch in which something is not for it.
-    fn fan_out_alone(&mut self, slot: usize, dialect: Dialect, batch: &[Arc<Publication>]) {
+    /// Queues what a member gets of a batch in which something is not for it. Nobody shares that, so it is not worth
+    /// compressing.
+    fn fan_out_alone(&mut self, slot: usize, batch: &[Arc<Publication>]) {
         let Some(session) = &self.sessions[slot] else {
             return;
         };
-        let connection = session.connection;
+        let (connection, dialect) = (session.connection, session.dialect);
         for publication in batch
             .iter()
             .filter(|publication| publication.draft.except != Some(connection))
@@ -221,11 +223,11 @@ impl Hub {
 }
 
 /// Encodes publications into one run of bytes, up to the bounds of a batch; gives how many it took.
-fn join(dialect: Dialect, batch: &[Arc<Publication>]) -> (Vec<u8>, usize) {
+fn join(encoder: &mut Encoder, format: Format, batch: &[Arc<Publication>]) -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
     let mut taken = 0;
     for publication in batch.iter().take(BATCH_FRAMES_MAX) {
-        dialect.encode_publication(publication, &mut bytes);
+        encoder.publication(format, publication, &mut bytes);
         taken += 1;
         if bytes.len() >= BATCH_BYTES_MAX {
             break;

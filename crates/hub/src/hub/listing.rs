@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Reply, Timestamp, TopicName, UserName};
 
 use super::Hub;
@@ -24,6 +25,8 @@ pub struct ConnectionRow {
     pub remote: SocketAddr,
     /// The dialect it speaks.
     pub dialect: Dialect,
+    /// What was agreed on about compression.
+    pub compression: Compression,
     /// Whether it receives.
     pub role: Role,
     /// What it calls itself.
@@ -146,6 +149,7 @@ impl Hub {
             joined_at: session.joined_at,
             remote: session.remote,
             dialect: session.dialect,
+            compression: session.compression,
             role: session.role,
             user_agent: session.user_agent.clone(),
             topics: names.filter(|name| !name.is_reserved()).cloned().collect(),

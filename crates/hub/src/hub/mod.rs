@@ -16,6 +16,7 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::broker::BrokerEvent;
+use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::session::{Session, SessionState};
@@ -40,6 +41,7 @@ pub struct Hub {
     all: TopicName,
     pending: Slab<Pending>,
     frames: Frames,
+    encoder: Encoder,
     ping: FrameId,
     outputs: VecDeque<Output>,
     dirty_small: VecDeque<u32>,
@@ -88,6 +90,7 @@ impl Hub {
             all: TopicName::all(),
             pending: Slab::new(),
             frames,
+            encoder: Encoder::default(),
             ping,
             outputs: VecDeque::new(),
             dirty_small: VecDeque::new(),
@@ -248,6 +251,7 @@ impl Hub {
         let Opened {
             connection,
             dialect,
+            compression,
             role,
             user,
             topics,
@@ -262,6 +266,7 @@ impl Hub {
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
+            compression,
             role,
             state: SessionState::Open,
             user: user.clone(),

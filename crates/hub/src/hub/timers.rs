@@ -151,7 +151,9 @@ impl Hub {
     /// Queues one shared frame for the watchers of an audience.
     fn push_to_watchers(&mut self, index: u32, audience: usize, push: &Push) {
         let mut bytes = Vec::new();
-        fanfare_protocol::dialect::Dialect::ALL[audience].encode_push(push, &mut bytes);
+        fanfare_protocol::Format::ALL[audience]
+            .dialect
+            .encode_push(push, &mut bytes);
         if bytes.is_empty() {
             return;
         }

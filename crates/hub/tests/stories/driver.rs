@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{self, Decoder, Item};
+use fanfare_protocol::websocket::{self, Compression, Decoder, Item};
 use fanfare_protocol::{
     ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName, UserName,
 };
@@ -126,6 +126,7 @@ impl Shard {
         self.handle(Input::Opened(Opened {
             connection,
             dialect: door.dialect,
+            compression: Compression::None,
             role: door.role,
             user: door.user.map(|user| UserName::parse(user).unwrap()),
             remote: "127.0.0.1:9".parse().unwrap(),
