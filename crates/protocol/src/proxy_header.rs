@@ -178,7 +178,7 @@ fn read_v2(bytes: &[u8]) -> Result<ProxyHeader, ProxyHeaderError> {
         (0x21, 0x00 | 0x31) => None,
         (0x21, 0x11) => Some(read_v4(body).ok_or(short)?),
         (0x21, 0x21) => Some(read_v6(body).ok_or(short)?),
-        (0x20 | 0x21, _) => {
+        (0x21, _) => {
             return Err(ProxyHeaderError::Malformed(
                 "version 2 names no stream of a known family",
             ));

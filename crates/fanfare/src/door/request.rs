@@ -9,28 +9,13 @@ use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::is_valid_key;
 use fanfare_protocol::{ConnectionId, TopicName, UserName};
 
+use super::refusal::Refused;
 use crate::Options;
 use crate::clock::wall;
 
-/// Why a request does not become a WebSocket.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) status: StatusCode,
-    /// Names the value, the rule and the way out.
-    pub(super) reason: String,
-}
-
-impl Refused {
-    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self {
-            status,
-            reason: reason.into(),
-        }
-    }
-
-    fn bad(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, reason)
-    }
+/// A request that breaks a rule.
+fn bad(reason: impl Into<String>) -> Refused {
+    Refused::new(StatusCode::BAD_REQUEST, reason)
 }
 
 /// The topic of a `raw` connection that names none.
@@ -52,7 +37,7 @@ pub(super) fn check_handshake(
         ));
     }
     if version != Version::HTTP_11 {
-        return Err(Refused::bad(format!(
+        return Err(bad(format!(
             "version is {version:?}, a WebSocket opens over HTTP/1.1"
         )));
     }
@@ -63,12 +48,10 @@ pub(super) fn check_handshake(
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
     }
     if headers.get(header::HOST).is_none() {
-        return Err(Refused::bad("`Host` is missing"));
+        return Err(bad("`Host` is missing"));
     }
     if has_body(headers) {
-        return Err(Refused::bad(
-            "the request has a body, a WebSocket opens without one",
-        ));
+        return Err(bad("the request has a body, a WebSocket opens without one"));
     }
     if headers
         .get(header::SEC_WEBSOCKET_VERSION)
@@ -84,7 +67,7 @@ pub(super) fn check_handshake(
         .and_then(|key| key.to_str().ok())
     {
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
-        _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
+        _ => Err(bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
 }
 
@@ -127,13 +110,13 @@ pub(super) fn choose_dialect(
     let by_subprotocol = offered.iter().find_map(spoken);
     if !offered.is_empty() && by_subprotocol.is_none() {
         let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.subprotocol()).collect();
-        return Err(Refused::bad(format!(
+        return Err(bad(format!(
             "no offered subprotocol is spoken here, offer one of {} or none",
             names.join(", ")
         )));
     }
     match (query.dialect, by_subprotocol) {
-        (Some(asked), Some(offered)) if asked != offered => Err(Refused::bad(format!(
+        (Some(asked), Some(offered)) if asked != offered => Err(bad(format!(
             "`dialect={}` and the subprotocol {} disagree, give one",
             asked.name(),
             offered.subprotocol()
@@ -164,7 +147,7 @@ impl Query {
                 "dialect" => query.dialect = Some(parse_dialect(&value)?),
                 "topic" => query
                     .topics
-                    .push(TopicName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
+                    .push(TopicName::parse(&value).map_err(|error| bad(error.to_string()))?),
                 "role" => query.role = parse_role(&value)?,
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
                 "user" if !options.is_development => {
@@ -177,7 +160,7 @@ impl Query {
         }
         let max = options.limits.subscriptions_max as usize;
         if query.topics.len() > max {
-            return Err(Refused::bad(format!(
+            return Err(bad(format!(
                 "{} topics are named, limit is {max}",
                 query.topics.len()
             )));
@@ -193,7 +176,7 @@ impl Query {
         remote: SocketAddr,
     ) -> Result<Opened, Refused> {
         if self.role == Role::Publisher && dialect != Dialect::Raw {
-            return Err(Refused::bad(
+            return Err(bad(
                 "`role=publisher` belongs to the dialect raw, a json client just does not subscribe",
             ));
         }
@@ -230,19 +213,19 @@ fn parse_dialect(value: &str) -> Result<Dialect, Refused> {
         .find(|dialect| dialect.name() == value)
         .ok_or_else(|| {
             let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
-            Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
+            bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
         })
 }
 
 fn parse_user(value: &str) -> Result<UserName, Refused> {
-    UserName::parse(value).map_err(|error| Refused::bad(error.to_string()))
+    UserName::parse(value).map_err(|error| bad(error.to_string()))
 }
 
 fn parse_role(value: &str) -> Result<Role, Refused> {
     match value {
         "subscriber" => Ok(Role::Subscriber),
         "publisher" => Ok(Role::Publisher),
-        _ => Err(Refused::bad(format!(
+        _ => Err(bad(format!(
             "role is {value:?}, it is one of subscriber, publisher"
         ))),
     }
@@ -252,8 +235,6 @@ fn parse_bool(name: &str, value: &str) -> Result<bool, Refused> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(Refused::bad(format!(
-            "`{name}` is {value:?}, it is true or false"
-        ))),
+        _ => Err(bad(format!("`{name}` is {value:?}, it is true or false"))),
     }
 }
