@@ -206,13 +206,15 @@ impl Porch {
         let connection = self.builder.serve_connection(TokioIo::new(socket), service);
         let mut connection = std::pin::pin!(connection.with_upgrades());
         let served = tokio::select! {
-            served = &mut connection => served,
+            biased;
+            // hyper's own deadline, which is for later requests, began a little later.
             () = sleep_until(deadline) => {
                 if !has_asked.load(Ordering::Relaxed) {
                     return self.gate.turned_away(Cause::HandshakeTimeout, remote);
                 }
                 connection.await
             }
+            served = &mut connection => served,
         };
         if let Err(error) = served {
             tracing::debug!(%remote, %error, "an HTTP connection ended early");
@@ -262,8 +264,10 @@ async fn meet(
         remote = read_proxy_header(socket).await?.map_or(peer, canonical);
         handshake.claim(remote.ip()).map_err(Unmet::Refused)?;
     }
-    socket.readable().await.map_err(|_| Unmet::Gone)?;
-    Ok(remote)
+    match socket.peek(&mut [0]).await {
+        Ok(1..) => Ok(remote),
+        _ => Err(Unmet::Gone),
+    }
 }
 
 /// Reads a PROXY header and not a byte more; gives the source that it names, if it does.
