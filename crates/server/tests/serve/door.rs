@@ -1,6 +1,7 @@
 //! The door of the whole program: what strangers cost, and what is said about them.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::process::Command;
 use std::thread;
@@ -29,8 +30,13 @@ fn connections_that_say_nothing_cost_little_and_are_gone_at_the_deadline() {
     let server = Server::start(&["--shards", "1", "--handshake-timeout", "8s"]);
     let mut probe = Client::connect(server.address);
     let before = resident_bytes(&get(&mut probe, "/metrics").body);
+    // Every other one says a little, for which HTTP is set up.
     let silent: Vec<_> = (0..SILENT)
-        .map(|_| TcpStream::connect(server.address).unwrap())
+        .map(|number| {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            stream.write_all(&b"GET /"[..number % 2 * 5]).unwrap();
+            stream
+        })
         .collect();
     let page = loop {
         let page = get(&mut probe, "/metrics").body;
