@@ -11,7 +11,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use fanfare_protocol::proxy_header::ProxyHeaderDecoder;
 use hyper::Request;
@@ -300,17 +299,9 @@ async fn answer(
     remote: SocketAddr,
     request: Request<Incoming>,
 ) -> Result<Response, Infallible> {
-    // With a length beside the chunks, which hyper takes away, a proxy in front may see another end of this request
-    // than this server does. What follows on the connection is then nobody's request (RFC 9112 section 6.3).
-    let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(ConnectInfo(remote));
-    let mut response = router.oneshot(request).await?;
-    if is_chunked {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(header::CONNECTION, close);
-    }
-    Ok(response)
+    router.oneshot(request).await
 }
 
 /// Whether the process or the machine has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).

@@ -1,5 +1,6 @@
 //! Who passes the door: whose a connection is, how many there may be of whom, and how fast they may come.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
@@ -138,7 +139,9 @@ fn a_proxy_header_may_be_split_anywhere() {
             client.expect("welcome");
         }
         let mut client = Client::connect(server.address);
-        bytes.iter().for_each(|&byte| client.send(&[byte]));
+        for &byte in &bytes {
+            client.send(&[byte]);
+        }
         assert_eq!(client.response().unwrap().status, 101, "byte by byte");
     }
 }
@@ -228,6 +231,24 @@ fn the_deadline_runs_from_the_first_moment_on() {
 }
 
 #[test]
+fn who_asks_and_does_not_read_the_answers_is_dropped() {
+    let listening = ListenerOptions {
+        handshake_timeout: Duration::from_millis(500),
+        ..ListenerOptions::default()
+    };
+    let server = Server::listening(options(), listening);
+    let mut client = Client::connect_narrow(server.address);
+    let timeout = Some(Duration::from_millis(200));
+    client.stream.set_write_timeout(timeout).unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(100);
+    // Until nothing is taken any more: its answers wait, and so does the server.
+    while client.stream.write_all(&request).is_ok() {}
+    eventually("it is gone", || {
+        server.fanfare.metrics().contains("\nfanfare_handshakes 0\n")
+    });
+}
+
+#[test]
 fn an_address_has_so_many_connections_whatever_port_and_family_it_uses() {
     let server = behind_a_proxy(DoorLimits {
         connections_per_address_max: NonZeroU32::new(2),
@@ -291,7 +312,9 @@ fn a_place_is_free_again_however_its_connection_ends() {
         connections_per_address_max: NonZeroU32::new(1),
         ..DoorLimits::default()
     });
-    let endings: [(&str, fn(Client)); 6] = [
+    /// Ends a connection in some way.
+    type End = fn(Client);
+    let endings: [(&str, End); 6] = [
         ("a close frame", |mut client| assert_eq!(client.close(1000), 1000)),
         ("a reset", Client::reset),
         ("an end", |client| client.shut_write()),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fanfare::broker::HistoryOptions;
-use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, OriginRule};
+use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -104,7 +104,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
-        origins: OriginRule::from_iter(options.allow_origin.iter().cloned()),
+        origins: options.allow_origin.iter().cloned().collect(),
         history: HistoryOptions {
             frames_max: options.history_frames,
             bytes_max: options.history_bytes_max,
