@@ -88,6 +88,11 @@ impl Refused {
         }
     }
 
+    /// A request that breaks a rule.
+    pub(super) fn bad(reason: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
     /// A page that may not connect.
     pub(super) fn origin(reason: impl Into<String>) -> Self {
         Self {

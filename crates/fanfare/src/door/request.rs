@@ -4,19 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version, header};
-use fanfare_hub::{Opened, Role};
+use fanfare_hub::{Opened, Role, SlowRule};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::is_valid_key;
-use fanfare_protocol::{ConnectionId, TopicName, UserName};
+use fanfare_protocol::websocket::{Compression, is_valid_key};
+use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
 
 use super::refusal::Refused;
 use crate::Options;
 use crate::clock::wall;
-
-/// A request that breaks a rule.
-fn bad(reason: impl Into<String>) -> Refused {
-    Refused::new(StatusCode::BAD_REQUEST, reason)
-}
 
 /// The topic of a `raw` connection that names none.
 const LOBBY: &str = "lobby";
@@ -37,7 +32,7 @@ pub(super) fn check_handshake(
         ));
     }
     if version != Version::HTTP_11 {
-        return Err(bad(format!(
+        return Err(Refused::bad(format!(
             "version is {version:?}, a WebSocket opens over HTTP/1.1"
         )));
     }
@@ -48,10 +43,12 @@ pub(super) fn check_handshake(
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
     }
     if headers.get(header::HOST).is_none() {
-        return Err(bad("`Host` is missing"));
+        return Err(Refused::bad("`Host` is missing"));
     }
     if has_body(headers) {
-        return Err(bad("the request has a body, a WebSocket opens without one"));
+        return Err(Refused::bad(
+            "the request has a body, a WebSocket opens without one",
+        ));
     }
     if headers
         .get(header::SEC_WEBSOCKET_VERSION)
@@ -67,7 +64,7 @@ pub(super) fn check_handshake(
         .and_then(|key| key.to_str().ok())
     {
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
-        _ => Err(bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
+        _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
 }
 
@@ -110,13 +107,13 @@ pub(super) fn choose_dialect(
     let by_subprotocol = offered.iter().find_map(spoken);
     if !offered.is_empty() && by_subprotocol.is_none() {
         let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.subprotocol()).collect();
-        return Err(bad(format!(
+        return Err(Refused::bad(format!(
             "no offered subprotocol is spoken here, offer one of {} or none",
             names.join(", ")
         )));
     }
     match (query.dialect, by_subprotocol) {
-        (Some(asked), Some(offered)) if asked != offered => Err(bad(format!(
+        (Some(asked), Some(offered)) if asked != offered => Err(Refused::bad(format!(
             "`dialect={}` and the subprotocol {} disagree, give one",
             asked.name(),
             offered.subprotocol()
@@ -135,6 +132,8 @@ pub(super) struct Query {
     topics: Vec<TopicName>,
     role: Role,
     occupancy: bool,
+    every: Option<Every>,
+    slow: Option<SlowRule>,
     user: Option<UserName>,
 }
 
@@ -147,8 +146,16 @@ impl Query {
                 "dialect" => query.dialect = Some(parse_dialect(&value)?),
                 "topic" => query
                     .topics
-                    .push(TopicName::parse(&value).map_err(|error| bad(error.to_string()))?),
+                    .push(TopicName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
                 "role" => query.role = parse_role(&value)?,
+                "every" => {
+                    query.every = Some(
+                        value
+                            .parse()
+                            .map_err(|error: EveryError| Refused::bad(error.to_string()))?,
+                    );
+                }
+                "slow" => query.slow = Some(parse_slow(&value)?),
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
                 "user" if !options.is_development => {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
@@ -160,7 +167,7 @@ impl Query {
         }
         let max = options.limits.subscriptions_max as usize;
         if query.topics.len() > max {
-            return Err(bad(format!(
+            return Err(Refused::bad(format!(
                 "{} topics are named, limit is {max}",
                 query.topics.len()
             )));
@@ -176,8 +183,13 @@ impl Query {
         remote: SocketAddr,
     ) -> Result<Opened, Refused> {
         if self.role == Role::Publisher && dialect != Dialect::Raw {
-            return Err(bad(
+            return Err(Refused::bad(
                 "`role=publisher` belongs to the dialect raw, a json client just does not subscribe",
+            ));
+        }
+        if self.slow.is_some() && dialect != Dialect::Raw {
+            return Err(Refused::bad(
+                "`slow` belongs to the dialect raw, a json client is told what it misses",
             ));
         }
         let mut topics = self.topics;
@@ -187,6 +199,7 @@ impl Query {
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
             dialect,
+            compression: Compression::None,
             role: self.role,
             user: self.user,
             remote,
@@ -197,6 +210,8 @@ impl Query {
             joined_at: wall(),
             topics,
             occupancy: self.occupancy,
+            every: self.every,
+            conflates: self.slow == Some(SlowRule::Conflate),
         })
     }
 }
@@ -213,20 +228,29 @@ fn parse_dialect(value: &str) -> Result<Dialect, Refused> {
         .find(|dialect| dialect.name() == value)
         .ok_or_else(|| {
             let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
-            bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
+            Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
         })
 }
 
 fn parse_user(value: &str) -> Result<UserName, Refused> {
-    UserName::parse(value).map_err(|error| bad(error.to_string()))
+    UserName::parse(value).map_err(|error| Refused::bad(error.to_string()))
 }
 
 fn parse_role(value: &str) -> Result<Role, Refused> {
     match value {
         "subscriber" => Ok(Role::Subscriber),
         "publisher" => Ok(Role::Publisher),
-        _ => Err(bad(format!(
+        _ => Err(Refused::bad(format!(
             "role is {value:?}, it is one of subscriber, publisher"
+        ))),
+    }
+}
+
+fn parse_slow(value: &str) -> Result<SlowRule, Refused> {
+    match value.parse() {
+        Ok(rule @ (SlowRule::Disconnect | SlowRule::Conflate)) => Ok(rule),
+        _ => Err(Refused::bad(format!(
+            "`slow` is {value:?}, it is one of disconnect, conflate"
         ))),
     }
 }
@@ -235,6 +259,8 @@ fn parse_bool(name: &str, value: &str) -> Result<bool, Refused> {
     match value {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
-        _ => Err(bad(format!("`{name}` is {value:?}, it is true or false"))),
+        _ => Err(Refused::bad(format!(
+            "`{name}` is {value:?}, it is true or false"
+        ))),
     }
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use fanfare::{ClientAddress, DoorLimits, ListenerOptions, Options};
+use fanfare::{ClientAddress, DoorLimits, Listed, ListenerOptions, Options};
 use serde_json::json;
 
 use crate::client::{CLOSE, Client, Response, eventually, masked, upgrade_request};
@@ -68,7 +68,7 @@ fn v2(command: u8) -> Vec<u8> {
 
 /// The remote addresses of all connections, without ports.
 fn remotes(server: &Server) -> Vec<String> {
-    let page = server.runtime.block_on(server.fanfare.connections(0, 100));
+    let page = server.runtime.block_on(server.fanfare.connections(Listed::All, 0, 100));
     let rows = page.unwrap().connections;
     rows.iter().map(|row| row.remote.ip().to_string()).collect()
 }
