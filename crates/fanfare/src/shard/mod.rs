@@ -43,7 +43,17 @@ impl ShardOptions {
     /// How long the kernel goes on with a peer that takes nothing: a little longer than the hub, which tells the reason.
     /// Without it a peer that vanished while a last write was under way would be kept for a quarter of an hour.
     fn user_timeout(&self) -> Duration {
-        Duration::from_millis(self.limits.write_timeout_ms + self.limits.close_timeout_ms)
+        let Limits {
+            write_timeout_ms,
+            close_timeout_ms,
+            ..
+        } = self.limits;
+        // The kernel takes no more milliseconds than this.
+        Duration::from_millis(
+            write_timeout_ms
+                .saturating_add(close_timeout_ms)
+                .min(i32::MAX as u64),
+        )
     }
 }
 

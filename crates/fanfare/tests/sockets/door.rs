@@ -68,7 +68,9 @@ fn v2(command: u8) -> Vec<u8> {
 
 /// The remote addresses of all connections, without ports.
 fn remotes(server: &Server) -> Vec<String> {
-    let page = server.runtime.block_on(server.fanfare.connections(Listed::All, 0, 100));
+    let page = server
+        .runtime
+        .block_on(server.fanfare.connections(Listed::All, 0, 100));
     let rows = page.unwrap().connections;
     rows.iter().map(|row| row.remote.ip().to_string()).collect()
 }
