@@ -10,6 +10,7 @@
 //! [`broker`]'s, whose contract and conformance suite live in this crate.
 
 pub mod broker;
+mod bucket;
 pub mod conformance;
 mod counters;
 mod frames;
@@ -21,6 +22,7 @@ mod output;
 mod session;
 mod topic;
 
+pub use bucket::{Bucket, Rate};
 pub use counters::Counters;
 pub use hub::{ConnectionRow, Dirty, Gauges, Hub};
 pub use input::{Control, Input, Now, Opened, Role, Selector};
