@@ -23,8 +23,8 @@ mod session;
 mod topic;
 
 pub use bucket::{Bucket, Rate};
-pub use counters::Counters;
-pub use hub::{ConnectionRow, Dirty, Gauges, Hub};
+pub use counters::{Counters, Hold};
+pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Received};
 pub use input::{Control, Input, Now, Opened, Role, Selector};
 pub use limits::Limits;
 pub use output::{Asked, Output, Ticket};

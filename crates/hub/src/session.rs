@@ -6,6 +6,8 @@ use std::sync::Arc;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Millis, Timestamp, TopicName, UserName};
 
+use crate::bucket::Bucket;
+use crate::hub::Allowance;
 use crate::input::Role;
 
 /// One connection as the hub sees it.
@@ -27,7 +29,25 @@ pub(crate) struct Session {
     pub(crate) pinged_at: Millis,
     /// Since when the socket has taken nothing, when it is blocked.
     pub(crate) blocked_at: Millis,
+    /// When the message or frame began that is not finished, or [`NEVER`].
+    pub(crate) begun_at: Millis,
+    /// What it may still send.
+    pub(crate) allowance: Allowance,
+    /// How many more of its commands may be refused for coming too fast.
+    pub(crate) refusals: Bucket,
+    /// What it shares with the other connections of its user, or [`NO_USER`].
+    pub(crate) user_key: u32,
+    /// Its subscribe commands that wait for the broker.
+    pub(crate) pending: u32,
+    /// Whether it is not read from until it may send again.
+    pub(crate) is_held: bool,
 }
+
+/// A moment that does not come.
+pub(crate) const NEVER: Millis = Millis(u64::MAX);
+
+/// The key of a connection without user.
+pub(crate) const NO_USER: u32 = u32::MAX;
 
 /// Where a session stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +89,16 @@ impl Subscription {
 }
 
 impl Session {
+    /// What it may still send, and the key of what its user may.
+    pub(crate) fn allowances(&self) -> (&Allowance, u32) {
+        (&self.allowance, self.user_key)
+    }
+
+    /// As [`Session::allowances`].
+    pub(crate) fn allowances_mut(&mut self) -> (&mut Allowance, u32) {
+        (&mut self.allowance, self.user_key)
+    }
+
     /// Which of a topic's audiences it belongs to.
     pub(crate) fn audience(&self) -> usize {
         match self.role {

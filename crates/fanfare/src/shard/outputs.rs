@@ -98,6 +98,7 @@ impl Shard {
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);
             self.free.push(id.slot() as u32);
+            self.receiving_bytes -= connection.receiving_bytes;
             self.stats.released();
             tracing::debug!(connection = %id, "released");
         }

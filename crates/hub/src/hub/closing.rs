@@ -62,6 +62,7 @@ impl Hub {
 
     /// Queues the close frame behind everything that still goes.
     fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+        let was_taken_in = self.is_taken_in(slot);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
             session.state = SessionState::Closing {
@@ -71,7 +72,8 @@ impl Hub {
         }
         self.enqueue(slot, Lane::Data, close, 0);
         self.outboxes[slot].is_closing = true;
-        if std::mem::take(&mut self.outboxes[slot].is_paused)
+        self.outboxes[slot].is_paused = false;
+        if !was_taken_in
             && let Some(session) = &self.sessions[slot]
         {
             // Its commands mean nothing any more, but its close frame does.
@@ -121,6 +123,7 @@ impl Hub {
         outbox.clear(&mut self.frames);
         outbox.is_closing = true;
         self.open -= 1;
+        self.rates.leave(session.user_key);
         self.counters.released += 1;
         self.outputs.push_back(Output::Release(session.connection));
     }

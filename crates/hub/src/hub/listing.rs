@@ -49,6 +49,8 @@ pub struct Gauges {
     pub queued: usize,
     /// Subscribe commands that wait for the broker.
     pub pending: usize,
+    /// Connections that are not read from because they, or their users, asked too fast.
+    pub held: usize,
 }
 
 impl Hub {
@@ -92,6 +94,7 @@ impl Hub {
             frame_bytes: self.frames.bytes() - self.frames.measure(self.ping).bytes as usize,
             queued: self.frames.nodes_used(),
             pending: self.pending.len(),
+            held: self.rates.held(),
         }
     }
 

@@ -4,6 +4,7 @@ mod closing;
 mod commands;
 mod fan_out;
 mod listing;
+mod rates;
 mod subscribing;
 mod timers;
 
@@ -16,13 +17,17 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::broker::BrokerEvent;
+use crate::bucket::Bucket;
 use crate::frames::{FrameId, Frames};
 use crate::outbox::{DirtyMark, Lane, Outbox};
-use crate::session::{Session, SessionState};
+use crate::session::{NEVER, NO_USER, Session, SessionState};
 use crate::topic::Topic;
 use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
 
 pub use listing::{ConnectionRow, Gauges};
+pub(crate) use rates::Allowance;
+use rates::Rates;
+pub use rates::Received;
 use subscribing::Pending;
 use timers::{Drain, Sweep, Watched};
 
@@ -55,6 +60,7 @@ pub struct Hub {
     /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
     unwritten_frames: usize,
     unwritten_bytes: usize,
+    rates: Rates,
     sweep: Sweep,
     drain: Option<Drain>,
     counters: Counters,
@@ -76,6 +82,8 @@ impl Hub {
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
         let ping = frames.insert(bytes, 0);
+        let hasher = FixedState::with_seed(seed);
+        let rates = Rates::new(&limits, hasher.clone());
         Self {
             limits,
             now: Now::default(),
@@ -83,7 +91,7 @@ impl Hub {
             outboxes: Vec::new(),
             open: 0,
             topics: Slab::new(),
-            names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            names: HashMap::with_hasher(hasher),
             topics_made: 0,
             all: TopicName::all(),
             pending: Slab::new(),
@@ -98,6 +106,7 @@ impl Hub {
             overflowed: Vec::new(),
             unwritten_frames: 0,
             unwritten_bytes: 0,
+            rates,
             sweep: Sweep::default(),
             drain: None,
             counters: Counters::default(),
@@ -115,6 +124,7 @@ impl Hub {
             Input::Opened(opened) => self.opened(opened),
             Input::Message(connection, message) => self.message(connection, message),
             Input::Ping(connection, payload) => self.pinged(connection, payload),
+            Input::Pong(connection) => self.ponged(connection),
             Input::PeerClose(connection, code) => self.peer_close(connection, code),
             Input::Disconnect(connection, cause) => {
                 if let Some(slot) = self.slot_of(connection) {
@@ -140,19 +150,10 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// Takes note that bytes came from the connection.
-    pub fn heard(&mut self, now: Now, connection: ConnectionId) {
-        if let Some(slot) = self.slot_of(connection)
-            && let Some(session) = &mut self.sessions[slot]
-        {
-            session.heard_at = now.monotonic;
-        }
-    }
-
-    /// Whether messages of the connection may be taken in: it is here and its replies are being read.
+    /// Whether messages of the connection may be taken in: it is here, its replies are being read, and it asks no
+    /// faster than it may.
     pub fn is_readable(&self, connection: ConnectionId) -> bool {
-        self.slot_of(connection)
-            .is_some_and(|slot| !self.outboxes[slot].is_paused)
+        self.slot_of(connection).is_some_and(|slot| self.is_taken_in(slot))
     }
 
     /// Whether the connection is open and its messages mean anything.
@@ -259,6 +260,7 @@ impl Hub {
         } else {
             topics.clone()
         };
+        let user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
@@ -273,6 +275,12 @@ impl Hub {
             heard_at: self.now.monotonic,
             pinged_at: self.now.monotonic,
             blocked_at: self.now.monotonic,
+            begun_at: NEVER,
+            allowance: Allowance::default(),
+            refusals: Bucket::default(),
+            user_key,
+            pending: 0,
+            is_held: false,
         });
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
@@ -300,6 +308,8 @@ impl Hub {
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,
             subscriptions_max: self.limits.subscriptions_max,
+            commands_per_second: some_limit(self.limits.commands_per_second),
+            bytes_per_second: some_limit(self.limits.bytes_per_second),
         };
         self.push_to(slot, Lane::Control, &Push::Welcome(welcome));
     }
@@ -368,4 +378,9 @@ impl Hub {
             (DirtyMark::Small | DirtyMark::Big, _) => {}
         }
     }
+}
+
+/// A limit as clients are told it: none where 0 stands for no limit.
+fn some_limit(limit: u32) -> Option<u32> {
+    (limit > 0).then_some(limit)
 }

@@ -47,6 +47,7 @@ impl Hub {
             self.sweep.grace_until = Millis(now.0 + self.limits.pong_timeout_ms);
         }
         self.sweep.ticked_at = now;
+        self.let_go();
         self.sweep_connections(elapsed_ms);
         self.ask_occupancy();
         self.drain_some();
@@ -74,6 +75,8 @@ impl Hub {
             }
             return;
         }
+        // Of one that is not read from, nothing can be heard.
+        let (is_taken_in, is_held_back) = (self.is_taken_in(slot), self.is_held_back(session));
         let has_grace = now < self.sweep.grace_until;
         let awaits_pong = session.pinged_at > session.heard_at;
         let pinged_since = now.since(session.pinged_at);
@@ -82,8 +85,13 @@ impl Hub {
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
+        } else if is_taken_in
+            && !has_grace
+            && now.since(session.begun_at) >= self.limits.message_timeout_ms
+        {
+            self.disconnect(slot, &Disconnect::MessageTimeout, None);
         } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
-            if !has_grace {
+            if !has_grace && !is_held_back {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
         } else if pinged_since >= self.limits.ping_interval_ms {
