@@ -126,7 +126,9 @@ mod tests {
         }
 
         fn fill(&mut self, now: u64) {
-            self.level = self.size.min(self.level + i128::from(now - self.filled_at) * self.count);
+            self.level = self
+                .size
+                .min(self.level + i128::from(now - self.filled_at) * self.count);
             self.filled_at = now;
         }
 

@@ -73,9 +73,7 @@ impl Hub {
         self.enqueue(slot, Lane::Data, close, 0);
         self.outboxes[slot].is_closing = true;
         self.outboxes[slot].is_paused = false;
-        if !was_taken_in
-            && let Some(session) = &self.sessions[slot]
-        {
+        if !was_taken_in && let Some(session) = &self.sessions[slot] {
             // Its commands mean nothing any more, but its close frame does.
             self.outputs.push_back(Output::Resume(session.connection));
         }

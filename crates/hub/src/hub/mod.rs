@@ -153,7 +153,8 @@ impl Hub {
     /// Whether messages of the connection may be taken in: it is here, its replies are being read, and it asks no
     /// faster than it may.
     pub fn is_readable(&self, connection: ConnectionId) -> bool {
-        self.slot_of(connection).is_some_and(|slot| self.is_taken_in(slot))
+        self.slot_of(connection)
+            .is_some_and(|slot| self.is_taken_in(slot))
     }
 
     /// Whether the connection is open and its messages mean anything.

@@ -130,10 +130,7 @@ impl Rates {
         };
         [
             (Hold::Bytes, is_empty(allowance.bytes, self.connection.bytes)),
-            (
-                Hold::UserBytes,
-                user_is_empty(|user| user.bytes, self.user.bytes),
-            ),
+            (Hold::UserBytes, user_is_empty(|user| user.bytes, self.user.bytes)),
             (
                 Hold::Commands,
                 is_empty(allowance.commands, self.connection.commands),

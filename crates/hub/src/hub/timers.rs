@@ -85,10 +85,7 @@ impl Hub {
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
-        } else if is_taken_in
-            && !has_grace
-            && now.since(session.begun_at) >= self.limits.message_timeout_ms
-        {
+        } else if is_taken_in && !has_grace && now.since(session.begun_at) >= self.limits.message_timeout_ms {
             self.disconnect(slot, &Disconnect::MessageTimeout, None);
         } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
             if !has_grace && !is_held_back {

@@ -310,9 +310,8 @@ fn pushes_are_written() {
         ..welcome
     };
     assert!(
-        push(&Push::Welcome(paced)).ends_with(
-            r#""topic_bytes_max":255,"commands_per_second":100,"bytes_per_second":4096}}"#
-        )
+        push(&Push::Welcome(paced))
+            .ends_with(r#""topic_bytes_max":255,"commands_per_second":100,"bytes_per_second":4096}}"#)
     );
     let topic = TopicName::parse("a").unwrap();
     assert_eq!(

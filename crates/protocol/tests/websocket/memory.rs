@@ -65,7 +65,9 @@ fn many_fragments_of_one_byte_hold_their_bytes_and_no_more() {
     }
     let mut last = masked_stream(&[(0x80, b"")]);
     let mut input = last.as_mut_slice();
-    assert!(matches!(decoder.next(&mut input, LIMIT), Ok(Some(Item::Binary(bytes))) if bytes.len() > FRAGMENTS - 256));
+    assert!(
+        matches!(decoder.next(&mut input, LIMIT), Ok(Some(Item::Binary(bytes))) if bytes.len() > FRAGMENTS - 256)
+    );
     assert!(!decoder.is_message_open());
 }
 
