@@ -43,6 +43,9 @@ fn main() -> ExitCode {
                 all.connections += summary.connections;
                 all.deliveries += summary.deliveries;
                 all.overflows += summary.overflows;
+                all.holds += summary.holds;
+                all.refusals += summary.refusals;
+                all.floods += summary.floods;
                 all.elapsed_ms += summary.elapsed_ms;
             }
             Err(failure) => {
@@ -57,12 +60,16 @@ fn main() -> ExitCode {
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} virtual hours",
+        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, \
+         {} holds, {} refusals for rate, {} floods, {} virtual hours",
         options.seeds,
         options.seeds as f64 / seconds,
         all.connections,
         all.deliveries,
         all.overflows,
+        all.holds,
+        all.refusals,
+        all.floods,
         all.elapsed_ms / 3_600_000
     );
     ExitCode::SUCCESS

@@ -5,11 +5,11 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 /// Why a connection is not read from for a while. Also its place in [`Counters::held`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hold {
-    /// It sent too many messages, pings and pongs.
+    /// It sent too many messages, pings and unasked pongs.
     Commands,
     /// It sent too many bytes.
     Bytes,
-    /// The connections of its user sent too many messages, pings and pongs.
+    /// The connections of its user sent too many messages, pings and unasked pongs.
     UserCommands,
     /// The connections of its user sent too many bytes.
     UserBytes,

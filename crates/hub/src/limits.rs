@@ -30,7 +30,7 @@ pub struct Limits {
     /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007.
     /// 0 for no limit. Default 64 MiB.
     pub receiving_bytes_max: usize,
-    /// Messages, pings and pongs that a connection may send per second, and twice as many at once; a message of the
+    /// Messages, pings and unasked pongs that a connection may send per second, and twice as many at once; a message of the
     /// `raw` dialect counts once for each of its topics. Beyond: it is not read from until there is room again. 0 for
     /// no limit. Default 100.
     pub commands_per_second: u32,

@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) pending: u32,
     /// Whether it is not read from until it may send again.
     pub(crate) is_held: bool,
+    /// Whether it was pinged and no pong came yet.
+    pub(crate) is_pong_due: bool,
 }
 
 /// A moment that does not come.

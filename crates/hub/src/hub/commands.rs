@@ -45,9 +45,12 @@ impl Hub {
         self.mark_dirty(slot, Dirty::Small);
     }
 
-    /// A pong asks for nothing, but it is work.
+    /// A pong asks for nothing, but one that was not asked for is work.
     pub(super) fn ponged(&mut self, connection: ConnectionId) {
-        if let Some(slot) = self.open_slot_of(connection) {
+        if let Some(slot) = self.open_slot_of(connection)
+            && let Some(session) = &mut self.sessions[slot]
+            && !std::mem::take(&mut session.is_pong_due)
+        {
             self.charge(slot, 1);
         }
     }

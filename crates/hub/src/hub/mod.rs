@@ -282,6 +282,7 @@ impl Hub {
             user_key,
             pending: 0,
             is_held: false,
+            is_pong_due: false,
         });
         self.outboxes[slot] = Outbox::new();
         self.open += 1;

@@ -100,6 +100,7 @@ impl Hub {
         let now = self.now.monotonic;
         if let Some(session) = &mut self.sessions[slot] {
             session.pinged_at = now;
+            session.is_pong_due = true;
         }
         self.outboxes[slot].push(Lane::Control, self.ping, &mut self.frames);
         self.mark_dirty(slot, Dirty::Small);

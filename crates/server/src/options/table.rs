@@ -119,7 +119,7 @@ options! {
         notsent_bytes: usize = 16 * KIB, Size[KIB, 16 * MIB];
     }
     "Rates" {
-        /// Messages, pings and pongs one connection may send per second, and twice as many at once; 0 for any number.
+        /// Messages, pings and unasked pongs one connection may send per second, and twice as many at once; 0 for any number.
         /// One that sends more is not read from until there is room again.
         commands_per_second: usize = 100, Count[0, 1_000_000];
         /// Bytes one connection may send per second, and twice as many at once; 0 for any number.
