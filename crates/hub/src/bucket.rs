@@ -1,4 +1,4 @@
-//! A token bucket in eight bytes, and the rate at which it fills.
+//! A token bucket, and the rate at which it fills.
 
 use fanfare_protocol::Millis;
 
@@ -8,9 +8,9 @@ use fanfare_protocol::Millis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
     count: u32,
-    window_ns: u64,
-    /// The time in which an empty bucket fills: its size, as time.
-    filling_ns: u64,
+    window_ms: u32,
+    /// The time in which an empty bucket fills.
+    filling_ms: u32,
 }
 
 impl Rate {
@@ -18,42 +18,49 @@ impl Rate {
     pub const fn per_second(count: u32) -> Self {
         Self {
             count,
-            window_ns: NS_PER_SECOND,
-            filling_ns: 2 * NS_PER_SECOND,
+            window_ms: 1_000,
+            filling_ms: 2_000,
         }
     }
 
     /// So many in any window, at once or spread over it.
     pub const fn within(count: u32, window_ms: u32) -> Self {
-        let window_ns = window_ms as u64 * NS_PER_MS;
         Self {
             count,
-            window_ns,
-            filling_ns: window_ns,
+            window_ms,
+            filling_ms: window_ms,
         }
     }
 
-    /// The time that `count` of it take, rounded up to a nanosecond: a bucket never gives more than its rate.
-    fn time_of(self, count: u32) -> u64 {
-        let time_ns = (u128::from(count) * u128::from(self.window_ns)).div_ceil(u128::from(self.count));
-        u64::try_from(time_ns).unwrap_or(u64::MAX)
+    /// What a full bucket holds.
+    fn size(self) -> u64 {
+        u64::from(self.count) * u64::from(self.filling_ms)
+    }
+
+    /// What `count` are in the unit of a bucket.
+    fn parts(self, count: u32) -> u64 {
+        u64::from(count) * u64::from(self.window_ms)
     }
 }
 
 /// What is left of a [`Rate`] to one who uses it. A new bucket is full.
 ///
-/// It is kept as the moment at which it will be full again, in nanoseconds on the monotonic clock, which lasts for
-/// 584 years; all arithmetic saturates. It may go into debt, which is paid back at the rate.
+/// It counts exactly, in a unit of which one is as many as the window has milliseconds: so each millisecond brings as many
+/// units as the rate has in a window. All arithmetic saturates. It may go into debt, which is paid back at the rate.
+/// Always use it with the same rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bucket {
-    full_at_ns: u64,
+    /// Units missing from a full bucket at `at`.
+    missing: u64,
+    at: Millis,
 }
 
 impl Bucket {
     /// Takes `count` out, whether so many are in or not.
     pub fn take(&mut self, now: Millis, rate: Rate, count: u32) {
         if rate.count > 0 {
-            self.full_at_ns = self.full_at_ns.max(ns(now)).saturating_add(rate.time_of(count));
+            self.missing = self.missing(now, rate).saturating_add(rate.parts(count));
+            self.at = now;
         }
     }
 
@@ -65,9 +72,9 @@ impl Bucket {
     pub fn try_take(&mut self, now: Millis, rate: Rate, count: u32) -> Result<(), u64> {
         let mut after = *self;
         after.take(now, rate, count);
-        let missing_ns = after.filling_ns(now).saturating_sub(rate.filling_ns);
-        if missing_ns > 0 {
-            return Err(missing_ns.div_ceil(NS_PER_MS));
+        let too_many = after.missing.saturating_sub(rate.size());
+        if rate.count > 0 && too_many > 0 {
+            return Err(too_many.div_ceil(u64::from(rate.count)));
         }
         *self = after;
         Ok(())
@@ -78,23 +85,25 @@ impl Bucket {
         if rate.count == 0 {
             return u32::MAX;
         }
-        let filled_ns = rate.filling_ns.saturating_sub(self.filling_ns(now));
-        let level = u128::from(filled_ns) * u128::from(rate.count) / u128::from(rate.window_ns);
-        u32::try_from(level).unwrap_or(u32::MAX)
+        let parts = rate.size().saturating_sub(self.missing(now, rate));
+        u32::try_from(parts / u64::from(rate.window_ms)).unwrap_or(u32::MAX)
     }
 
-    /// The time until it is full.
-    fn filling_ns(self, now: Millis) -> u64 {
-        self.full_at_ns.saturating_sub(ns(now))
+    /// Whether not even one is in.
+    pub fn is_empty(self, now: Millis, rate: Rate) -> bool {
+        rate.count > 0 && self.missing(now, rate).saturating_add(rate.parts(1)) > rate.size()
+    }
+
+    /// Whether it is full, and so as good as a new one.
+    pub fn is_full(self, now: Millis, rate: Rate) -> bool {
+        self.missing(now, rate) == 0
+    }
+
+    fn missing(self, now: Millis, rate: Rate) -> u64 {
+        let filled = now.since(self.at).saturating_mul(u64::from(rate.count));
+        self.missing.saturating_sub(filled)
     }
 }
-
-fn ns(time: Millis) -> u64 {
-    time.0.saturating_mul(NS_PER_MS)
-}
-
-const NS_PER_MS: u64 = 1_000_000;
-const NS_PER_SECOND: u64 = 1_000 * NS_PER_MS;
 
 #[cfg(test)]
 mod tests {
@@ -114,8 +123,8 @@ mod tests {
 
     impl Model {
         fn new(rate: Rate) -> Self {
-            let window_ms = i128::from(rate.window_ns / NS_PER_MS);
-            let size = i128::from(rate.filling_ns / NS_PER_MS) * i128::from(rate.count);
+            let window_ms = i128::from(rate.window_ms);
+            let size = i128::from(rate.filling_ms) * i128::from(rate.count);
             Self {
                 count: i128::from(rate.count),
                 window_ms,
@@ -169,8 +178,6 @@ mod tests {
         #[test]
         fn it_gives_what_the_model_gives(rate in rate(), steps in prop::collection::vec(step(), 1..200)) {
             let (mut bucket, mut model, mut now) = (Bucket::default(), Model::new(rate), 0);
-            // Each take rounds up by less than a nanosecond; the rest is the rounding of the level itself.
-            let slack = 1 + (steps.len() as i128 * model.count).div_euclid(model.window_ms * 1_000_000);
             for step in steps {
                 match step {
                     Step::Pass(ms) => {
@@ -188,7 +195,7 @@ mod tests {
                         }
                         Err(wait_ms) => {
                             prop_assert!(wait_ms > 0);
-                            prop_assert!(model.tokens() - slack <= i128::from(count));
+                            prop_assert!(model.tokens() < i128::from(count));
                             let is_ever = i128::from(count) * model.window_ms <= model.size;
                             let mut later = bucket;
                             prop_assert_eq!(later.try_take(Millis(now + wait_ms), rate, count).is_ok(), is_ever);
@@ -196,9 +203,9 @@ mod tests {
                         }
                     },
                 }
-                let (level, tokens) = (i128::from(bucket.level(Millis(now), rate)), model.tokens().max(0));
-                prop_assert!(level <= tokens, "{level} are given, {tokens} are in");
-                prop_assert!(level >= tokens - slack, "{level} are given of {tokens}");
+                prop_assert_eq!(i128::from(bucket.level(Millis(now), rate)), model.tokens().max(0));
+                prop_assert_eq!(bucket.is_empty(Millis(now), rate), model.tokens() <= 0);
+                prop_assert_eq!(bucket.is_full(Millis(now), rate), model.level == model.size);
             }
         }
 
@@ -208,7 +215,7 @@ mod tests {
             for time in [now, later, u64::MAX] {
                 bucket.take(Millis(time), rate, count);
                 let _ = bucket.try_take(Millis(time), rate, u32::MAX);
-                let _ = bucket.level(Millis(time), rate);
+                let _ = (bucket.level(Millis(time), rate), bucket.is_empty(Millis(time), rate));
             }
         }
     }
@@ -232,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_eight_bytes() {
-        assert_eq!(size_of::<Bucket>(), 8);
+    fn it_has_sixteen_bytes() {
+        assert_eq!(size_of::<Bucket>(), 16);
     }
 }

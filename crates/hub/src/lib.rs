@@ -13,6 +13,7 @@ pub mod broker;
 mod bucket;
 pub mod conformance;
 mod counters;
+mod demand;
 mod frames;
 mod hub;
 mod input;

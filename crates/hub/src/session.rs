@@ -6,8 +6,7 @@ use std::sync::Arc;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Millis, Timestamp, TopicName, UserName};
 
-use crate::bucket::Bucket;
-use crate::hub::Allowance;
+use crate::demand::Demand;
 use crate::input::Role;
 
 /// One connection as the hub sees it.
@@ -29,24 +28,13 @@ pub(crate) struct Session {
     pub(crate) pinged_at: Millis,
     /// Since when the socket has taken nothing, when it is blocked.
     pub(crate) blocked_at: Millis,
-    /// When the message or frame began that is not finished, or [`NEVER`].
-    pub(crate) begun_at: Millis,
-    /// What it may still send.
-    pub(crate) allowance: Allowance,
-    /// How many more of its commands may be refused for coming too fast.
-    pub(crate) refusals: Bucket,
-    /// What it shares with the other connections of its user, or [`NO_USER`].
-    pub(crate) user_key: u32,
-    /// Its subscribe commands that wait for the broker.
-    pub(crate) pending: u32,
-    /// Whether it is not read from until it may send again.
-    pub(crate) is_held: bool,
     /// Whether it was pinged and no pong came yet.
     pub(crate) is_pong_due: bool,
+    /// What it shares with the other connections of its user, or [`NO_USER`].
+    pub(crate) user_key: u32,
+    /// What it asks just now, if it does.
+    pub(crate) demand: Option<Box<Demand>>,
 }
-
-/// A moment that does not come.
-pub(crate) const NEVER: Millis = Millis(u64::MAX);
 
 /// The key of a connection without user.
 pub(crate) const NO_USER: u32 = u32::MAX;
@@ -91,14 +79,14 @@ impl Subscription {
 }
 
 impl Session {
-    /// What it may still send, and the key of what its user may.
-    pub(crate) fn allowances(&self) -> (&Allowance, u32) {
-        (&self.allowance, self.user_key)
+    /// What it asks just now.
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand.as_deref().copied().unwrap_or_default()
     }
 
-    /// As [`Session::allowances`].
-    pub(crate) fn allowances_mut(&mut self) -> (&mut Allowance, u32) {
-        (&mut self.allowance, self.user_key)
+    /// What it asks just now, to be changed.
+    pub(crate) fn demand_mut(&mut self) -> &mut Demand {
+        self.demand.get_or_insert_default()
     }
 
     /// Which of a topic's audiences it belongs to.

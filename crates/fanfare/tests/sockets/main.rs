@@ -8,6 +8,7 @@
 
 mod client;
 mod closing;
+mod floods;
 mod handshake;
 mod json;
 mod order;

@@ -17,15 +17,13 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::broker::BrokerEvent;
-use crate::bucket::Bucket;
 use crate::frames::{FrameId, Frames};
 use crate::outbox::{DirtyMark, Lane, Outbox};
-use crate::session::{NEVER, NO_USER, Session, SessionState};
+use crate::session::{NO_USER, Session, SessionState};
 use crate::topic::Topic;
 use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
 
 pub use listing::{ConnectionRow, Gauges};
-pub(crate) use rates::Allowance;
 use rates::Rates;
 pub use rates::Received;
 use subscribing::Pending;
@@ -276,13 +274,9 @@ impl Hub {
             heard_at: self.now.monotonic,
             pinged_at: self.now.monotonic,
             blocked_at: self.now.monotonic,
-            begun_at: NEVER,
-            allowance: Allowance::default(),
-            refusals: Bucket::default(),
-            user_key,
-            pending: 0,
-            is_held: false,
             is_pong_due: false,
+            user_key,
+            demand: None,
         });
         self.outboxes[slot] = Outbox::new();
         self.open += 1;

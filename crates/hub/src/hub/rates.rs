@@ -10,23 +10,10 @@ use slab::Slab;
 use super::Hub;
 use crate::bucket::{Bucket, Rate};
 use crate::counters::Hold;
+use crate::demand::{Allowance, Pace};
 use crate::limits::REFUSALS_WINDOW_MS;
-use crate::session::{NEVER, Session, SessionState};
+use crate::session::{Session, SessionState};
 use crate::{Limits, Now, Output};
-
-/// What a connection, or a user with all connections in this hub, may still send.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Allowance {
-    commands: Bucket,
-    bytes: Bucket,
-}
-
-/// The rates of an [`Allowance`].
-#[derive(Clone, Copy)]
-struct Pace {
-    commands: Rate,
-    bytes: Rate,
-}
 
 /// Every rate of a hub, the users that are here, and who is held.
 pub(super) struct Rates {
@@ -105,26 +92,33 @@ impl Rates {
     }
 
     /// Takes commands and bytes out of what a connection and its user may send.
-    fn take(&mut self, now: Millis, (allowance, user): (&mut Allowance, u32), commands: u32, bytes: u32) {
-        allowance.take(now, self.connection, commands, bytes);
-        if let Some(user) = self.users.get_mut(user as usize) {
+    fn take(&mut self, now: Millis, session: &mut Session, commands: u32, bytes: u32) {
+        session
+            .demand_mut()
+            .allowance
+            .take(now, self.connection, commands, bytes);
+        if let Some(user) = self.users.get_mut(session.user_key as usize) {
             user.allowance.take(now, self.user, commands, bytes);
         }
     }
 
     /// Bytes that a connection may send now.
-    fn bytes(&self, now: Millis, (allowance, user): (&Allowance, u32)) -> u32 {
-        let own = allowance.bytes.level(now, self.connection.bytes);
-        let user = self.users.get(user as usize);
+    fn bytes(&self, now: Millis, session: &Session) -> u32 {
+        let own = session.demand().allowance.bytes.level(now, self.connection.bytes);
+        let user = self.users.get(session.user_key as usize);
         user.map_or(own, |user| {
             own.min(user.allowance.bytes.level(now, self.user.bytes))
         })
     }
 
     /// What a connection has used up, if it has.
-    fn spent(&self, now: Millis, (allowance, user): (&Allowance, u32)) -> Option<Hold> {
-        let user = self.users.get(user as usize).map(|user| user.allowance);
-        let is_empty = |bucket: Bucket, rate: Rate| bucket.level(now, rate) == 0;
+    fn spent(&self, now: Millis, session: &Session) -> Option<Hold> {
+        let allowance = session.demand().allowance;
+        let user = self
+            .users
+            .get(session.user_key as usize)
+            .map(|user| user.allowance);
+        let is_empty = |bucket: Bucket, rate: Rate| bucket.is_empty(now, rate);
         let user_is_empty = |bucket: fn(Allowance) -> Bucket, rate: Rate| {
             user.is_some_and(|allowance| is_empty(bucket(allowance), rate))
         };
@@ -145,13 +139,6 @@ impl Rates {
     }
 }
 
-impl Allowance {
-    fn take(&mut self, now: Millis, pace: Pace, commands: u32, bytes: u32) {
-        self.commands.take(now, pace.commands, commands);
-        self.bytes.take(now, pace.bytes, bytes);
-    }
-}
-
 impl Hub {
     /// How many bytes to read from the connection now; 0 when it is not to be read from, and then
     /// [`Output::Resume`] says when to ask again.
@@ -162,7 +149,7 @@ impl Hub {
         let Some(session) = &self.sessions[slot] else {
             return 0;
         };
-        let room = self.rates.bytes(now.monotonic, session.allowances());
+        let room = self.rates.bytes(now.monotonic, session);
         if room == 0 {
             // Another connection of the same user has used it up.
             self.hold(slot, Hold::UserBytes);
@@ -178,13 +165,11 @@ impl Hub {
         let now = now.monotonic;
         if let Some(session) = &mut self.sessions[slot] {
             session.heard_at = now;
-            if !received.is_partial {
-                session.begun_at = NEVER;
-            } else if received.is_anew || session.begun_at == NEVER {
-                session.begun_at = now;
-            }
             let bytes = u32::try_from(received.bytes).unwrap_or(u32::MAX);
-            self.rates.take(now, session.allowances_mut(), 0, bytes);
+            self.rates.take(now, session, 0, bytes);
+            let begun_at = &mut session.demand_mut().begun_at;
+            let earlier = begun_at.filter(|_| !received.is_anew);
+            *begun_at = received.is_partial.then(|| earlier.unwrap_or(now));
         }
         self.hold_if_spent(slot, now);
     }
@@ -199,15 +184,18 @@ impl Hub {
     /// Whether the hub does not want to hear of it now, which is not for being behind on its replies. What a closing
     /// connection asked does not count any more.
     pub(super) fn is_held_back(&self, session: &Session) -> bool {
-        let awaits_broker = session.pending >= self.limits.subscribes_pending_max;
-        session.is_held || (awaits_broker && session.state == SessionState::Open)
+        let Some(demand) = &session.demand else {
+            return false;
+        };
+        let awaits_broker = demand.pending >= self.limits.subscribes_pending_max;
+        demand.is_held || (awaits_broker && session.state == SessionState::Open)
     }
 
     /// Takes commands out of what a connection may ask.
     pub(super) fn charge(&mut self, slot: usize, commands: u32) {
         let now = self.now.monotonic;
         if let Some(session) = &mut self.sessions[slot] {
-            self.rates.take(now, session.allowances_mut(), commands, 0);
+            self.rates.take(now, session, commands, 0);
         }
         self.hold_if_spent(slot, now);
     }
@@ -217,14 +205,15 @@ impl Hub {
         let (now, rate) = (self.now.monotonic, self.rates.refusals);
         self.sessions[slot]
             .as_mut()
-            .is_some_and(|session| session.refusals.try_take(now, rate, 1).is_err())
+            .is_some_and(|session| session.demand_mut().refusals.try_take(now, rate, 1).is_err())
     }
 
     /// A subscribe command waits for the broker.
     pub(super) fn subscribe_is_pending(&mut self, slot: usize) {
         if let Some(session) = &mut self.sessions[slot] {
-            session.pending += 1;
-            let is_last = session.pending == self.limits.subscribes_pending_max;
+            let demand = session.demand_mut();
+            demand.pending += 1;
+            let is_last = demand.pending == self.limits.subscribes_pending_max;
             self.counters.held[Hold::Broker as usize] += u64::from(is_last);
         }
     }
@@ -237,14 +226,13 @@ impl Hub {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
-        session.pending -= 1;
-        if session.pending + 1 == self.limits.subscribes_pending_max {
+        let demand = session.demand_mut();
+        demand.pending -= 1;
+        if demand.pending + 1 == self.limits.subscribes_pending_max {
             let now = self.now.monotonic;
             // What it could not say meanwhile is not its fault.
+            demand.begun_at = demand.begun_at.map(|_| now);
             session.heard_at = now;
-            if session.begun_at != NEVER {
-                session.begun_at = now;
-            }
             self.outputs.push_back(Output::Resume(connection));
         }
     }
@@ -261,13 +249,32 @@ impl Hub {
                 return true;
             }
             if let Some(session) = &mut self.sessions[slot] {
-                session.is_held = false;
+                session.demand_mut().is_held = false;
                 session.heard_at = now;
             }
             self.outputs.push_back(Output::Resume(connection));
             false
         });
         self.rates.held = held;
+    }
+
+    /// Whether a message was begun and not finished in time.
+    pub(super) fn is_unfinished(&self, session: &Session) -> bool {
+        let begun_at = session.demand.as_ref().and_then(|demand| demand.begun_at);
+        begun_at.is_some_and(|at| self.now.monotonic.since(at) >= self.limits.message_timeout_ms)
+    }
+
+    /// Forgets what a connection asked when that is over.
+    pub(super) fn forget_demand(&mut self, slot: usize) {
+        let Rates {
+            connection, refusals, ..
+        } = self.rates;
+        if let Some(session) = &mut self.sessions[slot] {
+            let now = self.now.monotonic;
+            session
+                .demand
+                .take_if(|demand| demand.is_over(now, connection, refusals));
+        }
     }
 
     fn hold_if_spent(&mut self, slot: usize, now: Millis) {
@@ -278,13 +285,13 @@ impl Hub {
 
     fn spent(&self, slot: usize, now: Millis) -> Option<Hold> {
         let session = self.sessions[slot].as_ref()?;
-        let hold = self.rates.spent(now, session.allowances())?;
+        let hold = self.rates.spent(now, session)?;
         (hold.is_of_bytes() || !self.outboxes[slot].is_closing).then_some(hold)
     }
 
     fn hold(&mut self, slot: usize, hold: Hold) {
         if let Some(session) = &mut self.sessions[slot]
-            && !std::mem::replace(&mut session.is_held, true)
+            && !std::mem::replace(&mut session.demand_mut().is_held, true)
         {
             self.counters.held[hold as usize] += 1;
             self.rates.held.push(session.connection);

@@ -66,6 +66,7 @@ impl Hub {
 
     fn check_deadlines(&mut self, slot: usize) {
         let now = self.now.monotonic;
+        self.forget_demand(slot);
         let Some(session) = &self.sessions[slot] else {
             return;
         };
@@ -85,7 +86,7 @@ impl Hub {
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
-        } else if is_taken_in && !has_grace && now.since(session.begun_at) >= self.limits.message_timeout_ms {
+        } else if is_taken_in && !has_grace && self.is_unfinished(session) {
             self.disconnect(slot, &Disconnect::MessageTimeout, None);
         } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
             if !has_grace && !is_held_back {

@@ -13,6 +13,7 @@ mod fan_out;
 mod occupancy;
 mod properties;
 mod publishing;
+mod rates;
 mod slow_readers;
 mod subscribing;
 mod timers;
