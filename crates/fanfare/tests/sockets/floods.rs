@@ -41,6 +41,12 @@ fn metric(server: &Server, name: &str) -> u64 {
     value.trim().parse().unwrap()
 }
 
+/// Topics that clients made.
+fn topics(server: &Server) -> usize {
+    let rows = server.fanfare.topics(0, 1_000).topics;
+    rows.iter().filter(|row| !row.topic.is_reserved()).count()
+}
+
 fn held_for_commands(server: &Server) -> u64 {
     metric(server, r#"fanfare_holds_total{limit="commands"}"#)
 }
@@ -172,7 +178,7 @@ fn a_ping_flood_whose_pongs_are_not_read_is_not_read_either() {
     };
     assert_eq!(error.kind(), ErrorKind::WouldBlock, "{error}");
     let waiting = server.fanfare.stats().waiting_bytes;
-    assert!(waiting < 10_000, "{waiting} bytes of pongs wait");
+    assert!(waiting < 66_000, "{waiting} bytes of pongs wait");
     let (mut other, _) = Client::open_json(server.address, "/ws");
     assert_eq!(other.ask(json!({"type": "ping"}))["type"], "pong");
     client.reset();
@@ -306,7 +312,7 @@ fn a_subscription_flood_ends_at_the_limit() {
         }
     }
     sending.join().unwrap();
-    assert_eq!((subscribed, server.fanfare.topics(0, 100).topics.len()), (10, 10));
+    assert_eq!((subscribed, topics(&server)), (10, 10));
     assert_eq!(client.close(1000), 1000);
     server.assert_empty();
 }
@@ -331,9 +337,7 @@ fn topics_are_bounded_over_all_connections_and_released_when_they_are_empty() {
         (&refusal["code"], &refusal["temporary"]),
         (&json!("too_many_topics"), &json!(true))
     );
-    eventually("nothing was subscribed", || {
-        server.fanfare.topics(0, 200).topics.len() == 90
-    });
+    eventually("nothing was subscribed", || topics(&server) == 90);
     assert_eq!(subscribe(&mut bob, &names(85, 100))["type"], "subscribed");
     for round in 1..20 {
         let (old, new) = (

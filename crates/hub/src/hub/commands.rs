@@ -41,7 +41,8 @@ impl Hub {
         let frame = self.frames.insert(bytes, 0);
         self.outboxes[slot].push_pong(frame, &mut self.frames);
         self.frames.release(frame);
-        self.outboxes[slot].is_paused |= self.outboxes[slot].is_blocked;
+        let outbox = &mut self.outboxes[slot];
+        outbox.is_paused |= outbox.is_blocked || outbox.reply_bytes() > self.limits.replies_bytes_max;
         self.mark_dirty(slot, Dirty::Small);
     }
 
