@@ -52,7 +52,7 @@ pub struct Limits {
     /// 0 for no limit. Default 200.
     pub refusals_max: u32,
     /// Subscribe commands of a connection that may wait for the broker. With so many: it is not read from until one is
-    /// answered. At least 1. Default 64.
+    /// answered. 0 counts as 1. Default 64.
     pub subscribes_pending_max: u32,
 }
 

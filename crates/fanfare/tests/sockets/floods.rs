@@ -127,7 +127,7 @@ fn what_is_held_for_unfinished_messages_is_bounded() {
         receiving_bytes_max: 150_000,
         ..without_rates()
     });
-    let half = masked(TEXT_BEGINS, &[b' '; 50_000]);
+    let half = masked(TEXT_BEGINS, &vec![b' '; 50_000]);
     let rest = masked(ENDS, br#"{"type":"ping"}"#);
     let mut clients: Vec<Client> = (1..=2)
         .map(|number| {

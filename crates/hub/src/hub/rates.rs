@@ -20,6 +20,8 @@ pub(super) struct Rates {
     connection: Pace,
     user: Pace,
     refusals: Rate,
+    /// Subscribe commands of a connection that may wait for the broker, at least 1.
+    pending_max: u32,
     users: Slab<UserAllowance>,
     names: HashMap<UserName, u32, FixedState>,
     /// Connections that are not read from until their buckets have filled somewhat. Some may be gone already.
@@ -55,6 +57,7 @@ impl Rates {
                 bytes: Rate::per_second(limits.user_bytes_per_second),
             },
             refusals: Rate::within(limits.refusals_max, REFUSALS_WINDOW_MS),
+            pending_max: limits.subscribes_pending_max.max(1),
             users: Slab::new(),
             names: HashMap::with_hasher(hasher),
             held: Vec::new(),
@@ -187,7 +190,7 @@ impl Hub {
         let Some(demand) = &session.demand else {
             return false;
         };
-        let awaits_broker = demand.pending >= self.limits.subscribes_pending_max;
+        let awaits_broker = demand.pending >= self.rates.pending_max;
         demand.is_held || (awaits_broker && session.state == SessionState::Open)
     }
 
@@ -213,7 +216,7 @@ impl Hub {
         if let Some(session) = &mut self.sessions[slot] {
             let demand = session.demand_mut();
             demand.pending += 1;
-            let is_last = demand.pending == self.limits.subscribes_pending_max;
+            let is_last = demand.pending == self.rates.pending_max;
             self.counters.held[Hold::Broker as usize] += u64::from(is_last);
         }
     }
@@ -228,7 +231,7 @@ impl Hub {
         };
         let demand = session.demand_mut();
         demand.pending -= 1;
-        if demand.pending + 1 == self.limits.subscribes_pending_max {
+        if demand.pending + 1 == self.rates.pending_max {
             let now = self.now.monotonic;
             // What it could not say meanwhile is not its fault.
             demand.begun_at = demand.begun_at.map(|_| now);
