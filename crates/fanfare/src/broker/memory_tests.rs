@@ -100,11 +100,11 @@ fn draft(topic: &TopicName, from: Option<Publisher>) -> Draft {
     }
 }
 
-fn a_client() -> Option<Publisher> {
-    Some(Publisher {
+fn a_client() -> Publisher {
+    Publisher {
         connection: ConnectionId::new(0, 0, 1),
         user: None,
-    })
+    }
 }
 
 /// Where joins are answered.
@@ -152,7 +152,7 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
     };
     let mut accepted = 0;
     let refusal = loop {
-        match publish(a_client()) {
+        match publish(Some(a_client())) {
             Ok(position) => {
                 accepted += 1;
                 assert_eq!(position.offset, accepted);
@@ -187,7 +187,7 @@ fn topics_are_bounded_and_their_places_given_back() {
     let inbox = Arc::new(Inbox::default());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
     let [a, b, c] = ["a", "b", "c"].map(|name| TopicName::parse(name).unwrap());
-    let publish = |topic| broker.publish(draft(topic, a_client()), outlet, PublishId(0));
+    let publish = |topic| broker.publish(draft(topic, Some(a_client())), outlet, PublishId(0));
     broker.join(outlet, &a, None);
     assert!(matches!(publish(&b), Poll::Ready(Ok(_))));
     assert_eq!(publish(&c), Poll::Ready(Err(Refusal::TooManyTopics)));
