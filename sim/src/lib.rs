@@ -13,6 +13,7 @@
 mod broker;
 mod client;
 mod ending;
+mod missed;
 mod steps;
 mod truth;
 mod turn;
@@ -43,6 +44,8 @@ pub struct Summary {
     pub refusals: u64,
     /// Connections closed because they went on.
     pub floods: u64,
+    /// Publications left out for slow clients, which were told.
+    pub left_out: u64,
     /// Virtual time, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -115,6 +118,7 @@ fn play(seed: u64, steps: usize, transcript: Transcript) -> Summary {
     for shard in &world.shards {
         summary.connections += shard.hub.counters().opened;
         summary.deliveries += shard.hub.counters().deliveries;
+        summary.left_out += shard.hub.counters().left_out.iter().sum::<u64>();
         summary.overflows += shard.hub.counters().overflow_disconnects;
         summary.holds += shard.hub.counters().held.iter().sum::<u64>();
         summary.refusals += shard.hub.counters().rejected[ErrorCode::RateLimited as usize];

@@ -29,30 +29,30 @@ pub(crate) struct Allowance {
 
 /// The rates of an [`Allowance`].
 #[derive(Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct AllowanceRates {
     pub(crate) commands: Rate,
     pub(crate) bytes: Rate,
 }
 
 impl Demand {
     /// Whether nothing is under way and everything used up has come back.
-    pub(crate) fn is_over(&self, now: Millis, pace: Pace, refusals: Rate) -> bool {
+    pub(crate) fn is_over(&self, now: Millis, rates: AllowanceRates, refusals: Rate) -> bool {
         self.begun_at.is_none()
             && self.pending == 0
             && !self.is_held
-            && self.allowance.is_full(now, pace)
+            && self.allowance.is_full(now, rates)
             && self.refusals.is_full(now, refusals)
     }
 }
 
 impl Allowance {
     /// Takes commands and bytes out.
-    pub(crate) fn take(&mut self, now: Millis, pace: Pace, commands: u32, bytes: u32) {
-        self.commands.take(now, pace.commands, commands);
-        self.bytes.take(now, pace.bytes, bytes);
+    pub(crate) fn take(&mut self, now: Millis, rates: AllowanceRates, commands: u32, bytes: u32) {
+        self.commands.take(now, rates.commands, commands);
+        self.bytes.take(now, rates.bytes, bytes);
     }
 
-    fn is_full(&self, now: Millis, pace: Pace) -> bool {
-        self.commands.is_full(now, pace.commands) && self.bytes.is_full(now, pace.bytes)
+    fn is_full(&self, now: Millis, rates: AllowanceRates) -> bool {
+        self.commands.is_full(now, rates.commands) && self.bytes.is_full(now, rates.bytes)
     }
 }

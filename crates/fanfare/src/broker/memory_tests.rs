@@ -41,6 +41,7 @@ fn history_is_bounded_in_frames_bytes_and_age() {
             payload,
             from: None,
             time: Timestamp(time),
+            key: None,
             except: None,
         };
         assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
@@ -75,6 +76,7 @@ fn topics_are_listed_in_pages_without_repetition() {
             payload,
             from: None,
             time: Timestamp(0),
+            key: None,
             except: None,
         };
         assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
@@ -96,6 +98,7 @@ fn draft(topic: &TopicName, from: Option<Publisher>) -> Draft {
         payload: fanfare_protocol::Payload::text("x"),
         from,
         time: Timestamp(0),
+        key: None,
         except: None,
     }
 }

@@ -10,15 +10,15 @@ use slab::Slab;
 use super::Hub;
 use crate::bucket::{Bucket, Rate};
 use crate::counters::Hold;
-use crate::demand::{Allowance, Pace};
+use crate::demand::{Allowance, AllowanceRates};
 use crate::limits::REFUSALS_WINDOW_MS;
 use crate::session::{Session, SessionState};
 use crate::{Limits, Now, Output};
 
 /// Every rate of a hub, the users that are here, and who is held.
 pub(super) struct Rates {
-    connection: Pace,
-    user: Pace,
+    connection: AllowanceRates,
+    user: AllowanceRates,
     refusals: Rate,
     /// Subscribe commands of a connection that may wait for the broker, at least 1.
     pending_max: u32,
@@ -48,11 +48,11 @@ pub struct Received {
 impl Rates {
     pub(super) fn new(limits: &Limits, hasher: FixedState) -> Self {
         Self {
-            connection: Pace {
+            connection: AllowanceRates {
                 commands: Rate::per_second(limits.commands_per_second),
                 bytes: Rate::per_second(limits.bytes_per_second),
             },
-            user: Pace {
+            user: AllowanceRates {
                 commands: Rate::per_second(limits.user_commands_per_second),
                 bytes: Rate::per_second(limits.user_bytes_per_second),
             },

@@ -34,6 +34,13 @@ fn of_json(json: &Value) -> String {
             None => format!("error{id} {}", text("code")),
         },
         "occupancy" => format!("{} has {}", text("topic"), json["subscribers"]),
+        "missed" => format!(
+            "missed {} of {}/{}-{}",
+            json["count"],
+            text("topic"),
+            json["from"],
+            json["to"]
+        ),
         "goodbye" => match json.get("reconnect_after_ms") {
             Some(after) => format!("goodbye {} after {after}", json["code"]),
             None => format!("goodbye {}", json["code"]),
