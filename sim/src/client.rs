@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fanfare_hub::Role;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Decoder, Item, Opcode, encode_masked_frame};
-use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Epoch, TopicName, UserName};
 use serde_json::Value;
 
 use crate::truth::{Truth, number_in, payload_of};
@@ -35,8 +35,6 @@ pub(crate) struct Client {
     pub(crate) is_readable: bool,
     /// What it sent and the shard has not read.
     pub(crate) outgoing: Vec<u8>,
-    /// Since when its answers wait for the shard to read them.
-    pub(crate) unread_since: Option<Millis>,
     pub(crate) server_decoder: Decoder,
     pub(crate) is_discarding: bool,
     /// Whether it vanished.
@@ -101,7 +99,6 @@ impl Client {
             is_blocked: false,
             is_readable: false,
             outgoing: Vec::new(),
-            unread_since: None,
             server_decoder: Decoder::new(websocket::Role::Server),
             is_discarding: false,
             is_gone: false,

@@ -156,6 +156,7 @@ impl Shard {
         }
         if self.ticked_at.elapsed() >= TICK {
             self.ticked_at = Instant::now();
+            self.hear_unread();
             self.handle(Input::Tick);
             self.write_small();
         }

@@ -38,6 +38,14 @@ impl Shard {
         self.mailbox.publications() < PUBLICATIONS_MAX / 2
     }
 
+    /// Whose bytes wait for the shard is not silent, however long it has no room for what they may publish. A peer
+    /// that is gone has nothing new here: what it sent last is read once there is room, and then its silence counts.
+    pub(super) fn hear_unread(&mut self) {
+        for &id in &self.readable {
+            self.hub.heard(self.now, id);
+        }
+    }
+
     /// Reads from the connections that have something. Gives how many.
     pub(super) fn read_ready(&mut self) -> usize {
         let due = self.readable.len().min(CONNECTIONS_PER_TURN);

@@ -140,7 +140,7 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// Takes note that bytes came from the connection.
+    /// Takes note that bytes came from the connection, or wait to be read: it is not silent.
     pub fn heard(&mut self, now: Now, connection: ConnectionId) {
         if let Some(slot) = self.slot_of(connection)
             && let Some(session) = &mut self.sessions[slot]
@@ -203,6 +203,7 @@ impl Hub {
 
     /// Takes note that the socket took `bytes`, and whether it would take no more now.
     pub fn wrote(&mut self, now: Now, connection: ConnectionId, bytes: usize, is_blocked: bool) {
+        self.now = now;
         let slot = connection.slot();
         let outbox = &mut self.outboxes[slot];
         outbox.wrote(bytes, &mut self.frames);

@@ -75,7 +75,8 @@ impl Hub {
             return;
         }
         let has_grace = now < self.sweep.grace_until;
-        let awaits_pong = session.pinged_at > session.heard_at;
+        // Of one whose replies are not drained nothing is read: its write deadline counts, not its silence.
+        let awaits_pong = session.pinged_at > session.heard_at && !self.outboxes[slot].is_paused;
         let pinged_since = now.since(session.pinged_at);
         if self.outboxes[slot].is_blocked
             && now.since(session.blocked_at) >= self.limits.write_timeout_ms

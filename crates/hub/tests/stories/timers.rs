@@ -105,6 +105,38 @@ fn after_a_standstill_of_the_process_clients_get_time_to_be_heard() {
 }
 
 #[test]
+fn the_silence_of_one_that_is_not_read_from_does_not_count() {
+    let mut shard = Shard::with_limits(Limits {
+        replies_bytes_max: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.stall_after(ada, 0);
+    while shard.hub.is_readable(ada) {
+        shard.say(ada, r#"{"type":"ping","id":1}"#);
+        shard.turn();
+    }
+    for _ in 0..10 {
+        shard.pass(2_000);
+        shard.unstall(ada, 1);
+        shard.turn();
+        assert!(shard.hub.is_open(ada), "it takes a byte now and then");
+    }
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    assert!(shard.hub.is_readable(ada));
+    shard.pass(1_900);
+    assert!(
+        shard.hub.is_open(ada),
+        "its silence counts from where it is read again"
+    );
+    shard.pass(5_000 + 2_000 + 1_200);
+    assert!(!shard.hub.is_open(ada), "and then it counts");
+    shard.end();
+}
+
+#[test]
 fn a_standstill_is_no_stall_of_the_client() {
     let mut shard = settled();
     let ada = shard.client(&["a"]);
