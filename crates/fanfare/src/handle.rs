@@ -482,11 +482,11 @@ impl Desk {
 }
 
 impl Outlet for Desk {
-    fn try_reserve(&self) -> bool {
+    fn try_reserve(&self, _bytes: usize) -> bool {
         true
     }
 
-    fn cancel(&self) {}
+    fn cancel(&self, _bytes: usize) {}
 
     /// The desk joins no topic.
     fn post_reserved(&self, _publication: Arc<Publication>) {}
