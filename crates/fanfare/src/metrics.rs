@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Fanfare;
-use crate::shard::{Snapshot, TURN_BUCKETS_US};
+use crate::shard::{Place, Snapshot, TURN_BUCKETS_US};
 
 impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
@@ -70,6 +70,7 @@ impl Collector for Shards {
         }
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
+        encode_panics(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
     }
@@ -153,6 +154,11 @@ const COUNTERS: &[CounterRow] = &[
         |s| s.hub.delivered_bytes,
     ),
     ("fanfare_writes", "Writes to sockets", |s| s.writes),
+    (
+        "fanfare_shard_restarts",
+        "Shards that began anew without their connections, because their hub panicked",
+        |s| s.restarts,
+    ),
     ("fanfare_written_bytes", "Bytes written to sockets", |s| {
         s.written_bytes
     }),
@@ -217,6 +223,19 @@ fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -
     for (at, code) in ErrorCode::ALL.iter().enumerate() {
         let count = shards.iter().map(|shard| shard.hub.rejected[at]).sum::<u64>();
         count_labelled(&mut metric, &[("code", code.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_panics(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Panics that shards caught, by place; after one in the hub the shard begins anew, else a connection is closed";
+    let mut metric = encoder.encode_descriptor("fanfare_panics", help, None, MetricType::Counter)?;
+    for place in Place::ALL {
+        let count = shards
+            .iter()
+            .map(|shard| shard.panics[place as usize])
+            .sum::<u64>();
+        count_labelled(&mut metric, &[("place", place.name())], count)?;
     }
     Ok(())
 }

@@ -104,6 +104,15 @@ impl Hub {
         }
     }
 
+    /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
+    /// count as lost.
+    pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
+        let mut hub = Self::new(limits, seed);
+        hub.counters = failed.counters.clone();
+        hub.counters.lose_all();
+        hub
+    }
+
     /// Takes one input in. Drain [`Hub::poll_output`] before the next.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         debug_assert!(

@@ -83,8 +83,9 @@ impl Hub {
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
-        } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
-            if !has_grace {
+        } else if awaits_pong {
+            // No second ping meanwhile: it would begin the wait anew.
+            if pinged_since >= self.limits.pong_timeout_ms && !has_grace {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
         } else if pinged_since >= self.limits.ping_interval_ms {

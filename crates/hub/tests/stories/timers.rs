@@ -51,6 +51,19 @@ fn who_answers_no_ping_is_disconnected() {
 }
 
 #[test]
+fn a_ping_interval_below_the_pong_timeout_finds_the_silent_too() {
+    let mut shard = Shard::with_limits(Limits {
+        ping_interval_ms: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.pass(4_200);
+    assert_eq!(shard.read(ada), ["ping", "goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
 fn whose_socket_takes_nothing_is_disconnected() {
     let mut shard = settled();
     let ada = shard.client(&["a"]);
