@@ -40,4 +40,5 @@ pub use fanfare_protocol::{
     TopicNameError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
+pub use metrics::HostCounter;
 pub use options::Options;

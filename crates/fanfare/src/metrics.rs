@@ -16,9 +16,15 @@ impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
     /// kilobytes of text and no pause for anyone.
     pub fn metrics(&self) -> String {
+        self.metrics_with(&[])
+    }
+
+    /// The same page with counters of the host's behind it.
+    pub fn metrics_with(&self, host: &[HostCounter]) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Shards {
             fanfare: self.clone(),
+            host: host.to_vec(),
         }));
         let mut page = String::new();
         // Writing into a string fails only where a value refuses to be written, and numbers never do.
@@ -27,9 +33,21 @@ impl Fanfare {
     }
 }
 
+/// A count of the host's own, to stand on the page of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCounter {
+    /// Its name, without the `_total` that is added; not one that is on the page already.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// The count. It never goes down.
+    pub value: u64,
+}
+
 /// Reads the shards each time the page is written.
 struct Shards {
     fanfare: Fanfare,
+    host: Vec<HostCounter>,
 }
 
 impl fmt::Debug for Shards {
@@ -46,6 +64,11 @@ impl Collector for Shards {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
+        }
+        for HostCounter { name, help, value } in &self.host {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(value, None)?;
         }
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;

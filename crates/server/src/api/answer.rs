@@ -54,6 +54,7 @@ codes! {
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The server cannot take the publication now; nothing was published.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
+    Failed "failed" SERVICE_UNAVAILABLE "A shard failed at the call and began anew without its connections.";
     ShuttingDown "shutting_down" SERVICE_UNAVAILABLE "The server stops.";
 }
 
@@ -107,6 +108,7 @@ impl From<CallError> for Problem {
             CallError::Refused(Refusal::Overloaded) => Code::Overloaded,
             CallError::Refused(Refusal::Unavailable) => Code::Unavailable,
             CallError::Busy => Code::Busy,
+            CallError::Failed => Code::Failed,
             CallError::Closed => Code::ShuttingDown,
         };
         Self::new(code, error.to_string())
