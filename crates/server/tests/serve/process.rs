@@ -90,11 +90,6 @@ impl Server {
         end_within(&mut self.child, limit)
     }
 
-    /// Whether the process has not ended.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
     /// Its log, where that is piped.
     pub(crate) fn stderr(&mut self) -> ChildStderr {
         self.child.stderr.take().expect("standard error is piped")
