@@ -14,6 +14,7 @@ mod descriptors;
 mod log;
 mod metrics;
 mod pages;
+#[allow(dead_code, reason = "the fault tests use the rest of it")]
 mod process;
 mod shutdown;
 mod start;
