@@ -79,6 +79,7 @@ fn publication(bytes: usize) -> Arc<Publication> {
         payload: Payload::binary(vec![0; bytes]),
         from: None,
         time: Timestamp(0),
+        key: None,
         except: None,
     };
     let position = Position::default();

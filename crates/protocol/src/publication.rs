@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ConnectionId, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, Key, Position, Timestamp, TopicName, UserName};
 
 /// What kind of bytes a payload is, so that every dialect can carry it without guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Draft {
     pub from: Option<Publisher>,
     /// When it was taken in.
     pub time: Timestamp,
+    /// What it is the newest state of, where that matters.
+    pub key: Option<Key>,
     /// The subscriber to leave out (`echo: false`).
     pub except: Option<ConnectionId>,
 }
@@ -86,7 +88,8 @@ impl Draft {
     /// Bytes that it takes while it waits: payload, names and a flat share for the rest. They are taken once, however
     /// many wait for it.
     pub fn bytes(&self) -> usize {
-        size_of::<Publication>() + self.topic.as_str().len() + self.payload.as_bytes().len()
+        let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
+        size_of::<Publication>() + self.topic.as_str().len() + self.payload.as_bytes().len() + key
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_hub::broker::{BrokerEvent, Refusal};
-use fanfare_hub::{ConnectionRow, Control, Opened, Ticket};
+use fanfare_hub::{ConnectionRow, Control, Listed, Opened, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Publication};
 use tokio::sync::oneshot;
@@ -31,6 +31,7 @@ pub(crate) enum Mail {
     Control(Box<Control>, oneshot::Sender<usize>),
     /// The application wants a page of connections, from a slot on.
     Page {
+        listed: Listed,
         from: usize,
         count: usize,
         answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)>,

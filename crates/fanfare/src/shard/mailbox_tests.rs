@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use fanfare_hub::Listed;
 use fanfare_hub::broker::{BrokerEvent, Outlet as _};
 use fanfare_protocol::{Draft, Payload, Position, Publication, Timestamp, TopicName};
 use mio::{Events, Poll, Waker};
@@ -21,6 +22,7 @@ fn publication(bytes: usize) -> Arc<Publication> {
         payload: Payload::binary(vec![0; bytes]),
         from: None,
         time: Timestamp(0),
+        key: None,
         except: None,
     };
     let position = Position::default();
@@ -103,6 +105,7 @@ fn a_closed_mailbox_drops_what_waits_and_what_comes() {
     let (_poll, mailbox) = mailbox();
     let (answer, mut answered) = tokio::sync::oneshot::channel();
     let page = Mail::Page {
+        listed: Listed::All,
         from: 0,
         count: 1,
         answer,

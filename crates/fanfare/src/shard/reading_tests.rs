@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use fanfare_hub::broker::{Broker, Outlet as _};
 use fanfare_hub::{Limits, Opened, Role};
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Timestamp};
 
 use super::mailbox::BYTES_MAX;
@@ -65,6 +66,7 @@ impl Fixture {
         let opened = Opened {
             connection: ConnectionId::new(0, 0, 0),
             dialect: Dialect::Raw,
+            compression: Compression::None,
             role: Role::Subscriber,
             user: None,
             remote,
@@ -72,6 +74,8 @@ impl Fixture {
             joined_at: Timestamp(0),
             topics: Vec::new(),
             occupancy: false,
+            every: None,
+            conflates: false,
         };
         let adoption = Adoption {
             socket,

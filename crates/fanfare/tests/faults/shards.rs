@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fanfare::{CallError, Options, Payload};
+use fanfare::{CallError, Listed, Options, Payload};
 use serde_json::json;
 
 use crate::client::{Client, eventually};
@@ -118,7 +118,7 @@ fn calls_of_the_application_are_answered() {
     let calls = server.runtime.spawn(async move {
         let mut outcomes = Vec::new();
         for _ in 0..2_000 {
-            outcomes.push(fanfare.connections(0, 10).await.map(|_| ()));
+            outcomes.push(fanfare.connections(Listed::All, 0, 10).await.map(|_| ()));
             outcomes.push(fanfare.publish("a", Payload::text("x")).await.map(|_| ()));
         }
         outcomes
@@ -162,7 +162,9 @@ fn a_shard_that_panics_over_and_over_ends_and_its_host_is_told() {
         let id: fanfare::ConnectionId = id.parse().unwrap();
         assert_eq!(id.shard(), 1, "the other shards go on");
     }
-    let listed = server.runtime.block_on(server.fanfare.connections(0, 10));
+    let listed = server
+        .runtime
+        .block_on(server.fanfare.connections(Listed::All, 0, 10));
     assert_eq!(listed, Err(CallError::Closed), "its calls are answered");
 }
 
