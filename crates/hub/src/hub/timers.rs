@@ -85,13 +85,13 @@ impl Hub {
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
-        } else if awaits_pong {
-            // No second ping meanwhile: it would begin the wait anew.
-            if pinged_since >= self.limits.pong_timeout_ms && !has_grace {
+        } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
+            if !has_grace {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
         } else {
-            if pinged_since >= self.limits.ping_interval_ms {
+            // No second ping while one is not answered: it would begin the wait anew.
+            if !awaits_pong && pinged_since >= self.limits.ping_interval_ms {
                 self.ping(slot);
             }
             if self.outboxes[slot].is_blocked {
