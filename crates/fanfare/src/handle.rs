@@ -22,8 +22,10 @@ use tokio::sync::oneshot;
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
+use crate::door::{Cause, Gate, Place};
 use crate::shard::{
-    Adoption, Failures, Mail, Mailbox, NotPosted, Place, Seat, Shard, ShardOptions, ShardStats, Snapshot,
+    Adoption, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
+    Snapshot,
 };
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
@@ -39,6 +41,7 @@ struct Inner {
     stats: Vec<Arc<ShardStats>>,
     broker: Arc<MemoryBroker>,
     desk: Arc<Desk>,
+    gate: Arc<Gate>,
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
@@ -160,12 +163,14 @@ impl Fanfare {
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
         let is_draining = AtomicBool::new(false);
+        let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
             options,
             mailboxes,
             stats,
             broker,
             desk,
+            gate,
             outlet,
             threads,
             is_draining,
@@ -336,7 +341,7 @@ impl Fanfare {
             ..Stats::default()
         };
         let mut disconnects = [0; Disconnect::CAUSES];
-        let mut panics = [0; Place::ALL.len()];
+        let mut panics = [0; PanicPlace::ALL.len()];
         for snapshot in self.snapshots() {
             let hub = &snapshot.hub;
             stats.connections += snapshot.gauges.connections as u64;
@@ -357,7 +362,7 @@ impl Fanfare {
             }
         }
         let codes = Disconnect::causes().map(|(code, _)| code);
-        let names = Place::ALL.map(Place::name).into_iter();
+        let names = PanicPlace::ALL.map(PanicPlace::name).into_iter();
         stats.panics = names.zip(panics).filter(|&(_, count)| count > 0).collect();
         stats.disconnects = codes.zip(disconnects).filter(|&(_, count)| count > 0).collect();
         stats
@@ -391,6 +396,12 @@ impl Fanfare {
         }
     }
 
+    /// Whether there was a descriptor for the last connection that came to [`Fanfare::serve`]. While there is none,
+    /// clients are answered 503 and nobody new should be sent here.
+    pub fn has_descriptors(&self) -> bool {
+        self.inner.gate.has_descriptors()
+    }
+
     /// Drops history that is past its age. Call it about once a second when history is kept.
     pub fn expire_history(&self) {
         self.inner.broker.expire(wall());
@@ -399,6 +410,7 @@ impl Fanfare {
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
     /// what waits, and ends the shards. What is left at `timeout` is cut off. Gives how many connections that were.
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
+        self.inner.gate.drain(window);
         self.inner.is_draining.store(true, Ordering::Relaxed);
         for mailbox in self.inner.mailboxes.iter() {
             mailbox.post_unbounded(Mail::Shutdown {
@@ -430,21 +442,18 @@ impl Fanfare {
         self.inner.stats.iter().map(|stats| stats.snapshot())
     }
 
-    /// Gives a connection to a shard.
-    pub(crate) fn adopt(
-        &self,
-        socket: std::net::TcpStream,
-        early: Vec<u8>,
-        opened: Opened,
-    ) -> Result<(), CallError> {
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.inner.gate
+    }
+
+    /// Sets a place aside in a shard. It counts as a connection from now on.
+    pub(crate) fn take_seat(&self) -> Seat {
         let shard = self.choose_shard();
-        let adoption = Adoption {
-            socket,
-            early,
-            opened,
-            seat: Seat::new(&self.inner.stats[shard]),
-        };
-        self.post(shard, Mail::Adopt(Box::new(adoption)))
+        Seat {
+            fanfare: self.clone(),
+            shard,
+            counted: Counted::new(&self.inner.stats[shard]),
+        }
     }
 
     /// The less loaded of two shards, or of all where both have ended.
@@ -500,6 +509,37 @@ impl Fanfare {
             concerned += self.ask(shard, control(who.clone())).await?;
         }
         Ok(concerned)
+    }
+}
+
+/// A place for a connection in a shard; free again when it is dropped without one.
+pub(crate) struct Seat {
+    fanfare: Fanfare,
+    shard: usize,
+    counted: Counted,
+}
+
+impl Seat {
+    /// Gives the connection to the shard. When that takes no mail the connection is dropped, and counted as turned away.
+    pub(crate) fn adopt(
+        self,
+        socket: std::net::TcpStream,
+        early: Vec<u8>,
+        opened: Opened,
+        place: Option<Box<Place>>,
+    ) {
+        let remote = opened.remote;
+        let adoption = Adoption {
+            socket,
+            early,
+            opened,
+            place,
+            counted: self.counted,
+        };
+        let posted = self.fanfare.post(self.shard, Mail::Adopt(Box::new(adoption)));
+        if posted.is_err() {
+            self.fanfare.gate().turned_away(Cause::Adoption, remote);
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Fanfare;
-use crate::shard::{Place, Snapshot, TURN_BUCKETS_US};
+use crate::door::Cause;
+use crate::shard::{PanicPlace, Snapshot, TURN_BUCKETS_US};
 
 impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
@@ -92,6 +93,15 @@ impl Collector for Shards {
                 bytes,
             )?;
         }
+        let handshakes = self.fanfare.gate().handshakes() as u64;
+        gauge(
+            &mut encoder,
+            "fanfare_handshakes",
+            "Connections of the listener now that are no WebSocket",
+            None,
+            handshakes,
+        )?;
+        encode_refusals(&mut encoder, &self.fanfare)?;
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
         encode_panics(&mut encoder, &shards)?;
@@ -266,12 +276,22 @@ fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -
 fn encode_panics(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
     let help = "Panics that shards caught, by place; after one in the hub the shard begins anew, else a connection is closed";
     let mut metric = encoder.encode_descriptor("fanfare_panics", help, None, MetricType::Counter)?;
-    for place in Place::ALL {
+    for place in PanicPlace::ALL {
         let count = shards
             .iter()
             .map(|shard| shard.panics[place as usize])
             .sum::<u64>();
         count_labelled(&mut metric, &[("place", place.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fmt::Result {
+    let help = "Connections and requests turned away at the door, by cause";
+    let mut metric = encoder.encode_descriptor("fanfare_refusals", help, None, MetricType::Counter)?;
+    for &cause in Cause::ALL {
+        let count = fanfare.gate().refusals_of(cause);
+        count_labelled(&mut metric, &[("cause", cause.name())], count)?;
     }
     Ok(())
 }

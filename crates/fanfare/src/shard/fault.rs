@@ -1,10 +1,10 @@
 //! Panics on demand: with the feature `fault-injection`, which no default build has, bytes of a client that contain
 //! `fault:PLACE` make that place panic. Without it there is nothing here.
 
-use super::panics::Place;
+use super::panics::PanicPlace;
 
 #[cfg(feature = "fault-injection")]
-pub(super) fn trip(place: Place, bytes: &[u8]) {
+pub(super) fn trip(place: PanicPlace, bytes: &[u8]) {
     let word = format!("fault:{}", place.name());
     let mut windows = bytes.windows(word.len());
     assert!(
@@ -14,4 +14,4 @@ pub(super) fn trip(place: Place, bytes: &[u8]) {
 }
 
 #[cfg(not(feature = "fault-injection"))]
-pub(super) fn trip(_place: Place, _bytes: &[u8]) {}
+pub(super) fn trip(_place: PanicPlace, _bytes: &[u8]) {}

@@ -9,7 +9,8 @@ use fanfare_protocol::{ConnectionId, Publication};
 use tokio::sync::oneshot;
 
 use super::mailbox::Mailbox;
-use super::stats::Seat;
+use super::stats::Counted;
+use crate::door::Place;
 
 /// One thing that a shard is told.
 pub(crate) enum Mail {
@@ -50,8 +51,10 @@ pub(crate) struct Adoption {
     pub(crate) early: Vec<u8>,
     /// What is known of the connection; its id is given by the shard.
     pub(crate) opened: Opened,
+    /// Its place among those of its address and user, to be dropped with it.
+    pub(crate) place: Option<Box<Place>>,
     /// Its place among the connections of the shard.
-    pub(crate) seat: Seat,
+    pub(crate) counted: Counted,
 }
 
 /// The answer that a `Deliver` owes to the shard it came from. It is posted when this is dropped, so that nobody

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
-use fanfare_hub::{Control, Hub, Input, Limits, Now, Opened, Ticket};
+use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::{ConnectionId, TopicName};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
@@ -37,8 +37,8 @@ use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
 pub(crate) use mailbox::{Mailbox, NotPosted};
 use panics::attempt;
-pub(crate) use panics::{Failures, Place};
-pub(crate) use stats::{Seat, ShardStats, Snapshot, TURN_BUCKETS_US};
+pub(crate) use panics::{Failures, PanicPlace};
+pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 
 /// What a shard is made of.
 pub(crate) struct ShardOptions {
@@ -48,6 +48,24 @@ pub(crate) struct ShardOptions {
     pub(crate) clock: Clock,
     pub(crate) notsent_bytes: u32,
     pub(crate) send_buffer_bytes: Option<usize>,
+}
+
+impl ShardOptions {
+    /// How long the kernel goes on with a peer that takes nothing: a little longer than the hub, which tells the reason.
+    /// Without it a peer that vanished while a last write was under way would be kept for a quarter of an hour.
+    fn user_timeout(&self) -> Duration {
+        let Limits {
+            write_timeout_ms,
+            close_timeout_ms,
+            ..
+        } = self.limits;
+        // The kernel takes no more milliseconds than this.
+        Duration::from_millis(
+            write_timeout_ms
+                .saturating_add(close_timeout_ms)
+                .min(i32::MAX as u64),
+        )
+    }
 }
 
 /// One shard, before and while its thread runs it.
@@ -301,7 +319,8 @@ impl Shard {
             socket,
             mut early,
             mut opened,
-            seat,
+            place,
+            counted,
         } = adoption;
         let slot = self
             .free
@@ -315,9 +334,10 @@ impl Shard {
         }
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;
-        let registered = attempt(&mut self.snapshot.panics, Place::Adopting, || {
-            fault::trip(Place::Adopting, &early);
-            register(self.poll.registry(), socket, &opened, &self.options)
+        let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
+            fault::trip(PanicPlace::Adopting, &early);
+            let connection = Connection::new(socket, id, opened.dialect, place, &self.options)?;
+            register(self.poll.registry(), connection)
         });
         match registered {
             Some(Ok(connection)) if slot == self.connections.len() => self.connections.push(Some(connection)),
@@ -332,7 +352,7 @@ impl Shard {
                 return;
             }
         }
-        seat.take();
+        counted.arrived();
         tracing::debug!(connection = %id, remote = %opened.remote, dialect = opened.dialect.name(), "opened");
         self.handle(Input::Opened(opened));
         if !early.is_empty() {
@@ -341,16 +361,10 @@ impl Shard {
     }
 }
 
-/// Makes a socket ready and has the poll report it.
-fn register(
-    registry: &Registry,
-    socket: std::net::TcpStream,
-    opened: &Opened,
-    options: &ShardOptions,
-) -> io::Result<Connection> {
-    let id = opened.connection;
-    let mut connection = Connection::new(socket, id, opened.dialect, options)?;
+/// Has the poll report what happens at a socket.
+fn register(registry: &Registry, mut connection: Connection) -> io::Result<Connection> {
     let interest = Interest::READABLE | Interest::WRITABLE;
-    registry.register(&mut connection.socket, Token(id.to_bits() as usize), interest)?;
+    let token = Token(connection.id.to_bits() as usize);
+    registry.register(&mut connection.socket, token, interest)?;
     Ok(connection)
 }

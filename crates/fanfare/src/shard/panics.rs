@@ -17,7 +17,7 @@ use super::{Mailbox, Shard};
 
 /// Where in a shard a panic was caught.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum PanicPlace {
     /// Taking a connection in.
     Adopting,
     /// Reading its socket.
@@ -32,7 +32,7 @@ pub(crate) enum Place {
     Hub,
 }
 
-impl Place {
+impl PanicPlace {
     /// Every place, in the order of [`Panics`].
     pub(crate) const ALL: [Self; 6] = [
         Self::Adopting,
@@ -56,8 +56,8 @@ impl Place {
     }
 }
 
-/// Panics that were caught, by [`Place`].
-pub(crate) type Panics = [u64; Place::ALL.len()];
+/// Panics that were caught, by [`PanicPlace`].
+pub(crate) type Panics = [u64; PanicPlace::ALL.len()];
 
 /// How a shard tells its host that it has ended without being told to.
 pub(crate) type Failures = Arc<watch::Sender<Option<usize>>>;
@@ -69,7 +69,7 @@ pub(crate) const RESTARTS_MAX: usize = 5;
 const RESTARTS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Does something for one connection; gives nothing when that panicked.
-pub(super) fn attempt<T>(panics: &mut Panics, place: Place, work: impl FnOnce() -> T) -> Option<T> {
+pub(super) fn attempt<T>(panics: &mut Panics, place: PanicPlace, work: impl FnOnce() -> T) -> Option<T> {
     // What `work` has half changed belongs to the connection, which is closed for it and not looked into again.
     let outcome = catch_unwind(AssertUnwindSafe(work)).ok();
     if outcome.is_none() {
@@ -134,7 +134,7 @@ impl Shard {
         mailbox.drop_broker_mail();
         let dropped = connections.iter().flatten().count();
         (0..dropped).for_each(|_| stats.released());
-        snapshot.panics[Place::Hub as usize] += 1;
+        snapshot.panics[PanicPlace::Hub as usize] += 1;
         snapshot.restarts += 1;
         tracing::error!(
             shard = options.index,

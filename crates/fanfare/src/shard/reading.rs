@@ -7,7 +7,7 @@ use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
 
-use super::{Place, READ_BUFFER_BYTES, Shard, attempt, fault};
+use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
 /// Reads per connection and turn: one that sends without pause gets its share and no more.
 const READS_PER_TURN: usize = 4;
@@ -103,10 +103,10 @@ impl Shard {
             return Seen::More;
         }
         let is_hung_up = connection.is_hung_up;
-        let read = attempt(&mut self.snapshot.panics, Place::Reading, || {
+        let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
             let read = connection.socket.read(&mut self.read_buffer);
             let count = *read.as_ref().unwrap_or(&0);
-            fault::trip(Place::Reading, &self.read_buffer[..count]);
+            fault::trip(PanicPlace::Reading, &self.read_buffer[..count]);
             read
         });
         let Some(read) = read else {
@@ -176,8 +176,8 @@ impl Shard {
             }
             let bytes_max = self.options.limits.message_bytes_max;
             let (decoder, input) = (&mut *decoder, &mut *input);
-            let decoded = attempt(&mut self.snapshot.panics, Place::Decoding, move || {
-                fault::trip(Place::Decoding, input);
+            let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
+                fault::trip(PanicPlace::Decoding, input);
                 decoder.next(input, bytes_max)
             });
             match decoded {
@@ -201,15 +201,15 @@ impl Shard {
         match item {
             Item::Text(_) | Item::Binary(_) => {
                 let dialect = self.connections.get(id.slot())?.as_ref()?.dialect;
-                let message = attempt(&mut self.snapshot.panics, Place::Dialect, || {
-                    fault::trip(Place::Dialect, bytes_of(item));
+                let message = attempt(&mut self.snapshot.panics, PanicPlace::Dialect, || {
+                    fault::trip(PanicPlace::Dialect, bytes_of(item));
                     dialect.decode(item)
                 });
                 let Some(message) = message else {
                     return Some(Disconnect::Internal);
                 };
                 self.hub.handle(self.now, Input::Message(id, message));
-                fault::trip(Place::Hub, bytes_of(item));
+                fault::trip(PanicPlace::Hub, bytes_of(item));
                 self.settle_outputs();
             }
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),

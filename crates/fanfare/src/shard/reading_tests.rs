@@ -12,7 +12,7 @@ use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Timestamp};
 
 use super::mailbox::BYTES_MAX;
-use super::stats::Seat;
+use super::stats::Counted;
 use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats};
 use crate::broker::{HistoryOptions, MemoryBroker};
 use crate::clock::Clock;
@@ -81,7 +81,8 @@ impl Fixture {
             socket,
             early: Vec::new(),
             opened,
-            seat: Seat::new(&self.stats),
+            place: None,
+            counted: Counted::new(&self.stats),
         };
         let posted = self.mailbox.try_post(Mail::Adopt(Box::new(adoption)));
         assert_eq!(posted, Ok(()));

@@ -59,23 +59,23 @@ impl ShardStats {
     }
 }
 
-/// The place of a connection on its way into a shard, given back unless it is taken.
-pub(crate) struct Seat(Option<Arc<ShardStats>>);
+/// That a connection on its way into a shard counts as the shard's already; undone unless it arrives.
+pub(crate) struct Counted(Option<Arc<ShardStats>>);
 
-impl Seat {
-    /// A place in a shard.
+impl Counted {
+    /// One more connection of a shard.
     pub(crate) fn new(stats: &Arc<ShardStats>) -> Self {
         stats.connections.fetch_add(1, Ordering::Relaxed);
         Self(Some(Arc::clone(stats)))
     }
 
     /// The connection has arrived: [`ShardStats::released`] gives its place back.
-    pub(crate) fn take(mut self) {
+    pub(crate) fn arrived(mut self) {
         self.0 = None;
     }
 }
 
-impl Drop for Seat {
+impl Drop for Counted {
     fn drop(&mut self) {
         if let Some(stats) = &self.0 {
             stats.released();

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use fanfare_hub::{Dirty, Input};
 use fanfare_protocol::ConnectionId;
 
-use super::{Place, SLICE, Shard, attempt, fault};
+use super::{PanicPlace, SLICE, Shard, attempt, fault};
 
 /// Slices given to one write. What a topic publishes in a turn is joined into one slice already.
 const SLICES_MAX: usize = 16;
@@ -39,10 +39,10 @@ impl Shard {
         if given == 0 {
             return;
         }
-        let outcome = attempt(&mut self.snapshot.panics, Place::Writing, || {
+        let outcome = attempt(&mut self.snapshot.panics, PanicPlace::Writing, || {
             let slices = &slices[..filled];
             for slice in slices {
-                fault::trip(Place::Writing, slice);
+                fault::trip(PanicPlace::Writing, slice);
             }
             match slices {
                 [slice] => connection.socket.write(slice),
