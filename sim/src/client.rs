@@ -37,8 +37,6 @@ pub(crate) struct Client {
     pub(crate) is_readable: bool,
     /// What it sent and the shard has not read.
     pub(crate) outgoing: Vec<u8>,
-    /// Since when its answers wait for the shard to read them.
-    pub(crate) unread_since: Option<Millis>,
     /// Since when the shard has half of a message.
     pub(crate) half_read_since: Option<Millis>,
     /// How many commands it may be refused for coming too fast before it may be closed for that.
@@ -111,7 +109,6 @@ impl Client {
             is_blocked: false,
             is_readable: false,
             outgoing: Vec::new(),
-            unread_since: None,
             half_read_since: None,
             refusals_max: 0,
             refusals: 0,

@@ -36,7 +36,7 @@ impl World {
         }
         if self.now.monotonic.since(self.shards[shard].ticked_at) >= TICK_MS {
             self.shards[shard].ticked_at = self.now.monotonic;
-            self.excuse_unread(shard);
+            self.hear_unread(shard);
             self.handle(shard, Input::Tick);
             self.write_small(shard);
         }
@@ -196,13 +196,13 @@ impl World {
         }
     }
 
-    /// A pong that the shard itself has not read in time is not the client's fault.
-    fn excuse_unread(&mut self, shard: usize) {
-        for &client in self.shards[shard].slots.iter().flatten() {
+    /// Whose bytes wait for the shard is not silent.
+    fn hear_unread(&mut self, shard: usize) {
+        let place = &mut self.shards[shard];
+        for &client in place.slots.iter().flatten() {
             let client = &mut self.clients[client];
-            let is_late = |since| self.now.monotonic.since(since) >= self.limits.pong_timeout_ms;
-            if client.unread_since.is_some_and(is_late) {
-                client.reasons.push(Disconnect::NoPong.code());
+            if client.is_readable && !client.outgoing.is_empty() {
+                place.hub.heard(self.now, client.id);
             }
             let is_late = |since| self.now.monotonic.since(since) >= self.limits.message_timeout_ms;
             if client.half_read_since.is_some_and(is_late) {
@@ -252,9 +252,6 @@ impl World {
         let client = &mut self.clients[client];
         client.outgoing.drain(..taken);
         client.is_readable = taken < waiting;
-        if taken > 0 {
-            client.unread_since = (taken < waiting).then_some(self.now.monotonic);
-        }
     }
 
     /// Decodes what was read as far as the hub wants to hear it; gives how much that was.
@@ -397,9 +394,6 @@ impl World {
         client.is_blocked = taken < all.len();
         let is_blocked = client.is_blocked;
         client.receive(&all[..taken], &self.broker.truth);
-        if !client.outgoing.is_empty() {
-            client.unread_since.get_or_insert(self.now.monotonic);
-        }
         hub.wrote(self.now, connection, taken, is_blocked);
         self.drain(shard);
     }

@@ -126,3 +126,13 @@ pub struct Counters {
     /// Connections that ended without a close frame of either side.
     pub lost: u64,
 }
+
+impl Counters {
+    /// Everything that is open ends at once.
+    pub(crate) fn lose_all(&mut self) {
+        self.lost += self.opened - self.released;
+        self.released = self.opened;
+        self.subscriptions = 0;
+        self.topics = 0;
+    }
+}

@@ -52,7 +52,7 @@ pub struct MemoryBroker {
     clock: Clock,
     room: TopicRoom,
     hasher: FixedState,
-    outlets: Mutex<Vec<Arc<dyn Outlet>>>,
+    outlets: Mutex<Slab<Arc<dyn Outlet>>>,
     partitions: Box<[Mutex<Partition>]>,
 }
 
@@ -106,7 +106,7 @@ impl MemoryBroker {
             clock: Clock::start(),
             room: TopicRoom::new(limits.topics_max),
             hasher: hasher.clone(),
-            outlets: Mutex::new(Vec::new()),
+            outlets: Mutex::new(Slab::new()),
             partitions,
         }
     }
@@ -150,17 +150,30 @@ impl MemoryBroker {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn outlets(&self) -> MutexGuard<'_, Slab<Arc<dyn Outlet>>> {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn outlet(&self, id: OutletId) -> Option<Arc<dyn Outlet>> {
-        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        outlets.get(id.0 as usize).cloned()
+        self.outlets().get(id.0 as usize).cloned()
     }
 }
 
 impl Broker for MemoryBroker {
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
-        let mut outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        outlets.push(outlet);
-        OutletId(outlets.len() as u32 - 1)
+        OutletId(self.outlets().insert(outlet) as u32)
+    }
+
+    fn detach(&self, outlet: OutletId) {
+        // Last, so that no other outlet gets the id while topics know this one by it.
+        for index in 0..PARTITIONS {
+            let mut partition = self.lock(index);
+            let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
+            for log in logs {
+                partition.leave(log, outlet, &self.room);
+            }
+        }
+        self.outlets().try_remove(outlet.0 as usize);
     }
 
     fn publish(
@@ -224,10 +237,7 @@ impl Broker for MemoryBroker {
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         if let Some(log) = partition.names.get(topic).copied() {
-            partition.logs[log as usize]
-                .joined
-                .retain(|joined| joined.id != outlet);
-            partition.remove_if_unused(log as usize, &self.room);
+            partition.leave(log as usize, outlet, &self.room);
         }
     }
 
@@ -299,6 +309,11 @@ impl Partition {
         epoch
     }
 
+    fn leave(&mut self, log: usize, outlet: OutletId, room: &TopicRoom) {
+        self.logs[log].joined.retain(|joined| joined.id != outlet);
+        self.remove_if_unused(log, room);
+    }
+
     /// A topic exists while it has a subscriber or history.
     fn remove_if_unused(&mut self, log: usize, room: &TopicRoom) {
         if self.logs[log].joined.is_empty() && self.logs[log].kept.is_empty() {
@@ -312,15 +327,16 @@ impl Partition {
 impl Log {
     /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
     fn append(&mut self, draft: Draft, history: &HistoryOptions) -> Result<Position, Refusal> {
+        let bytes = draft.bytes();
         let reserved = self
             .joined
             .iter()
-            .take_while(|joined| joined.outlet.try_reserve())
+            .take_while(|joined| joined.outlet.try_reserve(bytes))
             .count();
         if reserved < self.joined.len() {
             self.joined[..reserved]
                 .iter()
-                .for_each(|joined| joined.outlet.cancel());
+                .for_each(|joined| joined.outlet.cancel(bytes));
             return Err(Refusal::Overloaded);
         }
         self.position.offset += 1;

@@ -7,8 +7,7 @@ use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
 
-use super::mailbox::PUBLICATIONS_MAX;
-use super::{READ_BUFFER_BYTES, Shard};
+use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
 /// Reads per connection and turn: one that sends without pause gets its share and no more.
 const READS_PER_TURN: usize = 4;
@@ -35,7 +34,15 @@ impl Shard {
     /// Whether publishers of this shard may go on. One message publishes to 128 topics at most, unless the limit
     /// was raised, so the half that is left is room enough for the message at hand.
     fn has_room(&self) -> bool {
-        self.mailbox.publications() < PUBLICATIONS_MAX / 2
+        self.mailbox.has_room()
+    }
+
+    /// Whose bytes wait for the shard is not silent, however long it has no room for what they may publish. A peer
+    /// that is gone has nothing new here: what it sent last is read once there is room, and then its silence counts.
+    pub(super) fn hear_unread(&mut self) {
+        for &id in &self.readable {
+            self.hub.heard(self.now, id);
+        }
     }
 
     /// Reads from the connections that have something. Gives how many.
@@ -98,7 +105,18 @@ impl Shard {
             return Seen::More;
         }
         let is_hung_up = connection.is_hung_up;
-        match connection.socket.read(&mut self.read_buffer[..bytes_max]) {
+        let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
+            let read = connection.socket.read(&mut self.read_buffer[..bytes_max]);
+            let count = *read.as_ref().unwrap_or(&0);
+            fault::trip(PanicPlace::Reading, &self.read_buffer[..count]);
+            read
+        });
+        let Some(read) = read else {
+            connection.discard();
+            self.violations.push((id, Disconnect::Internal));
+            return Seen::Drained;
+        };
+        match read {
             Ok(0) => Seen::Gone,
             Ok(count) => {
                 let mut buffer = std::mem::take(&mut self.read_buffer);
@@ -175,7 +193,8 @@ impl Shard {
         }
     }
 
-    /// Gives why the connection must be closed, if a frame broke the protocol, and sets `is_anew` once nothing is
+    /// Gives why the connection must be closed, if a frame broke the protocol or our code broke on it, and
+    /// sets `is_anew` once nothing is
     /// partial any more of what was before. Stops early when there is no room for what further messages may publish, or
     /// when the hub does not want to hear of the connection now.
     #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
@@ -190,13 +209,22 @@ impl Shard {
             if !may_go_on && !input.is_empty() {
                 return None;
             }
-            match decoder.next(input, self.options.limits.message_bytes_max) {
-                Ok(None) => return None,
-                Ok(Some(item)) => {
-                    self.take_item(id, &item);
+            let bytes_max = self.options.limits.message_bytes_max;
+            let (lender, input) = (&mut *decoder, &mut *input);
+            let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
+                fault::trip(PanicPlace::Decoding, input);
+                lender.next(input, bytes_max)
+            });
+            match decoded {
+                None => return Some(Disconnect::Internal),
+                Some(Ok(None)) => return None,
+                Some(Ok(Some(item))) => {
+                    if let Some(cause) = self.take_item(id, &item) {
+                        return Some(cause);
+                    }
                     *is_anew |= !decoder.is_message_open();
                 }
-                Err(violation) => {
+                Some(Err(violation)) => {
                     tracing::debug!(connection = %id, %violation, "a frame breaks the protocol");
                     return Some(cause_of(violation.close_code()));
                 }
@@ -204,23 +232,41 @@ impl Shard {
         }
     }
 
-    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) {
+    /// Gives why the connection must be closed, if its message could not be read.
+    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) -> Option<Disconnect> {
         match item {
             Item::Text(_) | Item::Binary(_) => {
-                let Some(Some(connection)) = self.connections.get(id.slot()) else {
-                    return;
+                let dialect = self.connections.get(id.slot())?.as_ref()?.dialect;
+                let message = attempt(&mut self.snapshot.panics, PanicPlace::Dialect, || {
+                    fault::trip(PanicPlace::Dialect, bytes_of(item));
+                    dialect.decode(item)
+                });
+                let Some(message) = message else {
+                    return Some(Disconnect::Internal);
                 };
-                self.handle(Input::Message(id, connection.dialect.decode(item)));
+                self.hub.handle(self.now, Input::Message(id, message));
+                fault::trip(PanicPlace::Hub, bytes_of(item));
+                self.settle_outputs();
             }
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
             Item::Pong(_) => self.handle(Input::Pong(id)),
             Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
         }
+        None
     }
 }
 
 fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
     connection.is_some_and(|connection| connection.id == id)
+}
+
+/// The payload of a message.
+fn bytes_of<'a>(item: &Item<'a>) -> &'a [u8] {
+    match item {
+        Item::Text(text) => text.as_bytes(),
+        Item::Binary(bytes) => bytes,
+        _ => &[],
+    }
 }
 
 /// The row of the table for a close code of the codec.

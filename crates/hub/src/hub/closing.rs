@@ -97,12 +97,14 @@ impl Hub {
 
     /// Some bytes of a paused or closing connection were written.
     pub(super) fn drained_somewhat(&mut self, slot: usize) {
-        let Some(session) = &self.sessions[slot] else {
+        let Some(session) = &mut self.sessions[slot] else {
             return;
         };
         let outbox = &mut self.outboxes[slot];
         if outbox.is_paused && outbox.reply_bytes() <= self.limits.replies_bytes_max / 2 {
             outbox.is_paused = false;
+            // Nobody listened to it meanwhile, so its silence counts from here.
+            session.heard_at = self.now.monotonic;
             self.outputs.push_back(Output::Resume(session.connection));
         }
         if let SessionState::Closing {

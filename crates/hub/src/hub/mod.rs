@@ -125,6 +125,15 @@ impl Hub {
         }
     }
 
+    /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
+    /// count as lost.
+    pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
+        let mut hub = Self::new(limits, seed);
+        hub.counters = failed.counters.clone();
+        hub.counters.lose_all();
+        hub
+    }
+
     /// Takes one input in. Drain [`Hub::poll_output`] before the next.
     pub fn handle(&mut self, now: Now, input: Input<'_>) {
         debug_assert!(
@@ -160,6 +169,15 @@ impl Hub {
     /// Takes the next output out.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
+    }
+
+    /// Takes note that bytes of the connection wait to be read: it is not silent.
+    pub fn heard(&mut self, now: Now, connection: ConnectionId) {
+        if let Some(slot) = self.slot_of(connection)
+            && let Some(session) = &mut self.sessions[slot]
+        {
+            session.heard_at = now.monotonic;
+        }
     }
 
     /// Whether messages of the connection may be taken in: it is here, its replies are being read, and it asks no
@@ -221,6 +239,7 @@ impl Hub {
 
     /// Takes note that the socket took `bytes`, and whether it would take no more now.
     pub fn wrote(&mut self, now: Now, connection: ConnectionId, bytes: usize, is_blocked: bool) {
+        self.now = now;
         let slot = connection.slot();
         let outbox = &mut self.outboxes[slot];
         outbox.wrote(bytes, &mut self.frames);

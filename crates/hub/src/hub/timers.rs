@@ -81,7 +81,8 @@ impl Hub {
         // Of one that is not read from, nothing can be heard.
         let (is_taken_in, is_held_back) = (self.is_taken_in(slot), self.is_held_back(session));
         let has_grace = now < self.sweep.grace_until;
-        let awaits_pong = session.pinged_at > session.heard_at;
+        // Of one whose replies are not drained nothing is read: its write deadline counts, not its silence.
+        let awaits_pong = session.pinged_at > session.heard_at && !self.outboxes[slot].is_paused;
         let pinged_since = now.since(session.pinged_at);
         if self.outboxes[slot].is_blocked
             && now.since(session.blocked_at) >= self.limits.write_timeout_ms
@@ -95,7 +96,8 @@ impl Hub {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
         } else {
-            if pinged_since >= self.limits.ping_interval_ms {
+            // No second ping while one is not answered: it would begin the wait anew.
+            if !awaits_pong && pinged_since >= self.limits.ping_interval_ms {
                 self.ping(slot);
             }
             if self.outboxes[slot].is_blocked {

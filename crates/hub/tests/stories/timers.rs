@@ -51,6 +51,19 @@ fn who_answers_no_ping_is_disconnected() {
 }
 
 #[test]
+fn a_ping_interval_below_the_pong_timeout_finds_the_silent_too() {
+    let mut shard = Shard::with_limits(Limits {
+        ping_interval_ms: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.pass(4_200);
+    assert_eq!(shard.read(ada), ["ping", "goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
 fn whose_socket_takes_nothing_is_disconnected() {
     let mut shard = settled();
     let ada = shard.client(&["a"]);
@@ -101,6 +114,38 @@ fn after_a_standstill_of_the_process_clients_get_time_to_be_heard() {
     }
     assert!(shard.hub.is_open(ada));
     assert_eq!(shard.read(bob), ["ping", "goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
+fn the_silence_of_one_that_is_not_read_from_does_not_count() {
+    let mut shard = Shard::with_limits(Limits {
+        replies_bytes_max: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.stall_after(ada, 0);
+    while shard.hub.is_readable(ada) {
+        shard.say(ada, r#"{"type":"ping","id":1}"#);
+        shard.turn();
+    }
+    for _ in 0..10 {
+        shard.pass(2_000);
+        shard.unstall(ada, 1);
+        shard.turn();
+        assert!(shard.hub.is_open(ada), "it takes a byte now and then");
+    }
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    assert!(shard.hub.is_readable(ada));
+    shard.pass(1_900);
+    assert!(
+        shard.hub.is_open(ada),
+        "its silence counts from where it is read again"
+    );
+    shard.pass(5_000 + 2_000 + 1_200);
+    assert!(!shard.hub.is_open(ada), "and then it counts");
     shard.end();
 }
 

@@ -55,6 +55,7 @@ codes! {
     TooManyTopics "too_many_topics" SERVICE_UNAVAILABLE "The server holds as many topics as it may; nothing was published.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
+    Failed "failed" SERVICE_UNAVAILABLE "A shard failed at the call and began anew without its connections.";
     ShuttingDown "shutting_down" SERVICE_UNAVAILABLE "The server stops.";
 }
 
@@ -110,6 +111,7 @@ impl From<CallError> for Problem {
             CallError::Refused(Refusal::TooManyTopics) => Code::TooManyTopics,
             CallError::Refused(Refusal::Unavailable) => Code::Unavailable,
             CallError::Busy => Code::Busy,
+            CallError::Failed => Code::Failed,
             CallError::Closed => Code::ShuttingDown,
         };
         Self::new(code, error.to_string())
