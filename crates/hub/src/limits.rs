@@ -50,6 +50,9 @@ pub(crate) const BATCH_FRAMES_MAX: usize = 64;
 /// Bytes from which on a shared frame takes no further publication.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of a frame from which on it is compressed where that was agreed on: a shorter one fits one packet either way.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 256;
+
 /// Time between two occupancy pushes of a topic, in milliseconds.
 pub(crate) const OCCUPANCY_INTERVAL_MS: u64 = 1_000;
 

@@ -8,11 +8,11 @@ use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Format, Publication};
 
 use super::Hub;
-use crate::Dirty;
 use crate::encoder::Encoder;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
 use crate::session::SILENT;
+use crate::{Counters, Dirty};
 
 impl Hub {
     /// A publication came from the broker. It waits for the end of the turn, so that what comes together is written
@@ -105,7 +105,7 @@ impl Hub {
         let left_out = self.left_out(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
-            let (bytes, taken) = join(&mut self.encoder, format, rest);
+            let (bytes, taken) = join(format, rest, &mut self.encoder, &mut self.counters);
             self.counters.encoded += taken as u64;
             self.fan_out_frame(index, format, (bytes, taken), &left_out);
             rest = &rest[taken..];
@@ -223,11 +223,16 @@ impl Hub {
 }
 
 /// Encodes publications into one run of bytes, up to the bounds of a batch; gives how many it took.
-fn join(encoder: &mut Encoder, format: Format, batch: &[Arc<Publication>]) -> (Vec<u8>, usize) {
+fn join(
+    format: Format,
+    batch: &[Arc<Publication>],
+    encoder: &mut Encoder,
+    counters: &mut Counters,
+) -> (Vec<u8>, usize) {
     let mut bytes = Vec::new();
     let mut taken = 0;
     for publication in batch.iter().take(BATCH_FRAMES_MAX) {
-        encoder.publication(format, publication, &mut bytes);
+        encoder.publication(format, publication, &mut bytes, counters);
         taken += 1;
         if bytes.len() >= BATCH_BYTES_MAX {
             break;
