@@ -3,9 +3,10 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 
+use fanfare_hub::Opened;
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Decoder, Role};
+use fanfare_protocol::websocket::{Compression, Decoder, Role};
 use mio::net::TcpStream;
 use socket2::SockRef;
 
@@ -17,6 +18,7 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) decoder: Decoder,
     pub(super) dialect: Dialect,
+    pub(super) compression: Compression,
     /// Bytes that were read when there was no room for what they ask; decoded before more is read.
     pub(super) stash: Option<Box<[u8]>>,
     /// Whether it stands in the line of those to read.
@@ -29,12 +31,7 @@ pub(super) struct Connection {
 
 impl Connection {
     /// Makes the socket ready: not blocking, without delay, with little hidden in the kernel.
-    pub(super) fn new(
-        socket: StdStream,
-        id: ConnectionId,
-        dialect: Dialect,
-        options: &ShardOptions,
-    ) -> io::Result<Self> {
+    pub(super) fn new(socket: StdStream, opened: &Opened, options: &ShardOptions) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let settings = SockRef::from(&socket);
@@ -44,9 +41,10 @@ impl Connection {
         }
         Ok(Self {
             socket: TcpStream::from_std(socket),
-            id,
+            id: opened.connection,
             decoder: Decoder::new(Role::Server),
-            dialect,
+            dialect: opened.dialect,
+            compression: opened.compression,
             stash: None,
             is_readable: false,
             is_hung_up: false,

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::Inflater;
 use fanfare_protocol::{ConnectionId, TopicName};
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
@@ -51,6 +52,8 @@ pub(crate) struct Shard {
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
+    /// Inflates what clients compressed, one message after the other.
+    inflater: Inflater,
     mailbox: Arc<Mailbox>,
     /// The mailboxes of all shards, this one's included.
     peers: Arc<[Arc<Mailbox>]>,
@@ -113,6 +116,7 @@ impl Shard {
             free: Vec::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            inflater: Inflater::default(),
             mailbox,
             peers,
             broker,
@@ -299,16 +303,13 @@ impl Shard {
         }
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;
-        let registered =
-            Connection::new(socket, id, opened.dialect, &self.options).and_then(|mut connection| {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                self.poll.registry().register(
-                    &mut connection.socket,
-                    Token(id.to_bits() as usize),
-                    interest,
-                )?;
-                Ok(connection)
-            });
+        let registered = Connection::new(socket, &opened, &self.options).and_then(|mut connection| {
+            let interest = Interest::READABLE | Interest::WRITABLE;
+            self.poll
+                .registry()
+                .register(&mut connection.socket, Token(id.to_bits() as usize), interest)?;
+            Ok(connection)
+        });
         match registered {
             Ok(connection) if slot == self.connections.len() => self.connections.push(Some(connection)),
             Ok(connection) => self.connections[slot] = Some(connection),

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use fanfare_hub::Input;
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::websocket::{Decoder, Item, Role};
+use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
 
 use super::mailbox::PUBLICATIONS_MAX;
 use super::{READ_BUFFER_BYTES, Shard};
@@ -123,16 +123,21 @@ impl Shard {
         if connection.is_discarding {
             return;
         }
-        // The decoder leaves its place meanwhile, because what it lends goes through the whole shard.
-        let mut decoder = std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server));
+        // What decodes leaves its place meanwhile, because what it lends goes through the whole shard.
+        let mut source = Source {
+            decoder: std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server)),
+            compression: connection.compression,
+            inflater: std::mem::take(&mut self.inflater),
+        };
         let mut input = bytes;
-        let violation = self.take_items(id, &mut decoder, &mut input);
+        let violation = self.take_items(id, &mut source, &mut input);
+        self.inflater = source.inflater;
         if let Some(Some(connection)) = self.connections.get_mut(id.slot())
             && connection.id == id
         {
             connection.is_discarding = violation.is_some();
             if violation.is_none() {
-                connection.decoder = decoder;
+                connection.decoder = source.decoder;
                 connection.stash = (!input.is_empty()).then(|| Box::from(&*input));
             }
         }
@@ -148,7 +153,7 @@ impl Shard {
     fn take_items(
         &mut self,
         id: ConnectionId,
-        decoder: &mut Decoder,
+        source: &mut Source,
         input: &mut &mut [u8],
     ) -> Option<Disconnect> {
         loop {
@@ -156,7 +161,7 @@ impl Shard {
             if !may_go_on && !input.is_empty() {
                 return None;
             }
-            match decoder.next(input, self.options.limits.message_bytes_max) {
+            match source.next(input, self.options.limits.message_bytes_max) {
                 Ok(None) => return None,
                 Ok(Some(item)) => self.take_item(id, &item),
                 Err(violation) => {
@@ -178,6 +183,31 @@ impl Shard {
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
             Item::Pong(_) => {}
             Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
+        }
+    }
+}
+
+/// What turns the bytes of one connection into messages.
+struct Source {
+    decoder: Decoder,
+    compression: Compression,
+    /// The shard's.
+    inflater: Inflater,
+}
+
+impl Source {
+    #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
+    fn next<'s, 'i: 's>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        message_bytes_max: u32,
+    ) -> Result<Option<Item<'s>>, Violation> {
+        match self.compression {
+            Compression::None => self.decoder.next(input, message_bytes_max),
+            Compression::FromClient | Compression::Both => {
+                self.decoder
+                    .next_inflating(input, message_bytes_max, &mut self.inflater)
+            }
         }
     }
 }

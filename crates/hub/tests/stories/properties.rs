@@ -84,7 +84,7 @@ fn take(shard: &mut Shard, all: &mut Vec<ConnectionId>, step: &Step) {
     match step {
         Step::Open(is_raw, is_publisher, user) => all.push(shard.open(Door {
             dialect: if *is_raw { Dialect::Raw } else { Dialect::Json },
-            compression: if all.len() % 2 == 0 {
+            compression: if all.len().is_multiple_of(2) {
                 Compression::Both
             } else {
                 Compression::None

@@ -102,6 +102,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
         },
         connections_max,
         is_development: options.dev,
+        compression: options.compression,
         origins: OriginRule::allow(origins).map_err(|error| Failure::Usage(vec![error.to_string()]))?,
         history: HistoryOptions {
             frames_max: options.history_frames,
