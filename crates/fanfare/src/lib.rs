@@ -35,6 +35,7 @@ pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{ConnectionRow, Limits, Role, Selector};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
+pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     ConnectionId, ConnectionIdError, Epoch, Payload, PayloadKind, Position, SHARDS_MAX, Timestamp, TopicName,
     TopicNameError, UserName, UserNameError,

@@ -128,6 +128,7 @@ impl Shard {
             decoder: std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server)),
             compression: connection.compression,
             inflater: std::mem::take(&mut self.inflater),
+            taken_bytes: 0,
         };
         let mut input = bytes;
         let violation = self.take_items(id, &mut source, &mut input);
@@ -148,7 +149,7 @@ impl Shard {
     }
 
     /// Gives why the connection must be closed, if a frame broke the protocol. Stops early when there is no room for
-    /// what further messages may publish, or when the connection's replies are not being read.
+    /// what further messages may publish, when the connection's replies are not being read, or when it had its share.
     #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
     fn take_items(
         &mut self,
@@ -157,7 +158,8 @@ impl Shard {
         input: &mut &mut [u8],
     ) -> Option<Disconnect> {
         loop {
-            let may_go_on = self.has_room() && self.hub.is_readable(id);
+            let may_go_on =
+                self.has_room() && self.hub.is_readable(id) && source.taken_bytes < READ_BUFFER_BYTES;
             if !may_go_on && !input.is_empty() {
                 return None;
             }
@@ -193,6 +195,9 @@ struct Source {
     compression: Compression,
     /// The shard's.
     inflater: Inflater,
+    /// Bytes of the messages so far. What was read may be inflated to a thousand times as much, but no connection
+    /// gets more of a turn by that.
+    taken_bytes: usize,
 }
 
 impl Source {
@@ -202,13 +207,19 @@ impl Source {
         input: &mut &'i mut [u8],
         message_bytes_max: u32,
     ) -> Result<Option<Item<'s>>, Violation> {
-        match self.compression {
-            Compression::None => self.decoder.next(input, message_bytes_max),
+        let next = match self.compression {
+            Compression::None => self.decoder.next(input, message_bytes_max)?,
             Compression::FromClient | Compression::Both => {
                 self.decoder
-                    .next_inflating(input, message_bytes_max, &mut self.inflater)
+                    .next_inflating(input, message_bytes_max, &mut self.inflater)?
             }
-        }
+        };
+        self.taken_bytes += match &next {
+            Some(Item::Text(text)) => text.len(),
+            Some(Item::Binary(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        Ok(next)
     }
 }
 
