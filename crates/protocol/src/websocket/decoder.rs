@@ -74,7 +74,9 @@ impl Decoder {
     ) -> Result<Option<Item<'s>>, Violation> {
         match self.receive(input, message_bytes_max, Reserved::None)? {
             Some(Received::Item(item)) => Ok(Some(item)),
-            Some(Received::Compressed(..)) | None => Ok(None),
+            // Its header was refused already, unless the caller changed its mind within the message.
+            Some(Received::Compressed(..)) => Err(Violation::ReservedBits { bits: 0b100 }),
+            None => Ok(None),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::stream::{Decoded, MESSAGE_BYTES_MAX, Outcome, masked_stream, pieces};
 use fanfare_protocol::websocket::{
-    DEFLATE_WINDOW_BITS, Decoder, Deflater, Inflater, Opcode, Role, Violation, encode_frame,
+    Agreement, DEFLATE_WINDOW_BITS, Decoder, Deflater, Inflater, Opcode, Role, Violation, encode_frame,
 };
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
@@ -326,6 +326,22 @@ fn the_limit_is_for_what_is_inflated_and_for_what_came() {
 }
 
 #[test]
+fn a_message_that_stops_in_the_middle_holds_what_came_and_no_inflater() {
+    let bytes = masked_stream(&[(BINARY_BEGINS, &compressed(&noise(10_000), 6)[..5_000])]);
+    let (mut decoder, mut inflater) = (Decoder::new(Role::Server), Inflater::default());
+    for mut piece in bytes.chunks(1_000).map(<[u8]>::to_vec) {
+        let next = decoder.next_inflating(&mut piece.as_mut_slice(), 1 << 20, &mut inflater);
+        assert_eq!(next, Ok(None));
+    }
+    assert!(
+        decoder.bytes_held() <= 2 * bytes.len() + 512,
+        "{}",
+        decoder.bytes_held()
+    );
+    assert_eq!(inflater.bytes_held(), 0);
+}
+
+#[test]
 fn a_long_message_is_not_kept() {
     let bytes = masked_stream(&[(TEXT, &compressed(&vec![b'a'; 1 << 20], 6))]);
     let (outcome, inflater) = decode(&bytes, &[], 1 << 20);
@@ -426,6 +442,28 @@ fn message() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn whatever_is_offered_the_answer_is_one_of_ours(
+        words in prop::collection::vec(
+            prop_oneof![
+                4 => prop::sample::select(vec![
+                    "permessage-deflate", "server_max_window_bits", "client_max_window_bits",
+                    "server_no_context_takeover", ";", ";", ",", "=", "=", "\"", "\\", " ", "8", "12", "15", "16",
+                ]).prop_map(str::to_owned),
+                1 => any::<String>(),
+            ],
+            0..30,
+        ),
+    ) {
+        let header = words.concat();
+        if let Some(agreement) = Agreement::negotiate([header.as_bytes()]) {
+            let answer = agreement.to_string();
+            prop_assert!(header.contains("permessage-deflate"));
+            let again = Agreement::negotiate([answer.as_bytes()]).map(|again| again.to_string());
+            prop_assert_eq!(again, Some(answer));
+        }
+    }
 
     #[test]
     fn what_miniz_compresses_is_read(
