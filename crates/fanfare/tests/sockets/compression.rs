@@ -202,6 +202,11 @@ fn what_cannot_be_inflated_or_is_no_place_for_it_closes_with_the_right_code() {
         assert_eq!(ending.code, code, "{what}");
         assert!(ending.goodbye.is_some(), "{what}");
     }
+    // What they left behind is in nobody's way.
+    let mut client = member(&server, "permessage-deflate");
+    client.send(&masked(COMPRESSED, &compressed(&publish(&long_text()))));
+    assert_eq!(inflated(&client.message().unwrap())["data"], long_text());
+    drop(client);
     server.assert_empty();
 }
 

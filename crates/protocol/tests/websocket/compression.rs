@@ -185,7 +185,7 @@ fn every_legal_shape_is_inflated_wherever_it_is_cut() {
 #[test]
 fn what_is_no_whole_deflate_stream_is_refused() {
     let too_far = b"\x02\x08\x3f\x00".as_slice();
-    let wrong: [(&str, &[u8]); 8] = [
+    let wrong: [(&str, &[u8]); 9] = [
         ("no block at all", b""),
         ("a reserved kind of block", b"\x06"),
         (
@@ -196,6 +196,10 @@ fn what_is_no_whole_deflate_stream_is_refused() {
         (
             "a block without compression that is cut off",
             b"\x00\x05\x00\xfa\xffHe",
+        ),
+        (
+            "a long block without compression that is cut off",
+            b"\x00\x64\x00\x9b\xffHe",
         ),
         ("a distance beyond the beginning", too_far),
         ("a table that is none", b"\xfc\xff\xff\xff\xff\xff"),
@@ -235,6 +239,20 @@ fn no_message_sees_an_earlier_one() {
     );
     assert_eq!(outcome.items, [text("Hello")]);
     assert_eq!(outcome.violation, Some(Violation::NotInflatable));
+}
+
+#[test]
+fn an_inflater_forgets_a_message_that_failed() {
+    let mut inflater = Inflater::default();
+    let long = compressed(&noise(1_000), 6);
+    for failing in [&long, &HELLO[..4], b"\x06", b"\x00\x64\x00\x9b\xffHe"] {
+        for (payload, is_good) in [(failing, false), (HELLO, true)] {
+            let mut bytes = masked_stream(&[(TEXT, payload)]);
+            let mut decoder = Decoder::new(Role::Server);
+            let next = decoder.next_inflating(&mut bytes.as_mut_slice(), 100, &mut inflater);
+            assert_eq!(next.is_ok(), is_good, "{failing:?}");
+        }
+    }
 }
 
 #[test]
