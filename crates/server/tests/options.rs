@@ -199,6 +199,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
     (
+        "compression",
+        "gzip",
+        "\"gzip\"",
+        "on or off",
+        "`true` or `false`",
+    ),
+    (
         "allow_origin",
         "https://a.example/",
         "[\"https://a.example/\"]",

@@ -15,3 +15,4 @@ mod order;
 mod raw;
 mod server;
 mod slow;
+mod slow_rules;
