@@ -1,6 +1,6 @@
 //! permessage-deflate on real sockets: who agreed on it, who is sent what, and what is not put up with.
 
-use fanfare::{Compression, Options};
+use fanfare::{Compression, Listed, Options};
 use fanfare_protocol::websocket::{Decoder, Deflater, Inflater, Item, Opcode, Role, encode_frame};
 use serde_json::{Value, json};
 
@@ -247,7 +247,7 @@ fn the_list_of_connections_tells_who_agreed() {
     eventually("all are listed", || server.fanfare.connection_count() == 3);
     let page = server
         .runtime
-        .block_on(server.fanfare.connections(0, 100))
+        .block_on(server.fanfare.connections(Listed::All, 0, 100))
         .unwrap();
     let mut agreed: Vec<_> = page
         .connections
