@@ -9,6 +9,7 @@
 mod client;
 mod closing;
 mod compression;
+mod door;
 mod handshake;
 mod json;
 mod order;
