@@ -243,8 +243,11 @@ fn the_list_of_connections_tells_who_agreed() {
         &["permessage-deflate"],
         &["permessage-deflate; server_max_window_bits=8"],
     ];
-    let clients = offers.map(|offers| offering(&server, "/ws", offers).0);
-    eventually("all are listed", || server.fanfare.connection_count() == 3);
+    let clients = offers.map(|offers| {
+        let (mut client, _) = offering(&server, "/ws", offers);
+        client.expect("welcome");
+        client
+    });
     let page = server
         .runtime
         .block_on(server.fanfare.connections(Listed::All, 0, 100))
