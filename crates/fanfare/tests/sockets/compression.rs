@@ -1,6 +1,6 @@
 //! permessage-deflate on real sockets: who agreed on it, who is sent what, and what is not put up with.
 
-use fanfare::{Compression, Listed, Options};
+use fanfare::{Compression, Limits, Listed, Options};
 use fanfare_protocol::websocket::{Decoder, Deflater, Inflater, Item, Opcode, Role, encode_frame};
 use serde_json::{Value, json};
 
@@ -15,6 +15,10 @@ fn server() -> Server {
     Server::with(Options {
         shards: 1,
         compression: true,
+        limits: Limits {
+            close_timeout_ms: 200,
+            ..Limits::default()
+        },
         ..options()
     })
 }
