@@ -148,6 +148,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
+        compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
         history: HistoryOptions {
             frames_max: options.history_frames,
