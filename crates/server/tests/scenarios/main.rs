@@ -1,0 +1,20 @@
+//! What the server must survive, told to the real program: one test or more for each fault, with exact counts and
+//! codes. Every story ends with a look that nothing is left (see [`story`]).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../../../fanfare/tests/sockets/client.rs"]
+mod client;
+mod frames;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../serve/process.rs"]
+mod process;
+mod proxy;
+mod proxy_tests;
+mod story;
+mod transport;
