@@ -7,14 +7,19 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+mod churn;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]
 mod client;
+mod commands;
+mod floods;
 mod frames;
+mod names;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
 mod proxy;
 mod proxy_tests;
+mod slow;
 mod story;
 mod transport;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use crate::client::{Client, eventually};
-use crate::process::{Server, serve};
+use crate::process::{API_KEY, Server, serve};
 
 /// Tells a story to a server with these options. Whatever happens in it, the process lives on, answers, has written no
 /// line to its log at `info` or above, and ends with no connection, no topic, nothing that waits, and the descriptors
@@ -102,6 +102,18 @@ const EMPTY: [(&str, u64); 6] = [
 /// What the API answers to a GET.
 pub(crate) fn api(server: &Server, target: &str) -> Value {
     let response = server.get(target);
+    assert_eq!(response.status, 200, "{target}: {}", response.body);
+    serde_json::from_str(&response.body).unwrap()
+}
+
+/// What the API answers to a POST, which must succeed.
+pub(crate) fn post(client: &mut Client, target: &str, body: &str) -> Value {
+    let request = format!(
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    client.send(request.as_bytes());
+    let response = client.response().expect("an answer");
     assert_eq!(response.status, 200, "{target}: {}", response.body);
     serde_json::from_str(&response.body).unwrap()
 }
