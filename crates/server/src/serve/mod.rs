@@ -4,6 +4,7 @@
 //! standard output where everything is, and waits for a signal.
 
 mod descriptors;
+mod hangup;
 mod health;
 mod pages;
 
@@ -23,27 +24,34 @@ use crate::api::{self, Access};
 use crate::failure::{Failure, print};
 use crate::options::ServeOptions;
 use descriptors::Descriptors;
+use hangup::ReadAgain;
 
-/// Serves until the process is told to stop.
+/// Serves until the process is told to stop. At SIGHUP the configuration is checked with `read_again`.
 ///
 /// # Errors
 /// The address cannot be bound, or the shards cannot be started.
-pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
+pub(crate) fn run(options: ServeOptions, read_again: Box<ReadAgain>) -> Result<(), Failure> {
     let descriptors = Descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot be started: {error}")))?;
-    let outcome = runtime.block_on(serve(&options, &descriptors));
+    let outcome = runtime.block_on(serve(&options, read_again, &descriptors));
     // HTTP requests that are still under way have had the shutdown's deadline.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), Failure> {
+async fn serve(
+    options: &ServeOptions,
+    read_again: Box<ReadAgain>,
+    descriptors: &Descriptors,
+) -> Result<(), Failure> {
     // Before anyone is told that the server is there: who reads that may stop it at once.
     let signals = Signals::new().map_err(Failure::failed)?;
+    let hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    tokio::spawn(hangup::check_at_each(hangups, options.clone(), read_again));
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
