@@ -7,6 +7,7 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+mod access;
 mod churn;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]
@@ -14,12 +15,15 @@ mod client;
 mod commands;
 mod floods;
 mod frames;
+mod log;
 mod names;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
 mod proxy;
 mod proxy_tests;
+mod signals;
 mod slow;
 mod story;
 mod transport;
+mod web;

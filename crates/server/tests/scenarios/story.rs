@@ -132,7 +132,7 @@ pub(crate) fn rejections(code: &str) -> String {
 pub(crate) struct Log(File);
 
 impl Log {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
             "log-{}-{}",
@@ -150,7 +150,8 @@ impl Log {
         Self(file)
     }
 
-    fn writer(&self) -> File {
+    /// Another end to write to.
+    pub(crate) fn writer(&self) -> File {
         self.0.try_clone().unwrap()
     }
 
