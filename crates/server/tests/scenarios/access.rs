@@ -15,7 +15,7 @@ const GUARDED: [&str; 2] = ["--api-key", API_KEY];
 /// The answer to a request with these header lines.
 fn request(server: &Server, first_line: &str, lines: &[&str], body: &[u8]) -> Response {
     let mut client = Client::connect(server.address);
-    let lines = lines.iter().map(|line| format!("{line}\r\n")).collect::<String>();
+    let lines: String = lines.iter().flat_map(|line| [line, "\r\n"]).collect();
     let head = format!(
         "{first_line} HTTP/1.1\r\nHost: localhost\r\n{lines}Content-Length: {}\r\n\r\n",
         body.len()
@@ -220,7 +220,7 @@ fn a_body_beyond_its_limit_is_refused_and_not_kept() {
         client.send(
             format!("{line} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes(),
         );
-        let chunk = [b"10000\r\n", &[b'x'; 0x10000][..], b"\r\n"].concat();
+        let chunk = [b"10000\r\n", &vec![b'x'; 0x10000][..], b"\r\n"].concat();
         let sent = (0..1_024)
             .take_while(|_| client.stream.write_all(&chunk).is_ok())
             .count();

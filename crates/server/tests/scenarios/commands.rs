@@ -10,182 +10,146 @@ const VERBS: &str = "`subscribe`, `unsubscribe`, `publish`, `send`, `ping`";
 const ID_RULE: &str = "`id` is neither an integer from 0 to 2^53-1 nor a string of at most 64 bytes";
 const NOT_AN_OBJECT: &str = "message is not a JSON object, send one with a `type`";
 
-/// A message, and the error that answers it: its code, its `id` when that could be read, and its text.
-type Bad<'a> = (&'a str, &'a str, Value, &'a str);
+/// A message, and the error that answers it.
+struct Bad {
+    text: String,
+    code: &'static str,
+    /// The `id` of the answer, when it could be read.
+    id: Option<Value>,
+    message: String,
+}
+
+impl Bad {
+    fn json(text: &str, message: &str) -> Self {
+        Self::new(text, "bad_json", None, message)
+    }
+
+    fn command(text: &str, message: &str) -> Self {
+        Self::new(text, "bad_command", None, message)
+    }
+
+    fn new(text: &str, code: &'static str, id: Option<Value>, message: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            code,
+            id,
+            message: message.to_owned(),
+        }
+    }
+
+    /// Its `id` is 1 and was read.
+    fn with_id(self) -> Self {
+        Self {
+            id: Some(json!(1)),
+            ..self
+        }
+    }
+
+    fn answer(&self) -> Value {
+        let mut answer =
+            json!({"type": "error", "code": self.code, "message": self.message, "temporary": false});
+        if let Some(id) = &self.id {
+            answer["id"] = id.clone();
+        }
+        answer
+    }
+}
 
 /// Sends every message; each is answered with its error and nothing else, and they are counted by code.
-fn story_of_errors(bad: &[Bad<'_>]) {
+fn story_of_errors(bad: &[Bad]) {
     story(&[], |server| {
         let mut bystanders = Bystanders::open(server);
         let (mut client, _) = Client::open_json(server.address, "/ws");
-        for (text, code, id, message) in bad {
-            client.send_text(text);
-            let mut expected = json!({"type": "error", "code": code, "message": message, "temporary": false});
-            if !id.is_null() {
-                expected["id"] = id.clone();
-            }
-            assert_eq!(client.json(), expected, "{text:.200}");
+        for bad in bad {
+            client.send_text(&bad.text);
+            assert_eq!(client.json(), bad.answer(), "{:.200}", bad.text);
         }
         assert_eq!(client.ask(json!({"type": "ping", "id": "well"}))["type"], "pong");
         for code in ["bad_json", "bad_command", "bad_topic", "not_found"] {
-            let count = bad.iter().filter(|(_, bad, ..)| *bad == code).count();
+            let count = bad.iter().filter(|bad| bad.code == code).count();
             server.await_metrics(&[(&rejections(code), count as u64)]);
         }
         bystanders.assert_well();
     });
 }
 
+const NOT_OBJECTS: [&str; 6] = [
+    "",
+    "hello",
+    "null",
+    "7",
+    r#"[{"type":"ping"}]"#,
+    "\u{feff}{\"type\":\"ping\"}",
+];
+
+const BAD_IDS: [&str; 9] = [
+    "-1",
+    "1.5",
+    "1e3",
+    "9007199254740992",
+    "18446744073709551616",
+    "null",
+    "true",
+    "[1]",
+    "{}",
+];
+
+/// Fields that are missing, too many or at odds; all have the id 1.
+const BAD_FIELDS: [(&str, &str); 9] = [
+    (r#"{"type":"subscribe","id":1}"#, "`topic` or `topics` is missing"),
+    (
+        r#"{"type":"unsubscribe","id":1}"#,
+        "`topic` or `topics` is missing",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[],"id":1}"#,
+        "`topics` is empty, name at least one",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","topics":["b"],"id":1}"#,
+        "both `topic` and `topics` are given, give one",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","id":1}"#,
+        "`data` is missing, it is any JSON value",
+    ),
+    (r#"{"type":"publish","data":1,"id":1}"#, "`topic` is missing"),
+    (
+        r#"{"type":"send","user":"a","id":1}"#,
+        "`data` is missing, it is any JSON value",
+    ),
+    (
+        r#"{"type":"send","data":1,"id":1}"#,
+        "`send` needs either `connection` or `user`",
+    ),
+    (
+        r#"{"type":"send","user":"a","connection":"0000000000000000","data":1,"id":1}"#,
+        "`send` needs either `connection` or `user`",
+    ),
+];
+
 // Row 51.
 #[test]
 fn malformed_commands_have_one_exact_answer_each() {
-    let none = Value::Null;
-    let unknown = |kind: &str| format!("`type` is {kind:?}, it is one of {VERBS}");
     let missing = format!("`type` is missing, it is one of {VERBS}");
-    let (dance, connect, empty, case) = (unknown("dance"), unknown("connect"), unknown(""), unknown("PING"));
-    let nobody = "the connection is not open, it may have been closed or never existed";
-    let whom = "`send` needs either `connection` or `user`";
-    let data = "`data` is missing, it is any JSON value";
-    let longest = format!(r#"{{"type":"dance","id":"{}"}}"#, "x".repeat(64));
-    let too_long = format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(65));
-    story_of_errors(&[
-        ("", "bad_json", none.clone(), NOT_AN_OBJECT),
-        ("hello", "bad_json", none.clone(), NOT_AN_OBJECT),
-        ("null", "bad_json", none.clone(), NOT_AN_OBJECT),
-        ("7", "bad_json", none.clone(), NOT_AN_OBJECT),
-        (r#"[{"type":"ping"}]"#, "bad_json", none.clone(), NOT_AN_OBJECT),
-        (
-            "\u{feff}{\"type\":\"ping\"}",
-            "bad_json",
-            none.clone(),
-            NOT_AN_OBJECT,
-        ),
-        ("{}", "bad_command", none.clone(), &missing),
-        (r#"{"id":1}"#, "bad_command", json!(1), &missing),
-        (r#"{"type":"","id":1}"#, "bad_command", json!(1), &empty),
-        (r#"{"type":"dance","id":1}"#, "bad_command", json!(1), &dance),
-        (r#"{"type":"connect","id":1}"#, "bad_command", json!(1), &connect),
-        (r#"{"type":"PING","id":1}"#, "bad_command", json!(1), &case),
-        (&longest, "bad_command", json!("x".repeat(64)), &dance),
-        // Ids.
-        (r#"{"type":"ping","id":-1}"#, "bad_command", none.clone(), ID_RULE),
-        (
-            r#"{"type":"ping","id":1.5}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":1e3}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":9007199254740992}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":18446744073709551616}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":null}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":true}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (
-            r#"{"type":"ping","id":[1]}"#,
-            "bad_command",
-            none.clone(),
-            ID_RULE,
-        ),
-        (r#"{"type":"ping","id":{}}"#, "bad_command", none.clone(), ID_RULE),
-        (&too_long, "bad_command", none.clone(), ID_RULE),
-        // Fields.
-        (
-            r#"{"type":"subscribe","id":1}"#,
-            "bad_command",
-            json!(1),
-            "`topic` or `topics` is missing",
-        ),
-        (
-            r#"{"type":"unsubscribe","id":1}"#,
-            "bad_command",
-            json!(1),
-            "`topic` or `topics` is missing",
-        ),
-        (
-            r#"{"type":"subscribe","topics":[],"id":1}"#,
-            "bad_command",
-            json!(1),
-            "`topics` is empty, name at least one",
-        ),
-        (
-            r#"{"type":"subscribe","topic":"a","topics":["b"],"id":1}"#,
-            "bad_command",
-            json!(1),
-            "both `topic` and `topics` are given, give one",
-        ),
-        (
-            r#"{"type":"publish","topic":"a","id":1}"#,
-            "bad_command",
-            json!(1),
-            data,
-        ),
-        (
-            r#"{"type":"publish","data":1,"id":1}"#,
-            "bad_command",
-            json!(1),
-            "`topic` is missing",
-        ),
-        (
-            r#"{"type":"publish","topics":["a"],"data":1,"id":1}"#,
-            "bad_command",
-            json!(1),
-            "`topic` is missing",
-        ),
-        (
-            r#"{"type":"send","user":"a","id":1}"#,
-            "bad_command",
-            json!(1),
-            data,
-        ),
-        (
-            r#"{"type":"send","data":1,"id":1}"#,
-            "bad_command",
-            json!(1),
-            whom,
-        ),
-        (
-            r#"{"type":"send","user":"a","connection":"0000000000000000","data":1,"id":1}"#,
-            "bad_command",
-            json!(1),
-            whom,
-        ),
-        (
-            r#"{"type":"send","connection":"0000000000000000","data":1,"id":1}"#,
-            "not_found",
-            json!(1),
-            nobody,
-        ),
-        (
-            r#"{"type":"send","connection":"ffffffffffffffff","data":1,"id":1}"#,
-            "not_found",
-            json!(1),
-            nobody,
-        ),
-    ]);
+    let mut bad: Vec<Bad> = NOT_OBJECTS.map(|text| Bad::json(text, NOT_AN_OBJECT)).into();
+    bad.push(Bad::command("{}", &missing));
+    bad.push(Bad::command(r#"{"id":1}"#, &missing).with_id());
+    for kind in ["", "dance", "connect", "PING"] {
+        let text = json!({"type": kind, "id": 1}).to_string();
+        bad.push(Bad::command(&text, &format!("`type` is {kind:?}, it is one of {VERBS}")).with_id());
+    }
+    let too_long = format!("{:?}", "x".repeat(65));
+    for id in BAD_IDS.into_iter().chain([too_long.as_str()]) {
+        bad.push(Bad::command(&format!(r#"{{"type":"ping","id":{id}}}"#), ID_RULE));
+    }
+    bad.extend(BAD_FIELDS.map(|(text, message)| Bad::command(text, message).with_id()));
+    for connection in ["0000000000000000", "ffffffffffffffff"] {
+        let text = json!({"type": "send", "connection": connection, "data": 1, "id": 1}).to_string();
+        let message = "the connection is not open, it may have been closed or never existed";
+        bad.push(Bad::new(&text, "not_found", Some(json!(1)), message));
+    }
+    story_of_errors(&bad);
 }
 
 // Row 51: an id may come again, and the largest one is repeated exactly.
@@ -218,105 +182,90 @@ fn ids_are_repeated_as_they_are_and_may_be_replayed() {
     });
 }
 
+/// JSON that cannot be read, and why.
+const UNREADABLE: [(&str, &str); 7] = [
+    (
+        r#"{"type":"publish","topic":"a","data":NaN,"id":1}"#,
+        "expected value at line 1 column 38",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","data":Infinity,"id":1}"#,
+        "expected value at line 1 column 38",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","data":01,"id":1}"#,
+        "invalid number at line 1 column 39",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","data":1,}"#,
+        "trailing comma at line 1 column 40",
+    ),
+    (r"{'type':'ping'}", "key must be a string at line 1 column 2"),
+    (
+        "{\"type\":\"pi\u{0}ng\"}",
+        "control character (\\u0000-\\u001F) found while parsing a string at line 1 column 12",
+    ),
+    (
+        r#"{"type":"ping"} {"type":"ping"}"#,
+        "trailing characters at line 1 column 17",
+    ),
+];
+
+/// Fields of another type than theirs, and one that comes twice; all have the id 1.
+const WRONG_TYPES: [(&str, &str); 6] = [
+    (
+        r#"{"type":"ping","type":"ping","id":1}"#,
+        "duplicate field `type` at line 1 column 21",
+    ),
+    (
+        r#"{"type":5,"id":1}"#,
+        "invalid type: integer `5`, expected a string at line 1 column 9",
+    ),
+    (
+        r#"{"type":"subscribe","topic":5,"id":1}"#,
+        "invalid type: integer `5`, expected a string at line 1 column 29",
+    ),
+    (
+        r#"{"type":"subscribe","topics":"a","id":1}"#,
+        "invalid type: string \"a\", expected a sequence at line 1 column 32",
+    ),
+    (
+        r#"{"type":"subscribe","topics":["a",null],"id":1}"#,
+        "invalid type: null, expected a string at line 1 column 38",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","data":1,"echo":"no","id":1}"#,
+        "invalid type: string \"no\", expected a boolean at line 1 column 50",
+    ),
+];
+
 // Row 49.
 #[test]
 fn json_that_means_harm_is_an_error() {
-    let none = Value::Null;
-    let unclosed = "[".repeat(60_000);
-    let kind_of_arrays = format!("{{\"type\":{}", "[".repeat(60_000));
-    let objects = "{\"a\":".repeat(10_000);
+    let unread = |why: &str| format!("message is not a command: {why}");
+    let (arrays, objects) = ("[".repeat(60_000), "{\"a\":".repeat(10_000));
+    let in_kind = format!("{{\"type\":{arrays}");
     let long_id = format!(r#"{{"type":"ping","id":{}}}"#, "9".repeat(60_000));
-    let unread = |rest: &str| format!("message is not a command: {rest}");
-    let at = |rest: &str, column: usize| unread(&format!("{rest} at line 1 column {column}"));
-    let sequence = at("invalid type: sequence, expected a string", 8);
-    let number = at("invalid type: integer `5`, expected a string", 9);
-    let topic_number = at("invalid type: integer `5`, expected a string", 29);
-    let topics_text = at("invalid type: string \"a\", expected a sequence", 32);
-    let topics_null = at("invalid type: null, expected a string", 38);
-    let echo = at("invalid type: string \"no\", expected a boolean", 50);
-    let twice = (at("duplicate field `type`", 21), at("duplicate field `id`", 26));
-    let control = at(
-        "control character (\\u0000-\\u001F) found while parsing a string",
-        12,
-    );
-    let (value, ends) = (at("expected value", 38), at("EOF while parsing a value", 50_000));
-    let (octal, comma) = (at("invalid number", 39), at("trailing comma", 40));
-    let (quotes, two) = (at("key must be a string", 2), at("trailing characters", 17));
-    story_of_errors(&[
-        (&unclosed, "bad_json", none.clone(), NOT_AN_OBJECT),
-        (&kind_of_arrays, "bad_command", none.clone(), &sequence),
-        (&objects, "bad_json", none.clone(), &ends),
-        (&long_id, "bad_command", none.clone(), ID_RULE),
-        (
-            r#"{"type":"ping","type":"ping","id":1}"#,
-            "bad_command",
-            json!(1),
-            &twice.0,
+    let mut bad = vec![
+        Bad::json(&arrays, NOT_AN_OBJECT),
+        Bad::json(
+            &objects,
+            &unread("EOF while parsing a value at line 1 column 50000"),
         ),
-        (
+        Bad::command(
+            &in_kind,
+            &unread("invalid type: sequence, expected a string at line 1 column 8"),
+        ),
+        Bad::command(&long_id, ID_RULE),
+        // Which of two ids is meant cannot be known.
+        Bad::command(
             r#"{"type":"ping","id":1,"id":2}"#,
-            "bad_command",
-            none.clone(),
-            &twice.1,
+            &unread("duplicate field `id` at line 1 column 26"),
         ),
-        (
-            r#"{"type":"publish","topic":"a","data":NaN,"id":1}"#,
-            "bad_json",
-            none.clone(),
-            &value,
-        ),
-        (
-            r#"{"type":"publish","topic":"a","data":Infinity,"id":1}"#,
-            "bad_json",
-            none.clone(),
-            &value,
-        ),
-        (
-            r#"{"type":"publish","topic":"a","data":01,"id":1}"#,
-            "bad_json",
-            none.clone(),
-            &octal,
-        ),
-        (
-            r#"{"type":"publish","topic":"a","data":1,}"#,
-            "bad_json",
-            none.clone(),
-            &comma,
-        ),
-        (r"{'type':'ping'}", "bad_json", none.clone(), &quotes),
-        ("{\"type\":\"pi\u{0}ng\"}", "bad_json", none.clone(), &control),
-        (r#"{"type":5,"id":1}"#, "bad_command", json!(1), &number),
-        (
-            r#"{"type":"subscribe","topic":5,"id":1}"#,
-            "bad_command",
-            json!(1),
-            &topic_number,
-        ),
-        (
-            r#"{"type":"subscribe","topics":"a","id":1}"#,
-            "bad_command",
-            json!(1),
-            &topics_text,
-        ),
-        (
-            r#"{"type":"subscribe","topics":["a",null],"id":1}"#,
-            "bad_command",
-            json!(1),
-            &topics_null,
-        ),
-        (
-            r#"{"type":"publish","topic":"a","data":1,"echo":"no","id":1}"#,
-            "bad_command",
-            json!(1),
-            &echo,
-        ),
-        (
-            r#"{"type":"ping"} {"type":"ping"}"#,
-            "bad_json",
-            none.clone(),
-            &two,
-        ),
-    ]);
+    ];
+    bad.extend(UNREADABLE.map(|(text, why)| Bad::json(text, &unread(why))));
+    bad.extend(WRONG_TYPES.map(|(text, why)| Bad::command(text, &unread(why)).with_id()));
+    story_of_errors(&bad);
 }
 
 // Row 49: what nobody here needs to read is not read, so its depth and its numbers cost nothing.

@@ -33,7 +33,7 @@ fn flood_while(server: &Server, target: &str, bytes: &[u8], tell: impl FnOnce())
                     Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                     Err(_) => return,
                 }
-                let _ = std::io::Read::read(&mut stream, &mut [0; 64 << 10]);
+                let _ = std::io::Read::read(&mut stream, &mut [0; 16 << 10]);
             }
         });
         tell();

@@ -4,14 +4,10 @@ use serde_json::json;
 
 use crate::client::{BINARY, CLOSE, Client, TEXT, masked, upgrade_request};
 use crate::process::{API_KEY, Server};
-use crate::story::{post, story_with_log};
+use crate::story::{percent_encoded, post, story_with_log};
 
 /// Characters that would begin a line, or paint one.
 const HOSTILE: &str = "\r\n2026-01-01T00:00:00Z ERROR fanfare: \u{1b}[31mthe disk is full\u{1b}[0m";
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
-}
 
 /// Says everything that a client can say, with a text in each place.
 fn say_everywhere(server: &Server, text: &str) {

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::client::{Client, TEXT, masked, upgrade_request};
 use crate::process::{API_KEY, Server};
-use crate::story::{api, rejections, story};
+use crate::story::{api, percent_encoded, rejections, story};
 
 const FORBIDDEN: &str = "control, white-space, invisible and pattern characters (* # ? >) are not allowed";
 
@@ -69,10 +69,6 @@ const ODD_NAMES: [&str; 8] = [
     "%s%n{}",
     "<img/src=x/onerror=alert(1)//",
 ];
-
-fn percent_encoded(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02x}")).collect()
-}
 
 // Row 46.
 #[test]

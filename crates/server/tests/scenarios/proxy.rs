@@ -187,7 +187,7 @@ impl Shared {
             for way in [Way::Up, Way::Down] {
                 let (shared, link) = (Arc::clone(self), Arc::clone(&link));
                 pumps.push(thread::spawn(move || {
-                    link.pump(way, &shared.faults[way as usize])
+                    link.pump(way, &shared.faults[way as usize]);
                 }));
             }
         }

@@ -118,6 +118,11 @@ pub(crate) fn post(client: &mut Client, target: &str, body: &str) -> Value {
     serde_json::from_str(&response.body).unwrap()
 }
 
+/// A text as the value of a query parameter.
+pub(crate) fn percent_encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
 /// A counter of connections that the server closed with a code.
 pub(crate) fn disconnects(code: u16, reason: &str) -> String {
     format!("fanfare_disconnects_total{{code=\"{code}\",reason=\"{reason}\"}}")

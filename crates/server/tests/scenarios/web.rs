@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::client::Client;
 use crate::process::get;
-use crate::story::{api, story};
+use crate::story::{api, percent_encoded, story};
 
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -128,7 +128,7 @@ fn hostile_names_come_out_of_the_api_as_text() {
     story(&["--dev"], |server| {
         let markup = "</script><img/src=x/onerror=alert(1)//";
         let user = markup.replace('>', "");
-        let encoded: String = user.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = percent_encoded(&user);
         let mut client = Client::connect(server.address);
         let line = format!("User-Agent: {markup}");
         client.send(

@@ -13,6 +13,7 @@ mod client;
 mod descriptors;
 mod metrics;
 mod pages;
+#[allow(dead_code, reason = "the scenarios use the rest of it")]
 mod process;
 mod shutdown;
 mod start;
