@@ -47,7 +47,7 @@
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54, 56 | hooks, idempotency keys | there are none yet |
 //! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
-//! | 59 | a busy processor | `floods::pings_and_health_are_answered_while_a_client_floods` |
+//! | 59 | a busy processor | `floods::pings_and_health_are_answered_while_clients_flood` |
 //! | 66 | clock jumps | `crates/hub/tests/stories/timers.rs`, where time is an argument |
 //! | 67 | SIGSTOP | `signals::a_process_that_stood_still_closes_nobody_who_is_well` |
 //! | 69 | SIGTERM, twice, SIGHUP | `signals` |
