@@ -14,3 +14,4 @@ mod order;
 mod raw;
 mod server;
 mod slow;
+mod slow_rules;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::origin::Origin;
 use super::secret::Secret;
+use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
 use super::value;
 
@@ -50,6 +51,8 @@ pub(crate) enum Kind {
     Switch { at: Place<bool> },
     /// Any number of web origins.
     Origins { at: Place<Vec<Origin>> },
+    /// Any number of rules for slow clients.
+    SlowRules { at: Place<Vec<SlowRuleOption>> },
     /// Any number of keys that are never shown.
     Secrets { at: Place<Vec<Secret>> },
     /// The form of the log.
@@ -83,6 +86,7 @@ impl Kind {
             Self::Time { at, min, max } => *at(into) = value::time(one(), *min, *max)?,
             Self::Switch { at } => *at(into) = value::switch(one())?,
             Self::Origins { at } => *at(into) = all(texts)?,
+            Self::SlowRules { at } => *at(into) = all(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
@@ -103,6 +107,7 @@ impl Kind {
             Self::Time { at, .. } => vec![value::time_text(*at(from))],
             Self::Switch { at } => vec![at(from).to_string()],
             Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Secrets { .. } => Vec::new(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
@@ -119,7 +124,10 @@ impl Kind {
 
     /// Whether several values may be given.
     pub(crate) fn is_list(&self) -> bool {
-        matches!(self, Self::Origins { .. } | Self::Secrets { .. })
+        matches!(
+            self,
+            Self::Origins { .. } | Self::SlowRules { .. } | Self::Secrets { .. }
+        )
     }
 
     /// Whether it is a flag that needs no value.
@@ -149,6 +157,7 @@ impl Kind {
             Self::Time { .. } => "DURATION",
             Self::Switch { .. } => "BOOL",
             Self::Origins { .. } => "ORIGIN",
+            Self::SlowRules { .. } => "PATTERN=RULE",
             Self::Secrets { .. } => "KEY",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
@@ -173,6 +182,7 @@ impl Kind {
             }
             Self::Switch { .. } => "`true` or `false`".to_owned(),
             Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
+            Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),

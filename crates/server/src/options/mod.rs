@@ -11,6 +11,7 @@ mod origin;
 mod print;
 mod resolve;
 mod secret;
+mod slow_rule;
 mod suggest;
 mod table;
 mod value;

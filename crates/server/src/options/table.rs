@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::kind::{Kind, LogFormat};
 use super::origin::Origin;
 use super::secret::Secret;
+use super::slow_rule::SlowRuleOption;
 
 /// One option as data.
 ///
@@ -98,10 +99,20 @@ options! {
     "Limits" {
         /// Largest message a client may send.
         message_bytes_max: usize = 64 * KIB, Size[1, 16 * MIB];
-        /// Frames that may wait for one slow connection before its topics' rule for slow clients applies.
+        /// Publications that may wait for one slow connection before its topics' rule for slow clients applies.
         outbox_frames_max: usize = 256, Count[1, 65_536];
         /// Bytes that may wait for one slow connection; at least message_bytes_max and 4KiB.
         outbox_bytes_max: usize = MIB, Size[KIB, 256 * MIB];
+        /// How long a publication may wait for one slow connection before its topics' rule for slow clients applies.
+        outbox_age_max: Duration = Duration::from_secs(30), Time[SECOND, HOUR];
+        /// What happens to publications of a topic that a client reads too slowly for, as PATTERN=RULE.
+        /// The first pattern that matches decides; without one it is `disconnect`. The rules are `disconnect`,
+        /// `drop_oldest`, `drop_newest` and `conflate`. Repeat the flag for several; in the environment they are
+        /// separated by commas.
+        slow_rule: Vec<SlowRuleOption> = Vec::new(), SlowRules;
+        /// Bytes that may wait for all connections together; beyond, those with the most are closed.
+        /// Each shard has an equal share.
+        waiting_bytes_max: usize = 256 * MIB, Size[MIB, 1024 * 1024 * MIB];
         /// Topics one connection may be subscribed to.
         subscriptions_max: usize = 128, Count[1, 65_536];
         /// Connections open at the same time; further ones are refused.

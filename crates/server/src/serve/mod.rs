@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use axum::Router;
 use fanfare::broker::HistoryOptions;
-use fanfare::{Fanfare, Limits, ListenerOptions, OriginRule};
+use fanfare::{Fanfare, Limits, ListenerOptions, OriginRule, SlowRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -101,6 +101,16 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
             message_bytes_max: options.message_bytes_max as u32,
             outbox_frames_max: options.outbox_frames_max as u32,
             outbox_bytes_max: options.outbox_bytes_max as u32,
+            outbox_age_max_ms: millis(options.outbox_age_max),
+            slow_rules: SlowRules {
+                by_pattern: options
+                    .slow_rule
+                    .iter()
+                    .map(|slow| (slow.pattern.clone(), slow.rule))
+                    .collect(),
+                ..SlowRules::default()
+            },
+            waiting_bytes_max: options.waiting_bytes_max / options.shards,
             subscriptions_max: options.subscriptions_max as u32,
             ping_interval_ms: millis(options.ping_interval),
             pong_timeout_ms: millis(options.pong_timeout),
