@@ -31,15 +31,17 @@
 //! | 31 | invalid UTF-8 | `frames::text_that_is_no_utf8_is_refused_as_soon_as_it_is_certain` |
 //! | 36 | around the close frame | `frames::what_comes_behind_a_close_frame_is_ignored`, `frames::a_close_frame_without_an_answer_is_the_end_after_the_close_timeout` |
 //! | 37 | a slow reader | `slow::a_reader_on_a_slow_line_is_told_that_it_is_slow_and_closed`, `slow::a_reader_on_a_slow_line_gets_everything_that_its_outbox_can_hold` |
+//! | 37 | a slow reader under the other rules | `slow::whatever_a_rule_drops_is_told_in_its_place` |
 //! | 38 | a stalled reader | `slow::a_client_that_takes_nothing_is_closed_at_the_write_deadline` |
 //! | 39 | many stalled readers | `slow::a_hundred_stalled_clients_cost_what_one_does_and_delay_nobody` |
+//! | 39, 58 | the memory for all is full | `slow::when_the_memory_for_all_is_full_those_with_the_most_are_closed` |
 //! | 40 | replies that are not read | `slow::a_client_that_does_not_read_its_replies_is_not_read_from` |
 //! | 42 | a hot topic | `floods::a_hot_topic_is_encoded_once_per_shard_and_leaves_the_others_their_turn` |
 //! | 43 | subscription flood | `floods::subscriptions_beyond_the_limit_are_refused_and_leave_nothing` |
 //! | 44 | churn that races | `churn::subscriptions_that_race_with_publications_and_ends_leave_no_entry` |
 //! | 45 | very many topics | `churn::topics_without_subscribers_are_released` |
 //! | 46 | hostile names | `names` |
-//! | 47 | wildcards | there are no patterns; their characters are refused (`names`) |
+//! | 47 | wildcards | no client can give a pattern: its characters are refused (`names`) |
 //! | 48 | collisions in maps | by review: maps of clients' names have a seed of the process |
 //! | 49 | JSON bombs | `commands::json_that_means_harm_is_an_error`, `commands::payloads_pass_through_whatever_their_json_holds` |
 //! | 50 | binary protocols | there is none yet: `commands::binary_is_refused_where_commands_are_text_and_opaque_where_they_are_not` |

@@ -203,3 +203,95 @@ fn a_client_that_does_not_read_its_replies_is_not_read_from() {
         });
     });
 }
+
+// Row 37: under a rule that drops, nobody is closed, and what is not sent is told, to the last publication.
+#[test]
+fn whatever_a_rule_drops_is_told_in_its_place() {
+    const COUNT: u64 = 300;
+    for rule in ["drop_oldest", "drop_newest"] {
+        let slow_rule = format!("ticks:*={rule}");
+        let arguments = [
+            &NARROW[..],
+            &["--outbox-frames-max", "20", "--slow-rule", &slow_rule],
+        ]
+        .concat();
+        story(&arguments, |server| {
+            let mut slow = stalled(server, "ticks:a");
+            publish(server, "ticks:a", COUNT as usize, None);
+            let (mut next, mut missed) = (1, 0);
+            while next <= COUNT {
+                let value = slow.json();
+                if value["type"] == "message" {
+                    assert_eq!(value["offset"], next, "{rule}");
+                    next += 1;
+                    continue;
+                }
+                assert_eq!(
+                    (&value["type"], &value["from"]),
+                    (&json!("missed"), &json!(next)),
+                    "{rule}: {value}"
+                );
+                let to = value["to"].as_u64().unwrap();
+                assert_eq!(value["count"], to - next + 1, "{rule}: {value}");
+                missed += to - next + 1;
+                next = to + 1;
+            }
+            assert!(missed > 0, "{rule}: nothing was dropped");
+            let left_out = format!("fanfare_left_out_total{{rule=\"{rule}\"}}");
+            server.await_metrics(&[(&left_out, missed), (OVERFLOWS, 0)]);
+            assert_eq!(slow.close(1000), 1000);
+        });
+    }
+}
+
+// Rows 39 and 58: the sum of what waits has a bound, and those for whom most waits go first.
+#[test]
+fn when_the_memory_for_all_is_full_those_with_the_most_are_closed() {
+    const GREEDY: usize = 30;
+    let arguments = [
+        &NARROW[..],
+        &[
+            "--shards",
+            "1",
+            "--waiting-bytes-max",
+            "1MiB",
+            "--outbox-frames-max",
+            "65536",
+        ],
+        &["--write-timeout", "1h", "--outbox-age-max", "1h"],
+    ]
+    .concat();
+    story(&arguments, |server| {
+        let mut bystanders = Bystanders::open(server);
+        let greedy: Vec<_> = (0..GREEDY)
+            .map(|number| stalled(server, &format!("own-{number}")))
+            .collect();
+        let mut modest = stalled(server, "modest");
+        let mut caller = Client::connect(server.address);
+        let body = "x".repeat(10_000);
+        for _ in 0..4 {
+            crate::story::post(&mut caller, "/api/publish?topic=modest", &body);
+        }
+        let before = server.resident_bytes();
+        // Nothing of it is shared: 6 MB for who does not read.
+        for _ in 0..20 {
+            for number in 0..GREEDY {
+                crate::story::post(&mut caller, &format!("/api/publish?topic=own-{number}"), &body);
+            }
+            bystanders.assert_well();
+            let waiting = server.metric("fanfare_waiting_bytes");
+            assert!(waiting <= (1 << 20) + 100_000, "{waiting} bytes wait");
+        }
+        let grown = server.resident_bytes().saturating_sub(before);
+        assert!(grown < 8 << 20, "{grown} bytes");
+        let shed = server.metric(&disconnects(3007, "shed"));
+        assert!((10..=GREEDY as u64).contains(&shed), "{shed} were closed");
+        assert_eq!(server.metric(OVERFLOWS), 0);
+        // Whoever had little waiting finds it all.
+        for _ in 0..4 {
+            assert_eq!(modest.expect("message")["data"], body);
+        }
+        assert_eq!(modest.close(1000), 1000);
+        drop(greedy);
+    });
+}
