@@ -8,6 +8,7 @@
 
 mod client;
 mod closing;
+mod door;
 mod handshake;
 mod json;
 mod order;
