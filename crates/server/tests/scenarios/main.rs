@@ -15,9 +15,12 @@
 //! | 7 | header injection | `transport::nothing_of_a_request_gets_into_the_head_of_its_answer` |
 //! | 8 | request smuggling | `transport::requests_that_two_readers_would_cut_apart_differently_are_refused`, `transport::a_body_of_two_lengths_hides_no_second_request` |
 //! | 9 | frames right behind the handshake | `transport::what_is_sent_right_behind_the_handshake_is_answered_in_order` |
+//! | 10, 13 | a storm of connections, a herd that comes back | `door::a_storm_is_admitted_at_its_rate_and_told_when_to_come_back` |
 //! | 11 | SYN flood | the kernel's (SYN cookies); we only size the backlog |
 //! | 12 | no descriptor left | `tests/serve/descriptors.rs` |
-//! | 15 | half-open TCP | `transport::a_peer_that_lost_its_power_is_found_by_its_silence`; the kernel's share in `fanfare::shard::connection` |
+//! | 14 | connections by address, user and in total | `door::connections_are_bounded_in_total_and_by_user`, `door::whoever_is_no_listed_proxy_cannot_say_that_it_is_somebody_else` |
+//! | 14, 19 | one address, many spellings | `door::an_address_behind_a_listed_proxy_is_counted_once_in_every_spelling` |
+//! | 15 | half-open TCP | `transport::a_peer_that_lost_its_power_is_found_by_its_silence` |
 //! | 16 | resets | `transport::a_reset_in_the_middle_of_anything_is_a_clean_release`, `transport::a_reset_in_the_middle_of_a_large_write_is_a_clean_release` |
 //! | 17, 18 | TLS | there is no TLS here yet |
 //! | 20, 21, 22 | masks, reserved bits and opcodes | `frames::a_header_that_breaks_the_rules_is_a_protocol_error` |
@@ -71,6 +74,7 @@ mod churn;
 #[path = "../../../fanfare/tests/sockets/client.rs"]
 mod client;
 mod commands;
+mod door;
 mod floods;
 mod frames;
 mod log;
