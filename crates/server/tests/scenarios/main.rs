@@ -8,7 +8,7 @@
 //! | row | fault | told in |
 //! |---|---|---|
 //! | 1 | a handshake byte by byte | `transport::a_byte_now_and_then_does_not_extend_the_handshake` |
-//! | 2, 3, 52 | half a request, silence, no upgrade | `transport::whoever_does_not_finish_the_handshake_is_gone_at_the_deadline` |
+//! | 2, 3, 52 | half a request, silence, no upgrade | `transport::whoever_does_not_finish_the_handshake_is_gone_at_the_deadline`; what they cost in `tests/serve/door.rs` |
 //! | 4 | a huge head | `transport::a_head_beyond_its_limits_is_refused_without_being_kept` |
 //! | 5 | a head in segments of a byte | `transport::a_request_in_segments_of_a_byte_is_a_request` |
 //! | 6 | no handshake | `transport::a_request_that_is_no_handshake_is_refused_exactly` |
@@ -60,7 +60,7 @@
 //! | 72 | idle connections | `churn::idle_connections_cost_little_and_all_of_it_comes_back` |
 //! | 82 | the HTTP API | `access` |
 //! | 83 | the pages | `web`, and `tests/browser/hostile_text.rs` in a real browser |
-//! | 84 | the log | `log` |
+//! | 84 | the log | `log`; that a flood is a line a second in `tests/serve/door.rs` |
 
 #![allow(
     clippy::unwrap_used,

@@ -97,7 +97,6 @@ fn a_second_signal_ends_the_drain_at_once() {
     server.signal(Signal::TERM);
     stuck.expect("goodbye");
     assert_eq!(stuck.frame().unwrap().first, CLOSE);
-    // Readiness was red from the first signal on; nobody is accepted who could see it, but who is here is served.
     let began = Instant::now();
     server.signal(Signal::TERM);
     assert_eq!(server.end_within(PROMPT).code(), Some(0));
