@@ -174,7 +174,11 @@ impl Bystanders {
     pub(crate) fn open(server: &Server) -> Self {
         let (mut subscriber, _) = Client::open_json(server.address, "/ws?topic=bystanders");
         subscriber.expect("subscribed");
-        let (publisher, _) = Client::open_json(server.address, "/ws");
+        let (mut publisher, _) = Client::open_json(server.address, "/ws");
+        // Metrics are as of each shard's last turn: when this is answered, the turns that opened them are counted.
+        for client in [&mut subscriber, &mut publisher] {
+            assert_eq!(client.ask(json!({"type": "ping", "id": 0}))["type"], "pong");
+        }
         Self {
             publisher,
             subscriber,
