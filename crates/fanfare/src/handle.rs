@@ -124,7 +124,11 @@ impl Fanfare {
     /// When a poll or a thread cannot be made: descriptors or memory are exhausted.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
-        let broker = Arc::new(MemoryBroker::new(options.history.clone(), fastrand::u64(..)));
+        let broker = Arc::new(MemoryBroker::new(
+            options.history.clone(),
+            &options.limits,
+            fastrand::u64(..),
+        ));
         let clock = Clock::start();
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {

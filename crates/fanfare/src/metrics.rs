@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use fanfare_hub::{Samples, SlowRule};
+use fanfare_hub::{Hold, Samples, SlowRule};
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode};
@@ -105,6 +105,7 @@ impl Collector for Shards {
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
         encode_panics(&mut encoder, &shards)?;
+        encode_holds(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
@@ -244,6 +245,18 @@ const GAUGES: &[GaugeRow] = &[
         None,
         |s| s.mailbox as u64,
     ),
+    (
+        "fanfare_held",
+        "Connections that are not read from now because they or their users send too much",
+        None,
+        |s| s.gauges.held as u64,
+    ),
+    (
+        "fanfare_receiving",
+        "Bytes held for messages that are not finished and for bytes that are not decoded yet",
+        Some(Unit::Bytes),
+        |s| s.receiving_bytes as u64,
+    ),
 ];
 
 fn encode_disconnects(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
@@ -292,6 +305,16 @@ fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fm
     for &cause in Cause::ALL {
         let count = fanfare.gate().refusals_of(cause);
         count_labelled(&mut metric, &[("cause", cause.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_holds(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Times that a connection was not read from for a while, by what it had used up or waited for";
+    let mut metric = encoder.encode_descriptor("fanfare_holds", help, None, MetricType::Counter)?;
+    for (at, hold) in Hold::ALL.iter().enumerate() {
+        let count = shards.iter().map(|shard| shard.hub.held[at]).sum::<u64>();
+        count_labelled(&mut metric, &[("limit", hold.name())], count)?;
     }
     Ok(())
 }

@@ -79,6 +79,15 @@ pub enum Refusal {
     /// The broker cannot be reached.
     #[error("the broker does not answer, publish again later")]
     Unavailable,
+    /// The topic takes so many publications of clients in a time and no more.
+    #[error("the topic takes no more publications now, publish again in {retry_after_ms} ms")]
+    RateLimited {
+        /// When it may take one again, in milliseconds from now.
+        retry_after_ms: u64,
+    },
+    /// There are as many topics as there may be, and this would be another one.
+    #[error("the server holds as many topics as it may, use one that exists or ask again later")]
+    TooManyTopics,
 }
 
 /// A page of topics.

@@ -250,5 +250,8 @@ fn accepted<B: Broker + ?Sized>(probe: &Probe<'_, B>, draft: Draft) -> Position 
         Ok(position) => position,
         Err(Refusal::Overloaded) => panic!("a publication was refused although no mailbox was full"),
         Err(Refusal::Unavailable) => panic!("the broker does not answer"),
+        Err(refusal @ (Refusal::RateLimited { .. } | Refusal::TooManyTopics)) => {
+            panic!("set the broker's limits higher for this suite: {refusal}")
+        }
     }
 }

@@ -80,6 +80,10 @@ pub(crate) struct Shard {
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
+    /// Bytes held for messages that are not finished and for bytes that are not decoded, of all connections.
+    receiving_bytes: usize,
+    /// This shard's share of the limit.
+    receiving_bytes_max: usize,
     mailbox: Arc<Mailbox>,
     /// The mailboxes of all shards, this one's included.
     peers: Arc<[Arc<Mailbox>]>,
@@ -135,6 +139,10 @@ impl Shard {
         stats: Arc<ShardStats>,
     ) -> Self {
         let mailbox = Arc::clone(&peers[options.index]);
+        let receiving_bytes_max = match options.limits.receiving_bytes_max {
+            0 => usize::MAX,
+            bytes_max => bytes_max / peers.len(),
+        };
         let outlet = broker.attach(Arc::clone(&mailbox) as Arc<dyn fanfare_hub::broker::Outlet>);
         Self {
             poll,
@@ -145,6 +153,8 @@ impl Shard {
             free: Vec::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            receiving_bytes: 0,
+            receiving_bytes_max,
             mailbox,
             peers,
             broker,

@@ -93,6 +93,7 @@ impl Shard {
             self.stats.released();
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);
+            self.receiving_bytes -= connection.receiving_bytes;
             // Whoever sees the count without it can count on its place, too.
             drop(connection);
             self.free.push(id.slot() as u32);

@@ -47,7 +47,8 @@ impl Fixture {
             send_buffer_bytes: None,
         };
         let stats: Arc<ShardStats> = Arc::default();
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(HistoryOptions::default(), 1));
+        let broker: Arc<dyn Broker> =
+            Arc::new(MemoryBroker::new(HistoryOptions::default(), &options.limits, 1));
         let peers = Arc::from([Arc::clone(&mailbox)]);
         let shard = Shard::new(options, poll, peers, broker, Arc::clone(&stats));
         std::thread::spawn(|| shard.run(Failures::default()));

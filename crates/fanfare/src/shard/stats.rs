@@ -20,6 +20,8 @@ pub(crate) struct Snapshot {
     pub(crate) gauges: Gauges,
     pub(crate) writes: u64,
     pub(crate) written_bytes: u64,
+    /// Bytes held for what clients began to send.
+    pub(crate) receiving_bytes: usize,
     /// Publications that wait in the mailbox.
     pub(crate) mailbox: usize,
     /// Panics that were caught, by place.
@@ -92,6 +94,7 @@ impl Shard {
         let bucket = TURN_BUCKETS_US.partition_point(|&bound| bound < turn_us);
         self.snapshot.turn_buckets[bucket] += 1;
         self.snapshot.gauges = self.hub.gauges();
+        self.snapshot.receiving_bytes = self.receiving_bytes;
         self.snapshot.mailbox = self.mailbox.publications();
         if let Ok(mut place) = self.stats.snapshot.try_lock() {
             place.clone_from(&self.snapshot);

@@ -68,6 +68,7 @@ impl Hub {
 
     /// Queues the close frame behind everything that still goes.
     fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+        let was_taken_in = self.is_taken_in(slot);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
             session.state = SessionState::Closing {
@@ -77,9 +78,8 @@ impl Hub {
         }
         self.enqueue(slot, Lane::Data, close);
         self.outboxes[slot].is_closing = true;
-        if std::mem::take(&mut self.outboxes[slot].is_paused)
-            && let Some(session) = &self.sessions[slot]
-        {
+        self.outboxes[slot].is_paused = false;
+        if !was_taken_in && let Some(session) = &self.sessions[slot] {
             // Its commands mean nothing any more, but its close frame does.
             self.outputs.push_back(Output::Resume(session.connection));
         }
@@ -131,6 +131,7 @@ impl Hub {
         outbox.is_closing = true;
         self.blocked -= usize::from(std::mem::take(&mut outbox.is_blocked));
         self.open -= 1;
+        self.rates.leave(session.user_key);
         self.counters.released += 1;
         self.outputs.push_back(Output::Release(session.connection));
     }

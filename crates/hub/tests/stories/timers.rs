@@ -30,7 +30,7 @@ fn who_answers_pings_stays() {
         shard.pass(500);
         for words in shard.read(ada) {
             assert_eq!(words, "ping");
-            shard.hub.heard(shard.now, ada);
+            shard.hear(ada);
             pings += 1;
         }
     }
@@ -89,7 +89,7 @@ fn whose_socket_takes_a_byte_now_and_then_is_not_stalled() {
     shard.turn();
     for _ in 0..5 {
         shard.pass(2_500);
-        shard.hub.heard(shard.now, ada);
+        shard.hear(ada);
         shard.unstall(ada, 1);
         shard.turn();
     }
@@ -109,7 +109,7 @@ fn after_a_standstill_of_the_process_clients_get_time_to_be_heard() {
         "the silence was ours, not the client's"
     );
     for _ in 0..7 {
-        shard.hub.heard(shard.now, ada);
+        shard.hear(ada);
         shard.pass(500);
     }
     assert!(shard.hub.is_open(ada));
