@@ -104,8 +104,8 @@ impl Collector for Shards {
         encode_refusals(&mut encoder, &self.fanfare)?;
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
-        encode_panics(&mut encoder, &shards)?;
         encode_holds(&mut encoder, &shards)?;
+        encode_panics(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)

@@ -112,7 +112,8 @@ impl Shard {
             read
         });
         let Some(read) = read else {
-            connection.is_discarding = true;
+            self.receiving_bytes -= connection.receiving_bytes;
+            connection.discard();
             self.violations.push((id, Disconnect::Internal));
             return Seen::Drained;
         };
@@ -209,10 +210,10 @@ impl Shard {
                 return None;
             }
             let bytes_max = self.options.limits.message_bytes_max;
-            let (taking, rest) = (&mut *decoder, &mut *input);
+            let (lender, input) = (&mut *decoder, &mut *input);
             let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
-                fault::trip(PanicPlace::Decoding, rest);
-                taking.next(rest, bytes_max)
+                fault::trip(PanicPlace::Decoding, input);
+                lender.next(input, bytes_max)
             });
             match decoded {
                 None => return Some(Disconnect::Internal),
