@@ -112,6 +112,7 @@ impl Shard {
             read
         });
         let Some(read) = read else {
+            self.receiving_bytes -= connection.receiving_bytes;
             connection.discard();
             self.violations.push((id, Disconnect::Internal));
             return Seen::Drained;

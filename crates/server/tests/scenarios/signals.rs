@@ -53,7 +53,10 @@ fn a_process_that_stood_still_closes_nobody_who_is_well() {
 fn a_drain_tells_everyone_and_ends_in_time() {
     let log = crate::story::Log::new();
     let mut command = crate::process::serve(&["--shards", "2", "--shutdown-window", "300ms"]);
-    command.args(["--log", "info"]).stderr(log.writer());
+    command
+        .envs(crate::story::UNRATED)
+        .args(["--log", "info"])
+        .stderr(log.writer());
     let mut server = crate::process::Server::start_by(&mut command);
     let mut clients: Vec<_> = (0..100)
         .map(|_| {
