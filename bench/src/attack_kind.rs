@@ -10,6 +10,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
+    /// Nothing is sent, the attacker only computes: what its mere presence on its core costs
+    Control,
     /// Fragments of 1 KiB of a text that never ends
     EndlessFragments,
     /// Fragments of one byte of a text that never ends
@@ -95,6 +97,7 @@ impl Kind {
     /// What it does to a server whose messages have at most `message_bytes_max`.
     pub(crate) fn script(self, message_bytes_max: usize) -> Script {
         match self {
+            Self::Control => upgraded(RAW, Pace::same(Vec::new())),
             Self::EndlessFragments => fragments(1024, 1),
             Self::TinyFragments => fragments(1, BATCH),
             Self::EmptyFragments => fragments(0, BATCH),

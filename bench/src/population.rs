@@ -94,8 +94,8 @@ impl Population {
             let now = Instant::now();
             if due <= now {
                 self.act()?;
-                // A program that was held up does not make up for it with a storm.
-                due = (due + interval).max(now - interval * 10);
+                // Counted from now: a program that was held up does not make up for it with a storm.
+                due = now + interval;
             }
             self.read_ready(due.saturating_duration_since(Instant::now()))?;
         }
@@ -103,31 +103,32 @@ impl Population {
     }
 
     /// Everyone goes, each in some way. Gives back what happened since the last time.
-    pub(crate) fn leave(&mut self) -> io::Result<Tally> {
+    pub(crate) fn leave(&mut self) -> Tally {
         let keys: Vec<usize> = self.clients.iter().map(|(key, _)| key).collect();
         for key in keys {
-            self.exit(key)?;
+            self.exit(key);
         }
-        Ok(std::mem::take(&mut self.tally))
+        std::mem::take(&mut self.tally)
     }
 
     fn act(&mut self) -> io::Result<()> {
-        match self.rng.u8(0..100) {
-            0..25 => self.connect(),
-            25..27 => self.abandon(),
-            key => {
-                let Some(client) = self.some_client() else {
-                    return self.connect();
-                };
-                match key {
-                    27..45 => self.exit(client),
-                    45..48 => self.half_close(client),
-                    48..53 => self.stall(client),
-                    53..56 => self.resume(client),
-                    56..66 => self.change_subscription(client),
-                    _ => self.publish(client),
-                }
-            }
+        let roll = self.rng.u8(0..100);
+        match self.some_client() {
+            Some(client) if roll >= 27 => self.act_with(client, roll),
+            Some(_) if roll >= 25 => return self.abandon(),
+            _ => return self.connect(),
+        }
+        Ok(())
+    }
+
+    fn act_with(&mut self, client: usize, roll: u8) {
+        match roll {
+            ..45 => self.exit(client),
+            45..48 => self.half_close(client),
+            48..53 => self.stall(client),
+            53..56 => self.resume(client),
+            56..66 => self.change_subscription(client),
+            66.. => self.publish(client),
         }
     }
 
@@ -171,16 +172,19 @@ impl Population {
         Ok(())
     }
 
-    fn exit(&mut self, key: usize) -> io::Result<()> {
+    fn exit(&mut self, key: usize) {
         let Some(client) = self.clients.try_remove(key) else {
-            return Ok(());
+            return;
         };
         self.tally.left += 1;
         let mut connection = client.connection;
         match [Exit::Close, Exit::Drop, Exit::Reset, Exit::Torn][self.rng.usize(..4)] {
             Exit::Close => connection.close(),
             Exit::Drop => drop(connection),
-            Exit::Reset => SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO))?,
+            Exit::Reset => {
+                // It fails only when the server has reset the connection already.
+                let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
+            }
             Exit::Torn => {
                 let mut frame = Vec::new();
                 wire::push_announcement(&mut frame, wire::FIN | TEXT, 1000, [0; 4]);
@@ -188,38 +192,36 @@ impl Population {
                 let _ = connection.send(&frame);
             }
         }
-        Ok(())
     }
 
     /// Says that nothing more will come, and goes on reading; the server is to end it.
-    fn half_close(&mut self, key: usize) -> io::Result<()> {
+    fn half_close(&mut self, key: usize) {
         // An error says that the server has ended it already; the poll tells too.
         let _ = self.clients[key].connection.stream.shutdown(Shutdown::Write);
-        Ok(())
     }
 
-    fn stall(&mut self, key: usize) -> io::Result<()> {
+    fn stall(&mut self, key: usize) {
         self.tally.stalled += 1;
         self.clients[key].is_stalled = true;
-        Ok(())
     }
 
-    fn resume(&mut self, key: usize) -> io::Result<()> {
+    fn resume(&mut self, key: usize) {
         self.clients[key].is_stalled = false;
-        self.read(key)
+        self.read(key);
     }
 
     /// Only `json` clients change their subscriptions; others publish instead.
-    fn change_subscription(&mut self, key: usize) -> io::Result<()> {
+    fn change_subscription(&mut self, key: usize) {
         if self.manners.dialect == Dialect::Raw {
-            return self.publish(key);
+            self.publish(key);
+            return;
         }
         let command = ["subscribe", "unsubscribe"][self.rng.usize(..2)];
         let text = format!(r#"{{"type":"{command}","topic":"{}"}}"#, self.topic());
-        self.send(key, &text)
+        self.send(key, &text);
     }
 
-    fn publish(&mut self, key: usize) -> io::Result<()> {
+    fn publish(&mut self, key: usize) {
         let payload = "x".repeat(self.rng.usize(1..=self.manners.payload_bytes_max));
         let topic = self.topic();
         self.tally.published += 1;
@@ -227,21 +229,20 @@ impl Population {
             Dialect::Raw => self.send(key, &payload),
             Dialect::Json => {
                 let text = format!(r#"{{"type":"publish","topic":"{topic}","data":"{payload}"}}"#);
-                self.send(key, &text)
+                self.send(key, &text);
             }
         }
     }
 
-    fn send(&mut self, key: usize, text: &str) -> io::Result<()> {
+    fn send(&mut self, key: usize, text: &str) {
         let client = &mut self.clients[key];
         if client.connection.is_blocked() {
-            return Ok(());
+            return;
         }
         let mut frame = Vec::new();
         wire::push_masked(&mut frame, TEXT, text.as_bytes(), self.rng.u32(..).to_be_bytes());
         // A connection that has ended says so when it is read.
         let _ = client.connection.send(&frame);
-        Ok(())
     }
 
     fn read_ready(&mut self, wait: Duration) -> io::Result<()> {
@@ -252,13 +253,13 @@ impl Population {
         let keys: Vec<usize> = self.events.iter().map(|event| event.token().0).collect();
         for key in keys {
             if self.clients.get(key).is_some_and(|client| !client.is_stalled) {
-                self.read(key)?;
+                self.read(key);
             }
         }
         Ok(())
     }
 
-    fn read(&mut self, key: usize) -> io::Result<()> {
+    fn read(&mut self, key: usize) {
         let (connection, received) = (&mut self.clients[key].connection, &mut self.tally.received);
         let read = connection
             .read(&mut self.buffer, |_| *received += 1)
@@ -267,6 +268,5 @@ impl Population {
             self.tally.closed_by_server += 1;
             self.clients.remove(key);
         }
-        Ok(())
     }
 }

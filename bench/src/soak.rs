@@ -102,7 +102,7 @@ impl Options {
         let (begun, mut points) = (Instant::now(), Vec::new());
         while minutes(begun) < self.minutes {
             population.live(Duration::from_secs_f64(self.quiet_every_seconds))?;
-            let tally = population.leave()?;
+            let tally = population.leave();
             let point = Point::take(server, before.descriptors, stats_before, minutes(begun), tally)?;
             println!("{}", point.line());
             points.push(point);
