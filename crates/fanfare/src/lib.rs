@@ -30,7 +30,10 @@ mod metrics;
 mod options;
 mod shard;
 
-pub use door::{ListenerOptions, OriginRule, OriginRuleError, serve};
+pub use door::{
+    ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,
+    OriginRuleError,
+};
 pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{ConnectionRow, Limits, Listed, Role, Selector, SlowRule, SlowRules};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
@@ -40,4 +43,5 @@ pub use fanfare_protocol::{
     Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
+pub use metrics::HostCounter;
 pub use options::Options;

@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use super::ShardOptions;
+use crate::door::Place;
 
 /// A connection as its shard sees it. What waits to be written is the hub's.
 pub(super) struct Connection {
@@ -19,12 +20,16 @@ pub(super) struct Connection {
     pub(super) dialect: Dialect,
     /// Bytes that were read when there was no room for what they ask; decoded before more is read.
     pub(super) stash: Option<Box<[u8]>>,
+    /// Bytes held for what it has begun to send, as last counted.
+    pub(super) receiving_bytes: usize,
     /// Whether it stands in the line of those to read.
     pub(super) is_readable: bool,
     /// Whether the poll reported the other end closed: read until that is seen.
     pub(super) is_hung_up: bool,
     /// Whether what comes is thrown away, because a frame broke the protocol.
     pub(super) is_discarding: bool,
+    /// Held for its drop, which takes the connection out of the counts of its address and user.
+    _place: Option<Box<Place>>,
 }
 
 impl Connection {
@@ -33,12 +38,14 @@ impl Connection {
         socket: StdStream,
         id: ConnectionId,
         dialect: Dialect,
+        place: Option<Box<Place>>,
         options: &ShardOptions,
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let settings = SockRef::from(&socket);
         settings.set_tcp_notsent_lowat(options.notsent_bytes)?;
+        settings.set_tcp_user_timeout(Some(options.user_timeout()))?;
         if let Some(bytes) = options.send_buffer_bytes {
             settings.set_send_buffer_size(bytes)?;
         }
@@ -48,9 +55,26 @@ impl Connection {
             decoder: Decoder::new(Role::Server),
             dialect,
             stash: None,
+            receiving_bytes: 0,
             is_readable: false,
             is_hung_up: false,
             is_discarding: false,
+            _place: place,
         })
+    }
+
+    /// Counts the bytes held for what was begun and not finished, and for what was read and not decoded.
+    pub(super) fn count_receiving(&mut self) -> usize {
+        let stashed = self.stash.as_ref().map_or(0, |stash| stash.len());
+        self.receiving_bytes = self.decoder.bytes_held() + stashed;
+        self.receiving_bytes
+    }
+
+    /// Throws away what was begun, and whatever comes.
+    pub(super) fn discard(&mut self) {
+        self.decoder = Decoder::new(Role::Server);
+        self.stash = None;
+        self.receiving_bytes = 0;
+        self.is_discarding = true;
     }
 }

@@ -8,6 +8,8 @@
 
 mod client;
 mod closing;
+mod door;
+mod floods;
 mod handshake;
 mod json;
 mod order;

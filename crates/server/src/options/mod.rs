@@ -7,7 +7,6 @@
 
 mod file;
 mod kind;
-mod origin;
 mod print;
 mod resolve;
 mod secret;

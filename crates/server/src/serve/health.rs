@@ -1,42 +1,78 @@
 //! What orchestrators and Prometheus ask for: is it alive, may it get traffic, how is it doing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use fanfare::Fanfare;
+use fanfare::{Fanfare, HostCounter};
+
+use crate::logging::Log;
+use crate::panics;
 
 /// `/health` and `/ready`.
-pub(super) fn router(fanfare: Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
-    let ready = move || std::future::ready(ready(&fanfare, &is_accepting));
+pub(super) fn router(fanfare: Fanfare) -> Router {
+    let ready = move || std::future::ready(ready(&fanfare));
     Router::new()
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))
 }
 
 /// `/metrics`.
-pub(super) fn metrics(fanfare: Fanfare) -> Router {
+pub(super) fn metrics(fanfare: Fanfare, log: Log) -> Router {
     Router::new().route(
         "/metrics",
-        get(move || std::future::ready(metrics_page(&fanfare))),
+        get(move || std::future::ready(metrics_page(&fanfare, &log))),
     )
 }
 
 /// Ready while new connections are welcome.
-fn ready(fanfare: &Fanfare, is_accepting: &AtomicBool) -> (StatusCode, &'static str) {
+fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
     if fanfare.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else if !is_accepting.load(Ordering::Relaxed) {
+    } else if !fanfare.has_descriptors() {
         (StatusCode::SERVICE_UNAVAILABLE, "descriptors are exhausted\n")
     } else {
         (StatusCode::OK, "ready\n")
     }
 }
 
-fn metrics_page(fanfare: &Fanfare) -> impl IntoResponse + use<> {
+fn metrics_page(fanfare: &Fanfare, log: &Log) -> impl IntoResponse + use<> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], fanfare.metrics())
+    (
+        [(header::CONTENT_TYPE, kind)],
+        fanfare.metrics_with(&counters(log)),
+    )
+}
+
+/// What the program counts beside the library.
+fn counters(log: &Log) -> [HostCounter; 5] {
+    let panics = panics::counted();
+    let counter = |name, help, value| HostCounter { name, help, value };
+    [
+        counter(
+            "fanfare_process_panics",
+            "Panics of the whole process, those that shards caught included",
+            panics.all,
+        ),
+        counter(
+            "fanfare_http_panics",
+            "HTTP requests answered with 500 because their handler panicked",
+            panics.http,
+        ),
+        counter(
+            "fanfare_chore_panics",
+            "Panics in chores, which are done again",
+            panics.chores,
+        ),
+        counter(
+            "fanfare_log_lines_dropped",
+            "Lines of the log dropped because standard error was too slow or failed, or because they were too long",
+            log.dropped(),
+        ),
+        counter(
+            "fanfare_log_lines_left_out",
+            "Lines of the log left out because the same place in the code had logged enough in that second",
+            log.left_out(),
+        ),
+    ]
 }

@@ -4,90 +4,115 @@
 //! standard output where everything is, and waits for a signal.
 
 mod descriptors;
+mod fault;
 mod health;
 mod pages;
 
+use std::future::poll_fn;
 use std::io;
+use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
-use fanfare::{Fanfare, Limits, ListenerOptions, OriginRule, SlowRules};
+use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::api::{self, Access};
 use crate::failure::{Failure, print};
+use crate::logging::Log;
 use crate::options::ServeOptions;
+use crate::panics;
 use descriptors::Descriptors;
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
-/// The address cannot be bound, or the shards cannot be started.
-pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
+/// The address cannot be bound, the shards cannot be started, or one of them or the listener failed for good.
+pub(crate) fn run(options: ServeOptions, log: &Log) -> Result<(), Failure> {
     let descriptors = Descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot be started: {error}")))?;
-    let outcome = runtime.block_on(serve(&options, &descriptors));
+    let outcome = runtime.block_on(serve(&options, &descriptors, log));
     // HTTP requests that are still under way have had the shutdown's deadline.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), Failure> {
+async fn serve(options: &ServeOptions, descriptors: &Descriptors, log: &Log) -> Result<(), Failure> {
     // Before anyone is told that the server is there: who reads that may stop it at once.
-    let signals = Signals::new().map_err(Failure::failed)?;
+    let mut signals = Signals::new().map_err(Failure::failed)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let fanfare = Fanfare::start(library_options(options, connections_max)?)
+    let fanfare = Fanfare::start(library_options(options, connections_max))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
-    let is_accepting = Arc::new(AtomicBool::new(true));
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
-        is_accepting: Arc::clone(&is_accepting),
+        proxy_protocol: options.proxy_protocol,
         ..ListenerOptions::default()
     };
     let access = Access::new(&options.api_key, address);
-    let router = router(&fanfare, access, is_accepting);
+    let router = router(&fanfare, access, log);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
     }
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
-    let accepting = tokio::spawn(fanfare::serve(listener, router, listening, async move {
-        stopped.notified().await;
-    }));
-    stop_when_told(signals, || stop.notify_one(), &fanfare, options).await;
+    let serving = fanfare.clone();
+    let mut accepting = tokio::spawn(async move {
+        let mut stopped = pin!(stopped.notified());
+        let stopped = poll_fn(|context| {
+            fault::trip(fault::Place::Listener);
+            stopped.as_mut().poll(context)
+        });
+        serving.serve(listener, router, listening, stopped).await;
+    });
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        shard = fanfare.failed() => {
+            return fail(&format!("shard {shard} failed for good, the log says why"));
+        }
+        _ = &mut accepting => return fail("the listener failed, nobody could connect any more"),
+    };
+    stop.notify_one();
+    drain(signal, signals, &fanfare, options).await;
     accepting.abort();
     Ok(())
 }
 
+/// Ends at once: half a server is worse than none, and whoever watches over it starts a new one.
+fn fail(problem: &str) -> Result<(), Failure> {
+    tracing::error!(problem, "the server ends");
+    Err(Failure::failed(problem))
+}
+
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access, is_accepting: Arc<AtomicBool>) -> Router {
-    Router::new()
+fn router(fanfare: &Fanfare, access: Access, log: &Log) -> Router {
+    let router = Router::new()
         .route("/ws", fanfare.websocket())
         .merge(api::router(fanfare.clone(), access.clone()))
-        .merge(access.guard(health::metrics(fanfare.clone())))
-        .merge(health::router(fanfare.clone(), is_accepting))
-        .merge(pages::router())
+        .merge(access.guard(health::metrics(fanfare.clone(), log.clone())))
+        .merge(health::router(fanfare.clone()))
+        .merge(pages::router());
+    fault::mount(router).layer(from_fn(panics::answer))
 }
 
 /// The program's options in the words of the library.
-fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fanfare::Options, Failure> {
+fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::Options {
     let millis = |duration: Duration| duration.as_millis() as u64;
-    let origins = options.allow_origin.iter().map(ToString::to_string);
-    Ok(fanfare::Options {
+    fanfare::Options {
         shards: options.shards,
         limits: Limits {
             message_bytes_max: options.message_bytes_max as u32,
@@ -108,11 +133,22 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
             pong_timeout_ms: millis(options.pong_timeout),
             write_timeout_ms: millis(options.write_timeout),
             close_timeout_ms: millis(options.close_timeout),
+            message_timeout_ms: millis(options.message_timeout),
+            receiving_bytes_max: options.receiving_bytes_max,
+            commands_per_second: options.commands_per_second as u32,
+            bytes_per_second: options.bytes_per_second as u32,
+            user_commands_per_second: options.user_commands_per_second as u32,
+            user_bytes_per_second: options.user_bytes_per_second as u32,
+            publications_per_second: options.publications_per_second as u32,
+            topics_max: options.topics_max,
+            refusals_max: options.refusals_max as u32,
+            subscribes_pending_max: options.subscribes_pending_max as u32,
             ..Limits::default()
         },
-        connections_max,
+        door: door_limits(options, connections_max),
+        trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
-        origins: OriginRule::allow(origins).map_err(|error| Failure::Usage(vec![error.to_string()]))?,
+        origins: options.allow_origin.iter().cloned().collect(),
         history: HistoryOptions {
             frames_max: options.history_frames,
             bytes_max: options.history_bytes_max,
@@ -120,7 +156,21 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
         },
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
-    })
+    }
+}
+
+/// The bounds on who may connect; 0 is none.
+fn door_limits(options: &ServeOptions, connections_max: usize) -> DoorLimits {
+    let bound = |count: usize| NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
+    DoorLimits {
+        connections_max: bound(connections_max),
+        connections_per_address_max: bound(options.connections_per_address_max),
+        connections_per_user_max: bound(options.connections_per_user_max),
+        handshakes_max: bound(options.handshakes_max),
+        handshakes_per_address_max: bound(options.handshakes_per_address_max),
+        admissions_per_second: bound(options.admissions_per_second),
+        admissions_per_address: bound(options.admissions_per_address),
+    }
 }
 
 /// Says where the server is. Scripts rely on the first line.
@@ -142,7 +192,10 @@ async fn expire_history(fanfare: Fanfare) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
-        fanfare.expire_history();
+        panics::outlive(|| {
+            fault::trip(fault::Place::History);
+            fanfare.expire_history();
+        });
     }
 }
 
@@ -168,21 +221,14 @@ impl Signals {
     }
 }
 
-/// Waits for a signal, then drains; a second signal ends the drain at once.
-async fn stop_when_told(
-    mut signals: Signals,
-    stop_accepting: impl FnOnce(),
-    fanfare: &Fanfare,
-    options: &ServeOptions,
-) {
-    let signal = signals.next().await;
+/// Lets everybody go; a second signal ends that at once.
+async fn drain(signal: &str, mut signals: Signals, fanfare: &Fanfare, options: &ServeOptions) {
     let connections = fanfare.connection_count();
     tracing::info!(
         signal,
         connections,
         "stopping: clients are told to reconnect, a second signal ends at once"
     );
-    stop_accepting();
     tokio::select! {
         left = fanfare.shutdown(options.shutdown_window, options.shutdown_timeout) => {
             if left > 0 {

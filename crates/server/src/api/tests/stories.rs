@@ -17,12 +17,13 @@ async fn listening() -> (Stand, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = Router::new().route("/ws", stand.fanfare.websocket());
-    tokio::spawn(fanfare::serve(
-        listener,
-        router,
-        ListenerOptions::default(),
-        std::future::pending(),
-    ));
+    let fanfare = stand.fanfare.clone();
+    tokio::spawn(async move {
+        let forever = std::future::pending();
+        fanfare
+            .serve(listener, router, ListenerOptions::default(), forever)
+            .await;
+    });
     (stand, address)
 }
 
