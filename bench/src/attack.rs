@@ -7,7 +7,7 @@ use crate::generator::{Generator, Window};
 use crate::goal::Goal;
 use crate::report::{self, Spread, Table, figure};
 use crate::server::{self, Recipe, Server};
-use crate::{Common, Outcome};
+use crate::{Common, DEFENDED, Outcome};
 use clap::ValueEnum;
 use serde::Serialize;
 use std::io::{self, Read};
@@ -86,7 +86,7 @@ struct Report {
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     server::raise_descriptor_limit()?;
     server::pin(options.common.generator_core)?;
-    let recipe = Recipe::parse(&options.common.server)?;
+    let recipe = options.common.recipe(DEFENDED)?;
     let attacks = options.attacks();
     let mut runs = Vec::new();
     for round in 1..=options.rounds {

@@ -5,7 +5,7 @@ use crate::dialect::Dialect;
 use crate::reading::{self, Reading};
 use crate::report::{self, Table, figure};
 use crate::server::{self, Recipe, Server};
-use crate::{Common, Outcome};
+use crate::{Common, Outcome, UNLIMITED};
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
 use std::io;
@@ -61,7 +61,7 @@ struct Report {
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     server::require_descriptors(u64::from(options.connections) + DESCRIPTORS_SPARE)?;
     server::pin(options.common.generator_core)?;
-    let report = options.measure(&Recipe::parse(&options.common.server)?)?;
+    let report = options.measure(&options.common.recipe(UNLIMITED)?)?;
     println!("{}", report.table());
     report::write_json(options.common.json.as_deref(), &report)?;
     Ok(Outcome::of(report.is_clean()))

@@ -83,13 +83,10 @@ enum Command {
 /// The server to measure, and where everything runs.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Command line of the server, words split at white space; `bare` is the bare loop
-    #[arg(
-        long,
-        default_value = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
-                         --bytes-per-second 0 --publications-per-second 0"
-    )]
-    server: String,
+    /// Command line of the server, words split at white space; `bare` is the bare loop; without it Fanfare's release
+    /// build, as it is in `attack`, `silent` and `soak`, without limits on rates in the others
+    #[arg(long)]
+    server: Option<String>,
     /// Core the servers run on
     #[arg(long, default_value_t = 0)]
     server_core: usize,
@@ -100,6 +97,20 @@ struct Common {
     #[arg(long)]
     json: Option<PathBuf>,
 }
+
+impl Common {
+    /// The server, or `default` when none is named.
+    fn recipe(&self, default: &str) -> io::Result<Recipe> {
+        Recipe::parse(self.server.as_deref().unwrap_or(default))
+    }
+}
+
+/// Fanfare as it serves when nobody configures it, on one shard.
+const DEFENDED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1";
+
+/// The same for measurements whose load is more than one client is allowed.
+const UNLIMITED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
+                         --bytes-per-second 0 --publications-per-second 0";
 
 /// The server to compare with.
 #[derive(Debug, clap::Args)]
@@ -112,7 +123,7 @@ struct Baseline {
 impl Baseline {
     /// The server and, unless there is none, the baseline; their names differ.
     fn recipes(&self, common: &Common) -> io::Result<Vec<Recipe>> {
-        let server = Recipe::parse(&common.server)?;
+        let server = common.recipe(UNLIMITED)?;
         if self.baseline == "none" {
             return Ok(vec![server]);
         }

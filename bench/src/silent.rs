@@ -3,8 +3,8 @@
 use crate::goal::Goal;
 use crate::reading::{self, Reading};
 use crate::report::{self, Spread, Table, figure, optional};
-use crate::server::{self, Recipe, Server};
-use crate::{Common, Outcome};
+use crate::server::{self, Server};
+use crate::{Common, DEFENDED, Outcome};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
@@ -51,7 +51,7 @@ struct Report {
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     server::require_descriptors(u64::from(options.connections) + DESCRIPTORS_SPARE)?;
     server::pin(options.common.generator_core)?;
-    let recipe = Recipe::parse(&options.common.server)?;
+    let recipe = options.common.recipe(DEFENDED)?;
     let server = recipe.start(options.common.server_core)?;
     let report = options.measure(recipe.name, &server)?;
     server.stop()?;

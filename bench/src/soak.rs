@@ -5,8 +5,8 @@ use crate::goal::Goal;
 use crate::population::{Manners, Population, Tally};
 use crate::reading::{self, Reading};
 use crate::report::{self, Table, figure, mib};
-use crate::server::{self, Recipe, Server, Stats};
-use crate::{Common, Outcome};
+use crate::server::{self, Server, Stats};
+use crate::{Common, DEFENDED, Outcome};
 use serde::Serialize;
 use std::io;
 use std::time::{Duration, Instant};
@@ -83,7 +83,7 @@ struct Report {
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     server::require_descriptors(options.clients as u64 + DESCRIPTORS_SPARE)?;
     server::pin(options.common.generator_core)?;
-    let recipe = Recipe::parse(&options.common.server)?;
+    let recipe = options.common.recipe(DEFENDED)?;
     let server = recipe.start(options.common.server_core)?;
     let report = options.measure(recipe.name, &server)?;
     server.stop()?;

@@ -8,7 +8,7 @@ use crate::goal::Goal;
 use crate::reading::Reading;
 use crate::report::{self, Spread, Table, figure, mib};
 use crate::server::{self, Recipe, Server};
-use crate::{Common, Outcome};
+use crate::{Common, Outcome, UNLIMITED};
 use serde::Serialize;
 use std::io;
 use std::time::Duration;
@@ -87,7 +87,7 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     options.check()?;
     server::require_descriptors(options.subscribers as u64 + DESCRIPTORS_SPARE)?;
     server::pin(options.common.generator_core)?;
-    let recipe = Recipe::parse(&options.common.server)?;
+    let recipe = options.common.recipe(UNLIMITED)?;
     let mut runs = Vec::new();
     for round in 1..=options.rounds {
         for &stalled in &options.stalled {
