@@ -5,7 +5,7 @@ use crate::attacker::Findings;
 use crate::feed::{FeedPlan, FeedResult};
 use crate::generator::{Generator, Window};
 use crate::goal::Goal;
-use crate::report::{self, Spread, Table, figure};
+use crate::report::{self, MIB, Spread, Table, figure};
 use crate::server::{self, Recipe, Server};
 use crate::{Common, DEFENDED, Outcome};
 use clap::ValueEnum;
@@ -342,7 +342,6 @@ impl Report {
 const WARM_UP: Duration = Duration::from_secs(1);
 /// Until the attacker has started and connected.
 const ATTACK_BEGINS: Duration = Duration::from_millis(300);
-const MIB: f64 = 1_048_576.0;
 /// Beside one message of the largest size; of the worst round.
 const GROWTH_MAX_MIB: f64 = 16.0;
 /// Of the median of all rounds.

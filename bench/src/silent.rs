@@ -9,6 +9,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Options of `silent`.
@@ -65,7 +66,7 @@ impl Options {
         std::thread::sleep(SETTLE);
         let before = Reading::take(server)?;
         let mut crowd = Crowd::new(self.connections as usize)?;
-        crowd.connect_all(server, self.deadline())?;
+        crowd.connect_all(server.address, self.deadline())?;
         let connect_seconds = crowd.begun.elapsed().as_secs_f64();
         crowd.watch(Instant::now() + SETTLE)?;
         let held = Reading::take(server)?;
@@ -148,19 +149,19 @@ impl Crowd {
     }
 
     /// Opens all, `OPENING_MAX` at a time; what is not open after `length` is left waiting.
-    fn connect_all(&mut self, server: &Server, length: Duration) -> io::Result<()> {
+    fn connect_all(&mut self, address: SocketAddr, length: Duration) -> io::Result<()> {
         let deadline = Instant::now() + length;
         while (self.members.len() < self.count || self.opening > 0) && Instant::now() < deadline {
             while self.members.len() < self.count && self.opening < OPENING_MAX {
-                self.connect_one(server)?;
+                self.connect_one(address)?;
             }
             self.turn(Duration::from_millis(10))?;
         }
         Ok(())
     }
 
-    fn connect_one(&mut self, server: &Server) -> io::Result<()> {
-        let mut stream = TcpStream::connect(server.address)?;
+    fn connect_one(&mut self, address: SocketAddr) -> io::Result<()> {
+        let mut stream = TcpStream::connect(address)?;
         let (token, interest) = (Token(self.members.len()), Interest::READABLE | Interest::WRITABLE);
         self.poll.registry().register(&mut stream, token, interest)?;
         self.members.push(Silent {
@@ -290,3 +291,35 @@ const DESCRIPTORS_SPARE: u64 = 16;
 const RSS_MAX_KIB: f64 = 32.0;
 /// How much later than its deadline a server may be: it looks now and then, and accepts after the kernel does.
 const AGE_SPARE_SECONDS: f64 = 2.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::net::TcpListener;
+
+    #[test]
+    fn those_that_are_closed_have_an_age_with_or_without_an_answer_and_others_have_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut crowd = Crowd::new(3).unwrap();
+        crowd
+            .connect_all(listener.local_addr().unwrap(), Duration::from_secs(10))
+            .unwrap();
+        assert_eq!((crowd.opening, crowd.open), (0, 3));
+        let mut answered = listener.accept().unwrap().0;
+        answered
+            .write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+            .unwrap();
+        drop(answered);
+        drop(listener.accept().unwrap());
+        let kept = listener.accept().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while crowd.open > 1 && Instant::now() < deadline {
+            crowd.turn(Duration::from_millis(10)).unwrap();
+        }
+        assert_eq!((crowd.open, crowd.ages_seconds().count()), (1, 2));
+        drop(kept);
+        crowd.watch(deadline).unwrap();
+        assert_eq!((crowd.open, crowd.ages_seconds().count()), (0, 3));
+    }
+}

@@ -4,7 +4,7 @@ use crate::dialect::Dialect;
 use crate::goal::Goal;
 use crate::population::{Manners, Population, Tally};
 use crate::reading::{self, Reading};
-use crate::report::{self, Table, figure, mib};
+use crate::report::{self, MIB, Table, figure, mib};
 use crate::server::{self, Server, Stats};
 use crate::{Common, DEFENDED, Outcome};
 use serde::Serialize;
@@ -286,7 +286,6 @@ const RETURN_MAX: Duration = Duration::from_secs(60);
 const DESCRIPTORS_SPARE: u64 = 32;
 /// With fewer points a slope says nothing.
 const SLOPE_POINTS_MIN: usize = 8;
-const MIB: f64 = 1_048_576.0;
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@ use crate::feed::{FeedPlan, FeedResult, PAYLOAD_BYTES_MIN};
 use crate::generator::{Generator, Window};
 use crate::goal::Goal;
 use crate::reading::Reading;
-use crate::report::{self, Spread, Table, figure, mib};
+use crate::report::{self, MIB, Spread, Table, figure, mib};
 use crate::server::{self, Recipe, Server};
 use crate::{Common, Outcome, UNLIMITED};
 use serde::Serialize;
@@ -323,7 +323,6 @@ const WARM_UP: Duration = Duration::from_secs(1);
 /// For subscriptions without a greeting to take effect, and for what is freed to be given back.
 const SETTLE: Duration = Duration::from_millis(500);
 const DESCRIPTORS_SPARE: u64 = 32;
-const MIB: f64 = 1_048_576.0;
 /// Of the median of all rounds.
 const P99_RATIO_MAX_TENTH: f64 = 1.25;
 const P99_RATIO_MAX_HALF: f64 = 2.0;
