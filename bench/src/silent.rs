@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// Connections that send nothing
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=19_000))]
     connections: u32,
+    /// Connections opened per second; faster than a server accepts, the kernel makes them wait a second and longer
+    #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..))]
+    rate: u32,
     /// When the server should have given a silent connection up, after it was opened
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..))]
     deadline_seconds: u64,
@@ -35,7 +38,7 @@ struct Report {
     held: Reading,
     after: Reading,
     connect_seconds: f64,
-    /// Connections the kernel did not complete, because the server did not accept.
+    /// Connections that were not in by the deadline, because the server did not accept.
     waiting: usize,
     /// Connections that were closed within half the deadline.
     refused: usize,
@@ -65,13 +68,13 @@ impl Options {
     fn measure(&self, name: String, server: &Server) -> io::Result<Report> {
         std::thread::sleep(SETTLE);
         let before = Reading::take(server)?;
-        let mut crowd = Crowd::new(self.connections as usize)?;
+        let mut crowd = Crowd::new(self.connections as usize, self.rate)?;
         crowd.connect_all(server.address, self.deadline())?;
         let connect_seconds = crowd.begun.elapsed().as_secs_f64();
         crowd.watch(Instant::now() + SETTLE)?;
         let held = Reading::take(server)?;
         crowd.watch(Instant::now() + self.deadline() * 2)?;
-        let (kept, waiting) = (crowd.open, crowd.opening);
+        let (kept, waiting) = (crowd.open, crowd.waiting());
         let is_refusal = |age: &f64| *age < self.deadline_seconds as f64 / 2.0;
         let (refused, given_up): (Vec<f64>, Vec<f64>) = crowd.ages_seconds().partition(is_refusal);
         drop(crowd);
@@ -120,6 +123,7 @@ struct Crowd {
     events: Events,
     begun: Instant,
     count: usize,
+    rate: f64,
     members: Vec<Silent>,
     /// How many of the members are not let in yet, and how many are and have not ended.
     opening: usize,
@@ -136,28 +140,40 @@ struct Silent {
 }
 
 impl Crowd {
-    fn new(count: usize) -> io::Result<Self> {
+    fn new(count: usize, rate: u32) -> io::Result<Self> {
         Ok(Self {
             poll: Poll::new()?,
             events: Events::with_capacity(1024),
             begun: Instant::now(),
             count,
+            rate: f64::from(rate),
             members: Vec::with_capacity(count),
             opening: 0,
             open: 0,
         })
     }
 
-    /// Opens all, `OPENING_MAX` at a time; what is not open after `length` is left waiting.
+    /// Opens all at the rate, `OPENING_MAX` at a time; what is not open after `length` is left waiting.
     fn connect_all(&mut self, address: SocketAddr, length: Duration) -> io::Result<()> {
         let deadline = Instant::now() + length;
         while (self.members.len() < self.count || self.opening > 0) && Instant::now() < deadline {
-            while self.members.len() < self.count && self.opening < OPENING_MAX {
+            while self.members.len() < self.due() && self.opening < OPENING_MAX {
                 self.connect_one(address)?;
             }
-            self.turn(Duration::from_millis(10))?;
+            self.turn(Duration::from_millis(1))?;
         }
         Ok(())
+    }
+
+    /// How many should have been begun by now.
+    fn due(&self) -> usize {
+        let due = self.begun.elapsed().as_secs_f64() * self.rate;
+        (due as usize).saturating_add(1).min(self.count)
+    }
+
+    /// How many were never let in.
+    fn waiting(&self) -> usize {
+        self.count - self.members.len() + self.opening
     }
 
     fn connect_one(&mut self, address: SocketAddr) -> io::Result<()> {
@@ -301,11 +317,11 @@ mod tests {
     #[test]
     fn those_that_are_closed_have_an_age_with_or_without_an_answer_and_others_have_none() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut crowd = Crowd::new(3).unwrap();
+        let mut crowd = Crowd::new(3, 1000).unwrap();
         crowd
             .connect_all(listener.local_addr().unwrap(), Duration::from_secs(10))
             .unwrap();
-        assert_eq!((crowd.opening, crowd.open), (0, 3));
+        assert_eq!((crowd.waiting(), crowd.open), (0, 3));
         let mut answered = listener.accept().unwrap().0;
         answered
             .write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
