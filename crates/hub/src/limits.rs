@@ -51,9 +51,11 @@ pub struct Limits {
     /// Bytes that a connection may send per second, and twice as many at once. Beyond: it is not read from until
     /// there is room again. 0 for no limit. Default 1 MiB.
     pub bytes_per_second: u32,
-    /// As `commands_per_second`, for all connections together that a user has in one shard. Default 400.
+    /// As `commands_per_second`, for all connections together that a user has in one shard. Beyond: none of them is read
+    /// from until there is room again. Default 400.
     pub user_commands_per_second: u32,
-    /// As `bytes_per_second`, for all connections together that a user has in one shard. Default 4 MiB.
+    /// As `bytes_per_second`, for all connections together that a user has in one shard. Beyond: none of them is read
+    /// from until there is room again. Default 4 MiB.
     pub user_bytes_per_second: u32,
     /// Publications of clients that a topic takes per second, and twice as many at once, over all shards; kept by the
     /// broker. What the application publishes itself is not counted. Beyond: error `rate_limited`. 0 for no limit.
@@ -66,7 +68,7 @@ pub struct Limits {
     /// Commands of a connection that may be refused with `rate_limited` within ten seconds. Beyond: close code 3501.
     /// 0 for no limit. Default 200.
     pub refusals_max: u32,
-    /// Subscribe commands of a connection that may wait for the broker. With so many: it is not read from until one is
+    /// Subscribe commands of a connection that may wait for the broker. Beyond: it is not read from until one is
     /// answered. 0 counts as 1. Default 64.
     pub subscribes_pending_max: u32,
 }
