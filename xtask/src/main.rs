@@ -9,6 +9,7 @@ mod check;
 mod command;
 mod conformance;
 mod docs;
+mod limits;
 mod packages;
 mod structure;
 

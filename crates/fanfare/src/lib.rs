@@ -28,6 +28,7 @@ mod door;
 mod handle;
 mod metrics;
 mod options;
+mod pressure;
 mod shard;
 
 pub use door::{
@@ -38,10 +39,11 @@ pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{ConnectionRow, Limits, Listed, Role, Selector, SlowRule, SlowRules};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
+pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     ConnectionId, ConnectionIdError, Epoch, Key, KeyError, Payload, PayloadKind, Position, SHARDS_MAX,
     Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
-pub use metrics::HostCounter;
+pub use metrics::{HostCounter, resident_bytes};
 pub use options::Options;

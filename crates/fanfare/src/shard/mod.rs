@@ -28,11 +28,13 @@ use std::time::{Duration, Instant};
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::Inflater;
 use fanfare_protocol::{ConnectionId, TopicName};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::pressure::Pressure;
 use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
 pub(crate) use mailbox::{Mailbox, NotPosted};
@@ -44,6 +46,7 @@ pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 pub(crate) struct ShardOptions {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
+    pub(crate) pressure: Pressure,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
     pub(crate) notsent_bytes: u32,
@@ -84,6 +87,8 @@ pub(crate) struct Shard {
     receiving_bytes: usize,
     /// This shard's share of the limit.
     receiving_bytes_max: usize,
+    /// Inflates what clients compressed, one message after the other.
+    inflater: Inflater,
     mailbox: Arc<Mailbox>,
     /// The mailboxes of all shards, this one's included.
     peers: Arc<[Arc<Mailbox>]>,
@@ -155,6 +160,7 @@ impl Shard {
             read_buffer: vec![0; READ_BUFFER_BYTES],
             receiving_bytes: 0,
             receiving_bytes_max,
+            inflater: Inflater::default(),
             mailbox,
             peers,
             broker,
@@ -201,6 +207,10 @@ impl Shard {
             self.ticked_at = Instant::now();
             self.hear_unread();
             self.handle(Input::Tick);
+            if self.options.pressure.is_on() {
+                self.hub.relieve(self.now);
+                self.settle_outputs();
+            }
             self.write_small();
         }
         self.publish_stats(began);
@@ -346,7 +356,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new(socket, id, opened.dialect, place, &self.options)?;
+            let connection = Connection::new(socket, &opened, place, &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {
