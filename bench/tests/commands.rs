@@ -126,7 +126,7 @@ fn stalled_counts_the_stalled_that_the_server_closes() {
 
 #[test]
 fn attack_measures_the_room_and_says_what_the_server_answered() {
-    let attacks = "control,tiny-fragments,huge-header,announced,connection-churn,deflate-bomb";
+    let attacks = "tiny-fragments,huge-header,announced,connection-churn";
     let arguments = format!("attack --attacks {attacks} --attackers 2 --room 4 --seconds 1 --rounds 1");
     let (_, report) = measure_with("attack", &arguments, CLEAN_OR_MISSED);
     let runs = report["runs"].as_array().unwrap();
@@ -136,14 +136,7 @@ fn attack_measures_the_room_and_says_what_the_server_answered() {
         .iter()
         .map(|run| run["measured"]["findings"]["answers"].to_string())
         .collect();
-    let expected = [
-        "open at the end",
-        "closed",
-        "closed",
-        "open at the end",
-        "{}",
-        "does not grant",
-    ];
+    let expected = ["closed", "closed", "open at the end", "{}"];
     for ((run, answers), expected) in runs.iter().zip(&answers).zip(expected) {
         let feed = &run["measured"]["attacked"]["feeds"][0];
         assert_eq!(feed["deliveries"].as_u64(), Some(200), "{run}");
@@ -153,7 +146,7 @@ fn attack_measures_the_room_and_says_what_the_server_answered() {
         );
         assert!(answers.contains(expected), "{} got {answers}", run["attack"]);
     }
-    assert_eq!(report["goals"].as_array().unwrap().len(), 12);
+    assert_eq!(report["goals"].as_array().unwrap().len(), 8);
 }
 
 #[test]
