@@ -86,7 +86,8 @@ struct Report {
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     server::raise_descriptor_limit()?;
     server::pin(options.common.generator_core)?;
-    let recipe = options.common.recipe(DEFENDED)?;
+    // Compression is what a bomb needs to go off.
+    let recipe = options.common.recipe(&format!("{DEFENDED} --compression"))?;
     let attacks = options.attacks();
     let mut runs = Vec::new();
     for round in 1..=options.rounds {

@@ -84,7 +84,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 struct Common {
     /// Command line of the server, words split at white space; `bare` is the bare loop; without it Fanfare's release
-    /// build, as it is in `attack`, `silent` and `soak`, without limits on rates in the others
+    /// build, in `silent` and `soak` as it is, in `attack` with compression, in the others without limits on rates
     #[arg(long)]
     server: Option<String>,
     /// Core the servers run on
