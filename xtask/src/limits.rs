@@ -73,7 +73,7 @@ fn row(name: &str, doc: &str) -> Result<Row, String> {
             .split_once(". ")
             .unwrap_or((after.trim().trim_end_matches('.'), ""));
         meaning = format!("{} {}", before.trim(), more.trim());
-        beyond = consequence.to_owned();
+        consequence.clone_into(&mut beyond);
     }
     Ok(Row {
         name: name.to_owned(),

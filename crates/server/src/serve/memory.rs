@@ -26,8 +26,8 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The ceiling of the container that the process is in, if it has one.
 pub(super) fn ceiling() -> Option<usize> {
-    let texts = CEILINGS.iter().filter_map(|path| fs::read_to_string(path).ok());
-    texts.filter_map(|text| parse(&text)).next()
+    let mut texts = CEILINGS.iter().filter_map(|path| fs::read_to_string(path).ok());
+    texts.find_map(|text| parse(&text))
 }
 
 fn parse(text: &str) -> Option<usize> {
