@@ -1,0 +1,432 @@
+//! `hub_inputs`: any sequence of inputs that a shard, a broker and an application could give a hub.
+//!
+//! The input is read as a list of steps. Some break what a broker or a shard promises in small ways that a network makes
+//! possible: answers for connections that are gone, publications twice, with gaps, or of topics that were left. Checked:
+//! everyone is sent whole frames in a possible order; nobody who is gone is resumed, written or released; in the end
+//! nothing is left; and two hubs that are given the same give the same, though their topics are hashed differently.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use arbitrary::{Arbitrary, Unstructured};
+use fanfare_hub::broker::Refusal;
+use fanfare_hub::{Asked, Control, Dirty, Input, Limits, Opened, Output, Role, Selector, Ticket};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::{Dialect, Direct};
+use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
+use fanfare_protocol::{
+    CommandId, ConnectionId, Draft, Epoch, Payload, Position, Timestamp, TopicName, UserName,
+};
+
+use crate::memory;
+use crate::shard::{Answer, Shard};
+
+/// Steps of one story; what follows is not played.
+const STEPS_MAX: usize = 200;
+
+/// What the hub, its sockets and the checks may hold for each step, and in all for none.
+const STEP_BYTES_MAX: usize = 16 << 10;
+const START_BYTES_MAX: usize = 256 << 10;
+
+/// One thing that happens. Connections, topics and users are chosen by number among those there are.
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Open {
+        is_raw: bool,
+        is_publisher: bool,
+        user: Option<u8>,
+        topics: u8,
+        occupancy: bool,
+    },
+    Say {
+        who: u8,
+        what: Said,
+    },
+    Write {
+        who: u8,
+        text: String,
+    },
+    Ping {
+        who: u8,
+        payload: u8,
+    },
+    PeerClose {
+        who: u8,
+        code: Option<u8>,
+    },
+    Disconnect {
+        who: u8,
+        cause: u8,
+    },
+    Lost {
+        who: u8,
+    },
+    Publish {
+        topic: u8,
+        bytes: u8,
+        except: Option<u8>,
+    },
+    Post {
+        topic: u8,
+        offset: i8,
+        is_other_epoch: bool,
+    },
+    Joins(Answers),
+    Publishes(Answers),
+    AnswerHeld(Option<bool>),
+    LateAnswer {
+        who: u8,
+        id: u8,
+        kind: u8,
+    },
+    Counted {
+        topic: u8,
+        subscribers: u64,
+    },
+    Deliver {
+        who: u8,
+        bytes: u8,
+    },
+    Subscribe {
+        whom: Whom,
+        topics: u8,
+    },
+    Unsubscribe {
+        whom: Whom,
+        topics: u8,
+    },
+    Close {
+        whom: Whom,
+        cause: u8,
+    },
+    Room {
+        who: u8,
+        bytes: Option<u8>,
+    },
+    Writable {
+        who: u8,
+    },
+    TakeMail(u8),
+    Settle,
+    WriteSmall(u8),
+    WriteBig(u8),
+    Turn,
+    Pass {
+        ms: u16,
+    },
+    Shutdown {
+        window_ms: u16,
+    },
+}
+
+/// A command that is well-formed.
+#[derive(Arbitrary, Debug)]
+enum Said {
+    Subscribe { topics: u8, occupancy: bool },
+    Unsubscribe { topics: u8 },
+    Publish { topic: u8, echo: bool },
+    SendTo { whom: Whom },
+    Ping,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Whom {
+    Connection(u8),
+    User(u8),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Answers {
+    Yes,
+    Overloaded,
+    Unavailable,
+    Later,
+}
+
+impl From<Answers> for Answer {
+    fn from(answers: Answers) -> Self {
+        match answers {
+            Answers::Yes => Self::Yes,
+            Answers::Overloaded => Self::No(Refusal::Overloaded),
+            Answers::Unavailable => Self::No(Refusal::Unavailable),
+            Answers::Later => Self::Later,
+        }
+    }
+}
+
+/// Runs one input.
+pub fn run(bytes: &[u8]) {
+    let mut source = Unstructured::new(bytes);
+    let mut steps = Vec::new();
+    while !source.is_empty() && steps.len() < STEPS_MAX {
+        let Ok(step) = Step::arbitrary(&mut source) else {
+            break;
+        };
+        steps.push(step);
+    }
+    let bytes_max = START_BYTES_MAX + STEP_BYTES_MAX * steps.len() + 64 * bytes.len();
+    memory::bounded(bytes_max, || {
+        let (first, second) = (play(&steps, 1), play(&steps, 2));
+        assert_eq!(first, second, "two hubs made different things of the same");
+    });
+}
+
+/// Plays the steps; gives what came out and a digest of what every client was sent.
+fn play(steps: &[Step], seed: u64) -> (Vec<Output>, Vec<u64>) {
+    let limits = Limits {
+        outbox_frames_max: 4,
+        outbox_bytes_max: 2_000,
+        replies_bytes_max: 500,
+        subscriptions_max: 3,
+        ..Limits::default()
+    };
+    let mut shard = Shard::new(limits, seed);
+    for step in steps {
+        take(&mut shard, step);
+    }
+    for socket in &mut shard.sockets {
+        socket.room = usize::MAX;
+    }
+    shard.turn();
+    let is_whole = |socket: &crate::shard::Socket| socket.is_released || socket.client.is_whole();
+    assert!(
+        shard.sockets.iter().all(is_whole),
+        "a frame was left half written"
+    );
+    let heard = shard.sockets.iter().map(|socket| socket.client.digest).collect();
+    (shard.end(), heard)
+}
+
+fn take(shard: &mut Shard, step: &Step) {
+    match step {
+        Step::Open {
+            is_raw,
+            is_publisher,
+            user,
+            topics,
+            occupancy,
+        } => {
+            let dialect = if *is_raw { Dialect::Raw } else { Dialect::Json };
+            shard.open(Opened {
+                connection: ConnectionId::from_bits(0),
+                dialect,
+                role: if *is_publisher {
+                    Role::Publisher
+                } else {
+                    Role::Subscriber
+                },
+                user: user.map(self::user),
+                remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+                user_agent: None,
+                joined_at: Timestamp(0),
+                topics: names(*topics),
+                occupancy: *occupancy,
+            });
+        }
+        Step::Joins(answers) => shard.joins = (*answers).into(),
+        Step::Publishes(answers) => shard.publishes = (*answers).into(),
+        Step::AnswerHeld(answer) => shard.answer_held(match answer {
+            None => Ok(()),
+            Some(true) => Err(Refusal::Overloaded),
+            Some(false) => Err(Refusal::Unavailable),
+        }),
+        Step::TakeMail(count) => shard.take_mail((*count).into()),
+        Step::Settle => shard.handle(Input::Settle),
+        Step::WriteSmall(count) => shard.write_all(Dirty::Small, (*count).into()),
+        Step::WriteBig(count) => shard.write_all(Dirty::Big, (*count).into()),
+        Step::Turn => shard.turn(),
+        Step::Pass { ms } => shard.pass((*ms).into()),
+        Step::Shutdown { window_ms } => shard.handle(Input::Shutdown {
+            window_ms: (*window_ms).into(),
+        }),
+        Step::Publish { topic, bytes, except } => {
+            let except = except.and_then(|who| pick(shard, who)).map(|at| id_of(shard, at));
+            let draft = Draft {
+                except,
+                ..draft(*topic, *bytes)
+            };
+            shard.publish(draft);
+        }
+        Step::Post {
+            topic,
+            offset,
+            is_other_epoch,
+        } => post(shard, *topic, *offset, *is_other_epoch),
+        Step::Counted { topic, subscribers } => {
+            shard.handle(Input::Counted(name(*topic), *subscribers));
+        }
+        Step::Subscribe { whom, topics } => {
+            let control = Control::Subscribe(selector(shard, *whom), names(*topics));
+            shard.control(control);
+        }
+        Step::Unsubscribe { whom, topics } => {
+            let control = Control::Unsubscribe(selector(shard, *whom), names(*topics));
+            shard.control(control);
+        }
+        Step::Close { whom, cause } => {
+            let control = Control::Disconnect(selector(shard, *whom), self::cause(*cause));
+            shard.control(control);
+        }
+        Step::Say { who, .. }
+        | Step::Write { who, .. }
+        | Step::Ping { who, .. }
+        | Step::PeerClose { who, .. }
+        | Step::Disconnect { who, .. }
+        | Step::Lost { who }
+        | Step::LateAnswer { who, .. }
+        | Step::Deliver { who, .. }
+        | Step::Room { who, .. }
+        | Step::Writable { who } => {
+            if let Some(at) = pick(shard, *who) {
+                take_of_one(shard, at, step);
+            }
+        }
+    }
+}
+
+/// What happens to one connection, which may be gone.
+fn take_of_one(shard: &mut Shard, at: usize, step: &Step) {
+    let id = id_of(shard, at);
+    match step {
+        Step::Say { what, .. } => say(shard, at, Opcode::Text, words(shard, what).as_bytes()),
+        Step::Write { text, .. } => say(shard, at, Opcode::Text, text.as_bytes()),
+        Step::Ping { payload, .. } => shard.handle(Input::Ping(id, &[*payload])),
+        Step::PeerClose { code, .. } => {
+            let code = code.map(|code| CLOSE_CODES[usize::from(code) % CLOSE_CODES.len()]);
+            shard.handle(Input::PeerClose(id, code));
+        }
+        Step::Disconnect { cause, .. } => shard.handle(Input::Disconnect(id, self::cause(*cause))),
+        Step::Lost { .. } => shard.handle(Input::Lost(id)),
+        Step::LateAnswer { id: number, kind, .. } => late_answer(shard, id, *number, *kind),
+        Step::Deliver { bytes, .. } => {
+            let direct = Direct {
+                from: None,
+                time: Timestamp(0),
+                payload: payload(*bytes),
+            };
+            shard.control(Control::Deliver(id, direct));
+        }
+        Step::Room { bytes, .. } => {
+            shard.sockets[at].room = bytes.map_or(usize::MAX, usize::from);
+        }
+        Step::Writable { .. } => shard.report_writable(at),
+        _ => {}
+    }
+}
+
+fn say(shard: &mut Shard, at: usize, opcode: Opcode, payload: &[u8]) {
+    let mut frame = Vec::new();
+    encode_masked_frame(opcode, payload, [1, 2, 3, 4], &mut frame);
+    shard.receive(at, &frame);
+}
+
+/// A command as a client of the json dialect writes it.
+fn words(shard: &Shard, what: &Said) -> String {
+    let quoted = |topics: u8| format!("{:?}", names(topics));
+    match what {
+        Said::Subscribe { topics, occupancy } => {
+            let topics = quoted(*topics);
+            format!(r#"{{"type":"subscribe","topics":{topics},"occupancy":{occupancy},"id":1}}"#)
+        }
+        Said::Unsubscribe { topics } => {
+            format!(
+                r#"{{"type":"unsubscribe","topics":{},"id":"u"}}"#,
+                quoted(*topics)
+            )
+        }
+        Said::Publish { topic, echo } => {
+            let topic = name(*topic);
+            format!(r#"{{"type":"publish","topic":{topic:?},"data":0,"echo":{echo},"id":2}}"#)
+        }
+        Said::SendTo { whom } => match selector(shard, *whom) {
+            Selector::Connection(id) => format!(r#"{{"type":"send","connection":"{id}","data":1,"id":3}}"#),
+            Selector::User(user) => format!(r#"{{"type":"send","user":{user:?},"data":1,"id":4}}"#),
+        },
+        Said::Ping => r#"{"type":"ping","id":5}"#.to_owned(),
+    }
+}
+
+/// A publication that is not the next one of its topic, mostly.
+fn post(shard: &mut Shard, topic: u8, offset: i8, is_other_epoch: bool) {
+    let position = shard.position(&name(topic));
+    let position = Position {
+        epoch: Epoch(position.epoch.0 + u64::from(is_other_epoch)),
+        offset: position.offset.saturating_add_signed(offset.into()),
+    };
+    shard.post(draft(topic, 1), position);
+}
+
+/// An answer to something that was perhaps never asked.
+fn late_answer(shard: &mut Shard, connection: ConnectionId, number: u8, kind: u8) {
+    let ticket = Ticket {
+        connection,
+        id: CommandId::from_json(&number.to_string()).ok(),
+        asked: if kind & 1 == 0 {
+            Asked::Publish
+        } else {
+            Asked::Send
+        },
+    };
+    shard.handle(match kind >> 1 & 3 {
+        0 => Input::Published(ticket, name(number), Ok(Position::default())),
+        1 => Input::Published(ticket, name(number), Err(Refusal::Unavailable)),
+        2 => Input::Delivered(ticket, Ok(kind & 8 == 0)),
+        _ => Input::Delivered(ticket, Err(Refusal::Overloaded)),
+    });
+}
+
+fn pick(shard: &Shard, who: u8) -> Option<usize> {
+    usize::from(who).checked_rem(shard.sockets.len())
+}
+
+fn id_of(shard: &Shard, at: usize) -> ConnectionId {
+    shard.sockets[at].opened.connection
+}
+
+fn selector(shard: &Shard, whom: Whom) -> Selector {
+    match whom {
+        Whom::Connection(who) => {
+            let stranger = ConnectionId::new(7, who.into(), 9);
+            Selector::Connection(pick(shard, who).map_or(stranger, |at| id_of(shard, at)))
+        }
+        Whom::User(user) => Selector::User(self::user(user)),
+    }
+}
+
+fn user(number: u8) -> UserName {
+    UserName::parse(["ada", "bob"][usize::from(number) % 2]).unwrap()
+}
+
+fn name(number: u8) -> TopicName {
+    TopicName::parse(TOPICS[usize::from(number) % TOPICS.len()]).unwrap()
+}
+
+/// The topics whose bits are set.
+fn names(bits: u8) -> Vec<TopicName> {
+    (0..TOPICS.len() as u8)
+        .filter(|bit| bits >> bit & 1 == 1)
+        .map(name)
+        .collect()
+}
+
+fn payload(bytes: u8) -> Payload {
+    Payload::text("x".repeat(8 * usize::from(bytes)))
+}
+
+fn draft(topic: u8, bytes: u8) -> Draft {
+    Draft {
+        topic: name(topic),
+        payload: payload(bytes),
+        from: None,
+        time: Timestamp(0),
+        except: None,
+    }
+}
+
+fn cause(number: u8) -> Disconnect {
+    Disconnect::ALL[usize::from(number) % Disconnect::ALL.len()].clone()
+}
+
+const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Codes that a client may close with.
+const CLOSE_CODES: [u16; 5] = [1000, 1001, 1014, 3000, 4999];

@@ -1,0 +1,68 @@
+//! What the fuzz targets check. Each public module is one target: its `run` takes any bytes and panics when something
+//! does not hold.
+//!
+//! The programs in `targets/` hand them to libFuzzer (`cargo xtask fuzz`), the test in `tests/replay.rs` plays every
+//! input that is kept. README.md says how to run them and what was run.
+
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a check that fails panics, and the engine keeps the input"
+)]
+
+pub mod connection;
+pub mod frames;
+pub mod hub_inputs;
+pub mod json_dialect;
+mod listener;
+pub mod memory;
+pub mod names;
+pub mod raw_dialect;
+pub mod reassembly;
+pub mod request_head;
+mod shard;
+mod stream;
+
+/// A target: its name, which its program and folders have too, and what it runs.
+pub struct Target {
+    /// Its name.
+    pub name: &'static str,
+    /// Runs one input.
+    pub run: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "connection",
+        run: connection::run,
+    },
+    Target {
+        name: "frames",
+        run: frames::run,
+    },
+    Target {
+        name: "hub_inputs",
+        run: hub_inputs::run,
+    },
+    Target {
+        name: "json_dialect",
+        run: json_dialect::run,
+    },
+    Target {
+        name: "names",
+        run: names::run,
+    },
+    Target {
+        name: "raw_dialect",
+        run: raw_dialect::run,
+    },
+    Target {
+        name: "reassembly",
+        run: reassembly::run,
+    },
+    Target {
+        name: "request_head",
+        run: request_head::run,
+    },
+];

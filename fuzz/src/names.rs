@@ -1,0 +1,144 @@
+//! `names`: topic names, user names, connection ids, command ids and epochs against second, naive readings of their
+//! grammars.
+
+use fanfare_protocol::{
+    CommandId, ConnectionId, Epoch, TOPIC_BYTES_MAX, TopicName, TopicNameError, USER_BYTES_MAX, UserName,
+    UserNameError,
+};
+
+use crate::memory;
+
+/// Runs one input.
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    memory::bounded(16 * text.len() + (8 << 10), || {
+        check_topic(text);
+        check_user(text);
+        check_connection(text);
+        check_command(text);
+        check_epoch(text);
+    });
+}
+
+fn check_topic(text: &str) {
+    let verdict = TopicName::check(text);
+    let parsed = TopicName::parse(text);
+    assert_eq!(parsed.as_ref().map(|_| ()).map_err(|error| *error), verdict);
+    if let Ok(name) = &parsed {
+        assert_eq!((name.as_str(), name.is_reserved()), (text, false));
+    }
+    let expected = match first_forbidden(text) {
+        _ if text.is_empty() => Err(TopicNameError::Empty),
+        _ if text.len() > TOPIC_BYTES_MAX => Err(TopicNameError::TooLong { bytes: text.len() }),
+        _ if text.as_bytes()[0] == b'$' => Err(TopicNameError::Reserved),
+        Some((at, character)) => Err(TopicNameError::Character { at, character }),
+        None => Ok(()),
+    };
+    assert_eq!(verdict, expected, "{text:?}");
+}
+
+fn check_user(text: &str) {
+    let verdict = UserName::parse(text);
+    let expected = match first_forbidden(text) {
+        _ if text.is_empty() => Err(UserNameError::Empty),
+        _ if text.len() > USER_BYTES_MAX => Err(UserNameError::TooLong { bytes: text.len() }),
+        Some((at, character)) => Err(UserNameError::Character { at, character }),
+        None => Ok(()),
+    };
+    assert_eq!(
+        verdict.as_ref().map(|_| ()).map_err(|error| *error),
+        expected,
+        "{text:?}"
+    );
+    if let Ok(user) = verdict {
+        assert_eq!(user.as_str(), text);
+        let topic = TopicName::of_user(&user);
+        assert!(topic.is_reserved() && topic.as_str().len() <= TOPIC_BYTES_MAX);
+        assert_eq!(topic.as_str().strip_prefix("$user:"), Some(text));
+    }
+}
+
+fn check_connection(text: &str) {
+    match text.parse::<ConnectionId>() {
+        Ok(id) => {
+            assert_eq!(id.to_string(), text);
+            assert_eq!(ConnectionId::new(id.shard(), id.slot(), id.nonce()), id);
+        }
+        Err(_) => {
+            let digits = text
+                .chars()
+                .filter(|digit| "0123456789abcdef".contains(*digit))
+                .count();
+            assert!(digits != 16 || text.len() != 16, "{text:?}");
+        }
+    }
+}
+
+/// A command id is checked as it comes: as one JSON value.
+fn check_command(text: &str) {
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+        return;
+    };
+    if text.trim() != text {
+        return;
+    }
+    let is_id = match &value {
+        serde_json::Value::String(_) => text.len() <= 2 + 64,
+        serde_json::Value::Number(number) => {
+            let is_plain = text.bytes().all(|byte| byte.is_ascii_digit());
+            is_plain && number.as_u64().is_some_and(|number| number < 1 << 53)
+        }
+        _ => false,
+    };
+    let id = CommandId::from_json(text);
+    assert_eq!(id.is_ok(), is_id, "{text:?}");
+    assert!(id.is_err() || id.is_ok_and(|id| id.as_json() == text));
+}
+
+/// An epoch that is read is written as the same number again.
+fn check_epoch(text: &str) {
+    if let Ok(epoch) = text.parse::<Epoch>() {
+        assert_eq!(epoch.to_string().parse(), Ok(epoch));
+    }
+}
+
+/// The first character that no name may have, by the tables of the standard library and of Unicode 16.
+fn first_forbidden(text: &str) -> Option<(usize, char)> {
+    let mut at = 0;
+    for character in text.chars() {
+        let is_pattern = ['*', '#', '?', '>'].contains(&character);
+        let is_blank = character.is_control() || character.is_whitespace();
+        if is_pattern || is_blank || is_invisible(character as u32) {
+            return Some((at, character));
+        }
+        at += character.len_utf8();
+    }
+    None
+}
+
+fn is_invisible(code: u32) -> bool {
+    INVISIBLE.iter().any(|range| range.contains(&code))
+}
+
+/// What the documentation of [`TopicName`] calls invisible, written as numbers: the soft hyphen, joiners and fillers,
+/// the marks of direction, the specials up to the replacement character, the shorthand and musical controls, the tags.
+const INVISIBLE: [std::ops::RangeInclusive<u32>; 16] = [
+    0xad..=0xad,
+    0x34f..=0x34f,
+    0x61c..=0x61c,
+    0x115f..=0x1160,
+    0x17b4..=0x17b5,
+    0x180b..=0x180f,
+    0x200b..=0x200f,
+    0x202a..=0x202e,
+    0x2060..=0x206f,
+    0x3164..=0x3164,
+    0xfeff..=0xfeff,
+    0xffa0..=0xffa0,
+    0xfff0..=0xfffd,
+    0x1_bca0..=0x1_bca3,
+    0x1_d173..=0x1_d17a,
+    0xe_0000..=0xe_0fff,
+];
