@@ -1,7 +1,8 @@
 //! `connection`: the bytes of one client through decoder, dialect, hub and outbox, and what it and others are answered.
 //!
-//! The first byte chooses the dialect, the next two are the seed of everything around the client: where its bytes are
-//! cut, how much its socket takes, when turns and ticks come. The rest is what it sends. Checked: every byte it is sent
+//! The first byte chooses the dialect and whether the rest is the bytes of the socket or texts, which are sent in a frame
+//! each, with a byte 255 between two. The next two are the seed of everything around the client: where its bytes are cut,
+//! how much its socket takes, when turns and ticks come. Checked: every byte it is sent
 //! is a whole frame that a server may send, in an order that is possible; an observer in the same topic gets what is
 //! published there, whatever this client did; memory within the limits; when it is gone, nothing is left.
 
@@ -9,9 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use fanfare_hub::{Dirty, Limits, Opened, Role};
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Draft, Payload, Timestamp, TopicName, UserName};
 use fastrand::Rng;
 
+use crate::listener::LAST_WORD;
 use crate::memory;
 use crate::shard::Shard;
 use crate::stream::pieces;
@@ -27,7 +30,6 @@ fn limits() -> Limits {
         ping_interval_ms: 2_000,
         pong_timeout_ms: 1_500,
         write_timeout_ms: 1_500,
-        close_timeout_ms: 500,
         ..Limits::default()
     }
 }
@@ -41,11 +43,26 @@ pub fn run(bytes: &[u8]) {
     let Some((&[choice, high, low], stream)) = bytes.split_first_chunk() else {
         return;
     };
-    let dialect = Dialect::ALL[usize::from(choice) % Dialect::ALL.len()];
+    let dialect = Dialect::ALL[usize::from(choice >> 1) % Dialect::ALL.len()];
+    let texts = if choice & 1 == 1 {
+        framed(stream)
+    } else {
+        Vec::new()
+    };
+    let stream = if choice & 1 == 1 { &texts } else { stream };
     let mut rng = Rng::with_seed(u16::from_be_bytes([high, low]).into());
     let cuts = pieces(stream, &mut rng);
     // What the checks keep of the outputs grows with the stream.
     memory::bounded(BYTES_MAX + 96 * stream.len(), || play(dialect, &cuts, &mut rng));
+}
+
+/// Each text in a masked frame.
+fn framed(texts: &[u8]) -> Vec<u8> {
+    let mut frames = Vec::new();
+    for text in texts.split(|&byte| byte == 0xff) {
+        encode_masked_frame(Opcode::Text, text, [1, 2, 3, 4], &mut frames);
+    }
+    frames
 }
 
 fn play(dialect: Dialect, pieces: &[&[u8]], rng: &mut Rng) {
@@ -86,12 +103,13 @@ fn step(shard: &mut Shard, client: usize, rng: &mut Rng) {
 }
 
 fn check_observer(shard: &mut Shard, observer: usize) {
-    let heard = shard.sockets[observer].client.heard;
-    shard.publish(draft("the last word"));
+    shard.publish(draft(LAST_WORD));
     shard.turn();
     let client = &shard.sockets[observer].client;
-    assert_eq!(client.heard, heard + 1, "the observer did not hear the last word");
-    assert!(client.last_text.contains("the last word"), "{}", client.last_text);
+    assert!(
+        client.has_heard_last_word,
+        "the observer did not hear the last word"
+    );
 }
 
 fn draft(text: &str) -> Draft {

@@ -30,36 +30,50 @@ const START_BYTES_MAX: usize = 256 << 10;
 /// One thing that happens. Connections, topics and users are chosen by number among those there are.
 #[derive(Arbitrary, Debug)]
 enum Step {
-    Open {
-        is_raw: bool,
-        is_publisher: bool,
-        user: Option<u8>,
-        topics: u8,
-        occupancy: bool,
-    },
-    Say {
-        who: u8,
-        what: Said,
-    },
-    Write {
-        who: u8,
-        text: String,
-    },
-    Ping {
-        who: u8,
-        payload: u8,
-    },
-    PeerClose {
-        who: u8,
-        code: Option<u8>,
-    },
-    Disconnect {
-        who: u8,
-        cause: u8,
-    },
-    Lost {
-        who: u8,
-    },
+    Open(Door),
+    ToOne(u8, ToOne),
+    AtBroker(AtBroker),
+    Control(Asking),
+    TakeMail(u8),
+    Settle,
+    WriteSmall(u8),
+    WriteBig(u8),
+    Turn,
+    Pass { ms: u16 },
+    Shutdown { window_ms: u16 },
+}
+
+/// A connection to open.
+#[derive(Arbitrary, Debug)]
+struct Door {
+    is_raw: bool,
+    is_publisher: bool,
+    user: Option<u8>,
+    topics: u8,
+    occupancy: bool,
+}
+
+/// What happens to one connection, which may be gone.
+#[derive(Arbitrary, Debug)]
+enum ToOne {
+    Say(Said),
+    SayText(String),
+    Ping(u8),
+    PeerClose(Option<u8>),
+    Disconnect(u8),
+    Lost,
+    LateAnswer { id: u8, kind: u8 },
+    Deliver(u8),
+    Room(Option<u8>),
+    Writable,
+}
+
+/// What happens at the broker.
+#[derive(Arbitrary, Debug)]
+enum AtBroker {
+    Joins(Answers),
+    Publishes(Answers),
+    AnswerHeld(Option<bool>),
     Publish {
         topic: u8,
         bytes: u8,
@@ -70,52 +84,18 @@ enum Step {
         offset: i8,
         is_other_epoch: bool,
     },
-    Joins(Answers),
-    Publishes(Answers),
-    AnswerHeld(Option<bool>),
-    LateAnswer {
-        who: u8,
-        id: u8,
-        kind: u8,
-    },
     Counted {
         topic: u8,
         subscribers: u64,
     },
-    Deliver {
-        who: u8,
-        bytes: u8,
-    },
-    Subscribe {
-        whom: Whom,
-        topics: u8,
-    },
-    Unsubscribe {
-        whom: Whom,
-        topics: u8,
-    },
-    Close {
-        whom: Whom,
-        cause: u8,
-    },
-    Room {
-        who: u8,
-        bytes: Option<u8>,
-    },
-    Writable {
-        who: u8,
-    },
-    TakeMail(u8),
-    Settle,
-    WriteSmall(u8),
-    WriteBig(u8),
-    Turn,
-    Pass {
-        ms: u16,
-    },
-    Shutdown {
-        window_ms: u16,
-    },
+}
+
+/// What the application asks.
+#[derive(Arbitrary, Debug)]
+enum Asking {
+    Subscribe { whom: Whom, topics: u8 },
+    Unsubscribe { whom: Whom, topics: u8 },
+    Close { whom: Whom, cause: u8 },
 }
 
 /// A command that is well-formed.
@@ -198,37 +178,14 @@ fn play(steps: &[Step], seed: u64) -> (Vec<Output>, Vec<u64>) {
 
 fn take(shard: &mut Shard, step: &Step) {
     match step {
-        Step::Open {
-            is_raw,
-            is_publisher,
-            user,
-            topics,
-            occupancy,
-        } => {
-            let dialect = if *is_raw { Dialect::Raw } else { Dialect::Json };
-            shard.open(Opened {
-                connection: ConnectionId::from_bits(0),
-                dialect,
-                role: if *is_publisher {
-                    Role::Publisher
-                } else {
-                    Role::Subscriber
-                },
-                user: user.map(self::user),
-                remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
-                user_agent: None,
-                joined_at: Timestamp(0),
-                topics: names(*topics),
-                occupancy: *occupancy,
-            });
+        Step::Open(door) => door.open(shard),
+        Step::ToOne(who, step) => {
+            if let Some(at) = pick(shard, *who) {
+                step.take(shard, at);
+            }
         }
-        Step::Joins(answers) => shard.joins = (*answers).into(),
-        Step::Publishes(answers) => shard.publishes = (*answers).into(),
-        Step::AnswerHeld(answer) => shard.answer_held(match answer {
-            None => Ok(()),
-            Some(true) => Err(Refusal::Overloaded),
-            Some(false) => Err(Refusal::Unavailable),
-        }),
+        Step::AtBroker(step) => step.take(shard),
+        Step::Control(step) => step.take(shard),
         Step::TakeMail(count) => shard.take_mail((*count).into()),
         Step::Settle => shard.handle(Input::Settle),
         Step::WriteSmall(count) => shard.write_all(Dirty::Small, (*count).into()),
@@ -238,84 +195,104 @@ fn take(shard: &mut Shard, step: &Step) {
         Step::Shutdown { window_ms } => shard.handle(Input::Shutdown {
             window_ms: (*window_ms).into(),
         }),
-        Step::Publish { topic, bytes, except } => {
-            let except = except.and_then(|who| pick(shard, who)).map(|at| id_of(shard, at));
-            let draft = Draft {
-                except,
-                ..draft(*topic, *bytes)
-            };
-            shard.publish(draft);
-        }
-        Step::Post {
-            topic,
-            offset,
-            is_other_epoch,
-        } => post(shard, *topic, *offset, *is_other_epoch),
-        Step::Counted { topic, subscribers } => {
-            shard.handle(Input::Counted(name(*topic), *subscribers));
-        }
-        Step::Subscribe { whom, topics } => {
-            let control = Control::Subscribe(selector(shard, *whom), names(*topics));
-            shard.control(control);
-        }
-        Step::Unsubscribe { whom, topics } => {
-            let control = Control::Unsubscribe(selector(shard, *whom), names(*topics));
-            shard.control(control);
-        }
-        Step::Close { whom, cause } => {
-            let control = Control::Disconnect(selector(shard, *whom), self::cause(*cause));
-            shard.control(control);
-        }
-        Step::Say { who, .. }
-        | Step::Write { who, .. }
-        | Step::Ping { who, .. }
-        | Step::PeerClose { who, .. }
-        | Step::Disconnect { who, .. }
-        | Step::Lost { who }
-        | Step::LateAnswer { who, .. }
-        | Step::Deliver { who, .. }
-        | Step::Room { who, .. }
-        | Step::Writable { who } => {
-            if let Some(at) = pick(shard, *who) {
-                take_of_one(shard, at, step);
+    }
+}
+
+impl Door {
+    fn open(&self, shard: &mut Shard) {
+        shard.open(Opened {
+            connection: ConnectionId::from_bits(0),
+            dialect: if self.is_raw { Dialect::Raw } else { Dialect::Json },
+            role: if self.is_publisher {
+                Role::Publisher
+            } else {
+                Role::Subscriber
+            },
+            user: self.user.map(user),
+            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            user_agent: None,
+            joined_at: Timestamp(0),
+            topics: names(self.topics),
+            occupancy: self.occupancy,
+        });
+    }
+}
+
+impl AtBroker {
+    fn take(&self, shard: &mut Shard) {
+        match self {
+            Self::Joins(answers) => shard.joins = (*answers).into(),
+            Self::Publishes(answers) => shard.publishes = (*answers).into(),
+            Self::AnswerHeld(answer) => shard.answer_held(match answer {
+                None => Ok(()),
+                Some(true) => Err(Refusal::Overloaded),
+                Some(false) => Err(Refusal::Unavailable),
+            }),
+            Self::Publish { topic, bytes, except } => {
+                let except = except.and_then(|who| pick(shard, who));
+                let except = except.map(|at| id_of(shard, at));
+                shard.publish(Draft {
+                    except,
+                    ..draft(*topic, *bytes)
+                });
+            }
+            Self::Post {
+                topic,
+                offset,
+                is_other_epoch,
+            } => post(shard, *topic, *offset, *is_other_epoch),
+            Self::Counted { topic, subscribers } => {
+                shard.handle(Input::Counted(name(*topic), *subscribers));
             }
         }
     }
 }
 
-/// What happens to one connection, which may be gone.
-fn take_of_one(shard: &mut Shard, at: usize, step: &Step) {
-    let id = id_of(shard, at);
-    match step {
-        Step::Say { what, .. } => say(shard, at, Opcode::Text, words(shard, what).as_bytes()),
-        Step::Write { text, .. } => say(shard, at, Opcode::Text, text.as_bytes()),
-        Step::Ping { payload, .. } => shard.handle(Input::Ping(id, &[*payload])),
-        Step::PeerClose { code, .. } => {
-            let code = code.map(|code| CLOSE_CODES[usize::from(code) % CLOSE_CODES.len()]);
-            shard.handle(Input::PeerClose(id, code));
-        }
-        Step::Disconnect { cause, .. } => shard.handle(Input::Disconnect(id, self::cause(*cause))),
-        Step::Lost { .. } => shard.handle(Input::Lost(id)),
-        Step::LateAnswer { id: number, kind, .. } => late_answer(shard, id, *number, *kind),
-        Step::Deliver { bytes, .. } => {
-            let direct = Direct {
-                from: None,
-                time: Timestamp(0),
-                payload: payload(*bytes),
-            };
-            shard.control(Control::Deliver(id, direct));
-        }
-        Step::Room { bytes, .. } => {
-            shard.sockets[at].room = bytes.map_or(usize::MAX, usize::from);
-        }
-        Step::Writable { .. } => shard.report_writable(at),
-        _ => {}
+impl Asking {
+    fn take(&self, shard: &mut Shard) {
+        let control = match *self {
+            Self::Subscribe { whom, topics } => Control::Subscribe(selector(shard, whom), names(topics)),
+            Self::Unsubscribe { whom, topics } => Control::Unsubscribe(selector(shard, whom), names(topics)),
+            Self::Close { whom, cause } => Control::Disconnect(selector(shard, whom), self::cause(cause)),
+        };
+        shard.control(control);
     }
 }
 
-fn say(shard: &mut Shard, at: usize, opcode: Opcode, payload: &[u8]) {
+impl ToOne {
+    fn take(&self, shard: &mut Shard, at: usize) {
+        let id = id_of(shard, at);
+        match self {
+            Self::Say(said) => {
+                let text = words(shard, said);
+                say(shard, at, &text);
+            }
+            Self::SayText(text) => say(shard, at, text),
+            Self::Ping(payload) => shard.handle(Input::Ping(id, &[*payload])),
+            Self::PeerClose(code) => {
+                let code = code.map(|code| CLOSE_CODES[usize::from(code) % CLOSE_CODES.len()]);
+                shard.handle(Input::PeerClose(id, code));
+            }
+            Self::Disconnect(cause) => shard.handle(Input::Disconnect(id, self::cause(*cause))),
+            Self::Lost => shard.handle(Input::Lost(id)),
+            Self::LateAnswer { id: number, kind } => late_answer(shard, id, *number, *kind),
+            Self::Deliver(bytes) => {
+                let direct = Direct {
+                    from: None,
+                    time: Timestamp(0),
+                    payload: payload(*bytes),
+                };
+                shard.control(Control::Deliver(id, direct));
+            }
+            Self::Room(bytes) => shard.sockets[at].room = bytes.map_or(usize::MAX, usize::from),
+            Self::Writable => shard.report_writable(at),
+        }
+    }
+}
+
+fn say(shard: &mut Shard, at: usize, text: &str) {
     let mut frame = Vec::new();
-    encode_masked_frame(opcode, payload, [1, 2, 3, 4], &mut frame);
+    encode_masked_frame(Opcode::Text, text.as_bytes(), [1, 2, 3, 4], &mut frame);
     shard.receive(at, &frame);
 }
 

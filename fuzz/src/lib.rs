@@ -66,3 +66,21 @@ pub const TARGETS: &[Target] = &[
         run: request_head::run,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn every_target_has_its_program_and_no_program_is_left_over() {
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("targets");
+        for target in super::TARGETS {
+            assert!(
+                programs.join(target.name).with_extension("rs").exists(),
+                "{}",
+                target.name
+            );
+        }
+        assert_eq!(programs.read_dir().unwrap().count(), super::TARGETS.len());
+    }
+}

@@ -61,18 +61,16 @@ fn check_user(text: &str) {
 }
 
 fn check_connection(text: &str) {
-    match text.parse::<ConnectionId>() {
-        Ok(id) => {
-            assert_eq!(id.to_string(), text);
-            assert_eq!(ConnectionId::new(id.shard(), id.slot(), id.nonce()), id);
-        }
-        Err(_) => {
-            let digits = text
-                .chars()
-                .filter(|digit| "0123456789abcdef".contains(*digit))
-                .count();
-            assert!(digits != 16 || text.len() != 16, "{text:?}");
-        }
+    let id = text.parse::<ConnectionId>();
+    let is_digit = |character| "0123456789abcdef".contains(character);
+    assert_eq!(
+        id.is_ok(),
+        text.len() == 16 && text.chars().all(is_digit),
+        "{text:?}"
+    );
+    if let Ok(id) = id {
+        assert_eq!(id.to_string(), text);
+        assert_eq!(ConnectionId::new(id.shard(), id.slot(), id.nonce()), id);
     }
 }
 

@@ -176,8 +176,8 @@ fn check_opened(request: &[u8], response: &httparse::Response<'_, '_>) {
             .to_ascii_lowercase()
             .contains("websocket")
     );
-    assert_eq!(all("sec-websocket-version").first(), Some(&"13"));
-    assert!(!all("host").is_empty());
+    assert_eq!(all("sec-websocket-version"), ["13"]);
+    assert_eq!(all("host").len(), 1);
     assert!(all("transfer-encoding").is_empty());
     assert!(
         all("content-length")
@@ -192,6 +192,7 @@ fn check_opened(request: &[u8], response: &httparse::Response<'_, '_>) {
             .filter(|header| header.name.eq_ignore_ascii_case(name));
         named.next().map(|header| header.value.to_vec())
     };
+    assert_eq!(all("sec-websocket-key").len(), 1);
     let accept = accept_key(all("sec-websocket-key")[0]);
     assert_eq!(answered("sec-websocket-accept"), Some(accept.into_bytes()));
     if let Some(chosen) = answered("sec-websocket-protocol") {

@@ -82,7 +82,11 @@ impl Shard {
             let mut here = self.sockets.iter().filter(|socket| !socket.is_released);
             here.any(|socket| socket.opened.connection.slot() == slot)
         };
-        let slot = (0..).find(|&slot| !is_taken(slot)).unwrap_or_default();
+        let slots = 0..=self.sockets.len();
+        let slot = slots
+            .into_iter()
+            .find(|&slot| !is_taken(slot))
+            .unwrap_or_default();
         let connection = ConnectionId::new(0, slot, self.sockets.len() as u32);
         let opened = Opened { connection, ..opened };
         self.sockets.push(Socket {
