@@ -14,8 +14,8 @@ use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Draft, Payload, Timestamp, TopicName, UserName};
 use fastrand::Rng;
 
+use crate::bounds::bounded;
 use crate::listener::LAST_WORD;
-use crate::memory;
 use crate::shard::Shard;
 use crate::stream::pieces;
 
@@ -53,7 +53,7 @@ pub fn run(bytes: &[u8]) {
     let mut rng = Rng::with_seed(u16::from_be_bytes([high, low]).into());
     let cuts = pieces(stream, &mut rng);
     // What the checks keep of the outputs grows with the stream.
-    memory::bounded(BYTES_MAX + 96 * stream.len(), || play(dialect, &cuts, &mut rng));
+    bounded(BYTES_MAX + 96 * stream.len(), || play(dialect, &cuts, &mut rng));
 }
 
 /// Each text in a masked frame.

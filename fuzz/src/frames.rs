@@ -7,7 +7,7 @@
 use fanfare_protocol::websocket::Role;
 use fastrand::Rng;
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::stream::{decode, pieces};
 
 const LIMITS: [u32; 8] = [0, 1, 125, 126, 300, 4_096, 70_000, u32::MAX];
@@ -24,7 +24,7 @@ pub fn run(bytes: &[u8]) {
     };
     let message_bytes_max = LIMITS[usize::from(choice >> 1) % LIMITS.len()];
     let mut rng = Rng::with_seed(u16::from_be_bytes([high, low]).into());
-    memory::bounded(32 * stream.len() + (16 << 10), || {
+    bounded(32 * stream.len() + (16 << 10), || {
         let whole = decode(role, [stream], message_bytes_max);
         let bytewise = decode(role, stream.chunks(1), message_bytes_max);
         assert_eq!(bytewise, whole, "byte by byte");

@@ -17,7 +17,7 @@ use fanfare_protocol::{
     CommandId, ConnectionId, Draft, Epoch, Payload, Position, Timestamp, TopicName, UserName,
 };
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::shard::{Answer, Shard};
 
 /// Steps of one story; what follows is not played.
@@ -144,7 +144,7 @@ pub fn run(bytes: &[u8]) {
         steps.push(step);
     }
     let bytes_max = START_BYTES_MAX + STEP_BYTES_MAX * steps.len() + 64 * bytes.len();
-    memory::bounded(bytes_max, || {
+    bounded(bytes_max, || {
         let (first, second) = (play(&steps, 1), play(&steps, 2));
         assert_eq!(first, second, "two hubs made different things of the same");
     });

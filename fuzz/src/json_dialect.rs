@@ -17,7 +17,7 @@ use fanfare_protocol::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::stream::{Decoded, only_item};
 
 /// The longest frame of a refusal, in bytes.
@@ -31,7 +31,7 @@ pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    memory::bounded(64 * text.len() + (64 << 10), || {
+    bounded(64 * text.len() + (64 << 10), || {
         match Dialect::Json.decode(&Item::Text(text)) {
             Ok(command) => check_command(text, &command),
             Err(BadMessage::Rejected(rejection)) => check_rejection(text, &rejection),

@@ -10,12 +10,12 @@
     reason = "a check that fails panics, and the engine keeps the input"
 )]
 
+pub mod bounds;
 pub mod connection;
 pub mod frames;
 pub mod hub_inputs;
 pub mod json_dialect;
 mod listener;
-pub mod memory;
 pub mod names;
 pub mod raw_dialect;
 pub mod reassembly;

@@ -6,14 +6,14 @@ use fanfare_protocol::{
     UserNameError,
 };
 
-use crate::memory;
+use crate::bounds::bounded;
 
 /// Runs one input.
 pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    memory::bounded(16 * text.len() + (8 << 10), || {
+    bounded(16 * text.len() + (8 << 10), || {
         check_topic(text);
         check_user(text);
         check_connection(text);

@@ -7,7 +7,7 @@ use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::websocket::{Decoder, Opcode, Role, encode_masked_frame};
 use fanfare_protocol::{Draft, Payload, Position, Publication, Timestamp, TopicName, Verb};
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::stream::{Decoded, only_item};
 
 /// How often a payload is repeated: enough to need every form of a frame's length.
@@ -29,7 +29,7 @@ pub fn run(bytes: &[u8]) {
     } else {
         Opcode::Binary
     };
-    memory::bounded(24 * payload.len() * times + (16 << 10), || {
+    bounded(24 * payload.len() * times + (16 << 10), || {
         check(opcode, &payload.repeat(times), mask);
     });
 }

@@ -18,7 +18,7 @@ use fastrand::Rng;
 use tungstenite::error::{Error, ProtocolError};
 use tungstenite::protocol::{Message, WebSocket, WebSocketConfig};
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::stream::{Decoded, decode, pieces};
 
 const MESSAGE_BYTES_MAX: u32 = 300;
@@ -77,7 +77,7 @@ pub fn run(bytes: &[u8]) {
     stream.extend(&story.tail);
     let mut rng = Rng::with_seed(story.cuts.into());
     let pieces = pieces(&stream, &mut rng);
-    memory::bounded(64 * stream.len() + (64 << 10), || check(&stream, &pieces));
+    bounded(64 * stream.len() + (64 << 10), || check(&stream, &pieces));
 }
 
 impl Frame {

@@ -23,7 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::runtime::Runtime;
 use tower::ServiceExt as _;
 
-use crate::memory;
+use crate::bounds::bounded;
 use crate::stream::pieces;
 
 /// The head, twice while hyper's buffer grows, its headers, and the answers.
@@ -53,7 +53,7 @@ pub fn run(bytes: &[u8]) {
     let door = Door::open();
     let mut rng = Rng::with_seed(seed.into());
     let pieces = pieces(request, &mut rng);
-    memory::bounded(BYTES_MAX + 4 * request.len(), || {
+    bounded(BYTES_MAX + 4 * request.len(), || {
         let answer = door.runtime.block_on(converse(&door.router, &pieces));
         check(request, &answer);
     });

@@ -58,7 +58,7 @@ fn a_frame_that_breaks_the_rules_closes_with_the_right_code_and_a_goodbye() {
             "no UTF-8",
             masked(TEXT, b"{\"\xff\"}"),
             1007,
-            "text is not valid UTF-8",
+            "invalid data",
         ),
         ("too long", masked(TEXT, &[b' '; 1_001]), 1009, "message too big"),
         ("too long in sum", fragments, 1009, "message too big"),
