@@ -165,8 +165,8 @@ struct Target<'a> {
 impl Target<'_> {
     /// Looks for faults for a while, from what is kept and what was found before; gives what to say about it.
     fn run(&self, seconds: u32) -> Result<String, String> {
-        let (found, regressions) = (self.found(), self.kept("regressions"));
-        for folder in [&found, &regressions] {
+        let (found, corpus, regressions) = (self.found(), self.kept("corpus"), self.kept("regressions"));
+        for folder in [&found, &corpus, &regressions] {
             fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let mut command = Command::new(self.programs.join(self.name));
@@ -180,13 +180,14 @@ impl Target<'_> {
             command.arg(format!("-dict={}", dictionary.display()));
         }
         // What is new goes into the first folder.
-        command.arg(found).arg(self.kept("corpus")).arg(regressions);
+        command.args([found, corpus, regressions]);
         let log = self.log_of(command)?;
         let runs = value_after(&log, "stat::number_of_executed_units:").unwrap_or("no");
         Ok(format!("{}: {runs} runs", self.name))
     }
 
-    /// Makes the corpus of the repository anew: the fewest inputs that reach what all known inputs reach.
+    /// Makes the corpus of the repository anew: the fewest inputs that reach every branch that the known inputs reach,
+    /// however often each takes it.
     fn keep(&self) -> Result<String, String> {
         let (kept, found) = (self.kept("corpus"), self.found());
         let fresh = self.root.join("target/fuzz/fresh").join(self.name);
@@ -195,7 +196,9 @@ impl Target<'_> {
             fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         }
         let mut command = Command::new(self.programs.join(self.name));
-        command.arg("-set_cover_merge=1").args([&fresh, &kept, &found]);
+        command
+            .args(["-set_cover_merge=1", "-use_counters=0"])
+            .args([&fresh, &kept, &found]);
         self.log_of(command)?;
         fs::remove_dir_all(&kept)
             .and_then(|()| fs::rename(&fresh, &kept))
