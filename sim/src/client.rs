@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use fanfare_hub::Role;
+use fanfare_hub::{Role, SlowRule};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Decoder, Item, Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
 use serde_json::Value;
 
+use crate::missed::Accounts;
 use crate::truth::{Truth, number_in, payload_of};
 
 /// How a client behaves until the faults stop.
@@ -55,6 +56,9 @@ pub(crate) struct Client {
     asked: Vec<Asked>,
     next_id: u64,
     directs: Vec<u64>,
+    pub(crate) accounts: Accounts,
+    /// Whether it unsubscribed, or subscribed to what it had.
+    is_restless: bool,
     /// What it was last told of the topics that it watches.
     occupancy: BTreeMap<TopicName, Option<u64>>,
 }
@@ -117,6 +121,8 @@ impl Client {
             asked: Vec::new(),
             next_id: 0,
             directs: Vec::new(),
+            accounts: Accounts::default(),
+            is_restless: false,
             occupancy: BTreeMap::new(),
         }
     }
@@ -228,7 +234,7 @@ impl Client {
         );
         let is_reason = self.reasons.contains(&code)
             || (code == 1000 && self.has_sent_close)
-            || (matches!(code, 3001..=3003) && self.temper != Temper::Faithful);
+            || (matches!(code, 3001..=3003 | 3007) && self.temper != Temper::Faithful);
         assert!(
             is_reason,
             "{}: closed with {code} for no reason ({:?})",
@@ -297,17 +303,14 @@ impl Client {
             said.position.offset,
             place.offset
         );
+        let (epoch, since) = (place.epoch, place.offset);
+        place.offset = said.position.offset;
         assert!(
-            truth.is_nothing_for(
-                self.id,
-                &said.topic,
-                (place.epoch, place.offset, said.position.offset - 1)
-            ),
-            "{}: {}/{} right after offset {}: lost in silence",
+            self.is_explained(&said.topic, (epoch, since, said.position.offset - 1), truth),
+            "{}: {}/{} right after offset {since}: lost in silence",
             self.id,
             said.topic,
             said.position.offset,
-            place.offset
         );
         assert_ne!(
             said.except,
@@ -317,7 +320,16 @@ impl Client {
             said.topic,
             said.position.offset
         );
-        place.offset = said.position.offset;
+        self.accounts
+            .received(&said.topic, said.position.epoch, said.position.offset);
+    }
+
+    /// Whether it knows why nothing came of what lies between two offsets.
+    fn is_explained(&self, topic: &TopicName, (epoch, from, to): (Epoch, u64, u64), truth: &Truth) -> bool {
+        (from..to).all(|offset| {
+            truth.is_nothing_for(self.id, topic, (epoch, offset, offset + 1))
+                || self.accounts.explains(topic, epoch, offset + 1)
+        })
     }
 
     fn hear_json(&mut self, json: &Value, truth: &Truth) {
@@ -336,6 +348,7 @@ impl Client {
             "subscribed" => self.hear_subscribed(json, truth),
             "unsubscribed" => self.hear_unsubscribed(json),
             "occupancy" => self.hear_occupancy(json),
+            "missed" => self.hear_missed(json),
             "published" => {
                 if let Verb::Publish(number) = self.answered(json, true) {
                     let position = truth.said(number).position;
@@ -397,15 +410,15 @@ impl Client {
             let (Some(epoch), Some(offset)) = (epoch, at["offset"].as_u64()) else {
                 panic!("{}: {json} has no position", self.id);
             };
-            if let Some(place) = self.places.get(&topic) {
+            if let Some(&place) = self.places.get(&topic) {
+                self.is_restless = true;
                 assert_eq!(
                     place.epoch, epoch,
                     "{}: a subscription survives its topic",
                     self.id
                 );
                 assert!(
-                    place.offset <= offset
-                        && truth.is_nothing_for(self.id, &topic, (epoch, place.offset, offset)),
+                    place.offset <= offset && self.is_explained(&topic, (epoch, place.offset, offset), truth),
                     "{}: subscribed to {topic} at {offset}, after {}",
                     self.id,
                     place.offset
@@ -425,9 +438,35 @@ impl Client {
         }
         for name in json["topics"].as_array().into_iter().flatten() {
             let topic = topic_in(name);
-            self.places.remove(&topic);
+            self.is_restless |= self.places.remove(&topic).is_some();
             self.occupancy.remove(&topic);
         }
+    }
+
+    fn hear_missed(&mut self, json: &Value) {
+        let topic = topic_in(&json["topic"]);
+        let epoch = json["epoch"].as_str().and_then(|epoch| epoch.parse().ok());
+        let number = |field: &str| json[field].as_u64();
+        let (Some(epoch), Some(from), Some(to), Some(count)) =
+            (epoch, number("from"), number("to"), number("count"))
+        else {
+            panic!("{}: {json} lacks something", self.id);
+        };
+        if topic.is_reserved() && !self.places.contains_key(&topic) {
+            self.begin(
+                &topic,
+                Place {
+                    epoch,
+                    offset: from - 1,
+                },
+            );
+        }
+        assert!(
+            self.places.contains_key(&topic),
+            "{}: {json} without a subscription",
+            self.id
+        );
+        self.accounts.told(&topic, epoch, (from, to, count));
     }
 
     fn hear_occupancy(&mut self, json: &Value) {
@@ -466,7 +505,8 @@ impl Client {
     }
 
     /// Checks what must hold when everything that could come has come and it is still open.
-    pub(crate) fn check_complete(&self, truth: &Truth) {
+    pub(crate) fn check_complete(&self, truth: &Truth, rule: impl Fn(&TopicName) -> SlowRule) {
+        self.accounts.check(self.id, truth, rule, !self.is_restless);
         assert!(
             self.decoder.is_idle(),
             "{}: half a frame, and nothing follows",
@@ -538,6 +578,13 @@ impl Client {
 }
 
 fn topic_in(json: &Value) -> TopicName {
+    if json == "$all" {
+        return TopicName::all();
+    }
+    let user = json.as_str().and_then(|name| name.strip_prefix("$user:"));
+    if let Some(Ok(user)) = user.map(UserName::parse) {
+        return TopicName::of_user(&user);
+    }
     match json.as_str().map(TopicName::parse) {
         Some(Ok(topic)) => topic,
         _ => panic!("{json} is not a topic"),

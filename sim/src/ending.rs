@@ -1,6 +1,6 @@
 //! The faults stop, everything drains, and what must hold is checked; then everyone goes.
 
-use fanfare_hub::Gauges;
+use fanfare_hub::{Gauges, Listed};
 use fanfare_protocol::TopicName;
 use fanfare_protocol::websocket::Opcode;
 
@@ -18,7 +18,7 @@ impl World {
             client.room = usize::MAX;
             if client.temper != Temper::Faithful {
                 // It may have been closed for what it did before, and that may still be told.
-                client.reasons.extend([3001, 3002, 3003]);
+                client.reasons.extend([3001, 3002, 3003, 3007]);
                 client.temper = Temper::Faithful;
                 if client.is_open() {
                     client.send(Opcode::Pong, b"");
@@ -96,14 +96,14 @@ impl World {
     fn check_clients(&self) {
         let mut rows = Vec::new();
         for shard in &self.shards {
-            rows.extend(shard.hub.connections(0, usize::MAX).0);
+            rows.extend(shard.hub.connections(Listed::All, 0, usize::MAX).0);
         }
         for client in self.clients.iter().filter(|client| client.is_open()) {
             let Some(row) = rows.iter().find(|row| row.connection == client.id) else {
                 panic!("{}: it is open and its hub does not know it", client.id);
             };
             assert_eq!((row.outbox_frames, row.outbox_bytes), (0, 0), "{}", client.id);
-            client.check_complete(&self.broker.truth);
+            client.check_complete(&self.broker.truth, |topic| self.limits.slow_rules.of(topic));
             client.check_occupancy(|topic| self.broker.subscribers(topic));
             if client.role == fanfare_hub::Role::Subscriber {
                 let all = TopicName::all();

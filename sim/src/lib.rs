@@ -13,6 +13,7 @@
 mod broker;
 mod client;
 mod ending;
+mod missed;
 mod steps;
 mod truth;
 mod turn;
@@ -36,6 +37,8 @@ pub struct Summary {
     pub deliveries: u64,
     /// Connections closed for being slow.
     pub overflows: u64,
+    /// Publications left out for slow clients, which were told.
+    pub left_out: u64,
     /// Virtual time, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -108,6 +111,7 @@ fn play(seed: u64, steps: usize, transcript: Transcript) -> Summary {
     for shard in &world.shards {
         summary.connections += shard.hub.counters().opened;
         summary.deliveries += shard.hub.counters().deliveries;
+        summary.left_out += shard.hub.counters().left_out.iter().sum::<u64>();
         summary.overflows += shard.hub.counters().overflow_disconnects;
     }
     summary

@@ -43,6 +43,7 @@ fn main() -> ExitCode {
                 all.connections += summary.connections;
                 all.deliveries += summary.deliveries;
                 all.overflows += summary.overflows;
+                all.left_out += summary.left_out;
                 all.elapsed_ms += summary.elapsed_ms;
             }
             Err(failure) => {
@@ -57,12 +58,13 @@ fn main() -> ExitCode {
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} virtual hours",
+        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} left out, {} virtual hours",
         options.seeds,
         options.seeds as f64 / seconds,
         all.connections,
         all.deliveries,
         all.overflows,
+        all.left_out,
         all.elapsed_ms / 3_600_000
     );
     ExitCode::SUCCESS

@@ -1,8 +1,9 @@
 //! What happens at random while there are faults.
 
-use fanfare_hub::{Control, Input, Opened, Role, Selector};
+use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::websocket::Opcode;
 use fanfare_protocol::{ConnectionId, TopicName, UserName};
 
@@ -64,6 +65,8 @@ impl World {
             Dialect::Json => Vec::new(),
         };
         let occupancy = self.rng.bool();
+        let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
+        let conflates = self.rng.bool();
         let mut client = Client::new(id, dialect, role, temper);
         client.user = user.and_then(|user| UserName::parse(user).ok());
         if dialect == Dialect::Json && !topics.is_empty() {
@@ -73,6 +76,16 @@ impl World {
                 Occupancy::Ignored
             };
             client.asked_at_the_door(topics.clone(), watched);
+        }
+        if every.is_some() {
+            client.accounts.wants_newest.extend(topics.iter().cloned());
+        }
+        if dialect == Dialect::Raw && conflates {
+            let mut all = vec![TopicName::all()];
+            all.extend(topics.iter().cloned());
+            all.extend(client.user.as_ref().map(TopicName::of_user));
+            all.retain(|topic| self.limits.slow_rules.of(topic) == SlowRule::Conflate);
+            client.accounts.wants_newest.extend(all);
         }
         if dialect == Dialect::Raw {
             client.reasons.push(Disconnect::Overloaded.code());
@@ -84,6 +97,7 @@ impl World {
         let opened = Opened {
             connection: id,
             dialect,
+            compression: Compression::None,
             role,
             user: client.user.clone(),
             remote: ([127, 0, 0, 1], 9).into(),
@@ -91,6 +105,8 @@ impl World {
             joined_at: self.now.wall,
             topics,
             occupancy,
+            every,
+            conflates,
         };
         self.open(shard, client, opened);
     }
@@ -125,7 +141,7 @@ impl World {
             return self.clients[index].say(number, padding);
         }
         let (fields, verb) = match self.rng.u8(0..12) {
-            0..3 => self.a_subscribe(),
+            0..3 => self.a_subscribe(index),
             3..5 => {
                 let topics = self.some_topics();
                 let fields = format!("\"type\":\"unsubscribe\",\"topics\":{topics:?}");
@@ -134,8 +150,10 @@ impl World {
             5..9 => {
                 let topic = self.any_topic();
                 let (echo, payload) = (self.rng.bool(), payload_of(number, padding));
-                let fields =
-                    format!("\"type\":\"publish\",\"topic\":\"{topic}\",\"echo\":{echo},\"data\":{payload}");
+                let key = *pick(&mut self.rng, &["", "", ",\"key\":\"x\"", ",\"key\":\"y\""]);
+                let fields = format!(
+                    "\"type\":\"publish\",\"topic\":\"{topic}\"{key},\"echo\":{echo},\"data\":{payload}"
+                );
                 (fields, Verb::Publish(number))
             }
             9 => {
@@ -154,10 +172,21 @@ impl World {
         self.clients[index].command(&fields, verb);
     }
 
-    fn a_subscribe(&mut self) -> (String, Verb) {
+    fn a_subscribe(&mut self, client: usize) -> (String, Verb) {
         let topics = self.some_topics();
         let is_watched = self.rng.bool();
-        let fields = format!("\"type\":\"subscribe\",\"topics\":{topics:?},\"occupancy\":{is_watched}");
+        let every = *pick(
+            &mut self.rng,
+            &["", "", "", ",\"every\":\"100ms\"", ",\"every\":\"2s\""],
+        );
+        if !every.is_empty() {
+            self.clients[client]
+                .accounts
+                .wants_newest
+                .extend(topics.iter().cloned());
+        }
+        let fields =
+            format!("\"type\":\"subscribe\",\"topics\":{topics:?},\"occupancy\":{is_watched}{every}");
         let occupancy = if is_watched {
             Occupancy::Watched
         } else {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fanfare_protocol::{ConnectionId, Draft, Epoch, Position, TopicName};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Key, Position, TopicName};
 
 /// The record that what clients receive is compared with.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(crate) struct Said {
     pub(crate) topic: TopicName,
     pub(crate) position: Position,
     pub(crate) except: Option<ConnectionId>,
+    pub(crate) key: Option<Key>,
 }
 
 impl Truth {
@@ -38,6 +39,7 @@ impl Truth {
             topic: draft.topic.clone(),
             position,
             except: draft.except,
+            key: draft.key.clone(),
         };
         let earlier = self.publications.insert(number, said);
         assert!(earlier.is_none(), "publication {number} is accepted once");
@@ -70,6 +72,12 @@ impl Truth {
             life.get(at as usize)
                 .is_some_and(|number| self.said(*number).except == Some(connection))
         })
+    }
+
+    /// The key of a publication.
+    pub(crate) fn key_of(&self, topic: &TopicName, epoch: Epoch, offset: u64) -> Option<&Key> {
+        let life = self.lives.get(&(topic.clone(), epoch.0))?;
+        self.said(*life.get(offset as usize - 1)?).key.as_ref()
     }
 
     /// How many publications one life of a topic had.

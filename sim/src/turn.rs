@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::task::Poll;
 
 use fanfare_hub::broker::{BrokerEvent, PublishId};
-use fanfare_hub::{Control, Dirty, Input, Output, Ticket};
+use fanfare_hub::{Control, Dirty, Input, Listed, Output, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
@@ -70,7 +70,7 @@ impl World {
             self.write(shard, connection);
             self.write_small(shard);
         }
-        for row in self.shards[shard].hub.connections(0, usize::MAX).0 {
+        for row in self.shards[shard].hub.connections(Listed::All, 0, usize::MAX).0 {
             let client = self.client_of(row.connection).map(|client| &self.clients[client]);
             assert!(
                 row.outbox_bytes == 0 || client.is_some_and(|client| client.is_blocked),

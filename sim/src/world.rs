@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
 
-use fanfare_hub::{Hub, Input, Limits, Now, Opened, Ticket};
+use fanfare_hub::{Hub, Input, Limits, Now, Opened, SlowRule, SlowRules, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft, Millis, Payload, Timestamp, TopicName};
 use fastrand::Rng;
@@ -158,6 +158,7 @@ impl World {
             payload: json(&text),
             from: None,
             time: self.now.wall,
+            key: None,
             except: None,
         };
         self.broker.publish(self.now.monotonic, draft).is_ok()
@@ -178,12 +179,30 @@ pub(crate) fn json(text: &str) -> Payload {
     }
 }
 
+/// A rule for every topic.
+fn slow_rules(rng: &mut Rng) -> SlowRules {
+    let pattern = |name: &str| match name.parse() {
+        Ok(pattern) => pattern,
+        Err(error) => panic!("{name}: {error}"),
+    };
+    SlowRules {
+        by_pattern: ["a", "b", "c", "$*"]
+            .iter()
+            .map(|name| (pattern(name), *pick(rng, SlowRule::ALL)))
+            .collect(),
+        otherwise: *pick(rng, SlowRule::ALL),
+    }
+}
+
 /// Bounds small enough that every one of them is met.
 fn limits(rng: &mut Rng) -> Limits {
     Limits {
         message_bytes_max: 64 << 10,
         outbox_frames_max: *pick(rng, &[1, 4, 16, 256]),
         outbox_bytes_max: *pick(rng, &[600, 4_000, 1 << 20]),
+        outbox_age_max_ms: *pick(rng, &[1_500, 30_000]),
+        slow_rules: slow_rules(rng),
+        waiting_bytes_max: *pick(rng, &[10_000, 256 << 20]),
         replies_bytes_max: *pick(rng, &[200, 2_000, 64 << 10]),
         subscriptions_max: *pick(rng, &[1, 3, 128]),
         ping_interval_ms: *pick(rng, &[2_000, 25_000]),

@@ -8,12 +8,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
-use fanfare_hub::{ConnectionRow, Control, Limits, Opened, Selector};
+use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Opened, Selector};
 use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{
-    ConnectionId, Draft, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError,
+    ConnectionId, Draft, Key, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError,
 };
 use slab::Slab;
 use std::sync::{Mutex, PoisonError};
@@ -59,6 +59,14 @@ pub enum CallError {
     /// The hub is shut down.
     #[error("the hub is shut down")]
     Closed,
+}
+
+/// What can be said about a publication beside its payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// What it is the newest state of: where the topic's rule for slow clients is `conflate`, and for subscriptions with
+    /// a rate, it stands for all before it with the same key.
+    pub key: Option<Key>,
 }
 
 /// A page of connections.
@@ -162,7 +170,20 @@ impl Fanfare {
     /// # Errors
     /// When the name is no topic name, or the broker refuses; nothing is published then.
     pub async fn publish(&self, topic: &str, payload: Payload) -> Result<Position, CallError> {
-        self.publish_to(TopicName::parse(topic)?, payload).await
+        self.publish_with(topic, payload, PublishOptions::default()).await
+    }
+
+    /// Publishes to a topic with more said about it. See [`Fanfare::publish`].
+    ///
+    /// # Errors
+    /// When the name is no topic name, or the broker refuses; nothing is published then.
+    pub async fn publish_with(
+        &self,
+        topic: &str,
+        payload: Payload,
+        options: PublishOptions,
+    ) -> Result<Position, CallError> {
+        self.publish_to(TopicName::parse(topic)?, payload, options).await
     }
 
     /// Publishes to everyone connected, as a publication of the topic `$all`.
@@ -170,7 +191,8 @@ impl Fanfare {
     /// # Errors
     /// When the broker refuses.
     pub async fn broadcast(&self, payload: Payload) -> Result<Position, CallError> {
-        self.publish_to(TopicName::all(), payload).await
+        self.publish_to(TopicName::all(), payload, PublishOptions::default())
+            .await
     }
 
     /// Publishes to all connections of a user, as a publication of the topic `$user:NAME`.
@@ -178,15 +200,22 @@ impl Fanfare {
     /// # Errors
     /// When the broker refuses. That the user has no connection is no error.
     pub async fn send_to_user(&self, user: &UserName, payload: Payload) -> Result<Position, CallError> {
-        self.publish_to(TopicName::of_user(user), payload).await
+        self.publish_to(TopicName::of_user(user), payload, PublishOptions::default())
+            .await
     }
 
-    async fn publish_to(&self, topic: TopicName, payload: Payload) -> Result<Position, CallError> {
+    async fn publish_to(
+        &self,
+        topic: TopicName,
+        payload: Payload,
+        options: PublishOptions,
+    ) -> Result<Position, CallError> {
         let draft = Draft {
             topic,
             payload,
             from: None,
             time: wall(),
+            key: options.key,
             except: None,
         };
         let (publish, answer) = self.inner.desk.open();
@@ -257,7 +286,12 @@ impl Fanfare {
     ///
     /// # Errors
     /// When a shard is busy or gone.
-    pub async fn connections(&self, cursor: u64, count: usize) -> Result<ConnectionPage, CallError> {
+    pub async fn connections(
+        &self,
+        listed: Listed,
+        cursor: u64,
+        count: usize,
+    ) -> Result<ConnectionPage, CallError> {
         let count = count.clamp(1, PAGE_MAX);
         let mut page = ConnectionPage::default();
         let (first, mut from) = ((cursor >> 32) as usize, (cursor & u64::from(u32::MAX)) as usize);
@@ -267,6 +301,7 @@ impl Fanfare {
             self.post(
                 shard,
                 Mail::Page {
+                    listed,
                     from,
                     count: left,
                     answer,
@@ -516,6 +551,9 @@ mod tests {
         let ana = Selector::User(UserName::parse("ana").unwrap());
         let disconnected = fanfare.disconnect(ana, Disconnect::Disconnected).await;
         assert_eq!(disconnected, Err(CallError::Closed));
-        assert_eq!(fanfare.connections(0, 1).await, Err(CallError::Closed));
+        assert_eq!(
+            fanfare.connections(Listed::All, 0, 1).await,
+            Err(CallError::Closed)
+        );
     }
 }

@@ -32,12 +32,12 @@ mod shard;
 
 pub use door::{ListenerOptions, OriginRule, OriginRuleError, serve};
 pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
-pub use fanfare_hub::{ConnectionRow, Limits, Role, Selector};
+pub use fanfare_hub::{ConnectionRow, Limits, Listed, Role, Selector, SlowRule, SlowRules};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::{
-    ConnectionId, ConnectionIdError, Epoch, Payload, PayloadKind, Position, SHARDS_MAX, Timestamp, TopicName,
-    TopicNameError, UserName, UserNameError,
+    ConnectionId, ConnectionIdError, Epoch, Key, KeyError, Payload, PayloadKind, Position, SHARDS_MAX,
+    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,
 };
-pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
+pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use options::Options;

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use fanfare_hub::{Samples, SlowRule};
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode};
@@ -71,6 +72,7 @@ impl Collector for Shards {
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
+        encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
     }
 }
@@ -152,6 +154,11 @@ const COUNTERS: &[CounterRow] = &[
         "Bytes of publications put into outboxes",
         |s| s.hub.delivered_bytes,
     ),
+    (
+        "fanfare_replaced",
+        "Publications replaced by newer ones before a subscription with a rate was due",
+        |s| s.hub.replaced,
+    ),
     ("fanfare_writes", "Writes to sockets", |s| s.writes),
     ("fanfare_written_bytes", "Bytes written to sockets", |s| {
         s.written_bytes
@@ -165,6 +172,12 @@ const GAUGES: &[GaugeRow] = &[
     ("fanfare_connections", "Connections now", None, |s| {
         s.gauges.connections as u64
     }),
+    (
+        "fanfare_connections_behind",
+        "Connections whose socket takes no more for now",
+        None,
+        |s| s.gauges.behind as u64,
+    ),
     ("fanfare_subscriptions", "Subscriptions now", None, |s| {
         s.hub.subscriptions
     }),
@@ -225,11 +238,66 @@ fn encode_overflows(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) ->
     let help = "Outboxes that were full, by the rule that was applied";
     let mut metric =
         encoder.encode_descriptor("fanfare_outbox_overflows", help, None, MetricType::Counter)?;
-    let count = shards
-        .iter()
-        .map(|shard| shard.hub.overflow_disconnects)
-        .sum::<u64>();
-    count_labelled(&mut metric, &[("rule", "disconnect")], count)
+    let sum = |read: &dyn Fn(&Snapshot) -> u64| shards.iter().map(read).sum::<u64>();
+    let closed = sum(&|shard| shard.hub.overflow_disconnects);
+    count_labelled(&mut metric, &[("rule", SlowRule::Disconnect.name())], closed)?;
+    let help = "Publications left out for a connection that read too slowly, by the rule of their topic";
+    let mut metric = encoder.encode_descriptor("fanfare_left_out", help, None, MetricType::Counter)?;
+    for &rule in SlowRule::ALL.iter().filter(|&&rule| rule != SlowRule::Disconnect) {
+        let count = sum(&|shard| shard.hub.left_out[rule as usize]);
+        count_labelled(&mut metric, &[("rule", rule.name())], count)?;
+    }
+    Ok(())
+}
+
+/// How far those connections are behind that are; each counts once a second.
+fn encode_behind(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    type Row = (
+        &'static str,
+        &'static str,
+        Option<Unit>,
+        f64,
+        fn(&Snapshot) -> &Samples,
+    );
+    let rows: [Row; 3] = [
+        (
+            "fanfare_behind_frames",
+            "Publications that wait for a blocked socket, sampled once a second per connection",
+            None,
+            1.0,
+            |shard| &shard.hub.behind_frames,
+        ),
+        (
+            "fanfare_behind",
+            "Bytes that wait for a blocked socket, sampled once a second per connection",
+            Some(Unit::Bytes),
+            1.0,
+            |shard| &shard.hub.behind_bytes,
+        ),
+        (
+            "fanfare_behind_age",
+            "How long the oldest publication has waited for a blocked socket, sampled once a second per connection",
+            Some(Unit::Seconds),
+            1_000.0,
+            |shard| &shard.hub.behind_age_ms,
+        ),
+    ];
+    for (name, help, unit, scale, read) in rows {
+        let metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
+        let bound = |at: usize| {
+            Samples::BOUNDS
+                .get(at)
+                .map_or(f64::MAX, |&bound| bound as f64 / scale)
+        };
+        let count = |at: usize| shards.iter().map(|shard| read(shard).buckets[at]).sum::<u64>();
+        let buckets: Vec<_> = (0..=Samples::BOUNDS.len())
+            .map(|at| (bound(at), count(at)))
+            .collect();
+        let sum = shards.iter().map(|shard| read(shard).sum).sum::<u64>() as f64 / scale;
+        let total = buckets.iter().map(|(_, count)| count).sum();
+        Histogram { sum, total, buckets }.encode(metric)?;
+    }
+    Ok(())
 }
 
 fn count_labelled(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
@@ -253,20 +321,20 @@ fn encode_turns(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt
         .map(|bucket| (bound(bucket), count_of(bucket)))
         .collect();
     let sum = seconds(shards.iter().map(|shard| shard.turn_us).sum());
-    let turns = shards.iter().map(|shard| shard.turns).sum();
-    Turns { sum, turns, buckets }.encode(metric)
+    let total = shards.iter().map(|shard| shard.turns).sum();
+    Histogram { sum, total, buckets }.encode(metric)
 }
 
-/// The histogram of turns, ready to be written.
-struct Turns {
+/// A histogram, ready to be written.
+struct Histogram {
     sum: f64,
-    turns: u64,
+    total: u64,
     buckets: Vec<(f64, u64)>,
 }
 
-impl EncodeMetric for Turns {
+impl EncodeMetric for Histogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
-        encoder.encode_histogram::<NoLabelSet>(self.sum, self.turns, &self.buckets, None)
+        encoder.encode_histogram::<NoLabelSet>(self.sum, self.total, &self.buckets, None)
     }
 
     fn metric_type(&self) -> MetricType {

@@ -16,7 +16,7 @@ mod refusals;
 
 use std::sync::Arc;
 
-use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publisher, Timestamp, TopicName};
+use fanfare_protocol::{ConnectionId, Draft, Key, Payload, Position, Publisher, Timestamp, TopicName};
 
 use crate::broker::{Broker, Refusal};
 use probe::Probe;
@@ -138,6 +138,7 @@ fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
     let connection = ConnectionId::new(3, 4, 5);
     let bare = Draft {
         from: None,
+        key: None,
         except: None,
         payload: Payload::binary(vec![0, 255, 128]),
         ..draft(&topic, 1)
@@ -147,6 +148,7 @@ fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
             connection,
             user: fanfare_protocol::UserName::parse("ada").ok(),
         }),
+        key: Key::parse("key").ok(),
         except: Some(connection),
         ..draft(&topic, 2)
     };
@@ -233,6 +235,7 @@ fn draft(topic: &TopicName, number: u64) -> Draft {
         payload: Payload::text(number.to_string()),
         from: None,
         time: Timestamp(1_700_000_000_000),
+        key: None,
         except: None,
     }
 }

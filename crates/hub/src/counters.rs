@@ -1,6 +1,39 @@
 //! What a hub counts. Plain numbers, read by the shard once per turn.
 
+use crate::SlowRule;
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
+
+/// A histogram with bounds that grow by four.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Samples {
+    /// How many samples there were up to each of [`Samples::BOUNDS`] and above the one before; the last count is of
+    /// those above all.
+    pub buckets: [u64; Self::BOUNDS.len() + 1],
+    /// The sum of all samples.
+    pub sum: u64,
+}
+
+impl Samples {
+    /// The highest sample of every bucket but the last.
+    pub const BOUNDS: [u64; 11] = [
+        1,
+        4,
+        16,
+        64,
+        256,
+        1 << 10,
+        1 << 12,
+        1 << 14,
+        1 << 16,
+        1 << 18,
+        1 << 20,
+    ];
+
+    pub(crate) fn take(&mut self, sample: u64) {
+        self.buckets[Self::BOUNDS.partition_point(|&bound| bound < sample)] += 1;
+        self.sum += sample;
+    }
+}
 
 /// Counts since the hub began, and three gauges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,8 +64,18 @@ pub struct Counters {
     pub deliveries: u64,
     /// Bytes put into outboxes by publications.
     pub delivered_bytes: u64,
-    /// Outboxes that overflowed under the rule `disconnect`.
+    /// Connections closed because their outbox had no room.
     pub overflow_disconnects: u64,
+    /// Publications left out for a connection because it read too slowly, by [`SlowRule`](crate::SlowRule).
+    pub left_out: [u64; SlowRule::ALL.len()],
+    /// Connections with something waiting for a blocked socket, each counted once a second: by publications waiting.
+    pub behind_frames: Samples,
+    /// The same, by bytes waiting.
+    pub behind_bytes: Samples,
+    /// The same, by milliseconds that the oldest publication has waited.
+    pub behind_age_ms: Samples,
+    /// Publications replaced by newer ones before a subscription with a rate was due.
+    pub replaced: u64,
     /// Connections closed by the server, by [`Disconnect::cause`].
     pub disconnects: [u64; Disconnect::CAUSES],
     /// Connections closed by their client with a close frame.

@@ -3,13 +3,38 @@
 //! A frame holds ready-to-write bytes once, however many connections wait for it. An outbox is a chain of nodes;
 //! each node names a frame and the next node. Nodes live in one arena and are reused through a free list.
 
+use fanfare_protocol::{Key, Millis, Position, TopicName};
 use slab::Slab;
+
+use crate::slow_rule::SlowRule;
 
 /// Ready-to-write bytes, counted by the nodes that name them.
 struct Frame {
     bytes: Vec<u8>,
     references: u32,
     publications: u32,
+    queued_at: Millis,
+    expendable: Option<Box<Expendable>>,
+}
+
+/// What a frame holds whose publications may be left out, all or none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expendable {
+    pub(crate) topic: TopicName,
+    /// The first of them.
+    pub(crate) from: Position,
+    /// The offset of the last one; all between are here.
+    pub(crate) to: u64,
+    /// The key, when there is only one.
+    pub(crate) key: Option<Key>,
+    pub(crate) rule: SlowRule,
+}
+
+impl Expendable {
+    /// How many publications it is.
+    pub(crate) fn count(&self) -> u64 {
+        self.to - self.from.offset + 1
+    }
 }
 
 /// The name of a frame.
@@ -66,13 +91,54 @@ impl Frames {
     }
 
     /// Takes `bytes` in, held once by the caller, who gives it back with [`Frames::release`].
-    pub(crate) fn insert(&mut self, bytes: Vec<u8>, publications: u32) -> FrameId {
+    pub(crate) fn insert(&mut self, bytes: Vec<u8>, publications: u32, now: Millis) -> FrameId {
         self.bytes += bytes.len();
         FrameId(self.frames.insert(Frame {
             bytes,
             references: 1,
             publications,
+            queued_at: now,
+            expendable: None,
         }) as u32)
+    }
+
+    /// Takes in publications that may be left out. See [`Frames::insert`].
+    pub(crate) fn insert_expendable(
+        &mut self,
+        bytes: Vec<u8>,
+        expendable: Expendable,
+        now: Millis,
+    ) -> FrameId {
+        let id = self.insert(bytes, expendable.count() as u32, now);
+        self.frames[id.0 as usize].expendable = Some(Box::new(expendable));
+        id
+    }
+
+    /// Gives a frame other bytes.
+    pub(crate) fn set_bytes(&mut self, id: FrameId, bytes: Vec<u8>) {
+        let frame = &mut self.frames[id.0 as usize];
+        self.bytes = self.bytes + bytes.len() - frame.bytes.len();
+        frame.bytes = bytes;
+    }
+
+    /// Whether only one holds it: whoever asks, so that no node names it.
+    pub(crate) fn is_held_once(&self, id: FrameId) -> bool {
+        self.frames[id.0 as usize].references == 1
+    }
+
+    /// The bytes of a frame.
+    pub(crate) fn bytes_in(&self, id: FrameId) -> &[u8] {
+        &self.frames[id.0 as usize].bytes
+    }
+
+    /// What a frame holds, if it may be left out.
+    pub(crate) fn expendable(&self, id: FrameId) -> Option<&Expendable> {
+        self.frames[id.0 as usize].expendable.as_deref()
+    }
+
+    /// When a frame was made.
+    pub(crate) fn queued_at(&self, id: FrameId) -> Millis {
+        self.frames[id.0 as usize].queued_at
     }
 
     /// Gives back one hold on a frame; the last one frees its bytes.
@@ -135,14 +201,19 @@ impl Frames {
         self.nodes[id.0 as usize].next = next;
     }
 
+    /// The frame that a node names.
+    pub(crate) fn frame_of(&self, id: NodeId) -> FrameId {
+        self.nodes[id.0 as usize].frame
+    }
+
     /// The bytes of a node's frame.
     pub(crate) fn bytes_of(&self, id: NodeId) -> &[u8] {
-        &self.frames[self.nodes[id.0 as usize].frame.0 as usize].bytes
+        self.bytes_in(self.frame_of(id))
     }
 
     /// What a node's frame counts as.
     pub(crate) fn measure_of(&self, id: NodeId) -> Measure {
-        self.measure(self.nodes[id.0 as usize].frame)
+        self.measure(self.frame_of(id))
     }
 
     /// What a frame counts as.
@@ -175,7 +246,7 @@ mod tests {
     #[test]
     fn a_frame_lives_as_long_as_a_node_names_it() {
         let mut frames = Frames::new();
-        let frame = frames.insert(vec![1, 2, 3], 1);
+        let frame = frames.insert(vec![1, 2, 3], 1, Millis(0));
         let (first, second) = (frames.node(frame), frames.node(frame));
         frames.release(frame);
         assert_eq!(frames.bytes(), 3);
@@ -188,7 +259,7 @@ mod tests {
     #[test]
     fn nodes_are_reused_and_a_burst_is_given_back() {
         let mut frames = Frames::new();
-        let frame = frames.insert(vec![0], 1);
+        let frame = frames.insert(vec![0], 1, Millis(0));
         let nodes: Vec<_> = (0..=NODES_KEPT).map(|_| frames.node(frame)).collect();
         for node in nodes {
             frames.free_node(node);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
-use fanfare_protocol::{Command, ConnectionId, Millis, Position, Timestamp, TopicName, UserName};
+use fanfare_protocol::websocket::Compression;
+use fanfare_protocol::{Command, ConnectionId, Every, Millis, Position, Timestamp, TopicName, UserName};
 
 use crate::Ticket;
 use crate::broker::{BrokerEvent, Refusal};
@@ -82,6 +83,8 @@ pub struct Opened {
     pub connection: ConnectionId,
     /// The dialect it speaks.
     pub dialect: Dialect,
+    /// What was agreed on about compression.
+    pub compression: Compression,
     /// Whether it receives.
     pub role: Role,
     /// Who it belongs to.
@@ -96,6 +99,11 @@ pub struct Opened {
     pub topics: Vec<TopicName>,
     /// Whether to push the occupancy of those topics.
     pub occupancy: bool,
+    /// How often the newest of those topics is delivered at most; `None` delivers everything at once.
+    pub every: Option<Every>,
+    /// Whether topics under the rule `conflate` may leave publications out without a word, in a dialect that has no
+    /// word for it. Otherwise such a connection is closed when it is too slow.
+    pub conflates: bool,
 }
 
 /// Whether a connection receives publications.

@@ -12,17 +12,22 @@
 pub mod broker;
 pub mod conformance;
 mod counters;
+mod encoder;
 mod frames;
 mod hub;
 mod input;
 mod limits;
+mod missed;
 mod outbox;
 mod output;
+mod pacing;
 mod session;
+mod slow_rule;
 mod topic;
 
-pub use counters::Counters;
-pub use hub::{ConnectionRow, Dirty, Gauges, Hub};
+pub use counters::{Counters, Samples};
+pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Listed};
 pub use input::{Control, Input, Now, Opened, Role, Selector};
 pub use limits::Limits;
 pub use output::{Asked, Output, Ticket};
+pub use slow_rule::{SlowRule, SlowRuleError, SlowRules};

@@ -1,14 +1,28 @@
 //! Every bound of a hub, and what happens at it.
 
+use crate::SlowRules;
+
 /// The bounds of one hub. The same for all shards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The longest message a client may send, in bytes. Beyond: close code 1009. Default 64 KiB.
     pub message_bytes_max: u32,
-    /// Frames of publications that may wait for a client that does not read. Beyond: close code 3001. Default 256.
+    /// Publications that may wait for a client that does not read. Beyond: the topic's rule for slow clients, see
+    /// [`Limits::slow_rules`]. Default 256.
     pub outbox_frames_max: u32,
-    /// Bytes of publications that may wait for a client that does not read. Beyond: close code 3001. Default 1 MiB.
+    /// Bytes of publications that may wait for a client that does not read. Beyond: the topic's rule for slow clients.
+    /// Default 1 MiB.
     pub outbox_bytes_max: u32,
+    /// Time for which a publication may wait for a client that does not read, in milliseconds. Beyond: it is left out
+    /// under the rules `drop_oldest` and `drop_newest`; under the others, close code 3001. Looked at once a second.
+    /// Default 30,000.
+    pub outbox_age_max_ms: u64,
+    /// What happens at the bounds of an outbox, by topic. Default: `disconnect` for all.
+    pub slow_rules: SlowRules,
+    /// Bytes that may wait for all clients of the hub together: frames, shared ones once, and 8 for every place in an
+    /// outbox. Beyond: the clients for whom the most waits are closed with code 3007, until an eighth is free. Default
+    /// 256 MiB.
+    pub waiting_bytes_max: usize,
     /// Bytes of replies, pushes and control frames that may wait for a client. Beyond: its commands are taken in no
     /// further until half of them are written; the one at hand is still answered. Default 64 KiB.
     pub replies_bytes_max: u32,
@@ -25,12 +39,32 @@ pub struct Limits {
     pub close_timeout_ms: u64,
 }
 
+impl Limits {
+    /// What may wait in one outbox.
+    pub(crate) fn outbox(&self) -> OutboxBounds {
+        OutboxBounds {
+            frames_max: self.outbox_frames_max as usize,
+            bytes_max: self.outbox_bytes_max as usize,
+        }
+    }
+}
+
+/// What may wait in one outbox.
+#[derive(Clone, Copy)]
+pub(crate) struct OutboxBounds {
+    pub(crate) frames_max: usize,
+    pub(crate) bytes_max: usize,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             message_bytes_max: 64 << 10,
             outbox_frames_max: 256,
             outbox_bytes_max: 1 << 20,
+            outbox_age_max_ms: 30_000,
+            slow_rules: SlowRules::default(),
+            waiting_bytes_max: 256 << 20,
             replies_bytes_max: 64 << 10,
             subscriptions_max: 128,
             ping_interval_ms: 25_000,
@@ -49,6 +83,9 @@ pub(crate) const BATCH_FRAMES_MAX: usize = 64;
 
 /// Bytes from which on a shared frame takes no further publication.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
+
+/// Keys of which a topic keeps the newest publication for its paced audience. Beyond: everyone gets them at once.
+pub(crate) const PACED_KEYS_MAX: usize = 256;
 
 /// Time between two occupancy pushes of a topic, in milliseconds.
 pub(crate) const OCCUPANCY_INTERVAL_MS: u64 = 1_000;

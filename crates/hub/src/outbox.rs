@@ -4,7 +4,10 @@
 
 use std::io::IoSlice;
 
+use fanfare_protocol::Millis;
+
 use crate::frames::{FrameId, Frames, Measure, NodeId};
+use crate::limits::OutboxBounds;
 
 /// Which lane a frame waits in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,16 @@ pub(crate) enum DirtyMark {
     Clean,
     Small,
     Big,
+}
+
+/// What becomes of a waiting publication. See [`Outbox::sift`].
+pub(crate) enum Fate {
+    /// It goes on waiting.
+    Stays,
+    /// It is left out; a notice may take its place.
+    IsLeftOut(Option<FrameId>),
+    /// It and all behind it go on waiting.
+    EndsHere,
 }
 
 #[derive(Clone, Copy)]
@@ -43,6 +56,18 @@ impl Chain {
         }
         self.tail = node;
     }
+
+    /// Lets `node` follow on `before`, which may be none for the beginning.
+    fn relink(&mut self, before: NodeId, node: NodeId, frames: &mut Frames) {
+        if before.is_some() {
+            frames.link(before, node);
+        } else {
+            self.head = node;
+        }
+        if !node.is_some() {
+            self.tail = before;
+        }
+    }
 }
 
 /// The outbox of one connection. Empty, it holds nothing outside itself.
@@ -51,6 +76,8 @@ pub(crate) struct Outbox {
     data: Chain,
     /// Publications waiting.
     publications: u32,
+    /// Publications waiting that may be left out, the started one included.
+    expendables: u32,
     /// Bytes waiting in the data lane, the started frame's included.
     data_bytes: u32,
     /// Bytes waiting in the control lane, the started frame's included.
@@ -79,6 +106,7 @@ impl Outbox {
             control: Chain::EMPTY,
             data: Chain::EMPTY,
             publications: 0,
+            expendables: 0,
             data_bytes: 0,
             control_bytes: 0,
             data_reply_bytes: 0,
@@ -101,6 +129,11 @@ impl Outbox {
         self.publications
     }
 
+    /// Whether some that wait may be left out.
+    pub(crate) fn has_expendables(&self) -> bool {
+        self.expendables > 0
+    }
+
     /// Bytes waiting in both lanes.
     pub(crate) fn bytes(&self) -> u32 {
         self.data_bytes + self.control_bytes - self.started_bytes
@@ -111,9 +144,40 @@ impl Outbox {
         self.control_bytes + self.data_reply_bytes
     }
 
-    /// Bytes of publications, and of what must not overtake them, waiting.
-    pub(crate) fn data_bytes(&self) -> u32 {
-        self.data_bytes
+    /// Whether so much more may wait. Only a socket that has refused bytes can be behind: the others are written before
+    /// more is taken in than they may hold (see [`crate::Hub::is_pressed`]).
+    pub(crate) fn has_room(&self, publications: usize, bytes: usize, bounds: OutboxBounds) -> bool {
+        !self.is_blocked
+            || (self.publications as usize + publications <= bounds.frames_max
+                && self.data_bytes as usize + bytes <= bounds.bytes_max)
+    }
+
+    /// Since when the oldest publication waits of which the socket has taken nothing.
+    pub(crate) fn oldest(&self, frames: &Frames) -> Option<Millis> {
+        let (_, mut node) = self.first_unstarted(frames);
+        while node.is_some() && frames.measure_of(node).publications == 0 {
+            node = frames.next(node);
+        }
+        node.is_some().then(|| frames.queued_at(frames.frame_of(node)))
+    }
+
+    /// The first node of the data lane of which the socket has taken nothing, and the one before it.
+    fn first_unstarted(&self, frames: &Frames) -> (NodeId, NodeId) {
+        let head = self.data.head;
+        if self.started_bytes > 0 && self.started_lane == Lane::Data {
+            (head, frames.next(head))
+        } else {
+            (NodeId::NONE, head)
+        }
+    }
+
+    /// The frame that the socket has taken a part of.
+    pub(crate) fn started(&self, frames: &Frames) -> Option<FrameId> {
+        let head = match self.started_lane {
+            Lane::Control => self.control.head,
+            Lane::Data => self.data.head,
+        };
+        (self.started_bytes > 0).then(|| frames.frame_of(head))
     }
 
     /// Puts a frame at the end of a lane.
@@ -129,6 +193,7 @@ impl Outbox {
                 self.data_bytes += measure.bytes;
                 self.data_reply_bytes += reply_bytes(measure);
                 self.publications += measure.publications;
+                self.expendables += u32::from(frames.expendable(frame).is_some());
                 self.data.push(node, frames);
             }
         }
@@ -178,17 +243,59 @@ impl Outbox {
         debug_assert_eq!(left, 0, "a socket takes no more than it is given");
     }
 
+    /// Gives other bytes to a frame of the data lane that is no publication and that the socket has taken nothing of.
+    pub(crate) fn resize(&mut self, frame: FrameId, bytes: Vec<u8>, frames: &mut Frames) {
+        let before = frames.measure(frame).bytes;
+        frames.set_bytes(frame, bytes);
+        let after = frames.measure(frame).bytes;
+        self.data_bytes = self.data_bytes - before + after;
+        self.data_reply_bytes = self.data_reply_bytes - before + after;
+    }
+
+    /// Goes through the waiting publications that may be left out, oldest first. The one that the socket has taken a
+    /// part of is not among them. Costs a step per frame that it passes.
+    pub(crate) fn sift(
+        &mut self,
+        frames: &mut Frames,
+        mut fate: impl FnMut(&Self, FrameId, &mut Frames) -> Fate,
+    ) {
+        let (mut before, mut node) = self.first_unstarted(frames);
+        while node.is_some() {
+            let frame = frames.frame_of(node);
+            let fate = match frames.expendable(frame) {
+                Some(_) => fate(self, frame, frames),
+                None => Fate::Stays,
+            };
+            match fate {
+                Fate::EndsHere => return,
+                Fate::Stays => (before, node) = (node, frames.next(node)),
+                Fate::IsLeftOut(notice) => {
+                    self.uncount(frame, frames);
+                    if let Some(notice) = notice {
+                        frames.replace(node, notice);
+                        (before, node) = (node, frames.next(node));
+                    } else {
+                        node = frames.free_node(node);
+                        self.data.relink(before, node, frames);
+                    }
+                }
+            }
+        }
+    }
+
     /// Throws away what waits in the data lane, except a frame that the socket has begun to take.
     pub(crate) fn clear_data(&mut self, frames: &mut Frames) {
         let keep = self.started_bytes > 0 && self.started_lane == Lane::Data;
         let Chain { head, .. } = std::mem::replace(&mut self.data, Chain::EMPTY);
-        (self.data_bytes, self.data_reply_bytes, self.publications) = (0, 0, 0);
+        (self.data_bytes, self.data_reply_bytes) = (0, 0);
+        (self.publications, self.expendables) = (0, 0);
         let mut node = head;
         if keep {
             let measure = frames.measure_of(head);
             self.data_bytes = measure.bytes;
             self.data_reply_bytes = reply_bytes(measure);
             self.publications = measure.publications;
+            self.expendables = u32::from(frames.expendable(frames.frame_of(head)).is_some());
             node = frames.next(head);
             frames.link(head, NodeId::NONE);
             self.data = Chain { head, tail: head };
@@ -214,19 +321,28 @@ impl Outbox {
             Lane::Control => &mut self.control,
             Lane::Data => &mut self.data,
         };
-        let measure = frames.measure_of(chain.head);
-        if chain.head == self.pong && lane == Lane::Control {
+        let node = chain.head;
+        let frame = frames.frame_of(node);
+        if node == self.pong && lane == Lane::Control {
             self.pong = NodeId::NONE;
         }
-        chain.head = frames.free_node(chain.head);
+        chain.head = frames.next(node);
         if lane == Lane::Control {
-            self.control_bytes -= measure.bytes;
+            self.control_bytes -= frames.measure(frame).bytes;
         } else {
-            self.data_bytes -= measure.bytes;
-            self.data_reply_bytes -= reply_bytes(measure);
-            self.publications -= measure.publications;
+            self.uncount(frame, frames);
         }
+        frames.free_node(node);
         self.started_bytes = 0;
+    }
+
+    /// A frame of the data lane waits no longer.
+    fn uncount(&mut self, frame: FrameId, frames: &Frames) {
+        let measure = frames.measure(frame);
+        self.data_bytes -= measure.bytes;
+        self.data_reply_bytes -= reply_bytes(measure);
+        self.publications -= measure.publications;
+        self.expendables -= u32::from(frames.expendable(frame).is_some());
     }
 
     /// The order of writing: a started frame of the data lane, the control lane, the rest of the data lane.
@@ -277,7 +393,7 @@ mod tests {
     use super::*;
 
     fn push(outbox: &mut Outbox, frames: &mut Frames, lane: Lane, text: &str) {
-        let frame = frames.insert(text.as_bytes().to_vec(), u32::from(lane == Lane::Data));
+        let frame = frames.insert(text.as_bytes().to_vec(), u32::from(lane == Lane::Data), Millis(0));
         outbox.push(lane, frame, frames);
         frames.release(frame);
     }
@@ -318,7 +434,7 @@ mod tests {
     fn one_pong_waits_for_a_blocked_socket_and_it_is_the_latest() {
         let (mut outbox, mut frames) = (Outbox::new(), Frames::new());
         let pong = |outbox: &mut Outbox, frames: &mut Frames, text: &str| {
-            let frame = frames.insert(text.as_bytes().to_vec(), 0);
+            let frame = frames.insert(text.as_bytes().to_vec(), 0, Millis(0));
             outbox.push_pong(frame, frames);
             frames.release(frame);
         };

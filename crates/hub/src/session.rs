@@ -4,14 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{ConnectionId, Millis, Timestamp, TopicName, UserName};
+use fanfare_protocol::websocket::Compression;
+use fanfare_protocol::{ConnectionId, Format, Millis, Timestamp, TopicName, UserName};
 
 use crate::input::Role;
+use crate::slow_rule::SlowRule;
 
 /// One connection as the hub sees it.
 pub(crate) struct Session {
     pub(crate) connection: ConnectionId,
     pub(crate) dialect: Dialect,
+    pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) state: SessionState,
     pub(crate) user: Option<UserName>,
@@ -21,6 +24,10 @@ pub(crate) struct Session {
     pub(crate) subscriptions: Vec<Subscription>,
     /// Where messages of a dialect without topics go.
     pub(crate) relay: Box<[TopicName]>,
+    /// Whether topics under the rule `conflate` may leave publications out without a word.
+    pub(crate) conflates: bool,
+    /// Publications that it was not sent because it read too slowly.
+    pub(crate) left_out: u64,
     /// When the last byte came.
     pub(crate) heard_at: Millis,
     /// When the last ping went, or the connection was opened.
@@ -55,10 +62,19 @@ pub(crate) struct Subscription {
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// A member, at this place of its audience.
-    Member(u32),
+    /// A member.
+    Member(Seat),
     /// Named by this subscribe command, which waits for the broker. A topic may be named by several.
     Joining(u32),
+}
+
+/// Where a member of a topic is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Seat {
+    /// Which audience.
+    pub(crate) audience: u8,
+    /// Its place there.
+    pub(crate) at: u32,
 }
 
 impl Subscription {
@@ -69,20 +85,30 @@ impl Subscription {
 }
 
 impl Session {
-    /// Which of a topic's audiences it belongs to.
+    /// What it is sent.
+    pub(crate) fn format(&self) -> Format {
+        Format::of(self.dialect, self.compression)
+    }
+
+    /// Which of a topic's audiences it belongs to, unless it wants a topic at its own pace.
     pub(crate) fn audience(&self) -> usize {
         match self.role {
-            Role::Subscriber => self.dialect.index(),
+            Role::Subscriber => self.format().index(),
             Role::Publisher => SILENT,
         }
     }
 
     /// Its place among the members of `topic`, if it is one.
-    pub(crate) fn member(&mut self, topic: u32) -> Option<&mut u32> {
+    pub(crate) fn seat(&mut self, topic: u32) -> Option<&mut Seat> {
         self.subscriptions.iter_mut().find_map(|s| match &mut s.place {
-            Place::Member(member) if s.topic == topic => Some(member),
+            Place::Member(seat) if s.topic == topic => Some(seat),
             _ => None,
         })
+    }
+
+    /// Whether publications may be left out for it under a rule: it can be told, or has chosen to do without.
+    pub(crate) fn may_miss(&self, rule: SlowRule) -> bool {
+        self.dialect.has_notices() || (self.conflates && rule == SlowRule::Conflate)
     }
 
     /// Whether it is a member of `topic`.
@@ -91,10 +117,22 @@ impl Session {
             .iter()
             .any(|s| s.topic == topic && s.is_member())
     }
+
+    /// Whether it is a member of `topic` in the audience of its format.
+    pub(crate) fn is_at_once(&self, topic: u32) -> bool {
+        let audience = self.audience();
+        self.subscriptions.iter().any(|s| {
+            s.topic == topic
+                && matches!(s.place, Place::Member(seat) if usize::from(seat.audience) == audience)
+        })
+    }
 }
 
-/// The audience of those that belong to a topic but receive nothing.
-pub(crate) const SILENT: usize = Dialect::ALL.len();
+/// The audience of those that want a topic at their own pace, whatever their format.
+pub(crate) const PACED: usize = Format::ALL.len();
 
-/// How many audiences a topic has: one per dialect, and the silent.
+/// The audience of those that belong to a topic but receive nothing.
+pub(crate) const SILENT: usize = PACED + 1;
+
+/// How many audiences a topic has: one per format, the paced, and the silent.
 pub(crate) const AUDIENCES: usize = SILENT + 1;

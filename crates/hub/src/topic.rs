@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use fanfare_protocol::{Position, Publication, TopicName};
 
+use crate::pacing::Pacing;
 use crate::session::{AUDIENCES, SILENT};
+use crate::slow_rule::SlowRule;
 
 /// One topic that somebody in this hub is subscribed to, or is about to be.
 pub(crate) struct Topic {
@@ -13,10 +15,14 @@ pub(crate) struct Topic {
     pub(crate) serial: u64,
     /// Where the log stands, once the broker has answered the join.
     pub(crate) position: Option<Position>,
+    /// What happens to publications that a client reads too slowly for.
+    pub(crate) rule: SlowRule,
     /// Members by what they are sent; one encoding serves a whole audience.
     pub(crate) audiences: [Vec<Member>; AUDIENCES],
     /// Publications taken from the broker and not fanned out yet.
     pub(crate) batch: Vec<Arc<Publication>>,
+    /// What the paced audience waits for, while there is one.
+    pub(crate) pacing: Option<Box<Pacing>>,
     /// Subscribe commands that wait for the broker's answer.
     pub(crate) waiting: Vec<u32>,
     /// Whether a join was asked for and is not answered.
@@ -34,13 +40,15 @@ pub(crate) struct Topic {
 }
 
 impl Topic {
-    pub(crate) fn new(name: TopicName, serial: u64) -> Self {
+    pub(crate) fn new(name: TopicName, serial: u64, rule: SlowRule) -> Self {
         Self {
             name,
             serial,
             position: None,
+            rule,
             audiences: [const { Vec::new() }; AUDIENCES],
             batch: Vec::new(),
+            pacing: None,
             waiting: Vec::new(),
             is_joining: false,
             holds: 0,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Payload, UserName};
+use crate::{ConnectionId, Every, Key, Payload, UserName};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub enum Verb<'a> {
         topics: Vec<Cow<'a, str>>,
         /// Whether to be told how many subscribers the topics have.
         occupancy: bool,
+        /// How often the newest is delivered at most; `None` delivers everything at once.
+        every: Option<Every>,
     },
     /// Receive these topics no longer.
     Unsubscribe {
@@ -35,6 +37,8 @@ pub enum Verb<'a> {
         topic: Cow<'a, str>,
         /// What to publish.
         payload: Payload,
+        /// What it is the newest state of.
+        key: Option<Key>,
         /// Whether the publisher receives it too, if it is subscribed.
         echo: bool,
     },

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{ConnectionId, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, Key, Position, Timestamp, TopicName, UserName};
 
 /// What kind of bytes a payload is, so that every dialect can carry it without guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,8 @@ pub struct Draft {
     pub from: Option<Publisher>,
     /// When it was taken in.
     pub time: Timestamp,
+    /// What it is the newest state of, where that matters.
+    pub key: Option<Key>,
     /// The subscriber to leave out (`echo: false`).
     pub except: Option<ConnectionId>,
 }

@@ -60,6 +60,8 @@ pub enum Push {
         /// Connections subscribed to it.
         subscribers: u64,
     },
+    /// Publications of a topic that this client is not sent, because it reads too slowly.
+    Missed(Missed),
     /// The last thing a client hears when the server closes.
     Goodbye(Goodbye),
 }
@@ -79,6 +81,19 @@ pub struct Welcome {
     pub message_bytes_max: u32,
     /// The most topics a connection may be subscribed to.
     pub subscriptions_max: u32,
+}
+
+/// Which publications a client is not sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The topic.
+    pub topic: TopicName,
+    /// The place of the first one.
+    pub from: Position,
+    /// The offset of the last one.
+    pub to: u64,
+    /// How many: those between `from` and `to` that do not come.
+    pub count: u64,
 }
 
 /// Why the server closes, and what the client should do about it.

@@ -398,6 +398,7 @@ mod tests {
                 payload,
                 from: None,
                 time: Timestamp(time),
+                key: None,
                 except: None,
             };
             assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
@@ -432,6 +433,7 @@ mod tests {
                 payload,
                 from: None,
                 time: Timestamp(0),
+                key: None,
                 except: None,
             };
             assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version, header};
-use fanfare_hub::{Opened, Role};
+use fanfare_hub::{Opened, Role, SlowRule};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::is_valid_key;
-use fanfare_protocol::{ConnectionId, TopicName, UserName};
+use fanfare_protocol::websocket::{Compression, is_valid_key};
+use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
 
 use crate::Options;
 use crate::clock::wall;
@@ -156,6 +156,8 @@ pub(super) struct Query {
     topics: Vec<TopicName>,
     role: Role,
     occupancy: bool,
+    every: Option<Every>,
+    slow: Option<SlowRule>,
     user: Option<UserName>,
 }
 
@@ -170,6 +172,14 @@ impl Query {
                     .topics
                     .push(TopicName::parse(&value).map_err(|error| Refused::bad(error.to_string()))?),
                 "role" => query.role = parse_role(&value)?,
+                "every" => {
+                    query.every = Some(
+                        value
+                            .parse()
+                            .map_err(|error: EveryError| Refused::bad(error.to_string()))?,
+                    );
+                }
+                "slow" => query.slow = Some(parse_slow(&value)?),
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
                 "user" if !options.is_development => {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
@@ -201,6 +211,11 @@ impl Query {
                 "`role=publisher` belongs to the dialect raw, a json client just does not subscribe",
             ));
         }
+        if self.slow.is_some() && dialect != Dialect::Raw {
+            return Err(Refused::bad(
+                "`slow` belongs to the dialect raw, a json client is told what it misses",
+            ));
+        }
         let mut topics = self.topics;
         if dialect == Dialect::Raw && topics.is_empty() {
             topics.extend(TopicName::parse(LOBBY));
@@ -208,6 +223,7 @@ impl Query {
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
             dialect,
+            compression: Compression::None,
             role: self.role,
             user: self.user,
             remote,
@@ -218,6 +234,8 @@ impl Query {
             joined_at: wall(),
             topics,
             occupancy: self.occupancy,
+            every: self.every,
+            conflates: self.slow == Some(SlowRule::Conflate),
         })
     }
 }
@@ -248,6 +266,15 @@ fn parse_role(value: &str) -> Result<Role, Refused> {
         "publisher" => Ok(Role::Publisher),
         _ => Err(Refused::bad(format!(
             "role is {value:?}, it is one of subscriber, publisher"
+        ))),
+    }
+}
+
+fn parse_slow(value: &str) -> Result<SlowRule, Refused> {
+    match value.parse() {
+        Ok(rule @ (SlowRule::Disconnect | SlowRule::Conflate)) => Ok(rule),
+        _ => Err(Refused::bad(format!(
+            "`slow` is {value:?}, it is one of disconnect, conflate"
         ))),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_queue::SegQueue;
 use fanfare_hub::broker::{BrokerEvent, Outlet};
-use fanfare_hub::{ConnectionRow, Control, Opened, Ticket};
+use fanfare_hub::{ConnectionRow, Control, Listed, Opened, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Publication};
 use mio::{Registry, Token, Waker};
@@ -37,6 +37,7 @@ pub(crate) enum Mail {
     Control(Box<Control>, oneshot::Sender<usize>),
     /// The application wants a page of connections, from a slot on.
     Page {
+        listed: Listed,
         from: usize,
         count: usize,
         answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)>,

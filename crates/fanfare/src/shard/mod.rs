@@ -244,7 +244,12 @@ impl Shard {
             Mail::Delivered(ticket, was_there) => self.handle(Input::Delivered(ticket, Ok(was_there))),
             // Whoever asked may have gone; then nobody wants the answer.
             Mail::Control(control, answer) => drop(answer.send(self.control(*control))),
-            Mail::Page { from, count, answer } => drop(answer.send(self.hub.connections(from, count))),
+            Mail::Page {
+                listed,
+                from,
+                count,
+                answer,
+            } => drop(answer.send(self.hub.connections(listed, from, count))),
             Mail::Shutdown { window_ms } => {
                 self.is_stopping = true;
                 self.handle(Input::Shutdown { window_ms });

@@ -385,7 +385,7 @@ fn connections_are_listed_with_what_is_known_of_them() {
     let (_other, _) = server.open_in(0, "/ws");
     let page = server
         .runtime
-        .block_on(server.fanfare.connections(0, 100))
+        .block_on(server.fanfare.connections(fanfare::Listed::All, 0, 100))
         .unwrap();
     let row = page
         .connections

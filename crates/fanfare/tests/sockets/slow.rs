@@ -232,7 +232,7 @@ fn one_client_may_be_closed_while_another_overflows() {
 fn outbox_frames(server: &Server) -> u32 {
     let page = server
         .runtime
-        .block_on(server.fanfare.connections(0, 10))
+        .block_on(server.fanfare.connections(fanfare::Listed::All, 0, 10))
         .unwrap();
     page.connections
         .iter()

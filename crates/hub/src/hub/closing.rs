@@ -24,7 +24,7 @@ impl Hub {
         self.counters.disconnects[cause.cause()] += 1;
         self.leave_all(slot);
         if is_behind(cause) {
-            self.outboxes[slot].clear_data(&mut self.frames);
+            self.clear_data(slot);
         }
         let goodbye = Goodbye {
             disconnect: cause.clone(),
@@ -51,13 +51,19 @@ impl Hub {
         }
         self.counters.closed_by_client += 1;
         self.leave_all(slot);
-        self.outboxes[slot].clear_data(&mut self.frames);
+        self.clear_data(slot);
         let mut close = Vec::new();
         match code {
             Some(code) => encode_close(code, "", &mut close),
             None => encode_frame(Opcode::Close, &[], &mut close),
         }
         self.begin_closing(slot, close, true);
+    }
+
+    /// Throws away what waits and would only be in the way of a close.
+    fn clear_data(&mut self, slot: usize) {
+        self.outboxes[slot].clear_data(&mut self.frames);
+        self.notices.forget(slot, &mut self.frames);
     }
 
     /// Queues the close frame behind everything that still goes.
@@ -69,7 +75,7 @@ impl Hub {
                 is_answered,
             };
         }
-        self.enqueue(slot, Lane::Data, close, 0);
+        self.enqueue(slot, Lane::Data, close);
         self.outboxes[slot].is_closing = true;
         if std::mem::take(&mut self.outboxes[slot].is_paused)
             && let Some(session) = &self.sessions[slot]
@@ -119,7 +125,9 @@ impl Hub {
         );
         let outbox = &mut self.outboxes[slot];
         outbox.clear(&mut self.frames);
+        self.notices.forget(slot, &mut self.frames);
         outbox.is_closing = true;
+        self.blocked -= usize::from(std::mem::take(&mut outbox.is_blocked));
         self.open -= 1;
         self.counters.released += 1;
         self.outputs.push_back(Output::Release(session.connection));
@@ -142,5 +150,8 @@ impl Hub {
 
 /// Whether the client has not read what waits for it, so that nothing is gained by keeping it.
 fn is_behind(cause: &Disconnect) -> bool {
-    matches!(cause, Disconnect::Slow | Disconnect::Stalled | Disconnect::NoPong)
+    matches!(
+        cause,
+        Disconnect::Slow | Disconnect::Stalled | Disconnect::NoPong | Disconnect::Shed
+    )
 }

@@ -6,11 +6,12 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::{BadMessage, Direct};
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{
-    Command, CommandId, ConnectionId, Draft, Payload, Position, Publisher, Rejection, Reply, Target,
+    Command, CommandId, ConnectionId, Draft, Key, Payload, Position, Publisher, Rejection, Reply, Target,
     TopicName, TopicNameError, Verb,
 };
 
 use super::Hub;
+use super::subscribing::Wishes;
 use crate::broker::Refusal;
 use crate::outbox::Lane;
 use crate::{Asked, Dirty, Output, Ticket};
@@ -36,7 +37,7 @@ impl Hub {
         };
         let mut bytes = Vec::with_capacity(payload.len() + 2);
         encode_frame(Opcode::Pong, payload, &mut bytes);
-        let frame = self.frames.insert(bytes, 0);
+        let frame = self.frames.insert(bytes, 0, self.now.monotonic);
         self.outboxes[slot].push_pong(frame, &mut self.frames);
         self.frames.release(frame);
         self.mark_dirty(slot, Dirty::Small);
@@ -45,8 +46,12 @@ impl Hub {
     fn command(&mut self, slot: usize, connection: ConnectionId, command: Command<'_>) {
         let Command { id, verb } = command;
         match verb {
-            Verb::Subscribe { topics, occupancy } => match names(&topics) {
-                Ok(names) => self.subscribe(slot, id, &names, occupancy),
+            Verb::Subscribe {
+                topics,
+                occupancy,
+                every,
+            } => match names(&topics) {
+                Ok(names) => self.subscribe(slot, id, &names, Wishes { occupancy, every }),
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Unsubscribe { topics } => match names(&topics) {
@@ -61,18 +66,21 @@ impl Hub {
                 }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
-            Verb::Publish { topic, payload, echo } => match self.name(&topic) {
-                Ok(topic) => self.publish(
-                    slot,
-                    Ticket {
+            Verb::Publish {
+                topic,
+                payload,
+                key,
+                echo,
+            } => match self.name(&topic) {
+                Ok(topic) => {
+                    let ticket = Ticket {
                         connection,
                         id,
                         asked: Asked::Publish,
-                    },
-                    topic,
-                    payload,
-                    echo,
-                ),
+                    };
+                    let except = (!echo).then_some(connection);
+                    self.publish(slot, ticket, (topic, key), payload, except);
+                }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Relay { payload } => self.relay(slot, connection, &payload),
@@ -93,14 +101,21 @@ impl Hub {
         }
     }
 
-    fn publish(&mut self, slot: usize, ticket: Ticket, topic: TopicName, payload: Payload, echo: bool) {
+    fn publish(
+        &mut self,
+        slot: usize,
+        ticket: Ticket,
+        (topic, key): (TopicName, Option<Key>),
+        payload: Payload,
+        except: Option<ConnectionId>,
+    ) {
         self.counters.publish_commands += 1;
-        let except = (!echo).then_some(ticket.connection);
         let draft = Draft {
             topic,
             payload,
             from: self.publisher(slot),
             time: self.now.wall,
+            key,
             except,
         };
         self.outputs.push_back(Output::Publish(draft, ticket));
@@ -117,7 +132,7 @@ impl Hub {
                 id: None,
                 asked: Asked::Publish,
             };
-            self.publish(slot, ticket, topic.clone(), payload.clone(), true);
+            self.publish(slot, ticket, (topic.clone(), None), payload.clone(), None);
         }
         if let Some(session) = &mut self.sessions[slot] {
             session.relay = relay;
@@ -134,7 +149,9 @@ impl Hub {
                 };
                 self.outputs.push_back(Output::Deliver(to, direct, ticket));
             }
-            Target::User(user) => self.publish(slot, ticket, TopicName::of_user(&user), payload, true),
+            Target::User(user) => {
+                self.publish(slot, ticket, (TopicName::of_user(&user), None), payload, None);
+            }
         }
     }
 

@@ -4,14 +4,17 @@
 use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Publication};
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{ConnectionId, Format, Publication};
 
 use super::Hub;
-use crate::Dirty;
+use crate::encoder::Encoder;
+use crate::frames::FrameId;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
 use crate::session::SILENT;
+use crate::topic::Member;
+use crate::{Dirty, SlowRule};
 
 impl Hub {
     /// A publication came from the broker. It waits for the end of the turn, so that what comes together is written
@@ -61,6 +64,7 @@ impl Hub {
         if self.batched.is_empty() {
             self.batched = batched;
         }
+        self.shed();
         self.report();
     }
 
@@ -74,9 +78,10 @@ impl Hub {
             return;
         }
         let mut batch = std::mem::take(&mut topic.batch);
-        for &dialect in Dialect::ALL {
-            self.fan_out_to(index, dialect, &batch);
+        for format in Format::ALL {
+            self.fan_out_to(index, format, &batch);
         }
+        self.pace(index, &batch);
         batch.clear();
         if let Some(topic) = self.topics.get_mut(index as usize)
             && topic.batch.is_empty()
@@ -97,29 +102,27 @@ impl Hub {
         }
     }
 
-    fn fan_out_to(&mut self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) {
-        if self.topics[index as usize].audiences[dialect.index()].is_empty() {
+    fn fan_out_to(&mut self, index: u32, format: Format, batch: &[Arc<Publication>]) {
+        if self.topics[index as usize].audiences[format.index()].is_empty() {
             return;
         }
-        let left_out = self.left_out(index, dialect, batch);
+        let left_out = self.left_out(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
-            let (bytes, taken) = join(dialect, rest);
-            self.counters.encoded += taken as u64;
-            self.fan_out_frame(index, dialect, (bytes, taken), &left_out);
-            rest = &rest[taken..];
-        }
-        for &slot in &left_out {
-            self.fan_out_alone(slot, dialect, batch);
+            let run = Run::encode(&mut self.encoder, format, rest);
+            let (these, later) = rest.split_at(run.ends.len());
+            self.counters.encoded += these.len() as u64;
+            self.fan_out_run(index, format, run, these, &left_out);
+            rest = later;
         }
     }
 
     /// Members whose own publication in the batch is not for them.
-    fn left_out(&self, index: u32, dialect: Dialect, batch: &[Arc<Publication>]) -> Vec<usize> {
+    fn left_out(&self, index: u32, format: Format, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
             self.sessions[slot]
                 .as_ref()
-                .is_some_and(|session| session.audience() == dialect.index() && session.is_member(index))
+                .is_some_and(|session| session.audience() == format.index() && session.is_at_once(index))
         };
         let mut slots: Vec<usize> = batch
             .iter()
@@ -132,25 +135,36 @@ impl Hub {
         slots
     }
 
-    /// Queues one shared frame for every member. This is the innermost loop of the program: per member it touches
-    /// the member list, one outbox and one node, and it allocates nothing.
-    fn fan_out_frame(&mut self, index: u32, dialect: Dialect, frame: (Vec<u8>, usize), left_out: &[usize]) {
-        let (bytes, publications) = frame;
-        let bytes_count = bytes.len();
-        let frame = self.frames.insert(bytes, publications as u32);
-        let members = std::mem::take(&mut self.topics[index as usize].audiences[dialect.index()]);
-        let list = if members.len() >= BIG_FAN_OUT {
-            Dirty::Big
-        } else {
-            Dirty::Small
-        };
-        let mut delivered = 0;
+    /// Queues a run as one shared frame for every member. This is the innermost loop of the program: per member it
+    /// touches the member list, one outbox and one node, and it allocates nothing. Who gets less than the whole run, or
+    /// may have to do without some of it, is dealt with apart.
+    fn fan_out_run(
+        &mut self,
+        index: u32,
+        format: Format,
+        run: Run,
+        batch: &[Arc<Publication>],
+        left_out: &[usize],
+    ) {
+        let Run { bytes, ends } = run;
+        let (publications, bytes_count) = (ends.len(), bytes.len());
+        let (rule, bounds) = (self.topics[index as usize].rule, self.limits.outbox());
+        let frame = self.frame(bytes, batch, rule);
+        let members = std::mem::take(&mut self.topics[index as usize].audiences[format.index()]);
+        let list = list_of(&members);
+        let (mut delivered, mut apart) = (0, Vec::new());
         for member in &members {
             let slot = member.slot();
-            if !left_out.is_empty() && left_out.binary_search(&slot).is_ok() {
+            let outbox = &mut self.outboxes[slot];
+            if (outbox.is_blocked && rule != SlowRule::Disconnect)
+                || (!left_out.is_empty() && left_out.binary_search(&slot).is_ok())
+            {
+                apart.push(slot);
                 continue;
             }
-            if self.is_overflowing(slot, publications, bytes_count) {
+            if !outbox.has_room(publications, bytes_count, bounds)
+                && !self.make_room(slot, publications, bytes_count)
+            {
                 self.overflowed.push(slot as u32);
                 continue;
             }
@@ -158,27 +172,38 @@ impl Hub {
             self.mark_dirty(slot, list);
             delivered += 1;
         }
+        self.topics[index as usize].audiences[format.index()] = members;
         self.counters.deliveries += delivered * publications as u64;
         self.counters.delivered_bytes += delivered * bytes_count as u64;
-        self.topics[index as usize].audiences[dialect.index()] = members;
-        self.frames.release(frame);
         self.unwritten_frames += publications;
         self.unwritten_bytes += bytes_count;
+        if !apart.is_empty() {
+            self.fan_out_apart(&apart, batch, (frame, &ends), (rule, list));
+        }
+        self.frames.release(frame);
     }
 
-    /// Queues what a member gets of a batch in which something is not for it.
-    fn fan_out_alone(&mut self, slot: usize, dialect: Dialect, batch: &[Arc<Publication>]) {
-        let Some(session) = &self.sessions[slot] else {
-            return;
-        };
-        let connection = session.connection;
-        for publication in batch
-            .iter()
-            .filter(|publication| publication.draft.except != Some(connection))
-        {
-            let mut bytes = Vec::new();
-            dialect.encode_publication(publication, &mut bytes);
-            self.enqueue_publication(slot, bytes);
+    /// Queues the publications of a run one by one, each in a frame of its own that all of `slots` share.
+    fn fan_out_apart(
+        &mut self,
+        slots: &[usize],
+        batch: &[Arc<Publication>],
+        (run, ends): (FrameId, &[usize]),
+        (rule, list): (SlowRule, Dirty),
+    ) {
+        let mut start = 0;
+        for (one, &end) in batch.chunks(1).zip(ends) {
+            let bytes = self.frames.bytes_in(run)[start..end].to_vec();
+            start = end;
+            let frame = self.frame(bytes, one, rule);
+            for &slot in slots {
+                let connection = self.sessions[slot].as_ref().map(|session| session.connection);
+                let except = one[0].draft.except;
+                if except.is_none() || except != connection {
+                    self.push_apart(slot, frame, list);
+                }
+            }
+            self.frames.release(frame);
         }
     }
 
@@ -195,41 +220,42 @@ impl Hub {
         };
         let mut bytes = Vec::new();
         session.dialect.encode_direct(direct, &mut bytes);
-        self.enqueue_publication(slot, bytes);
+        self.counters.encoded += 1;
+        let frame = self.frames.insert(bytes, 1, self.now.monotonic);
+        self.push_apart(slot, frame, Dirty::Small);
+        self.frames.release(frame);
         self.disconnect_overflowed();
         !self.outboxes[slot].is_closing
     }
+}
 
-    fn enqueue_publication(&mut self, slot: usize, bytes: Vec<u8>) {
-        if self.is_overflowing(slot, 1, bytes.len()) {
-            return self.overflowed.push(slot as u32);
-        }
-        self.counters.encoded += 1;
-        self.counters.deliveries += 1;
-        self.counters.delivered_bytes += bytes.len() as u64;
-        self.enqueue(slot, Lane::Data, bytes, 1);
-    }
-
-    /// Whether an outbox would pass its bounds. Only a socket that has refused bytes can be behind: the others are
-    /// written before more is taken in than they may hold (see [`Hub::is_pressed`]).
-    pub(super) fn is_overflowing(&self, slot: usize, publications: usize, bytes: usize) -> bool {
-        let outbox = &self.outboxes[slot];
-        outbox.is_blocked
-            && (outbox.publications() as usize + publications > self.limits.outbox_frames_max as usize
-                || outbox.data_bytes() as usize + bytes > self.limits.outbox_bytes_max as usize)
+/// In which list of those to write the members of an audience stand.
+fn list_of(members: &[Member]) -> Dirty {
+    if members.len() >= BIG_FAN_OUT {
+        Dirty::Big
+    } else {
+        Dirty::Small
     }
 }
 
-/// Encodes publications into one run of bytes, up to the bounds of a batch; gives how many it took.
-fn join(dialect: Dialect, batch: &[Arc<Publication>]) -> (Vec<u8>, usize) {
-    let mut bytes = Vec::new();
-    let mut taken = 0;
-    for publication in batch.iter().take(BATCH_FRAMES_MAX) {
-        dialect.encode_publication(publication, &mut bytes);
-        taken += 1;
-        if bytes.len() >= BATCH_BYTES_MAX {
-            break;
+/// Publications of one topic, encoded one behind the other.
+struct Run {
+    bytes: Vec<u8>,
+    /// Where each of them ends.
+    ends: Vec<usize>,
+}
+
+impl Run {
+    /// Encodes publications from the first on, up to the bounds of a batch.
+    fn encode(encoder: &mut Encoder, format: Format, batch: &[Arc<Publication>]) -> Self {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(batch.len().min(BATCH_FRAMES_MAX)));
+        for publication in batch.iter().take(BATCH_FRAMES_MAX) {
+            encoder.publication(format, publication, &mut bytes);
+            ends.push(bytes.len());
+            if bytes.len() >= BATCH_BYTES_MAX {
+                break;
+            }
         }
+        Self { bytes, ends }
     }
-    (bytes, taken)
 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Reply, Timestamp, TopicName, UserName};
 
 use super::Hub;
@@ -24,6 +25,8 @@ pub struct ConnectionRow {
     pub remote: SocketAddr,
     /// The dialect it speaks.
     pub dialect: Dialect,
+    /// What was agreed on about compression.
+    pub compression: Compression,
     /// Whether it receives.
     pub role: Role,
     /// What it calls itself.
@@ -34,6 +37,20 @@ pub struct ConnectionRow {
     pub outbox_frames: u32,
     /// Bytes that wait to be written.
     pub outbox_bytes: u32,
+    /// How long the oldest publication has waited, in milliseconds; 0 when none waits.
+    pub outbox_age_ms: u64,
+    /// Publications that it was not sent because it read too slowly.
+    pub missed: u64,
+}
+
+/// Which connections a listing is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// All.
+    #[default]
+    All,
+    /// Those whose socket takes no more for now.
+    Behind,
 }
 
 /// What a hub holds now.
@@ -41,24 +58,36 @@ pub struct ConnectionRow {
 pub struct Gauges {
     /// Connections.
     pub connections: usize,
+    /// Connections whose socket takes no more for now.
+    pub behind: usize,
     /// Topics that somebody belongs to or waits for, the server's own included.
     pub topics: usize,
     /// Bytes of frames that wait to be written, each counted once however many wait for it.
     pub frame_bytes: usize,
     /// Places in outboxes that hold a frame.
     pub queued: usize,
+    /// Connections that are yet to be told what they miss.
+    pub notices: usize,
     /// Subscribe commands that wait for the broker.
     pub pending: usize,
 }
 
 impl Hub {
-    /// At most `count` connections from slot `from` on, and the slot to go on from, if any is left.
-    pub fn connections(&self, from: usize, count: usize) -> (Vec<ConnectionRow>, Option<usize>) {
+    /// At most `count` connections from slot `from` on, and the slot to go on from, if any may be left.
+    pub fn connections(
+        &self,
+        listed: Listed,
+        from: usize,
+        count: usize,
+    ) -> (Vec<ConnectionRow>, Option<usize>) {
         let mut rows = Vec::new();
         for slot in from..self.sessions.len() {
             let Some(session) = &self.sessions[slot] else {
                 continue;
             };
+            if listed == Listed::Behind && !self.outboxes[slot].is_blocked {
+                continue;
+            }
             if rows.len() == count {
                 return (rows, Some(slot));
             }
@@ -87,10 +116,12 @@ impl Hub {
     pub fn gauges(&self) -> Gauges {
         Gauges {
             connections: self.open,
+            behind: self.blocked,
             topics: self.topics.len(),
             // The ping is kept ready and waits for nobody.
             frame_bytes: self.frames.bytes() - self.frames.measure(self.ping).bytes as usize,
             queued: self.frames.nodes_used(),
+            notices: self.notices.len(),
             pending: self.pending.len(),
         }
     }
@@ -146,11 +177,16 @@ impl Hub {
             joined_at: session.joined_at,
             remote: session.remote,
             dialect: session.dialect,
+            compression: session.compression,
             role: session.role,
             user_agent: session.user_agent.clone(),
             topics: names.filter(|name| !name.is_reserved()).cloned().collect(),
             outbox_frames: self.outboxes[slot].publications(),
             outbox_bytes: self.outboxes[slot].bytes(),
+            outbox_age_ms: self.outboxes[slot]
+                .oldest(&self.frames)
+                .map_or(0, |since| self.now.monotonic.since(since)),
+            missed: session.left_out,
         }
     }
 }

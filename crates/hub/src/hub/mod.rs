@@ -1,9 +1,11 @@
 //! The hub itself: one value that takes inputs in and gives outputs out. Split by what is asked of it.
 
+mod behind;
 mod closing;
 mod commands;
 mod fan_out;
 mod listing;
+mod pacing;
 mod subscribing;
 mod timers;
 
@@ -11,19 +13,21 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 
 use fanfare_protocol::websocket::{Opcode, encode_frame};
-use fanfare_protocol::{ConnectionId, Push, Reply, TopicName, Welcome};
+use fanfare_protocol::{ConnectionId, Millis, Push, Reply, TopicName, Welcome};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::broker::BrokerEvent;
+use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
+use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::session::{Session, SessionState};
 use crate::topic::Topic;
 use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
 
-pub use listing::{ConnectionRow, Gauges};
-use subscribing::Pending;
+pub use listing::{ConnectionRow, Gauges, Listed};
+use subscribing::{Pending, Wishes};
 use timers::{Drain, Sweep, Watched};
 
 /// The state machine of one shard: its sessions, topics and outboxes. See the crate's front page.
@@ -34,18 +38,24 @@ pub struct Hub {
     sessions: Vec<Option<Session>>,
     outboxes: Vec<Outbox>,
     open: usize,
+    /// Connections whose socket is blocked.
+    blocked: usize,
     topics: Slab<Topic>,
     names: HashMap<TopicName, u32, FixedState>,
     topics_made: u64,
     all: TopicName,
     pending: Slab<Pending>,
     frames: Frames,
+    notices: Notices,
+    encoder: Encoder,
     ping: FrameId,
     outputs: VecDeque<Output>,
     dirty_small: VecDeque<u32>,
     dirty_big: VecDeque<u32>,
     /// Topics with a batch to fan out.
     batched: Vec<u32>,
+    /// Topics with something for their paced audience, by place and serial.
+    paced: Vec<(u32, u64)>,
     /// Topics whose number of subscribers changed.
     reports: Vec<u32>,
     /// Watched topics, the next to be asked for first.
@@ -75,24 +85,28 @@ impl Hub {
         let mut frames = Frames::new();
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
-        let ping = frames.insert(bytes, 0);
+        let ping = frames.insert(bytes, 0, Millis::default());
         Self {
             limits,
             now: Now::default(),
             sessions: Vec::new(),
             outboxes: Vec::new(),
             open: 0,
+            blocked: 0,
             topics: Slab::new(),
             names: HashMap::with_hasher(FixedState::with_seed(seed)),
             topics_made: 0,
             all: TopicName::all(),
             pending: Slab::new(),
             frames,
+            notices: Notices::new(),
+            encoder: Encoder::default(),
             ping,
             outputs: VecDeque::new(),
             dirty_small: VecDeque::new(),
             dirty_big: VecDeque::new(),
             batched: Vec::new(),
+            paced: Vec::new(),
             reports: Vec::new(),
             watched: VecDeque::new(),
             overflowed: Vec::new(),
@@ -173,6 +187,10 @@ impl Hub {
                 && let Some(session) = &self.sessions[slot as usize]
             {
                 outbox.mark = DirtyMark::Clean;
+                if !self.notices.is_empty() {
+                    self.notices
+                        .render(slot as usize, session.dialect, &mut self.frames, outbox);
+                }
                 return Some(session.connection);
             }
         }
@@ -206,8 +224,12 @@ impl Hub {
         let slot = connection.slot();
         let outbox = &mut self.outboxes[slot];
         outbox.wrote(bytes, &mut self.frames);
+        if !self.notices.is_empty() {
+            self.notices.wrote(slot, &mut self.frames, outbox);
+        }
         if is_blocked {
             let is_progress = bytes > 0 || !outbox.is_blocked;
+            self.blocked += usize::from(!outbox.is_blocked);
             outbox.is_blocked = true;
             if is_progress && let Some(session) = &mut self.sessions[slot] {
                 session.blocked_at = now.monotonic;
@@ -225,7 +247,15 @@ impl Hub {
         let Some(slot) = self.slot_of(connection) else {
             return;
         };
-        if std::mem::take(&mut self.outboxes[slot].is_blocked) && !self.outboxes[slot].is_empty() {
+        if !self.outboxes[slot].is_blocked {
+            return;
+        }
+        if self.outboxes[slot].has_expendables() {
+            self.leave_out_superseded(slot, None);
+        }
+        self.outboxes[slot].is_blocked = false;
+        self.blocked -= 1;
+        if !self.outboxes[slot].is_empty() {
             self.mark_dirty(slot, Dirty::Big);
         }
     }
@@ -248,10 +278,13 @@ impl Hub {
         let Opened {
             connection,
             dialect,
+            compression,
             role,
             user,
             topics,
             occupancy,
+            every,
+            conflates,
             ..
         } = opened;
         let relay = if dialect.has_errors() {
@@ -262,6 +295,7 @@ impl Hub {
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
+            compression,
             role,
             state: SessionState::Open,
             user: user.clone(),
@@ -270,6 +304,8 @@ impl Hub {
             joined_at: opened.joined_at,
             subscriptions: Vec::new(),
             relay: relay.into_boxed_slice(),
+            conflates,
+            left_out: 0,
             heard_at: self.now.monotonic,
             pinged_at: self.now.monotonic,
             blocked_at: self.now.monotonic,
@@ -284,7 +320,7 @@ impl Hub {
         if role == Role::Subscriber {
             self.subscribe_quietly(slot, self.all.clone());
             if !topics.is_empty() {
-                self.subscribe(slot, None, &topics, occupancy);
+                self.subscribe(slot, None, &topics, Wishes { occupancy, every });
             }
         }
         if self.drain.is_some() {
@@ -323,7 +359,7 @@ impl Hub {
         };
         let mut bytes = Vec::new();
         session.dialect.encode_push(push, &mut bytes);
-        self.enqueue(slot, lane, bytes, 0);
+        self.enqueue(slot, lane, bytes);
     }
 
     fn reply_to(&mut self, slot: usize, lane: Lane, id: Option<&fanfare_protocol::CommandId>, reply: &Reply) {
@@ -332,16 +368,16 @@ impl Hub {
         };
         let mut bytes = Vec::new();
         session.dialect.encode_reply(id, reply, &mut bytes);
-        self.enqueue(slot, lane, bytes, 0);
+        self.enqueue(slot, lane, bytes);
     }
 
     /// Queues bytes of one connection only. Nothing is queued where a dialect has nothing to say, and nothing
     /// behind a close frame.
-    fn enqueue(&mut self, slot: usize, lane: Lane, bytes: Vec<u8>, publications: u32) {
+    fn enqueue(&mut self, slot: usize, lane: Lane, bytes: Vec<u8>) {
         if bytes.is_empty() || self.outboxes[slot].is_closing {
             return;
         }
-        let frame = self.frames.insert(bytes, publications);
+        let frame = self.frames.insert(bytes, 0, self.now.monotonic);
         self.outboxes[slot].push(lane, frame, &mut self.frames);
         self.frames.release(frame);
         if self.outboxes[slot].reply_bytes() > self.limits.replies_bytes_max {

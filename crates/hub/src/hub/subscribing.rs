@@ -1,7 +1,9 @@
 //! Joining and leaving topics.
 
 use fanfare_protocol::codes::ErrorCode;
-use fanfare_protocol::{CommandId, ConnectionId, Millis, Rejection, Reply, SubscribedTopic, TopicName};
+use fanfare_protocol::{
+    CommandId, ConnectionId, Every, Millis, Rejection, Reply, SubscribedTopic, TopicName,
+};
 
 use super::Hub;
 use super::commands::refused;
@@ -9,7 +11,7 @@ use super::timers::Watched;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
-use crate::session::{Place, SILENT, Subscription};
+use crate::session::{PACED, Place, SILENT, Seat, Subscription};
 use crate::topic::{Member, Topic};
 
 /// A subscribe command that waits for the broker.
@@ -23,10 +25,19 @@ pub(super) struct Pending {
     options: SubscribeOptions,
 }
 
+/// How a client wants its subscriptions to be.
+#[derive(Clone, Copy)]
+pub(super) struct Wishes {
+    /// Whether to be told the occupancy.
+    pub(super) occupancy: bool,
+    /// How often the newest is delivered at most.
+    pub(super) every: Option<Every>,
+}
+
 #[derive(Clone, Copy)]
 struct SubscribeOptions {
-    /// Whether to be told the occupancy; `None` leaves it as it is.
-    occupancy: Option<bool>,
+    /// How; `None` leaves a subscription as it is.
+    wishes: Option<Wishes>,
     /// Whether the client is told. Not for the topics that belong to the server.
     is_quiet: bool,
 }
@@ -38,7 +49,7 @@ impl Hub {
         slot: usize,
         id: Option<CommandId>,
         names: &[TopicName],
-        occupancy: bool,
+        wishes: Wishes,
     ) {
         if let Some(error) = self.too_many(slot, names) {
             return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
@@ -48,7 +59,7 @@ impl Hub {
             id,
             names,
             SubscribeOptions {
-                occupancy: Some(occupancy),
+                wishes: Some(wishes),
                 is_quiet: false,
             },
         );
@@ -59,7 +70,7 @@ impl Hub {
         let has_room = self.too_many(slot, names).is_none();
         if has_room {
             let options = SubscribeOptions {
-                occupancy: None,
+                wishes: None,
                 is_quiet: false,
             };
             self.subscribe_with(slot, None, names, options);
@@ -74,7 +85,7 @@ impl Hub {
             None,
             &[name],
             SubscribeOptions {
-                occupancy: None,
+                wishes: None,
                 is_quiet: true,
             },
         );
@@ -149,7 +160,10 @@ impl Hub {
     fn topic_of(&mut self, name: &TopicName) -> u32 {
         let index = self.names.get(name).copied().unwrap_or_else(|| {
             self.topics_made += 1;
-            let index = self.topics.insert(Topic::new(name.clone(), self.topics_made)) as u32;
+            let rule = self.limits.slow_rules.of(name);
+            let index = self
+                .topics
+                .insert(Topic::new(name.clone(), self.topics_made, rule)) as u32;
             self.names.insert(name.clone(), index);
             index
         });
@@ -236,42 +250,122 @@ impl Hub {
         options: SubscribeOptions,
     ) -> Option<SubscribedTopic> {
         self.fan_out(index);
-        let session = self.sessions[slot].as_mut()?;
-        let audience = session.audience();
-        let topic = self.topics.get_mut(index as usize)?;
-        let position = topic.position?;
-        let member = if let Some(member) = session.member(index) {
-            *member
-        } else {
-            let joining = Place::Joining(key);
-            let subscription = session
-                .subscriptions
-                .iter_mut()
-                .find(|s| s.topic == index && s.place == joining)?;
-            let members = &mut topic.audiences[audience];
-            let member = members.len() as u32;
-            subscription.place = Place::Member(member);
-            members.push(Member::new(slot, false));
-            if !topic.name.is_reserved() {
-                self.counters.subscriptions += 1;
-                self.counters.topics += u64::from(audience != SILENT && topic.subscribers() == 1);
+        let session = self.sessions[slot].as_ref()?;
+        let every = options.wishes.and_then(|wishes| wishes.every);
+        if session.is_member(index) {
+            self.close_notice(slot, index);
+            self.catch_up(slot, index);
+            if let Some(wishes) = options.wishes {
+                self.reseat(slot, index, wishes.every)?;
             }
-            report_due(topic, index, &mut self.reports);
-            member
-        };
-        let subscribed = SubscribedTopic {
-            topic: topic.name.clone(),
-            position,
-        };
-        if let Some(watches) = options.occupancy {
-            self.set_watching(slot, index, audience, member, watches);
+        } else {
+            self.join_topic(slot, index, key, every)?;
         }
-        Some(subscribed)
+        if let Some(wishes) = options.wishes {
+            self.set_watching(slot, index, wishes.occupancy);
+        }
+        let topic = self.topics.get(index as usize)?;
+        Some(SubscribedTopic {
+            topic: topic.name.clone(),
+            position: topic.position?,
+        })
     }
 
-    fn set_watching(&mut self, slot: usize, index: u32, audience: usize, member: u32, watches: bool) {
+    /// Makes the connection a member, unless it unsubscribed since its command `key`.
+    fn join_topic(&mut self, slot: usize, index: u32, key: u32, every: Option<Every>) -> Option<()> {
+        let seat = self.new_seat(slot, index, every)?;
+        let session = self.sessions[slot].as_mut()?;
+        let is_joining = |s: &&mut Subscription| s.topic == index && s.place == Place::Joining(key);
+        let Some(subscription) = session.subscriptions.iter_mut().find(is_joining) else {
+            self.vacate_seat(index, seat);
+            return None;
+        };
+        subscription.place = Place::Member(seat);
         let topic = &mut self.topics[index as usize];
-        let place = &mut topic.audiences[audience][member as usize];
+        if !topic.name.is_reserved() {
+            self.counters.subscriptions += 1;
+            let is_first = usize::from(seat.audience) != SILENT && topic.subscribers() == 1;
+            self.counters.topics += u64::from(is_first);
+        }
+        report_due(topic, index, &mut self.reports);
+        Some(())
+    }
+
+    /// Gives a member at a pace of its own what it waits for, before it is told a position. That may close it.
+    fn catch_up(&mut self, slot: usize, index: u32) {
+        let seat = self.sessions[slot]
+            .as_mut()
+            .and_then(|session| session.seat(index));
+        if let Some(&mut seat) = seat.filter(|seat| usize::from(seat.audience) == PACED) {
+            self.serve_now(index, seat.at);
+        }
+    }
+
+    /// Gives a member its topic at another pace, or at once. None if it is a member no more.
+    fn reseat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<()> {
+        let seat = *self.sessions[slot].as_mut()?.seat(index)?;
+        let is_paced = usize::from(seat.audience) == PACED;
+        match every {
+            Some(every) if is_paced => self.set_pace(index, seat.at, every),
+            None if !is_paced => {}
+            _ => {
+                let watches = self.vacate_seat(index, seat).watches();
+                let seat = self.new_seat(slot, index, every)?;
+                *self.sessions[slot].as_mut()?.seat(index)? = seat;
+                let audience = &mut self.topics[index as usize].audiences[usize::from(seat.audience)];
+                audience[seat.at as usize] = Member::new(slot, watches);
+            }
+        }
+        Some(())
+    }
+
+    /// A seat at the end of the audience that a connection belongs to.
+    fn new_seat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<Seat> {
+        let audience = self.sessions[slot].as_ref()?.audience();
+        let (audience, at) = match every {
+            Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
+            _ => {
+                let members = &mut self.topics[index as usize].audiences[audience];
+                members.push(Member::new(slot, false));
+                (audience, members.len() as u32 - 1)
+            }
+        };
+        Some(Seat {
+            audience: audience as u8,
+            at,
+        })
+    }
+
+    /// Takes a member out of its audience, and gives it. The last one there takes its seat.
+    fn vacate_seat(&mut self, index: u32, seat: Seat) -> Member {
+        let audience = usize::from(seat.audience);
+        let members = &mut self.topics[index as usize].audiences[audience];
+        let removed = members.swap_remove(seat.at as usize);
+        let moved = members.get(seat.at as usize).copied();
+        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
+            members.shrink_to(members.len() * 2);
+        }
+        if audience == PACED {
+            self.unseat_paced(index, seat.at);
+        }
+        if let Some(moved) = moved
+            && let Some(session) = &mut self.sessions[moved.slot()]
+            && let Some(place) = session.seat(index)
+        {
+            *place = seat;
+        }
+        removed
+    }
+
+    fn set_watching(&mut self, slot: usize, index: u32, watches: bool) {
+        let Some(&mut seat) = self.sessions[slot]
+            .as_mut()
+            .and_then(|session| session.seat(index))
+        else {
+            return;
+        };
+        let topic = &mut self.topics[index as usize];
+        let place = &mut topic.audiences[usize::from(seat.audience)][seat.at as usize];
         topic.watchers -= u32::from(place.watches());
         topic.watchers += u32::from(watches);
         *place = Member::new(slot, watches);
@@ -298,11 +392,11 @@ impl Hub {
             let Some(session) = &mut self.sessions[slot] else {
                 return;
             };
-            let audience = session.audience();
-            let member = session.member(topic).copied();
+            let seat = session.seat(topic).copied();
             session.subscriptions.retain(|s| s.topic != topic);
-            if let Some(member) = member {
-                self.remove_member(topic, member, audience);
+            if let Some(seat) = seat {
+                self.close_notice(slot, topic);
+                self.remove_member(topic, seat);
             }
         }
     }
@@ -325,36 +419,35 @@ impl Hub {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
-        let audience = session.audience();
         for Subscription { topic, place } in std::mem::take(&mut session.subscriptions) {
-            if let Place::Member(member) = place {
-                self.remove_member(topic, member, audience);
+            if let Place::Member(seat) = place {
+                self.remove_member(topic, seat);
             }
         }
     }
 
     /// Takes a member out of its topic. The caller has taken the subscription out of its session.
-    fn remove_member(&mut self, index: u32, member: u32, audience: usize) {
+    fn remove_member(&mut self, index: u32, seat: Seat) {
+        let removed = self.vacate_seat(index, seat);
         let topic = &mut self.topics[index as usize];
-        let members = &mut topic.audiences[audience];
-        let removed = members.swap_remove(member as usize);
-        let moved = members.get(member as usize).copied();
-        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
-            members.shrink_to(members.len() * 2);
-        }
         topic.watchers -= u32::from(removed.watches());
         if !topic.name.is_reserved() {
             self.counters.subscriptions -= 1;
-            self.counters.topics -= u64::from(audience != SILENT && topic.subscribers() == 0);
+            let was_last = usize::from(seat.audience) != SILENT && topic.subscribers() == 0;
+            self.counters.topics -= u64::from(was_last);
         }
         report_due(topic, index, &mut self.reports);
-        if let Some(moved) = moved
-            && let Some(session) = &mut self.sessions[moved.slot()]
-            && let Some(place) = session.member(index)
-        {
-            *place = member;
-        }
         self.vacate_if_empty(index);
+    }
+
+    /// What a connection is told to have missed of a topic ends here.
+    fn close_notice(&mut self, slot: usize, index: u32) {
+        if let Some(session) = self.sessions[slot].as_ref().filter(|_| !self.notices.is_empty()) {
+            let topic = &self.topics[index as usize].name;
+            let outbox = &mut self.outboxes[slot];
+            self.notices
+                .close(slot, topic, session.dialect, &mut self.frames, outbox);
+        }
     }
 
     /// Forgets a topic that nobody belongs to or waits for.

@@ -2,6 +2,7 @@
 //! objects: every connection is looked at once in a second.
 
 use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{Millis, Push, TopicName};
 
 use super::Hub;
@@ -48,6 +49,7 @@ impl Hub {
         }
         self.sweep.ticked_at = now;
         self.sweep_connections(elapsed_ms);
+        self.serve_paced();
         self.ask_occupancy();
         self.drain_some();
     }
@@ -86,8 +88,26 @@ impl Hub {
             if !has_grace {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
-        } else if pinged_since >= self.limits.ping_interval_ms {
-            self.ping(slot);
+        } else {
+            if pinged_since >= self.limits.ping_interval_ms {
+                self.ping(slot);
+            }
+            if self.outboxes[slot].is_blocked {
+                self.sample(slot);
+                if !has_grace {
+                    self.check_age(slot);
+                }
+            }
+        }
+    }
+
+    /// Takes note of how far a connection is behind.
+    fn sample(&mut self, slot: usize) {
+        let outbox = &self.outboxes[slot];
+        if let Some(since) = outbox.oldest(&self.frames) {
+            self.counters.behind_frames.take(u64::from(outbox.publications()));
+            self.counters.behind_bytes.take(u64::from(outbox.bytes()));
+            self.counters.behind_age_ms.take(self.now.monotonic.since(since));
         }
     }
 
@@ -142,31 +162,37 @@ impl Hub {
             topic: name.clone(),
             subscribers,
         };
-        for audience in 0..SILENT {
-            self.push_to_watchers(index, audience, &push);
+        for &dialect in Dialect::ALL {
+            self.push_to_watchers(index, dialect, &push);
         }
         self.disconnect_overflowed();
     }
 
-    /// Queues one shared frame for the watchers of an audience.
-    fn push_to_watchers(&mut self, index: u32, audience: usize, push: &Push) {
+    /// Queues one shared frame for the watchers that speak a dialect.
+    fn push_to_watchers(&mut self, index: u32, dialect: Dialect, push: &Push) {
         let mut bytes = Vec::new();
-        fanfare_protocol::dialect::Dialect::ALL[audience].encode_push(push, &mut bytes);
+        dialect.encode_push(push, &mut bytes);
         if bytes.is_empty() {
             return;
         }
         let bytes_count = bytes.len();
-        let frame = self.frames.insert(bytes, 0);
-        let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
-        for slot in members.iter().filter(|member| member.watches()).map(|m| m.slot()) {
-            if self.is_overflowing(slot, 0, bytes_count) {
-                self.overflowed.push(slot as u32);
-                continue;
+        let frame = self.frames.insert(bytes, 0, self.now.monotonic);
+        for audience in 0..SILENT {
+            let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
+            for slot in members.iter().filter(|member| member.watches()).map(|m| m.slot()) {
+                let session = self.sessions[slot].as_ref();
+                if session.is_none_or(|session| session.dialect != dialect) {
+                    continue;
+                }
+                if !self.make_room(slot, 0, bytes_count) {
+                    self.overflowed.push(slot as u32);
+                    continue;
+                }
+                self.outboxes[slot].push(Lane::Data, frame, &mut self.frames);
+                self.mark_dirty(slot, Dirty::Big);
             }
-            self.outboxes[slot].push(Lane::Data, frame, &mut self.frames);
-            self.mark_dirty(slot, Dirty::Big);
+            self.topics[index as usize].audiences[audience] = members;
         }
-        self.topics[index as usize].audiences[audience] = members;
         self.frames.release(frame);
     }
 

@@ -6,9 +6,9 @@ use std::io::IoSlice;
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{self, Decoder, Item};
+use fanfare_protocol::websocket::{self, Compression, Decoder, Item};
 use fanfare_protocol::{
-    ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName, UserName,
+    ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, Timestamp, TopicName, UserName,
 };
 
 use crate::words::words;
@@ -65,6 +65,8 @@ pub(crate) struct Door {
     pub(crate) user: Option<&'static str>,
     pub(crate) topics: &'static [&'static str],
     pub(crate) occupancy: bool,
+    pub(crate) every: Option<Every>,
+    pub(crate) conflates: bool,
 }
 
 impl Default for Door {
@@ -75,6 +77,8 @@ impl Default for Door {
             user: None,
             topics: &[],
             occupancy: false,
+            every: None,
+            conflates: false,
         }
     }
 }
@@ -126,6 +130,7 @@ impl Shard {
         self.handle(Input::Opened(Opened {
             connection,
             dialect: door.dialect,
+            compression: Compression::None,
             role: door.role,
             user: door.user.map(|user| UserName::parse(user).unwrap()),
             remote: "127.0.0.1:9".parse().unwrap(),
@@ -133,6 +138,8 @@ impl Shard {
             joined_at: self.now.wall,
             topics: door.topics.iter().map(|name| topic(name)).collect(),
             occupancy: door.occupancy,
+            every: door.every,
+            conflates: door.conflates,
         }));
         connection
     }
@@ -157,11 +164,17 @@ impl Shard {
 
     /// Somebody elsewhere publishes.
     pub(crate) fn publish(&mut self, name: &str, text: &str) {
+        self.publish_with(name, text, None);
+    }
+
+    /// Somebody elsewhere publishes something that is the newest state of `key`.
+    pub(crate) fn publish_with(&mut self, name: &str, text: &str, key: Option<&str>) {
         let draft = Draft {
             topic: topic_or_reserved(name),
             payload: fanfare_protocol::Payload::text(text),
             from: None,
             time: self.now.wall,
+            key: key.map(|key| Key::parse(key).unwrap()),
             except: None,
         };
         self.append(draft);
@@ -298,8 +311,14 @@ impl Shard {
         self.turn();
         let gauges = self.hub.gauges();
         assert_eq!(
-            (gauges.connections, gauges.topics, gauges.queued, gauges.pending),
-            (0, 0, 0, 0),
+            (
+                gauges.connections,
+                gauges.topics,
+                gauges.queued,
+                gauges.pending,
+                gauges.notices
+            ),
+            (0, 0, 0, 0, 0),
             "{gauges:?}"
         );
         assert_eq!(gauges.frame_bytes, 0);

@@ -91,6 +91,7 @@ fn take(shard: &mut Shard, all: &mut Vec<ConnectionId>, step: &Step) {
             user: *user,
             topics: &["a"],
             occupancy: true,
+            ..Door::default()
         })),
         Step::Publish(name) => shard.publish(name, "x"),
         Step::TakeMail => shard.take_mail(),

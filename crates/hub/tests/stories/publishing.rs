@@ -1,7 +1,7 @@
 //! Publishing and sending, and how they are answered.
 
 use fanfare_hub::broker::{BrokerEvent, Refusal};
-use fanfare_hub::{Control, Input, Limits, Output, Selector};
+use fanfare_hub::{Control, Input, Limits, Listed, Output, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
@@ -233,13 +233,13 @@ fn hubs_say_what_they_hold() {
     let mut shard = Shard::with_limits(Limits::default());
     let all: Vec<_> = (0..5).map(|_| shard.client(&["a"])).collect();
     shard.handle(Input::Lost(all[2]));
-    let (rows, next) = shard.hub.connections(0, 2);
+    let (rows, next) = shard.hub.connections(Listed::All, 0, 2);
     assert_eq!(
         rows.iter().map(|row| row.connection).collect::<Vec<_>>(),
         all[..2]
     );
     assert_eq!(rows[0].topics.len(), 1, "the server's own topics are left out");
-    let (rows, next) = shard.hub.connections(next.unwrap(), 2);
+    let (rows, next) = shard.hub.connections(Listed::All, next.unwrap(), 2);
     assert_eq!(
         rows.iter().map(|row| row.connection).collect::<Vec<_>>(),
         all[3..]

@@ -1,7 +1,7 @@
 //! Welcome, joining and leaving topics.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Limits, Output, Role, Selector};
+use fanfare_hub::{Control, Limits, Listed, Output, Role, Selector};
 use fanfare_protocol::dialect::Dialect;
 
 use crate::driver::{Door, Shard, topic};
@@ -445,6 +445,9 @@ fn a_topic_counts_once_for_the_limit_however_often_it_is_named() {
             "subscribed #2 b@0 a@0"
         ]
     );
-    assert_eq!(shard.hub.connections(0, 1).0[0].topics, [topic("a"), topic("b")]);
+    assert_eq!(
+        shard.hub.connections(Listed::All, 0, 1).0[0].topics,
+        [topic("a"), topic("b")]
+    );
     shard.end();
 }

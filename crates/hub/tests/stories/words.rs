@@ -31,6 +31,13 @@ fn of_json(json: &Value) -> String {
         "pong" => format!("pong{id}"),
         "error" => format!("error{id} {}", text("code")),
         "occupancy" => format!("{} has {}", text("topic"), json["subscribers"]),
+        "missed" => format!(
+            "missed {} of {}/{}-{}",
+            json["count"],
+            text("topic"),
+            json["from"],
+            json["to"]
+        ),
         "goodbye" => match json.get("reconnect_after_ms") {
             Some(after) => format!("goodbye {} after {after}", json["code"]),
             None => format!("goodbye {}", json["code"]),

@@ -14,7 +14,7 @@ use super::Direct;
 use crate::codes::ErrorCode;
 use crate::websocket::{Opcode, encode_frame};
 use crate::{
-    Command, CommandId, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply,
+    Command, CommandId, Every, Key, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply,
     SubscribedTopic, TOPIC_BYTES_MAX, Target, TopicName, UserName, Verb,
 };
 
@@ -54,6 +54,10 @@ struct Fields<'a> {
     echo: Option<bool>,
     occupancy: Option<bool>,
     #[serde(borrow)]
+    every: Option<Text<'a>>,
+    #[serde(borrow)]
+    key: Option<Text<'a>>,
+    #[serde(borrow)]
     connection: Option<Text<'a>>,
     #[serde(borrow)]
     user: Option<Text<'a>>,
@@ -77,9 +81,12 @@ impl<'a> Fields<'a> {
         match &**kind {
             "subscribe" => {
                 let occupancy = self.occupancy.unwrap_or(false);
+                let every = self.every.as_ref().map(|Text(every)| every.parse::<Every>());
+                let every = every.transpose().map_err(|error| error.to_string())?;
                 Ok(Verb::Subscribe {
                     topics: self.topics()?,
                     occupancy,
+                    every,
                 })
             }
             "unsubscribe" => Ok(Verb::Unsubscribe {
@@ -111,9 +118,12 @@ impl<'a> Fields<'a> {
         let Some(Text(topic)) = self.topic else {
             return Err("`topic` is missing".to_owned());
         };
+        let key = self.key.as_ref().map(|Text(key)| Key::parse(key));
+        let key = key.transpose().map_err(|error| error.to_string())?;
         Ok(Verb::Publish {
             topic,
             payload,
+            key,
             echo: self.echo.unwrap_or(true),
         })
     }
@@ -176,6 +186,10 @@ pub(super) fn encode_publication(publication: &Publication, frame: &mut Vec<u8>)
     append_json(draft.topic.as_str(), &mut text);
     text.extend_from_slice(b",\"offset\":");
     append_json(&publication.position.offset, &mut text);
+    if let Some(key) = &draft.key {
+        text.extend_from_slice(b",\"key\":");
+        append_json(key.as_str(), &mut text);
+    }
     append_body(draft.time.0, draft.from.as_ref(), &draft.payload, &mut text);
     encode_frame(Opcode::Text, &text, frame);
 }
@@ -272,6 +286,13 @@ enum Answer<'a> {
     Occupancy {
         topic: &'a str,
         subscribers: u64,
+    },
+    Missed {
+        topic: &'a str,
+        epoch: String,
+        from: u64,
+        to: u64,
+        count: u64,
     },
     Goodbye {
         code: u16,
@@ -370,6 +391,13 @@ pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
         Push::Occupancy { topic, subscribers } => Answer::Occupancy {
             topic: topic.as_str(),
             subscribers: *subscribers,
+        },
+        Push::Missed(missed) => Answer::Missed {
+            topic: missed.topic.as_str(),
+            epoch: missed.from.epoch.to_string(),
+            from: missed.from.offset,
+            to: missed.to,
+            count: missed.count,
         },
         Push::Goodbye(goodbye) => Answer::Goodbye {
             code: goodbye.disconnect.code(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::codes::Disconnect;
-use crate::{ConnectionId, Draft, Epoch, Goodbye, Position, Timestamp, Welcome};
+use crate::{ConnectionId, Draft, Epoch, Goodbye, Missed, Position, Timestamp, Welcome};
 
 fn verb(text: &str) -> Verb<'_> {
     decode(text)
@@ -44,14 +44,16 @@ fn commands_are_read() {
         verb(r#"{"type":"subscribe","topic":"a"}"#),
         Verb::Subscribe {
             topics: vec!["a".into()],
-            occupancy: false
+            occupancy: false,
+            every: None
         }
     );
     assert_eq!(
         verb(r#"{"topics":["a","b"],"occupancy":true,"type":"subscribe","unknown":[1]}"#),
         Verb::Subscribe {
             topics: vec!["a".into(), "b".into()],
-            occupancy: true
+            occupancy: true,
+            every: None
         }
     );
     assert_eq!(
@@ -105,9 +107,26 @@ fn escaped_names_are_understood() {
         verb(r#"{"type":"subscribe","topic":"caf\u00e9"}"#),
         Verb::Subscribe {
             topics: vec!["café".into()],
-            occupancy: false
+            occupancy: false,
+            every: None
         }
     );
+}
+
+#[test]
+fn a_rate_and_a_key_are_read() {
+    assert_eq!(
+        verb(r#"{"type":"subscribe","topic":"a","every":"2s"}"#),
+        Verb::Subscribe {
+            topics: vec!["a".into()],
+            occupancy: false,
+            every: "2s".parse().ok()
+        }
+    );
+    let Verb::Publish { key, .. } = verb(r#"{"type":"publish","topic":"a","key":"EURUSD","data":1}"#) else {
+        panic!("it publishes")
+    };
+    assert_eq!(key, Key::parse("EURUSD").ok());
 }
 
 /// A message, the id of its answer, the answer's code, and what its text says.
@@ -164,6 +183,18 @@ const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
         Some("3"),
         "bad_command",
         "invalid type: integer `5`",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","every":"2"}"#,
+        None,
+        "bad_command",
+        "`every` is not a time from 100ms to 60m",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","key":"","data":1}"#,
+        None,
+        "bad_command",
+        "key is empty",
     ),
     (
         r#"{"type":"ping","id":-1}"#,
@@ -315,6 +346,19 @@ fn pushes_are_written() {
         }),
         r#"{"type":"occupancy","topic":"a","subscribers":3}"#
     );
+    let missed = Missed {
+        topic: TopicName::parse("a").unwrap(),
+        from: Position {
+            epoch: Epoch(1),
+            offset: 5,
+        },
+        to: 11,
+        count: 6,
+    };
+    assert_eq!(
+        push(&Push::Missed(missed)),
+        r#"{"type":"missed","topic":"a","epoch":"1","from":5,"to":11,"count":6}"#
+    );
     let goodbye = Goodbye {
         disconnect: Disconnect::Shutdown,
         reconnect_after_ms: Some(250),
@@ -336,6 +380,7 @@ fn messages_carry_every_kind_of_payload() {
                 user: None,
             }),
             time: Timestamp(1_700_000_000_000),
+            key: None,
             except: None,
         },
         position: Position {
@@ -353,6 +398,12 @@ fn messages_carry_every_kind_of_payload() {
         encode_publication(&publication(payload), &mut frame);
         assert_eq!(text_of(&frame), format!("{head}{tail}"));
     }
+    let mut keyed = publication(raw("1"));
+    keyed.draft.key = Key::parse("k").ok();
+    let mut frame = Vec::new();
+    encode_publication(&keyed, &mut frame);
+    let head = head.replacen("9,", r#"9,"key":"k","#, 1);
+    assert_eq!(text_of(&frame), format!(r#"{head},"data":1}}"#));
     let sent = Direct {
         from: None,
         time: Timestamp(1),
@@ -375,6 +426,7 @@ fn the_page_of_the_dialect_names_every_message() {
         "pong",
         "message",
         "occupancy",
+        "missed",
         "error",
         "goodbye",
     ];

@@ -99,6 +99,11 @@ impl Dialect {
         }
     }
 
+    /// Whether the dialect can tell a client what it is not sent. Without that, nothing may be left out in silence.
+    pub fn has_notices(self) -> bool {
+        self == Self::Json
+    }
+
     /// Whether the dialect can tell a client that a command was refused. One that cannot closes instead.
     pub fn has_errors(self) -> bool {
         self == Self::Json

@@ -21,6 +21,7 @@
 
 mod close;
 mod decoder;
+mod extension;
 mod handshake;
 mod header;
 mod in_flight;
@@ -31,6 +32,7 @@ mod violation;
 
 pub use close::{CloseFrame, encode_close};
 pub use decoder::{Decoder, Item, Role};
+pub use extension::Compression;
 pub use handshake::{accept_key, is_valid_key};
 pub use header::{Opcode, encode_frame, encode_header, encode_masked_frame};
 pub use violation::Violation;

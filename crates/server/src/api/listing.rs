@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use fanfare::{ConnectionRow, Role, Stats, TopicRow};
+use fanfare::{ConnectionRow, Listed, Role, Stats, TopicRow};
 use serde::Serialize;
 
 use super::Api;
@@ -98,7 +98,7 @@ pub(super) async fn connections(
 ) -> Result<Json<Connections>, Problem> {
     let query = Query::parse(request.uri(), &["limit", "cursor"])?;
     let (limit, cursor) = (limit(&query)?, CONNECTIONS_CURSOR.read(&query)?);
-    let page = api.fanfare.connections(cursor, limit).await?;
+    let page = api.fanfare.connections(Listed::All, cursor, limit).await?;
     Ok(Json(Connections {
         connections: page.connections.into_iter().map(Connection::from).collect(),
         next: page.next.map(|next| CONNECTIONS_CURSOR.write(next)),
