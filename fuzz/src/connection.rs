@@ -10,13 +10,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use fanfare_hub::{Dirty, Limits, Opened, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
+use fanfare_protocol::websocket::{Compression, Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Draft, Payload, Timestamp, TopicName, UserName};
 use fastrand::Rng;
 
 use crate::bounds::bounded;
 use crate::listener::LAST_WORD;
-use crate::shard::Shard;
+use crate::shard::{Shard, slow_rules};
 use crate::stream::pieces;
 
 /// Small enough that every limit is met. The outbox of the observer, who reads, is never full.
@@ -25,6 +25,7 @@ fn limits() -> Limits {
         message_bytes_max: 1_024,
         outbox_frames_max: 8,
         outbox_bytes_max: 8_000,
+        slow_rules: slow_rules(),
         replies_bytes_max: 2_000,
         subscriptions_max: 4,
         ping_interval_ms: 2_000,
@@ -116,6 +117,7 @@ fn draft(text: &str) -> Draft {
     Draft {
         topic: topic(),
         payload: Payload::text(text),
+        key: None,
         from: None,
         time: Timestamp(0),
         except: None,
@@ -130,6 +132,7 @@ fn opened(dialect: Dialect, user: Option<&str>) -> Opened {
     Opened {
         connection: ConnectionId::from_bits(0),
         dialect,
+        compression: Compression::None,
         role: Role::Subscriber,
         user: user.and_then(|user| UserName::parse(user).ok()),
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
@@ -137,6 +140,8 @@ fn opened(dialect: Dialect, user: Option<&str>) -> Opened {
         joined_at: Timestamp(0),
         topics: vec![topic()],
         occupancy: false,
+        every: None,
+        conflates: true,
     }
 }
 

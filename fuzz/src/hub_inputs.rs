@@ -12,13 +12,13 @@ use fanfare_hub::broker::Refusal;
 use fanfare_hub::{Asked, Control, Dirty, Input, Limits, Opened, Output, Role, Selector, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
+use fanfare_protocol::websocket::{Compression, Opcode, encode_masked_frame};
 use fanfare_protocol::{
-    CommandId, ConnectionId, Draft, Epoch, Payload, Position, Timestamp, TopicName, UserName,
+    CommandId, ConnectionId, Draft, Epoch, Every, Key, Payload, Position, Timestamp, TopicName, UserName,
 };
 
 use crate::bounds::bounded;
-use crate::shard::{Answer, Shard};
+use crate::shard::{Answer, Shard, slow_rules};
 
 /// Steps of one story; what follows is not played.
 const STEPS_MAX: usize = 200;
@@ -51,6 +51,8 @@ struct Door {
     user: Option<u8>,
     topics: u8,
     occupancy: bool,
+    every: Option<u8>,
+    conflates: bool,
 }
 
 /// What happens to one connection, which may be gone.
@@ -101,10 +103,21 @@ enum Asking {
 /// A command that is well-formed.
 #[derive(Arbitrary, Debug)]
 enum Said {
-    Subscribe { topics: u8, occupancy: bool },
-    Unsubscribe { topics: u8 },
-    Publish { topic: u8, echo: bool },
-    SendTo { whom: Whom },
+    Subscribe {
+        topics: u8,
+        occupancy: bool,
+        every: Option<u8>,
+    },
+    Unsubscribe {
+        topics: u8,
+    },
+    Publish {
+        topic: u8,
+        echo: bool,
+    },
+    SendTo {
+        whom: Whom,
+    },
     Ping,
 }
 
@@ -155,6 +168,9 @@ fn play(steps: &[Step], seed: u64) -> (Vec<Output>, Vec<u64>) {
     let limits = Limits {
         outbox_frames_max: 4,
         outbox_bytes_max: 2_000,
+        outbox_age_max_ms: 3_000,
+        slow_rules: slow_rules(),
+        waiting_bytes_max: 10_000,
         replies_bytes_max: 500,
         subscriptions_max: 3,
         ..Limits::default()
@@ -208,12 +224,15 @@ impl Door {
             } else {
                 Role::Subscriber
             },
+            compression: Compression::None,
             user: self.user.map(user),
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             user_agent: None,
             joined_at: Timestamp(0),
             topics: names(self.topics),
             occupancy: self.occupancy,
+            every: self.every.map(every),
+            conflates: self.conflates,
         });
     }
 }
@@ -300,9 +319,18 @@ fn say(shard: &mut Shard, at: usize, text: &str) {
 fn words(shard: &Shard, what: &Said) -> String {
     let quoted = |topics: u8| format!("{:?}", names(topics));
     match what {
-        Said::Subscribe { topics, occupancy } => {
+        Said::Subscribe {
+            topics,
+            occupancy,
+            every,
+        } => {
             let topics = quoted(*topics);
-            format!(r#"{{"type":"subscribe","topics":{topics},"occupancy":{occupancy},"id":1}}"#)
+            let every = every.map_or("null".to_owned(), |number| {
+                format!("\"{}ms\"", self::every(number).as_millis())
+            });
+            format!(
+                r#"{{"type":"subscribe","topics":{topics},"occupancy":{occupancy},"every":{every},"id":1}}"#
+            )
         }
         Said::Unsubscribe { topics } => {
             format!(
@@ -312,7 +340,7 @@ fn words(shard: &Shard, what: &Said) -> String {
         }
         Said::Publish { topic, echo } => {
             let topic = name(*topic);
-            format!(r#"{{"type":"publish","topic":{topic:?},"data":0,"echo":{echo},"id":2}}"#)
+            format!(r#"{{"type":"publish","topic":{topic:?},"data":0,"key":"k","echo":{echo},"id":2}}"#)
         }
         Said::SendTo { whom } => match selector(shard, *whom) {
             Selector::Connection(id) => format!(r#"{{"type":"send","connection":"{id}","data":1,"id":3}}"#),
@@ -393,10 +421,23 @@ fn draft(topic: u8, bytes: u8) -> Draft {
     Draft {
         topic: name(topic),
         payload: payload(bytes),
+        // Odd sizes come without a key, the others with one of three.
+        key: bytes.is_multiple_of(2).then(|| key(bytes)),
         from: None,
         time: Timestamp(0),
         except: None,
     }
+}
+
+fn key(number: u8) -> Key {
+    Key::parse(["k", "l", "m"][usize::from(number / 2) % 3]).unwrap()
+}
+
+/// A rate of 100 ms to 800 ms.
+fn every(number: u8) -> Every {
+    format!("{}ms", 100 * (1 + u32::from(number % 8)))
+        .parse()
+        .unwrap()
 }
 
 fn cause(number: u8) -> Disconnect {

@@ -11,8 +11,8 @@ use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Item;
 use fanfare_protocol::{
-    Command, CommandId, Draft, Epoch, Payload, Position, Publication, Rejection, Reply, Target, Timestamp,
-    TopicName, Verb,
+    Command, CommandId, Draft, Epoch, Key, Payload, Position, Publication, Rejection, Reply, Target,
+    Timestamp, TopicName, Verb,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -47,17 +47,32 @@ fn check_command(text: &str, command: &Command<'_>) {
     check_reply(command.id.as_ref());
     let kind = string(&members, "type");
     match &command.verb {
-        Verb::Subscribe { topics, occupancy } => {
+        Verb::Subscribe {
+            topics,
+            occupancy,
+            every,
+        } => {
             assert_eq!(kind, "subscribe");
             check_topics(&members, topics);
             assert_eq!(*occupancy, flag(&members, "occupancy", false));
+            assert_eq!(
+                *every,
+                optional(&members, "every").map(|every| every.parse().unwrap())
+            );
         }
         Verb::Unsubscribe { topics } => {
             assert_eq!(kind, "unsubscribe");
             check_topics(&members, topics);
         }
-        Verb::Publish { topic, payload, echo } => {
+        Verb::Publish {
+            topic,
+            payload,
+            key,
+            echo,
+        } => {
             assert_eq!(kind, "publish");
+            let written = optional(&members, "key");
+            assert_eq!(key.as_ref().map(Key::as_str), written.as_deref());
             assert_eq!(*topic, string(&members, "topic"));
             assert_eq!(*echo, flag(&members, "echo", true));
             check_payload(&members, payload);
@@ -92,6 +107,7 @@ fn check_payload(members: &Members<'_>, payload: &Payload) {
         draft: Draft {
             topic,
             payload: payload.clone(),
+            key: Key::parse("\"k\\").ok(),
             from: None,
             time: Timestamp(1),
             except: None,
@@ -107,6 +123,7 @@ fn check_payload(members: &Members<'_>, payload: &Payload) {
     let pushed: Members<'_> = serde_json::from_str(&text).unwrap();
     assert_eq!(pushed["data"].get(), written);
     assert_eq!(string(&pushed, "topic"), "a\"\\b");
+    assert_eq!(string(&pushed, "key"), "\"k\\");
     let direct = Direct {
         from: None,
         time: Timestamp(1),
@@ -166,6 +183,12 @@ fn text_of(frame: &[u8]) -> String {
 
 fn string(members: &Members<'_>, name: &str) -> String {
     serde_json::from_str(members[name].get()).unwrap()
+}
+
+/// A string that may be missing or null.
+fn optional(members: &Members<'_>, name: &str) -> Option<String> {
+    let value = members.get(name)?;
+    serde_json::from_str(value.get()).unwrap()
 }
 
 fn flag(members: &Members<'_>, name: &str, default: bool) -> bool {

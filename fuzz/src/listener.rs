@@ -91,10 +91,26 @@ impl Listener {
                 let topics: Vec<String> = read(members["topics"]);
                 self.offsets.retain(|topic, _| !topics.contains(topic));
             }
+            "missed" => self.check_missed(&members),
             "welcome" | "published" | "sent" | "pong" | "error" | "occupancy" | "goodbye" => {}
             other => panic!("{other} is no type that a server sends"),
         }
         self.has_heard_last_word |= text.contains(LAST_WORD);
+    }
+
+    /// A notice is about publications of a topic that it has.
+    fn check_missed(&self, members: &Members<'_>) {
+        let topic: String = read(members["topic"]);
+        let number = |name: &str| read::<u64>(members[name]);
+        assert!(
+            topic.starts_with('$') || self.offsets.contains_key(&topic),
+            "{topic} is not subscribed to"
+        );
+        let (from, to, count) = (number("from"), number("to"), number("count"));
+        assert!(
+            from <= to && (1..=to - from + 1).contains(&count),
+            "{count} from {from} to {to}"
+        );
     }
 
     /// A publication comes later in its topic than the one before. The server's own topics are not subscribed to.

@@ -1,9 +1,9 @@
-//! `names`: topic names, user names, connection ids, command ids and epochs against second, naive readings of their
+//! `names`: names of topics and users, patterns, keys, rates, ids of connections and commands, and epochs against second, naive readings of their
 //! grammars.
 
 use fanfare_protocol::{
-    CommandId, ConnectionId, Epoch, TOPIC_BYTES_MAX, TopicName, TopicNameError, USER_BYTES_MAX, UserName,
-    UserNameError,
+    CommandId, ConnectionId, Epoch, Every, Key, TOPIC_BYTES_MAX, TopicName, TopicNameError, TopicPattern,
+    USER_BYTES_MAX, UserName, UserNameError,
 };
 
 use crate::bounds::bounded;
@@ -19,6 +19,9 @@ pub fn run(bytes: &[u8]) {
         check_connection(text);
         check_command(text);
         check_epoch(text);
+        check_key(text);
+        check_every(text);
+        check_pattern(text);
     });
 }
 
@@ -100,6 +103,58 @@ fn check_epoch(text: &str) {
     if let Ok(epoch) = text.parse::<Epoch>() {
         assert_eq!(epoch.to_string().parse(), Ok(epoch));
     }
+}
+
+fn check_key(text: &str) {
+    let is_key = (1..=64).contains(&text.len()) && !text.contains(char::is_control);
+    let key = Key::parse(text);
+    assert_eq!(key.is_ok(), is_key, "{text:?}");
+    assert!(key.is_err() || key.is_ok_and(|key| key.as_str() == text));
+}
+
+/// A rate: digits, a unit, and bounds in between.
+fn check_every(text: &str) {
+    let units = [("ms", 1), ("s", 1_000), ("m", 60_000)];
+    let read = |(unit, unit_ms): (&str, u128)| {
+        let digits = text.strip_suffix(unit)?;
+        let is_plain = digits.bytes().all(|digit| digit.is_ascii_digit());
+        let number = digits.parse::<u128>().ok().filter(|_| is_plain)?;
+        number
+            .checked_mul(unit_ms)
+            .filter(|ms| (100..=3_600_000).contains(ms))
+    };
+    let expected = units.into_iter().find_map(read);
+    let every = text.parse::<Every>().ok();
+    assert_eq!(every.map(|every| every.as_millis().into()), expected, "{text:?}");
+}
+
+/// A pattern and a name, with a line's end between the two.
+fn check_pattern(text: &str) {
+    let Some((pattern, name)) = text.split_once('\n') else {
+        return;
+    };
+    if let (Ok(parsed), Ok(name)) = (pattern.parse::<TopicPattern>(), TopicName::parse(name)) {
+        assert_eq!(parsed.to_string(), pattern);
+        let expected = fits(pattern.as_bytes(), name.as_str().as_bytes());
+        assert_eq!(parsed.matches(&name), expected, "{pattern:?} and {name:?}");
+    }
+}
+
+/// Which beginnings of the name fit the beginning of the pattern, one character of the pattern after the other.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    let mut reached = vec![false; name.len() + 1];
+    reached[0] = true;
+    for &wanted in pattern {
+        let before = reached.clone();
+        for at in 0..reached.len() {
+            reached[at] = if wanted == b'*' {
+                before[at] || at > 0 && reached[at - 1]
+            } else {
+                at > 0 && before[at - 1] && name[at - 1] == wanted
+            };
+        }
+    }
+    reached[name.len()]
 }
 
 /// The first character that no name may have, by the tables of the standard library and of Unicode 16.

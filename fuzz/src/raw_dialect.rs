@@ -64,6 +64,7 @@ fn published(payload: Payload) -> Vec<u8> {
         draft: Draft {
             topic: TopicName::all(),
             payload,
+            key: None,
             from: None,
             time: Timestamp(0),
             except: None,

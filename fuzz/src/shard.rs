@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
-use fanfare_hub::{Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output};
+use fanfare_hub::{Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, SlowRule, SlowRules};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
 use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
@@ -29,6 +29,20 @@ pub(crate) struct Shard {
     held: VecDeque<Output>,
     answers: VecDeque<Input<'static>>,
     message_bytes_max: u32,
+}
+
+/// A rule for every topic of the targets: of `a` everything is delivered or the connection closed.
+pub(crate) fn slow_rules() -> SlowRules {
+    let rule = |pattern: &str, rule| pattern.parse().map(|pattern| (pattern, rule));
+    let by_pattern = [
+        rule("b*", SlowRule::DropOldest),
+        rule("c*", SlowRule::DropNewest),
+        rule("d*", SlowRule::Conflate),
+    ];
+    SlowRules {
+        by_pattern: by_pattern.into_iter().flatten().collect(),
+        otherwise: SlowRule::Disconnect,
+    }
 }
 
 /// How a broker answers.

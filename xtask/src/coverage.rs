@@ -13,11 +13,14 @@ use serde_json::Value;
 use crate::command::{host, run_command};
 
 /// Files and folders of what reads bytes of strangers, each to be covered to [`PERCENT_MIN`].
-const PARSERS: [&str; 9] = [
+const PARSERS: [&str; 12] = [
     "crates/protocol/src/websocket/",
     "crates/protocol/src/dialect/",
     "crates/protocol/src/command.rs",
     "crates/protocol/src/connection_id.rs",
+    "crates/protocol/src/every.rs",
+    "crates/protocol/src/key.rs",
+    "crates/protocol/src/pattern.rs",
     "crates/protocol/src/position.rs",
     "crates/protocol/src/topic.rs",
     "crates/protocol/src/user.rs",
