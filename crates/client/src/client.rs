@@ -16,7 +16,7 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::handshake::HandshakeError;
 use crate::limits::COMMANDS_QUEUED_MAX;
 use crate::server_message::{Malformed, Published, Refusal, Subscribed};
-use crate::session::{LimitExceeded, Push, Reply};
+use crate::session::{LimitExceeded, PublishOptions, Push, Reply, SubscribeOptions};
 
 /// A connection to a server that is made again when it ends.
 ///
@@ -168,6 +168,31 @@ impl Client {
         self.commands.subscribe(topics).await
     }
 
+    /// Subscribes with more said about how; see [`Commands::subscribe_with`].
+    ///
+    /// # Errors
+    /// Those of [`Commands::subscribe`].
+    pub async fn subscribe_with<T: AsRef<str>>(
+        &self,
+        topics: &[T],
+        options: SubscribeOptions,
+    ) -> Result<Vec<Subscribed>, Error> {
+        self.commands.subscribe_with(topics, options).await
+    }
+
+    /// Publishes with more said about it; see [`Commands::publish_with`].
+    ///
+    /// # Errors
+    /// Those of [`Commands::publish`].
+    pub async fn publish_with<D: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        data: &D,
+        options: PublishOptions,
+    ) -> Result<Published, Error> {
+        self.commands.publish_with(topic, data, options).await
+    }
+
     /// Publishes; see [`Commands::publish`].
     ///
     /// # Errors
@@ -191,33 +216,20 @@ impl Commands {
     /// # Errors
     /// The server or the client's bounds refused it, or the reply did not come.
     pub async fn subscribe<T: AsRef<str>>(&self, topics: &[T]) -> Result<Vec<Subscribed>, Error> {
-        self.subscribe_as(topics, false).await
+        self.subscribe_with(topics, SubscribeOptions::default()).await
     }
 
-    /// Subscribes as [`subscribe`](Self::subscribe) does, and to the topics' numbers of subscribers. After a reconnect
-    /// the numbers are not asked for again.
+    /// Subscribes as [`subscribe`](Self::subscribe) does, with more said about how.
     ///
     /// # Errors
     /// Those of [`subscribe`](Self::subscribe).
-    pub async fn subscribe_with_occupancy<T: AsRef<str>>(
+    pub async fn subscribe_with<T: AsRef<str>>(
         &self,
         topics: &[T],
+        options: SubscribeOptions,
     ) -> Result<Vec<Subscribed>, Error> {
-        self.subscribe_as(topics, true).await
-    }
-
-    async fn subscribe_as<T: AsRef<str>>(
-        &self,
-        topics: &[T],
-        occupancy: bool,
-    ) -> Result<Vec<Subscribed>, Error> {
-        match self
-            .ask(Asking::Subscribe {
-                topics: owned(topics),
-                occupancy,
-            })
-            .await?
-        {
+        let topics = owned(topics);
+        match self.ask(Asking::Subscribe { topics, options }).await? {
             Reply::Subscribed(list) => Ok(list),
             _ => Err(Error::Lost),
         }
@@ -241,14 +253,25 @@ impl Commands {
     /// Those of [`subscribe`](Self::subscribe); after [`Error::Lost`] and [`Error::CommandTimeout`] it may have been
     /// published all the same. `data` may not serialize.
     pub async fn publish<D: Serialize + ?Sized>(&self, topic: &str, data: &D) -> Result<Published, Error> {
-        let data = to_raw_value(data).map_err(Error::NotJson)?;
-        match self
-            .ask(Asking::Publish {
-                topic: topic.to_owned(),
-                data,
-            })
-            .await?
-        {
+        self.publish_with(topic, data, PublishOptions::default()).await
+    }
+
+    /// Publishes as [`publish`](Self::publish) does, with more said about it.
+    ///
+    /// # Errors
+    /// Those of [`publish`](Self::publish).
+    pub async fn publish_with<D: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        data: &D,
+        options: PublishOptions,
+    ) -> Result<Published, Error> {
+        let asking = Asking::Publish {
+            topic: topic.to_owned(),
+            data: to_raw_value(data).map_err(Error::NotJson)?,
+            options,
+        };
+        match self.ask(asking).await? {
             Reply::Published(published) => Ok(published),
             _ => Err(Error::Lost),
         }

@@ -16,6 +16,10 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) occupancy: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) every: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<&'a RawValue>,
 }
 
@@ -27,6 +31,8 @@ impl Command<'_> {
             topic: None,
             topics: None,
             occupancy: None,
+            every: None,
+            key: None,
             data: None,
         }
     }

@@ -18,7 +18,7 @@ use crate::client::{ConnectOptions, Error};
 use crate::endpoint::Endpoint;
 use crate::retry::{Backoff, reconnects_after};
 use crate::server_message::{Goodbye, Welcome};
-use crate::session::{Incoming, LimitExceeded, Push, Reply, Session};
+use crate::session::{Incoming, LimitExceeded, PublishOptions, Push, Reply, Session, SubscribeOptions};
 use crate::socket::{Received, Socket};
 
 /// A command on its way to the driver.
@@ -31,9 +31,18 @@ pub(crate) struct Ask {
 /// What is asked.
 #[derive(Debug)]
 pub(crate) enum Asking {
-    Subscribe { topics: Vec<String>, occupancy: bool },
-    Unsubscribe { topics: Vec<String> },
-    Publish { topic: String, data: Box<RawValue> },
+    Subscribe {
+        topics: Vec<String>,
+        options: SubscribeOptions,
+    },
+    Unsubscribe {
+        topics: Vec<String>,
+    },
+    Publish {
+        topic: String,
+        data: Box<RawValue>,
+        options: PublishOptions,
+    },
     Ping,
 }
 
@@ -204,9 +213,9 @@ impl Driver {
 
     fn ask(&mut self, asking: &Asking) -> Result<u64, LimitExceeded> {
         match asking {
-            Asking::Subscribe { topics, occupancy } => self.session.subscribe(topics, *occupancy),
+            Asking::Subscribe { topics, options } => self.session.subscribe(topics, *options),
             Asking::Unsubscribe { topics } => self.session.unsubscribe(topics),
-            Asking::Publish { topic, data } => self.session.publish(topic, data),
+            Asking::Publish { topic, data, options } => self.session.publish(topic, data, options),
             Asking::Ping => self.session.ping(),
         }
     }

@@ -34,8 +34,9 @@ mod socket;
 
 pub use client::{Client, Commands, ConnectOptions, Error};
 pub use endpoint::EndpointError;
+pub use fanfare_protocol::{Every, EveryError, Key, KeyError};
 pub use handshake::HandshakeError;
 pub use limits::{COMMANDS_PENDING_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};
 pub use server_message::{Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome};
-pub use session::{Incoming, LimitExceeded, Push, Reply, Session};
+pub use session::{Incoming, LimitExceeded, PublishOptions, Push, Reply, Session, SubscribeOptions};

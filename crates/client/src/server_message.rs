@@ -108,6 +108,10 @@ pub(crate) enum ServerMessage {
         topic: String,
         subscribers: u64,
     },
+    Missed {
+        topic: String,
+        count: u64,
+    },
     Error(Option<u64>, Refusal),
     Goodbye(Goodbye),
     /// A type that this client does not ask for, or that a later version of the dialect may have.
@@ -128,6 +132,10 @@ impl ServerMessage {
             "occupancy" => {
                 let Occupancy { topic, subscribers } = serde_json::from_str(text)?;
                 Self::Occupancy { topic, subscribers }
+            }
+            "missed" => {
+                let Missed { topic, count } = serde_json::from_str(text)?;
+                Self::Missed { topic, count }
             }
             "pong" => Self::Pong(id, serde_json::from_str::<Time>(text)?.time),
             "error" => Self::Error(id, serde_json::from_str(text)?),
@@ -155,6 +163,12 @@ struct Topics<T> {
 struct Occupancy {
     topic: String,
     subscribers: u64,
+}
+
+#[derive(Deserialize)]
+struct Missed {
+    topic: String,
+    count: u64,
 }
 
 #[derive(Deserialize)]

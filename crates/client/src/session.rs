@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+use fanfare_protocol::{Every, Key};
 use serde_json::value::RawValue;
 
 use crate::command::{Command, batches};
@@ -61,7 +62,8 @@ pub enum Push {
     Welcome(Welcome),
     /// A publication of a topic, or something sent to this connection alone.
     Publication(Publication),
-    /// Publications of a topic went by unseen, before whatever follows.
+    /// Publications of a topic went by unseen: the server left them out because this client reads too slowly, or they
+    /// were published while it was not connected.
     Missed {
         /// The topic.
         topic: String,
@@ -99,6 +101,22 @@ pub enum Push {
     },
 }
 
+/// How topics are subscribed to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SubscribeOptions {
+    /// Whether to be told their numbers of subscribers. After a reconnect they are not asked for again.
+    pub occupancy: bool,
+    /// How often the newest publication, of every key, is wanted at most; all of them at once by default.
+    pub every: Option<Every>,
+}
+
+/// What is said about a publication beside its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// What it is the newest state of.
+    pub key: Option<Key>,
+}
+
 /// A bound refuses a command; nothing was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LimitExceeded {
@@ -123,7 +141,7 @@ pub enum LimitExceeded {
 /// What a reply is awaited for.
 #[derive(Debug)]
 enum Asked {
-    Subscription,
+    Subscription(Option<Every>),
     Resubscription(Vec<String>),
     Unsubscription,
     Other,
@@ -138,6 +156,10 @@ struct Topic {
     is_asked: bool,
     /// Whether the current connection is subscribed, so that nothing can be missed.
     is_live: bool,
+    /// How often the newest is wanted at most; what is skipped by that is not missed.
+    every: Option<Every>,
+    /// How many the server told to be missing that no gap in the offsets has shown yet.
+    told: u64,
 }
 
 impl Session {
@@ -156,22 +178,23 @@ impl Session {
         self.asked.len() < COMMANDS_PENDING_MAX
     }
 
-    /// Asks to subscribe to `topics`, all or none; `occupancy` asks for their numbers of subscribers too.
+    /// Asks to subscribe to `topics`, all or none.
     ///
     /// The id of the command is returned, as by the other commands.
     ///
     /// # Errors
     /// A bound refuses it.
-    pub fn subscribe(&mut self, topics: &[String], occupancy: bool) -> Result<u64, LimitExceeded> {
+    pub fn subscribe(&mut self, topics: &[String], options: SubscribeOptions) -> Result<u64, LimitExceeded> {
         if self.topics.len() + topics.len() > TOPICS_MAX {
             return Err(LimitExceeded::Topics);
         }
         let command = Command {
             topics: Some(topics),
-            occupancy: occupancy.then_some(true),
+            occupancy: options.occupancy.then_some(true),
+            every: options.every.map(|every| every.to_string()),
             ..Command::new("subscribe")
         };
-        self.ask(Asked::Subscription, command)
+        self.ask(Asked::Subscription(options.every), command)
     }
 
     /// Asks to unsubscribe from `topics`.
@@ -198,12 +221,18 @@ impl Session {
     ///
     /// # Errors
     /// A bound refuses it.
-    pub fn publish(&mut self, topic: &str, data: &RawValue) -> Result<u64, LimitExceeded> {
+    pub fn publish(
+        &mut self,
+        topic: &str,
+        data: &RawValue,
+        options: &PublishOptions,
+    ) -> Result<u64, LimitExceeded> {
         self.ask(
             Asked::Other,
             Command {
                 topic: Some(topic),
                 data: Some(data),
+                key: options.key.as_ref().map(Key::as_str),
                 ..Command::new("publish")
             },
         )
@@ -252,6 +281,7 @@ impl Session {
             ServerMessage::Occupancy { topic, subscribers } => {
                 self.push(Push::Occupancy { topic, subscribers });
             }
+            ServerMessage::Missed { topic, count } => self.on_missed(topic, count),
             ServerMessage::Goodbye(goodbye) => self.push(Push::Goodbye(goodbye)),
             ServerMessage::Unknown => {}
         }
@@ -270,17 +300,19 @@ impl Session {
         let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
             RESUBSCRIPTION_BYTES_MAX.min(max / 2)
         });
-        let names = self
-            .topics
-            .iter()
-            .filter(|(_, topic)| topic.is_asked)
-            .map(|(name, _)| name.clone());
-        for topics in batches(names, bytes_max) {
-            let (id, text) = self.write(Command {
-                topics: Some(&topics),
-                ..Command::new("subscribe")
-            });
-            self.send(id, text, Asked::Resubscription(topics));
+        let mut by_rate: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
+        for (name, topic) in self.topics.iter().filter(|(_, topic)| topic.is_asked) {
+            by_rate.entry(topic.every).or_default().push(name.clone());
+        }
+        for (every, names) in by_rate {
+            for topics in batches(names.into_iter(), bytes_max) {
+                let (id, text) = self.write(Command {
+                    topics: Some(&topics),
+                    every: every.map(|every| every.to_string()),
+                    ..Command::new("subscribe")
+                });
+                self.send(id, text, Asked::Resubscription(topics));
+            }
         }
     }
 
@@ -290,16 +322,29 @@ impl Session {
             .as_ref()
             .and_then(|name| self.topics.get_mut(name));
         if let (Some(topic), Some(offset)) = (known, publication.offset) {
-            let skipped = offset.saturating_sub(topic.offset).saturating_sub(1);
+            let gap = offset.saturating_sub(topic.offset).saturating_sub(1);
             topic.offset = topic.offset.max(offset);
-            if let (1.., Some(name)) = (skipped, &publication.topic) {
+            let untold = gap.saturating_sub(topic.told);
+            topic.told = topic.told.saturating_sub(gap);
+            if let (1.., None, Some(name)) = (untold, topic.every, &publication.topic) {
                 self.push(Push::Missed {
                     topic: name.clone(),
-                    count: Some(skipped),
+                    count: Some(untold),
                 });
             }
         }
         self.push(Push::Publication(publication));
+    }
+
+    /// The server says that publications are left out. The gap in the offsets comes later, if another follows.
+    fn on_missed(&mut self, topic: String, count: u64) {
+        if let Some(known) = self.topics.get_mut(&topic) {
+            known.told += count;
+        }
+        self.push(Push::Missed {
+            topic,
+            count: Some(count),
+        });
     }
 
     fn on_subscribed(&mut self, id: Option<u64>, list: Vec<Subscribed>) {
@@ -308,8 +353,15 @@ impl Session {
             .iter()
             .filter_map(|subscribed| self.note(subscribed, asked.is_some()))
             .collect();
+        if let Some(Asked::Subscription(every)) = asked {
+            for subscribed in &list {
+                if let Some(topic) = self.topics.get_mut(&subscribed.topic) {
+                    topic.every = every;
+                }
+            }
+        }
         match (id, asked) {
-            (Some(id), Some(Asked::Subscription)) => {
+            (Some(id), Some(Asked::Subscription(_))) => {
                 self.incoming.push_back(Incoming::Reply {
                     id,
                     outcome: Ok(Reply::Subscribed(list)),
@@ -336,6 +388,8 @@ impl Session {
                         offset: *offset,
                         is_asked,
                         is_live: true,
+                        every: None,
+                        told: 0,
                     },
                 );
             }
@@ -349,7 +403,7 @@ impl Session {
         let is_same = topic.epoch == *epoch && topic.offset <= *offset;
         let count = is_same.then(|| *offset - topic.offset);
         epoch.clone_into(&mut topic.epoch);
-        (topic.offset, topic.is_live) = (*offset, true);
+        (topic.offset, topic.is_live, topic.told) = (*offset, true, 0);
         (count != Some(0)).then(|| Push::Missed {
             topic: name.clone(),
             count,

@@ -16,7 +16,10 @@ impl Story {
 
     fn subscribed_to_a_at(epoch: &str, offset: u64) -> Self {
         let mut story = Self::welcomed();
-        story.0.subscribe(&["a".to_owned()], false).unwrap();
+        story
+            .0
+            .subscribe(&["a".to_owned()], SubscribeOptions::default())
+            .unwrap();
         story.says();
         story.hears(&subscribed(Some(1), epoch, offset));
         story
@@ -70,19 +73,28 @@ fn told(incoming: &Incoming) -> String {
 #[test]
 fn commands_are_written_as_the_dialect_says() {
     let mut story = Story::welcomed();
+    let options = SubscribeOptions {
+        occupancy: true,
+        every: "2s".parse().ok(),
+    };
     let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
     story
         .0
-        .subscribe(&["a".to_owned(), "b".to_owned()], true)
+        .subscribe(&["a".to_owned(), "b".to_owned()], options)
         .unwrap();
-    story.0.publish("a", &data).unwrap();
+    let keyed = PublishOptions {
+        key: Key::parse("k").ok(),
+    };
+    story.0.publish("a", &data, &PublishOptions::default()).unwrap();
+    story.0.publish("a", &data, &keyed).unwrap();
     story.0.unsubscribe(&["a".to_owned()]).unwrap();
     story.0.ping().unwrap();
     let expected = [
-        r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true}"#,
+        r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true,"every":"2000ms"}"#,
         r#"{"type":"publish","id":2,"topic":"a","data":{"x": 1.0}}"#,
-        r#"{"type":"unsubscribe","id":3,"topics":["a"]}"#,
-        r#"{"type":"ping","id":4}"#,
+        r#"{"type":"publish","id":3,"topic":"a","key":"k","data":{"x": 1.0}}"#,
+        r#"{"type":"unsubscribe","id":4,"topics":["a"]}"#,
+        r#"{"type":"ping","id":5}"#,
     ];
     assert_eq!(story.says(), expected);
 }
@@ -109,6 +121,33 @@ fn a_gap_in_the_offsets_is_told_before_what_follows() {
 }
 
 #[test]
+fn what_the_server_leaves_out_is_told_once() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    let missed = r#"{"type":"missed","topic":"a","epoch":"e","from":8,"to":10,"count":3}"#;
+    assert_eq!(story.hears(missed), ["missed Some(3)"]);
+    assert_eq!(story.hears(&publication(11)), ["message 11"]);
+    assert_eq!(story.hears(missed), ["missed Some(3)"]);
+    assert_eq!(story.hears(&publication(16)), ["missed Some(1)", "message 16"]);
+}
+
+#[test]
+fn what_a_rate_skips_is_not_missed_and_the_rate_outlives_the_connection() {
+    let mut story = Story::welcomed();
+    let options = SubscribeOptions {
+        every: "1s".parse().ok(),
+        ..SubscribeOptions::default()
+    };
+    story.0.subscribe(&["a".to_owned()], options).unwrap();
+    story.says();
+    story.hears(&subscribed(Some(1), "e", 0));
+    assert_eq!(story.hears(&publication(5)), ["message 5"]);
+    assert_eq!(
+        story.reconnects(),
+        [r#"{"type":"subscribe","id":2,"topics":["a"],"every":"1000ms"}"#]
+    );
+}
+
+#[test]
 fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
     let mut story = Story::subscribed_to_a_at("e", 7);
     story.hears(&publication(8));
@@ -132,7 +171,10 @@ fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
 #[test]
 fn subscribing_again_on_the_same_connection_misses_nothing() {
     let mut story = Story::subscribed_to_a_at("e", 7);
-    story.0.subscribe(&["a".to_owned()], true).unwrap();
+    story
+        .0
+        .subscribe(&["a".to_owned()], SubscribeOptions::default())
+        .unwrap();
     assert_eq!(story.hears(&subscribed(Some(2), "e", 9)), ["2: Subscribed"]);
     assert_eq!(story.hears(&publication(8)), ["message 8"]);
     assert_eq!(story.hears(&publication(9)), ["message 9"]);
@@ -181,7 +223,10 @@ fn commands_beyond_the_bound_are_refused() {
     }
     assert_eq!(story.0.ping(), Err(LimitExceeded::Commands));
     let topics = vec![String::new(); TOPICS_MAX + 1];
-    assert_eq!(story.0.subscribe(&topics, false), Err(LimitExceeded::Topics));
+    assert_eq!(
+        story.0.subscribe(&topics, SubscribeOptions::default()),
+        Err(LimitExceeded::Topics)
+    );
 }
 
 #[test]
@@ -189,7 +234,7 @@ fn a_command_the_server_would_not_take_is_refused() {
     let mut story = Story(Session::new());
     story.hears(r#"{"type":"welcome","connection":"c","limits":{"message_bytes_max":30}}"#);
     assert!(story.0.ping().is_ok());
-    let refused = story.0.subscribe(&["a".to_owned()], false);
+    let refused = story.0.subscribe(&["a".to_owned()], SubscribeOptions::default());
     assert_eq!(
         refused,
         Err(LimitExceeded::Message {

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
-use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Opened, Selector};
+use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Selector};
 use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
+use crate::door::{Cause, Gate};
 use crate::shard::{Adoption, Mail, Mailbox, Shard, ShardOptions, ShardStats, Snapshot};
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
@@ -37,6 +38,7 @@ struct Inner {
     stats: Vec<Arc<ShardStats>>,
     broker: Arc<MemoryBroker>,
     desk: Arc<Desk>,
+    gate: Arc<Gate>,
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
@@ -149,12 +151,14 @@ impl Fanfare {
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
         let (is_draining, is_ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
             options,
             mailboxes,
             stats,
             broker,
             desk,
+            gate,
             outlet,
             threads,
             is_draining,
@@ -361,6 +365,12 @@ impl Fanfare {
         self.inner.is_draining.load(Ordering::Relaxed)
     }
 
+    /// Whether there was a descriptor for the last connection that came to [`Fanfare::serve`]. While there is none,
+    /// clients are answered 503 and nobody new should be sent here.
+    pub fn has_descriptors(&self) -> bool {
+        self.inner.gate.has_descriptors()
+    }
+
     /// Drops history that is past its age. Call it about once a second when history is kept.
     pub fn expire_history(&self) {
         self.inner.broker.expire(wall());
@@ -369,6 +379,7 @@ impl Fanfare {
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
     /// what waits, and ends the shards. What is left at `timeout` is cut off. Gives how many connections that were.
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
+        self.inner.gate.drain(window);
         self.inner.is_draining.store(true, Ordering::Relaxed);
         for mailbox in self.inner.mailboxes.iter() {
             mailbox.post_unbounded(Mail::Shutdown {
@@ -402,30 +413,22 @@ impl Fanfare {
         self.inner.stats.iter().map(|stats| stats.snapshot())
     }
 
-    /// Gives a connection to the less loaded of two shards.
-    pub(crate) fn adopt(
-        &self,
-        socket: std::net::TcpStream,
-        early: Vec<u8>,
-        opened: Opened,
-    ) -> Result<(), CallError> {
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.inner.gate
+    }
+
+    /// Sets a place aside in the less loaded of two shards. It counts as a connection from now on.
+    pub(crate) fn take_seat(&self) -> Seat {
         let count = self.inner.stats.len();
         let (one, other) = (fastrand::usize(..count), fastrand::usize(..count));
         let load = |shard: usize| self.inner.stats[shard].connections();
         let shard = if load(one) <= load(other) { one } else { other };
         self.inner.stats[shard].adopted();
-        let posted = self.post(
+        Seat {
+            fanfare: self.clone(),
             shard,
-            Mail::Adopt(Box::new(Adoption {
-                socket,
-                early,
-                opened,
-            })),
-        );
-        if posted.is_err() {
-            self.inner.stats[shard].released();
+            is_taken: false,
         }
-        posted
     }
 
     fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {
@@ -470,6 +473,33 @@ impl Fanfare {
             concerned += self.ask(shard, control(who.clone())).await?;
         }
         Ok(concerned)
+    }
+}
+
+/// A place for a connection in a shard; free again when it is dropped without one.
+pub(crate) struct Seat {
+    fanfare: Fanfare,
+    shard: usize,
+    is_taken: bool,
+}
+
+impl Seat {
+    /// Gives the connection to the shard. When that takes no mail the connection is dropped, and counted as turned away.
+    pub(crate) fn adopt(mut self, adoption: Adoption) {
+        let remote = adoption.opened.remote;
+        let posted = self.fanfare.post(self.shard, Mail::Adopt(Box::new(adoption)));
+        self.is_taken = posted.is_ok();
+        if !self.is_taken {
+            self.fanfare.gate().turned_away(Cause::Adoption, remote);
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.fanfare.inner.stats[self.shard].released();
+        }
     }
 }
 

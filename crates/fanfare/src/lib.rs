@@ -30,7 +30,10 @@ mod metrics;
 mod options;
 mod shard;
 
-pub use door::{ListenerOptions, OriginRule, OriginRuleError, serve};
+pub use door::{
+    ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,
+    OriginRuleError,
+};
 pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{ConnectionRow, Limits, Listed, Role, Selector, SlowRule, SlowRules};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};

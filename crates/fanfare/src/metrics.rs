@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Fanfare;
+use crate::door::Cause;
 use crate::shard::{Snapshot, TURN_BUCKETS_US};
 
 impl Fanfare {
@@ -69,6 +70,15 @@ impl Collector for Shards {
                 bytes,
             )?;
         }
+        let handshakes = self.fanfare.gate().handshakes() as u64;
+        gauge(
+            &mut encoder,
+            "fanfare_handshakes",
+            "Connections of the listener now that are no WebSocket",
+            None,
+            handshakes,
+        )?;
+        encode_refusals(&mut encoder, &self.fanfare)?;
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
@@ -230,6 +240,16 @@ fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -
     for (at, code) in ErrorCode::ALL.iter().enumerate() {
         let count = shards.iter().map(|shard| shard.hub.rejected[at]).sum::<u64>();
         count_labelled(&mut metric, &[("code", code.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fmt::Result {
+    let help = "Connections and requests turned away at the door, by cause";
+    let mut metric = encoder.encode_descriptor("fanfare_refusals", help, None, MetricType::Counter)?;
+    for &cause in Cause::ALL {
+        let count = fanfare.gate().refusals_of(cause);
+        count_labelled(&mut metric, &[("cause", cause.name())], count)?;
     }
     Ok(())
 }

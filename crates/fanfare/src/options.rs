@@ -4,7 +4,7 @@ use fanfare_hub::Limits;
 use fanfare_protocol::SHARDS_MAX;
 
 use crate::broker::HistoryOptions;
-use crate::door::OriginRule;
+use crate::door::{DoorLimits, Network, OriginRule};
 
 /// How a [`crate::Fanfare`] runs. All of it has a default.
 #[derive(Clone, Debug)]
@@ -13,8 +13,11 @@ pub struct Options {
     pub shards: usize,
     /// Bounds per connection.
     pub limits: Limits,
-    /// The most connections at once; one more is answered with 503. Default: no limit but 16.7 million per shard.
-    pub connections_max: usize,
+    /// Bounds on who may connect.
+    pub door: DoorLimits,
+    /// Proxies that are believed when they say in `X-Forwarded-For`, or in a PROXY header where the listener expects
+    /// one, whom they have a connection from. Default: none.
+    pub trusted_proxies: Vec<Network>,
     /// Whether `?user=NAME` names the user: for development only, anyone can claim to be anyone. Default false.
     pub is_development: bool,
     /// Which pages of other origins may connect. Default: none but loopback.
@@ -35,7 +38,8 @@ impl Default for Options {
                 .map_or(1, usize::from)
                 .min(SHARDS_MAX),
             limits: Limits::default(),
-            connections_max: usize::MAX,
+            door: DoorLimits::default(),
+            trusted_proxies: Vec::new(),
             is_development: false,
             origins: OriginRule::default(),
             history: HistoryOptions::default(),

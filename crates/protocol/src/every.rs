@@ -1,5 +1,6 @@
 //! The rate of a subscription.
 
+use std::fmt;
 use std::str::FromStr;
 
 /// The shortest time between two deliveries of a subscription: 100 ms to 1 h, written `500ms`, `2s` or `1m`.
@@ -16,6 +17,12 @@ impl Every {
     /// The time in milliseconds.
     pub fn as_millis(self) -> u32 {
         self.0
+    }
+}
+
+impl fmt::Display for Every {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ms", self.0)
     }
 }
 
@@ -54,6 +61,8 @@ mod tests {
     fn rates_have_a_unit_and_bounds() {
         for (text, ms) in [("100ms", 100), ("2s", 2_000), ("1m", 60_000), ("60m", 3_600_000)] {
             assert_eq!(text.parse::<Every>().map(Every::as_millis), Ok(ms), "{text}");
+            let every: Every = text.parse().unwrap();
+            assert_eq!(every.to_string().parse(), Ok(every), "{text}");
         }
         for text in [
             "",

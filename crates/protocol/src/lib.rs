@@ -1,8 +1,9 @@
 //! The words and the wire of Fanfare.
 //!
 //! This room holds what every other room speaks about: topic names, positions, publications, commands, replies,
-//! pushes, the two tables of codes, the WebSocket codec and one file per client dialect. Bytes come in as slices and
-//! go out into vectors; there is no I/O here, no clock, no randomness, and nothing panics on input. It knows no hub.
+//! pushes, the two tables of codes, the WebSocket codec, the PROXY protocol's header and one file per client dialect.
+//! Bytes come in as slices and go out into vectors; there is no I/O here, no clock, no randomness, and nothing panics on
+//! input. It knows no hub.
 
 pub mod codes;
 mod command;
@@ -13,6 +14,7 @@ mod format;
 mod key;
 mod pattern;
 mod position;
+pub mod proxy_header;
 mod publication;
 mod reply;
 mod topic;

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::Client;
+use fanfare_client::{Client, Key, PublishOptions};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::runtime::Runtime;
 
@@ -25,6 +25,12 @@ pub(crate) fn command() -> Command {
                 .value_name("DATA")
                 .allow_negative_numbers(true)
                 .help("What to publish; `-` takes each line of standard input"),
+        )
+        .arg(
+            Arg::new(KEY)
+                .long("key")
+                .value_parser(|text: &str| Key::parse(text))
+                .help("What each publication is the newest state of"),
         )
         .arg(url_flag())
         .arg(
@@ -48,6 +54,9 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         runtime: &runtime,
         client: &client,
         topic: matches.get_one::<String>(TOPIC).map_or("", String::as_str),
+        options: PublishOptions {
+            key: matches.get_one(KEY).cloned(),
+        },
         is_verbose: matches.get_flag(VERBOSE),
     };
     let outcome = match matches.get_one::<String>(DATA).map_or("-", String::as_str) {
@@ -63,6 +72,7 @@ struct Publisher<'a> {
     runtime: &'a Runtime,
     client: &'a Client,
     topic: &'a str,
+    options: PublishOptions,
     is_verbose: bool,
 }
 
@@ -81,7 +91,7 @@ impl Publisher<'_> {
         let data = as_json(text)?;
         let published = self
             .runtime
-            .block_on(self.client.publish(self.topic, &*data))
+            .block_on(self.client.publish_with(self.topic, &*data, self.options.clone()))
             .map_err(Failure::failed)?;
         if self.is_verbose {
             note(&format!("{} {}", published.topic, published.offset));
@@ -129,6 +139,7 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 const TOPIC: &str = "topic";
 const DATA: &str = "data";
+const KEY: &str = "key";
 const VERBOSE: &str = "verbose";
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Write};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::{Client, Publication, Push};
+use fanfare_client::{Client, Every, Publication, Push, SubscribeOptions};
 
 use crate::endpoint_flags::{connect, runtime, url_flag};
 use crate::failure::{Failure, tell};
@@ -22,6 +22,13 @@ pub(crate) fn command() -> Command {
                 .required(true)
                 .num_args(1..)
                 .help("Topics to subscribe to"),
+        )
+        .arg(
+            Arg::new(EVERY)
+                .long("every")
+                .value_name("DURATION")
+                .value_parser(|text: &str| text.parse::<Every>())
+                .help("Print the newest at most that often, such as `2s`"),
         )
         .arg(url_flag())
         .arg(
@@ -43,10 +50,14 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     } else {
         Form::Payload
     };
+    let options = SubscribeOptions {
+        every: matches.get_one(EVERY).copied(),
+        ..SubscribeOptions::default()
+    };
     runtime()?.block_on(async {
         let mut client = connect(matches).await?;
         let outcome = tokio::select! {
-            outcome = print_all(&mut client, &topics, form) => outcome,
+            outcome = print_all(&mut client, &topics, options, form) => outcome,
             interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::failed),
         };
         client.close().await;
@@ -62,8 +73,14 @@ enum Form {
 }
 
 /// Subscribes and prints until the server is done with this client, or the reader has gone.
-async fn print_all(client: &mut Client, topics: &[&String], form: Form) -> Result<(), Failure> {
-    client.subscribe(topics).await.map_err(Failure::failed)?;
+async fn print_all(
+    client: &mut Client,
+    topics: &[&String],
+    options: SubscribeOptions,
+    form: Form,
+) -> Result<(), Failure> {
+    let subscribed = client.subscribe_with(topics, options).await;
+    subscribed.map_err(Failure::failed)?;
     while let Some(push) = client.next().await {
         match push {
             Push::Publication(publication) => match print_line(&line(&publication, form)?) {
@@ -137,6 +154,7 @@ fn failed_to_print(error: &io::Error) -> Failure {
 }
 
 const TOPICS: &str = "topics";
+const EVERY: &str = "every";
 const JSON: &str = "json";
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
-//! A listener for those who have none: accepts, speaks HTTP/1.1 with bounds, and stands when descriptors run out.
+//! A listener for those who have none: accepts within bounds, finds out who is there, and speaks HTTP/1.1 against a
+//! deadline. When descriptors run out clients are told so instead of being left to hang.
 
-use std::io;
-use std::net::SocketAddr;
+use std::convert::Infallible;
+use std::io::{self, Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,27 +11,39 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use axum::response::Response;
+use fanfare_protocol::proxy_header::ProxyHeaderDecoder;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tower::ServiceExt as _;
 
-/// The bounds of a listener.
+use super::address::canonical;
+use super::gate::{Gate, Handshake};
+use super::refusal::{Cause, Refused};
+use super::spare::{Lent, Spare};
+use crate::Fanfare;
+
+/// How a listener treats its connections. Who may connect is bounded by [`DoorLimits`](crate::DoorLimits).
 #[derive(Clone, Debug)]
 pub struct ListenerOptions {
-    /// The longest time from accepting a connection, or from its last answer, to the end of its next request's head.
-    /// Default 10 s.
+    /// The longest time from accepting a connection, or from its last answer, to the end of its next request's head;
+    /// a PROXY header is included. Beyond: the connection is dropped. Default 10 s.
     pub handshake_timeout: Duration,
-    /// The longest request head in bytes; less than 8 KiB counts as 8 KiB. Default 16 KiB.
+    /// The longest request head in bytes; less than 8 KiB counts as 8 KiB. Beyond: 431. Default 16 KiB.
     pub head_bytes_max: usize,
-    /// The most headers of a request. Default 100.
+    /// The most headers of a request. Beyond: 431. Default 100.
     pub headers_max: usize,
-    /// True while connections are accepted; false while descriptors are exhausted. Shared with whoever answers
-    /// readiness checks.
-    pub is_accepting: Arc<AtomicBool>,
+    /// Whether the [trusted proxies](crate::Options::trusted_proxies) begin each connection with a header of the PROXY
+    /// protocol, version 1 or 2. Then a connection of theirs without one is dropped. Others are served as themselves,
+    /// and a header of theirs is a bad request. Default false.
+    pub proxy_protocol: bool,
 }
 
 impl Default for ListenerOptions {
@@ -38,7 +52,7 @@ impl Default for ListenerOptions {
             handshake_timeout: Duration::from_secs(10),
             head_bytes_max: 16 << 10,
             headers_max: 100,
-            is_accepting: Arc::new(AtomicBool::new(true)),
+            proxy_protocol: false,
         }
     }
 }
@@ -46,77 +60,254 @@ impl Default for ListenerOptions {
 /// The shortest bound on a request head that hyper knows.
 const HEAD_BYTES_MIN: usize = 8 << 10;
 
-/// Time to wait before accepting again when the machine has no descriptor left.
+/// Time between two looks for a descriptor while there is none.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
 
-/// Serves `router` on `listener` until `stop` is done. Every request carries [`ConnectInfo`] with the remote address.
-///
-/// When descriptors run out it pauses, without spinning, and goes on once there are some: connections wait in the
-/// kernel's backlog meanwhile.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    options: ListenerOptions,
-    stop: impl Future<Output = ()>,
-) {
-    let mut stop = std::pin::pin!(stop);
-    // Not hyper-util's `auto` builder: while that looks for HTTP/2 in the first bytes it knows no deadline.
-    let mut builder = Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        .header_read_timeout(options.handshake_timeout)
-        .max_headers(options.headers_max)
-        .max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN));
-    let builder = Arc::new(builder);
-    loop {
-        let is_exhausted = !options.is_accepting.load(Ordering::Relaxed);
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = &mut stop => return,
-            // It fails at once without a descriptor; when it waits for a client instead, there is one for it.
-            () = tokio::time::sleep(EXHAUSTED_PAUSE), if is_exhausted => {
-                options.is_accepting.store(true, Ordering::Relaxed);
-                continue;
-            }
-        };
-        match accepted {
-            Ok((socket, remote)) => {
-                options.is_accepting.store(true, Ordering::Relaxed);
-                tokio::spawn(serve_connection(
-                    Arc::clone(&builder),
-                    socket,
-                    remote,
-                    router.clone(),
-                ));
-            }
-            Err(error) if is_exhaustion(&error) => {
-                if options.is_accepting.swap(false, Ordering::Relaxed) {
-                    tracing::warn!(%error, "descriptors are exhausted, accepting is paused until some are free");
+/// Bytes of a PROXY header that are looked at at once. Most are shorter.
+const PEEK_BYTES: usize = 128;
+
+impl Fanfare {
+    /// Serves `router` on `listener` until `stop` is done, within the door's bounds. Every request carries
+    /// [`ConnectInfo`] with the remote address, which is the PROXY header's where one is due.
+    ///
+    /// A connection that says nothing costs about a kilobyte here. When descriptors run out, whoever comes is answered
+    /// 503 with a spare one, and [`Fanfare::has_descriptors`] says so until there are some again.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        router: Router,
+        options: ListenerOptions,
+        stop: impl Future<Output = ()>,
+    ) {
+        let mut stop = std::pin::pin!(stop);
+        let mut spare = Spare::default();
+        let porch = Arc::new(Porch::new(self, router, options));
+        loop {
+            let is_exhausted = !spare.refill() || !porch.gate.has_descriptors();
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = &mut stop => return,
+                () = sleep(EXHAUSTED_PAUSE), if is_exhausted => {
+                    porch.gate.set_has_descriptors(spare.is_one_left());
+                    continue;
                 }
-                tokio::time::sleep(EXHAUSTED_PAUSE).await;
+            };
+            match accepted {
+                Ok((socket, peer)) => {
+                    if is_exhausted {
+                        porch.gate.set_has_descriptors(spare.is_one_left());
+                    }
+                    porch.receive(socket, peer);
+                }
+                Err(error) if is_exhaustion(&error) => porch.send_away(&listener, &mut spare).await,
+                // The client was gone before it was accepted.
+                Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
             }
-            // The client was gone before it was accepted.
-            Err(error) => tracing::debug!(%error, "a connection could not be accepted"),
         }
     }
 }
 
-async fn serve_connection(builder: Arc<Builder>, socket: TcpStream, remote: SocketAddr, router: Router) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(remote));
-        router.clone().oneshot(request)
-    });
-    let served = builder
-        .serve_connection(TokioIo::new(socket), service)
-        .with_upgrades()
-        .await;
-    if let Err(error) = served {
-        tracing::debug!(%remote, %error, "an HTTP connection ended early");
+/// Where connections stand until they are a shard's, or gone.
+struct Porch {
+    gate: Arc<Gate>,
+    builder: Builder,
+    router: Router,
+    options: ListenerOptions,
+    notsent_bytes: u32,
+}
+
+/// Why a connection did not come as far as its request.
+enum Unmet {
+    /// It left before it said anything.
+    Gone,
+    /// What came in place of a PROXY header.
+    Header(String),
+    /// It may not come in now.
+    Refused(Refused),
+}
+
+impl Porch {
+    fn new(fanfare: &Fanfare, router: Router, options: ListenerOptions) -> Self {
+        // Not hyper-util's `auto` builder: while that looks for HTTP/2 in the first bytes it knows no deadline.
+        let mut builder = Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(options.handshake_timeout)
+            .max_headers(options.headers_max)
+            .max_buf_size(options.head_bytes_max.max(HEAD_BYTES_MIN));
+        Self {
+            gate: Arc::clone(fanfare.gate()),
+            builder,
+            router,
+            options,
+            notsent_bytes: fanfare.options().notsent_bytes,
+        }
     }
+
+    /// Lets a connection in that was accepted, or turns it away without reading from it.
+    fn receive(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr) {
+        let peer = canonical(peer);
+        let is_announced = self.options.proxy_protocol && self.gate.is_trusted(peer);
+        let entered = self.gate.enter().and_then(|mut handshake| {
+            if !is_announced {
+                handshake.claim(peer.ip())?;
+            }
+            Ok(handshake)
+        });
+        match entered {
+            Ok(handshake) => {
+                self.prepare(&socket);
+                let porch = Arc::clone(self);
+                tokio::spawn(porch.attend(socket, peer, handshake, is_announced));
+            }
+            Err(refused) => self.turn_away(socket, peer, &refused),
+        }
+    }
+
+    /// Bounds what the kernel does for a client that does not read its answers. A shard sets its own bounds.
+    fn prepare(&self, socket: &TcpStream) {
+        let settings = SockRef::from(socket);
+        let timeout = self.options.handshake_timeout;
+        // They fail only on a socket that is gone, which is noticed soon.
+        let _ = socket.set_nodelay(true);
+        let _ = settings.set_tcp_notsent_lowat(self.notsent_bytes);
+        let _ = settings.set_tcp_user_timeout(Some(timeout));
+    }
+
+    async fn attend(
+        self: Arc<Self>,
+        mut socket: TcpStream,
+        peer: SocketAddr,
+        mut handshake: Handshake,
+        is_announced: bool,
+    ) {
+        let deadline = Instant::now() + self.options.handshake_timeout;
+        let meeting = meet(&mut socket, peer, &mut handshake, is_announced);
+        match timeout_at(deadline, meeting).await {
+            // Boxed, so that who says nothing does not pay for what it takes to speak HTTP.
+            Ok(Ok(remote)) => Box::pin(self.speak_http(socket, remote, deadline)).await,
+            Ok(Err(Unmet::Gone)) => {}
+            Ok(Err(Unmet::Header(error))) => {
+                tracing::debug!(%peer, error, "a PROXY header was due");
+                self.gate.turned_away(Cause::ProxyHeader, peer);
+            }
+            Ok(Err(Unmet::Refused(refused))) => self.turn_away(socket, peer, &refused),
+            Err(_) => self.gate.turned_away(Cause::HandshakeTimeout, peer),
+        }
+    }
+
+    async fn speak_http(&self, socket: TcpStream, remote: SocketAddr, deadline: Instant) {
+        let has_asked = AtomicBool::new(false);
+        let service = service_fn(|request| {
+            has_asked.store(true, Ordering::Relaxed);
+            answer(self.router.clone(), remote, request)
+        });
+        let connection = self.builder.serve_connection(TokioIo::new(socket), service);
+        let mut connection = std::pin::pin!(connection.with_upgrades());
+        let served = tokio::select! {
+            biased;
+            // hyper's own deadline, which is for later requests, began a little later.
+            () = sleep_until(deadline) => {
+                if !has_asked.load(Ordering::Relaxed) {
+                    return self.gate.turned_away(Cause::HandshakeTimeout, remote);
+                }
+                connection.await
+            }
+            served = &mut connection => served,
+        };
+        if let Err(error) = served {
+            tracing::debug!(%remote, %error, "an HTTP connection ended early");
+        }
+    }
+
+    /// Says why to someone who waits while there is no descriptor for it.
+    async fn send_away(&self, listener: &TcpListener, spare: &mut Spare) {
+        self.gate.set_has_descriptors(false);
+        match spare.lend(listener).await {
+            Lent::To(socket, peer) => {
+                let reason = "no descriptor is left for a connection, come back later";
+                let refused = Refused::unavailable(Cause::Descriptors, reason, EXHAUSTED_SPREAD_S);
+                self.turn_away(socket, peer, &refused);
+            }
+            Lent::Nobody => {}
+            // Accepting would fail again at once.
+            Lent::Nothing => sleep(EXHAUSTED_PAUSE).await,
+        }
+    }
+
+    /// Answers without having read, counts, and closes. The answer reaches a client that listens; nobody waits for one
+    /// that does not.
+    fn turn_away(&self, socket: TcpStream, peer: SocketAddr, refused: &Refused) {
+        self.gate.turned_away(refused.cause, peer);
+        let told = socket.into_std().and_then(|mut socket| {
+            socket.write_all(&refused.to_bytes())?;
+            socket.shutdown(Shutdown::Write)?;
+            // A request that is there already would turn the close into a reset, which may overtake the answer.
+            socket.read(&mut [0; HEAD_BYTES_MIN])
+        });
+        if let Err(error) = told {
+            tracing::trace!(%peer, %error, "it did not wait for its answer");
+        }
+    }
+}
+
+/// Finds out whose a connection is, and waits for its first byte; gives its remote address.
+async fn meet(
+    socket: &mut TcpStream,
+    peer: SocketAddr,
+    handshake: &mut Handshake,
+    is_announced: bool,
+) -> Result<SocketAddr, Unmet> {
+    let mut remote = peer;
+    if is_announced {
+        remote = read_proxy_header(socket).await?.map_or(peer, canonical);
+        handshake.claim(remote.ip()).map_err(Unmet::Refused)?;
+    }
+    match socket.peek(&mut [0]).await {
+        Ok(1..) => Ok(remote),
+        _ => Err(Unmet::Gone),
+    }
+}
+
+/// Reads a PROXY header and not a byte more; gives the source that it names, if it does.
+async fn read_proxy_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>, Unmet> {
+    let mut decoder = ProxyHeaderDecoder::default();
+    let mut bytes = [0; PEEK_BYTES];
+    let mut received = 0;
+    loop {
+        let seen = socket.peek(&mut bytes).await.map_err(|_| Unmet::Gone)?;
+        if seen == 0 && received == 0 {
+            return Err(Unmet::Gone);
+        }
+        if seen == 0 {
+            return Err(Unmet::Header(format!("it broke off after {received} bytes")));
+        }
+        let (used, header) = decoder
+            .take(&bytes[..seen])
+            .map_err(|error| Unmet::Header(error.to_string()))?;
+        let taken = socket.read_exact(&mut bytes[..used]).await;
+        received += taken.map_err(|_| Unmet::Gone)?;
+        if let Some(header) = header {
+            return Ok(header.source);
+        }
+    }
+}
+
+/// What the router answers.
+async fn answer(
+    router: Router,
+    remote: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    let mut request = request.map(Body::new);
+    request.extensions_mut().insert(ConnectInfo(remote));
+    router.oneshot(request).await
 }
 
 /// Whether the process or the machine has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).
 fn is_exhaustion(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(24 | 23 | 105 | 12))
 }
+
+/// The time in seconds over which those are spread for whom there was no descriptor.
+const EXHAUSTED_SPREAD_S: u64 = 5;

@@ -9,29 +9,9 @@ use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{Compression, is_valid_key};
 use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
 
+use super::refusal::Refused;
 use crate::Options;
 use crate::clock::wall;
-
-/// Why a request does not become a WebSocket.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refused {
-    pub(super) status: StatusCode,
-    /// Names the value, the rule and the way out.
-    pub(super) reason: String,
-}
-
-impl Refused {
-    pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
-        Self {
-            status,
-            reason: reason.into(),
-        }
-    }
-
-    fn bad(reason: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, reason)
-    }
-}
 
 /// The topic of a `raw` connection that names none.
 const LOBBY: &str = "lobby";

@@ -14,40 +14,56 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 
-use super::request::{Query, Refused, check_handshake, choose_dialect};
+use super::address::{ClientAddress, canonical};
+use super::gate::Place;
+use super::refusal::Refused;
+use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
+use crate::handle::Seat;
+use crate::shard::Adoption;
 
 impl Fanfare {
     /// The WebSocket endpoint, to be mounted with [`axum::Router::route`].
     ///
     /// It answers the opening handshake of RFC 6455 and takes the socket out of HTTP: neither a task nor a buffer of
-    /// the host's runtime is left behind for a connection. The remote address comes from axum's
-    /// [`ConnectInfo`], when the host provides it.
+    /// the host's runtime is left behind for a connection.
+    ///
+    /// The client's address is what the host put into the request's extensions as [`ClientAddress`]; otherwise the one
+    /// of axum's [`ConnectInfo`], or whom that one names if it is a [trusted proxy](crate::Options::trusted_proxies).
+    /// Where the host provides neither, clients are not counted by address.
     pub fn websocket<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         let fanfare = self.clone();
-        any(move |request: Request| {
-            let answer = fanfare.open(request).unwrap_or_else(IntoResponse::into_response);
-            std::future::ready(answer)
+        any(move |request: Request| std::future::ready(fanfare.open(request)))
+    }
+
+    fn open(&self, request: Request) -> Response {
+        let client = self.client_of(&request);
+        self.admit(request, client).unwrap_or_else(|refused| {
+            self.gate().turned_away(refused.cause, client);
+            refused.into_response()
         })
     }
 
-    fn open(&self, mut request: Request) -> Result<Response, Refused> {
+    fn admit(&self, mut request: Request, client: SocketAddr) -> Result<Response, Refused> {
         let key = check_handshake(request.method(), request.version(), request.headers())?;
         self.check_origin(&request)?;
-        self.check_room()?;
+        if self.is_draining() {
+            return Err(self.gate().refuse_drained());
+        }
         let query = Query::parse(request.uri(), self.options())?;
         let (dialect, subprotocol) = choose_dialect(&query, request.headers())?;
-        let remote = remote_of(&request);
-        let opened = query.into_opened(dialect, request.headers(), remote)?;
+        let opened = query.into_opened(dialect, request.headers(), client)?;
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
             let reason =
                 "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
             return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason));
         };
-        let fanfare = self.clone();
+        let seat = self.take_seat();
+        let user = opened.user.as_ref();
+        let place = self.gate().admit(client.ip(), user, self.connection_count())?;
         tokio::spawn(async move {
             match upgrade.await {
-                Ok(upgraded) => fanfare.take_out(upgraded, opened),
+                Ok(upgraded) => take_out(upgraded, opened, seat, place),
                 Err(error) => tracing::debug!(%error, "the client left during the upgrade"),
             }
         });
@@ -75,38 +91,37 @@ impl Fanfare {
             "origin {:?} is not allowed here, start the server with --allow-origin to add it",
             origins.join(", ")
         );
-        Err(Refused::new(StatusCode::FORBIDDEN, reason))
+        Err(Refused::origin(reason))
     }
 
-    fn check_room(&self) -> Result<(), Refused> {
-        if self.is_draining() {
-            return Err(Refused::new(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "the server is shutting down, connect again soon",
-            ));
+    /// Where a request comes from; the unspecified address where the host does not say.
+    fn client_of(&self, request: &Request) -> SocketAddr {
+        if let Some(ClientAddress(client)) = request.extensions().get() {
+            return canonical(*client);
         }
-        let max = self.options().connections_max;
-        if self.connection_count() >= max {
-            let reason = format!("{max} connections are open, which is the limit, connect again later");
-            return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, reason));
-        }
-        Ok(())
+        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let peer = request
+            .extensions()
+            .get::<ConnectInfo<SocketAddr>>()
+            .map_or(unknown, |info| info.0);
+        self.gate().client_behind(peer, request.headers())
     }
+}
 
-    /// Takes the socket out of HTTP, with what the client sent behind its request.
-    fn take_out(&self, upgraded: Upgraded, opened: Opened) {
-        let Some((socket, early)) = socket_of(upgraded) else {
-            return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped");
-        };
-        let adopted = socket.into_std().map(|socket| {
-            // A client that gets no place is closed without a word: the 101 is out, and its shard takes no mail.
-            self.adopt(socket, early, opened)
-        });
-        match adopted {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "a connection was dropped at the door"),
-            Err(error) => tracing::warn!(%error, "a socket could not be taken out of the runtime"),
-        }
+/// Takes the socket out of HTTP, with what the client sent behind its request, and gives it to its shard.
+fn take_out(upgraded: Upgraded, opened: Opened, seat: Seat, place: Option<Box<Place>>) {
+    let Some((socket, early)) = socket_of(upgraded) else {
+        return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped");
+    };
+    match socket.into_std() {
+        // A client whose shard takes no mail is closed without a word: the 101 is out.
+        Ok(socket) => seat.adopt(Adoption {
+            socket,
+            early,
+            opened,
+            place,
+        }),
+        Err(error) => tracing::warn!(%error, "a socket could not be taken out of the runtime"),
     }
 }
 
@@ -122,15 +137,6 @@ fn socket_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
         }
     };
     Some((io.into_inner(), early.to_vec()))
-}
-
-/// Where the request comes from; the unspecified address where the host does not say.
-fn remote_of(request: &Request) -> SocketAddr {
-    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-    request
-        .extensions()
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(unknown, |info| info.0)
 }
 
 /// The answer of RFC 6455 section 4.2.2.
@@ -150,26 +156,4 @@ fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response
         );
     }
     response
-}
-
-impl IntoResponse for Refused {
-    fn into_response(self) -> Response {
-        let mut response = (self.status, format!("{}\n", self.reason)).into_response();
-        let headers = response.headers_mut();
-        match self.status {
-            StatusCode::UPGRADE_REQUIRED => {
-                headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-                headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            }
-            StatusCode::METHOD_NOT_ALLOWED => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
-            }
-            _ => {}
-        }
-        response
-    }
 }

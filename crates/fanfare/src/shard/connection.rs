@@ -10,6 +10,7 @@ use mio::net::TcpStream;
 use socket2::SockRef;
 
 use super::ShardOptions;
+use crate::door::Place;
 
 /// A connection as its shard sees it. What waits to be written is the hub's.
 pub(super) struct Connection {
@@ -25,6 +26,8 @@ pub(super) struct Connection {
     pub(super) is_hung_up: bool,
     /// Whether what comes is thrown away, because a frame broke the protocol.
     pub(super) is_discarding: bool,
+    /// Held for its drop, which takes the connection out of the counts of its address and user.
+    _place: Option<Box<Place>>,
 }
 
 impl Connection {
@@ -33,12 +36,14 @@ impl Connection {
         socket: StdStream,
         id: ConnectionId,
         dialect: Dialect,
+        place: Option<Box<Place>>,
         options: &ShardOptions,
     ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         socket.set_nodelay(true)?;
         let settings = SockRef::from(&socket);
         settings.set_tcp_notsent_lowat(options.notsent_bytes)?;
+        settings.set_tcp_user_timeout(Some(options.user_timeout()))?;
         if let Some(bytes) = options.send_buffer_bytes {
             settings.set_send_buffer_size(bytes)?;
         }
@@ -51,6 +56,7 @@ impl Connection {
             is_readable: false,
             is_hung_up: false,
             is_discarding: false,
+            _place: place,
         })
     }
 }

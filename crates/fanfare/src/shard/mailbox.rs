@@ -16,6 +16,8 @@ use fanfare_protocol::{ConnectionId, Publication};
 use mio::{Registry, Token, Waker};
 use tokio::sync::oneshot;
 
+use crate::door::Place;
+
 /// What a shard can be told.
 pub(crate) enum Mail {
     /// A publication in a place set aside.
@@ -56,6 +58,8 @@ pub(crate) struct Adoption {
     pub(crate) early: Vec<u8>,
     /// What is known of the connection; its id is given by the shard.
     pub(crate) opened: Opened,
+    /// Its place among those of its address and user, to be dropped with it.
+    pub(crate) place: Option<Box<Place>>,
 }
 
 /// The mailbox of one shard.

@@ -39,6 +39,24 @@ pub(crate) struct ShardOptions {
     pub(crate) send_buffer_bytes: Option<usize>,
 }
 
+impl ShardOptions {
+    /// How long the kernel goes on with a peer that takes nothing: a little longer than the hub, which tells the reason.
+    /// Without it a peer that vanished while a last write was under way would be kept for a quarter of an hour.
+    fn user_timeout(&self) -> Duration {
+        let Limits {
+            write_timeout_ms,
+            close_timeout_ms,
+            ..
+        } = self.limits;
+        // The kernel takes no more milliseconds than this.
+        Duration::from_millis(
+            write_timeout_ms
+                .saturating_add(close_timeout_ms)
+                .min(i32::MAX as u64),
+        )
+    }
+}
+
 /// One shard, before and while its thread runs it.
 pub(crate) struct Shard {
     options: ShardOptions,
@@ -290,6 +308,7 @@ impl Shard {
             socket,
             mut early,
             mut opened,
+            place,
         } = adoption;
         let slot = self
             .free
@@ -305,7 +324,7 @@ impl Shard {
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;
         let registered =
-            Connection::new(socket, id, opened.dialect, &self.options).and_then(|mut connection| {
+            Connection::new(socket, id, opened.dialect, place, &self.options).and_then(|mut connection| {
                 let interest = Interest::READABLE | Interest::WRITABLE;
                 self.poll.registry().register(
                     &mut connection.socket,

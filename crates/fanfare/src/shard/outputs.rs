@@ -97,6 +97,8 @@ impl Shard {
         if let Some(mut connection) = place.take_if(|connection| connection.id == id) {
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);
+            // Whoever sees the count without it can count on its place, too.
+            drop(connection);
             self.free.push(id.slot() as u32);
             self.stats.released();
             tracing::debug!(connection = %id, "released");

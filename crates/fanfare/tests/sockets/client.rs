@@ -277,6 +277,12 @@ impl Response {
         })
     }
 
+    /// The seconds that the client is asked to wait.
+    pub(crate) fn retry_after(&self) -> u64 {
+        let after = self.header("retry-after").expect("it says when to come back");
+        after.parse().unwrap()
+    }
+
     fn parse(bytes: &[u8]) -> Option<(Self, usize)> {
         let head_length = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = String::from_utf8(bytes[..head_length].to_vec()).unwrap();

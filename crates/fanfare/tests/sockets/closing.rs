@@ -54,12 +54,7 @@ fn a_frame_that_breaks_the_rules_closes_with_the_right_code_and_a_goodbye() {
             1003,
             "binary messages are not accepted in this dialect",
         ),
-        (
-            "no UTF-8",
-            masked(TEXT, b"{\"\xff\"}"),
-            1007,
-            "invalid data",
-        ),
+        ("no UTF-8", masked(TEXT, b"{\"\xff\"}"), 1007, "invalid data"),
         ("too long", masked(TEXT, &[b' '; 1_001]), 1009, "message too big"),
         ("too long in sum", fragments, 1009, "message too big"),
         ("too long announced", huge, 1009, "message too big"),

@@ -8,9 +8,11 @@
 
 mod client;
 mod closing;
+mod door;
 mod handshake;
 mod json;
 mod order;
 mod raw;
 mod server;
 mod slow;
+mod slow_rules;

@@ -41,12 +41,11 @@ impl Server {
         let router = Router::new().route("/ws", fanfare.websocket());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        runtime.spawn(fanfare::serve(
-            listener,
-            router,
-            listening,
-            std::future::pending(),
-        ));
+        let serving = fanfare.clone();
+        runtime.spawn(async move {
+            let forever = std::future::pending();
+            serving.serve(listener, router, listening, forever).await;
+        });
         Self {
             address,
             fanfare,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
@@ -133,6 +133,14 @@ fn check_local(listen: SocketAddr, request: &Request) -> Result<(), Problem> {
     if let Some(name) = PROXY_HEADERS.iter().find(|name| headers.contains_key(**name)) {
         return Err(unauthorized(format!(
             "no key is set and `{name}` says that the call came through a proxy; {way_out}"
+        )));
+    }
+    // A proxy that speaks the PROXY protocol leaves no trace in the headers, but in the address.
+    let remote = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    if let Some(ConnectInfo(remote)) = remote.filter(|remote| !remote.0.ip().is_loopback()) {
+        return Err(unauthorized(format!(
+            "no key is set and the call is from {}, which is not this machine; {way_out}",
+            remote.ip()
         )));
     }
     let host = only(headers, &header::HOST).unwrap_or_default();
@@ -362,6 +370,17 @@ mod tests {
                 Some("unauthorized"),
                 "{listen}"
             );
+        }
+    }
+
+    #[test]
+    fn without_keys_nobody_elses_connection_may_call_whatever_it_says() {
+        let local = access(&[], "127.0.0.1:8080");
+        for (remote, code_of_answer) in [("127.0.0.1:5", None), ("192.0.2.1:5", Some("unauthorized"))] {
+            let remote: SocketAddr = remote.parse().unwrap();
+            let mut request = request("/", &[("host", "localhost:8080")]);
+            request.extensions_mut().insert(ConnectInfo(remote));
+            assert_eq!(code(&local, &request), code_of_answer, "{remote}");
         }
     }
 

@@ -44,6 +44,8 @@ struct Connection {
     topics: Vec<String>,
     outbox_frames: u32,
     outbox_bytes: u32,
+    outbox_age_ms: u64,
+    missed: u64,
 }
 
 /// The counters of the server.
@@ -96,9 +98,14 @@ pub(super) async fn connections(
     State(api): State<Api>,
     request: Request,
 ) -> Result<Json<Connections>, Problem> {
-    let query = Query::parse(request.uri(), &["limit", "cursor"])?;
+    let query = Query::parse(request.uri(), &["limit", "cursor", "behind"])?;
     let (limit, cursor) = (limit(&query)?, CONNECTIONS_CURSOR.read(&query)?);
-    let page = api.fanfare.connections(Listed::All, cursor, limit).await?;
+    let listed = if query.is_on("behind")? {
+        Listed::Behind
+    } else {
+        Listed::All
+    };
+    let page = api.fanfare.connections(listed, cursor, limit).await?;
     Ok(Json(Connections {
         connections: page.connections.into_iter().map(Connection::from).collect(),
         next: page.next.map(|next| CONNECTIONS_CURSOR.write(next)),
@@ -177,6 +184,8 @@ impl From<ConnectionRow> for Connection {
             topics: row.topics.iter().map(ToString::to_string).collect(),
             outbox_frames: row.outbox_frames,
             outbox_bytes: row.outbox_bytes,
+            outbox_age_ms: row.outbox_age_ms,
+            missed: row.missed,
         }
     }
 }

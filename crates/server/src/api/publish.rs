@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use fanfare::{Payload, Position, Selector, TopicName};
+use fanfare::{Key, Payload, Position, PublishOptions, Selector, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -61,6 +61,7 @@ struct PublishBody<'a> {
     #[serde(borrow, default, deserialize_with = "any_json")]
     data: Option<&'a RawValue>,
     data_base64: Option<String>,
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -88,19 +89,21 @@ pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<
     if !in_query.is_empty() {
         let topics: Vec<String> = in_query.into_iter().map(str::to_owned).collect();
         check_topics(&topics, Code::BadQuery)?;
+        let options = PublishOptions::default();
         let payload = call.into_payload()?;
         return match &topics[..] {
-            [topic] => publish_to_one(&api, topic, payload).await,
-            topics => publish_to_several(&api, topics, payload).await,
+            [topic] => publish_to_one(&api, topic, payload, options).await,
+            topics => publish_to_several(&api, topics, payload, options).await,
         };
     }
     let body: PublishBody<'_> = call.json()?;
+    let options = options(body.key.as_deref())?;
     let payload = call.payload_of(body.data, body.data_base64.as_deref())?;
     match (body.topic, body.topics) {
-        (Some(topic), None) => publish_to_one(&api, &topic, payload).await,
+        (Some(topic), None) => publish_to_one(&api, &topic, payload, options).await,
         (None, Some(topics)) => {
             check_topics(&topics, Code::BadBody)?;
-            publish_to_several(&api, &topics, payload).await
+            publish_to_several(&api, &topics, payload, options).await
         }
         _ => {
             let message =
@@ -175,8 +178,20 @@ fn check_topics(topics: &[String], unclear: Code) -> Result<(), Problem> {
     Ok(())
 }
 
-async fn publish_to_one(api: &Api, topic: &str, payload: Payload) -> Result<Json<Published>, Problem> {
-    let position = api.fanfare.publish(topic, payload).await?;
+/// What is said about a publication beside its payload.
+fn options(key: Option<&str>) -> Result<PublishOptions, Problem> {
+    let key = key.map(Key::parse).transpose();
+    let key = key.map_err(|error| Problem::new(Code::BadBody, format!("`key`: {error}")))?;
+    Ok(PublishOptions { key })
+}
+
+async fn publish_to_one(
+    api: &Api,
+    topic: &str,
+    payload: Payload,
+    options: PublishOptions,
+) -> Result<Json<Published>, Problem> {
+    let position = api.fanfare.publish_with(topic, payload, options).await?;
     Ok(Json(Published::One(Place::new(topic, position))))
 }
 
@@ -185,10 +200,14 @@ async fn publish_to_several(
     api: &Api,
     topics: &[String],
     payload: Payload,
+    options: PublishOptions,
 ) -> Result<Json<Published>, Problem> {
     let mut outcomes = Vec::new();
     for topic in topics {
-        let outcome = api.fanfare.publish(topic, payload.clone()).await;
+        let outcome = api
+            .fanfare
+            .publish_with(topic, payload.clone(), options.clone())
+            .await;
         outcomes.push((topic, outcome.map_err(Problem::from)));
     }
     several(outcomes).map(Json)

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::origin::Origin;
+use fanfare::{Network, Origin};
+
 use super::secret::Secret;
+use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
 use super::value;
 
@@ -50,6 +52,10 @@ pub(crate) enum Kind {
     Switch { at: Place<bool> },
     /// Any number of web origins.
     Origins { at: Place<Vec<Origin>> },
+    /// Any number of rules for slow clients.
+    SlowRules { at: Place<Vec<SlowRuleOption>> },
+    /// Any number of networks.
+    Networks { at: Place<Vec<Network>> },
     /// Any number of keys that are never shown.
     Secrets { at: Place<Vec<Secret>> },
     /// The form of the log.
@@ -83,6 +89,8 @@ impl Kind {
             Self::Time { at, min, max } => *at(into) = value::time(one(), *min, *max)?,
             Self::Switch { at } => *at(into) = value::switch(one())?,
             Self::Origins { at } => *at(into) = all(texts)?,
+            Self::SlowRules { at } => *at(into) = all(texts)?,
+            Self::Networks { at } => *at(into) = all(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
@@ -103,6 +111,8 @@ impl Kind {
             Self::Time { at, .. } => vec![value::time_text(*at(from))],
             Self::Switch { at } => vec![at(from).to_string()],
             Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Secrets { .. } => Vec::new(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
@@ -119,7 +129,10 @@ impl Kind {
 
     /// Whether several values may be given.
     pub(crate) fn is_list(&self) -> bool {
-        matches!(self, Self::Origins { .. } | Self::Secrets { .. })
+        matches!(
+            self,
+            Self::Origins { .. } | Self::Networks { .. } | Self::SlowRules { .. } | Self::Secrets { .. }
+        )
     }
 
     /// Whether it is a flag that needs no value.
@@ -149,6 +162,8 @@ impl Kind {
             Self::Time { .. } => "DURATION",
             Self::Switch { .. } => "BOOL",
             Self::Origins { .. } => "ORIGIN",
+            Self::SlowRules { .. } => "PATTERN=RULE",
+            Self::Networks { .. } => "NETWORK",
             Self::Secrets { .. } => "KEY",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
@@ -173,6 +188,8 @@ impl Kind {
             }
             Self::Switch { .. } => "`true` or `false`".to_owned(),
             Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
+            Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
+            Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
@@ -203,6 +220,10 @@ impl std::str::FromStr for LogFormat {
 }
 
 /// Every text read as a `T`, or the first refusal.
-fn all<T: std::str::FromStr<Err = String>>(texts: &[String]) -> Result<Vec<T>, String> {
-    texts.iter().map(|text| text.parse()).collect()
+fn all<T>(texts: &[String]) -> Result<Vec<T>, String>
+where
+    T: std::str::FromStr<Err: ToString>,
+{
+    let read = |text: &String| text.parse().map_err(|refusal: T::Err| refusal.to_string());
+    texts.iter().map(read).collect()
 }

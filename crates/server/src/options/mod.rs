@@ -7,10 +7,10 @@
 
 mod file;
 mod kind;
-mod origin;
 mod print;
 mod resolve;
 mod secret;
+mod slow_rule;
 mod suggest;
 mod table;
 mod value;

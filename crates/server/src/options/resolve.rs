@@ -134,9 +134,9 @@ fn shown(spec: &OptionSpec, texts: &[String]) -> String {
 }
 
 /// Problems of values that are right alone and wrong together.
-fn misfits(options: &ServeOptions) -> Option<String> {
+fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
     let needed = options.message_bytes_max + ENVELOPE_BYTES_MAX;
-    (options.outbox_bytes_max < needed).then(|| {
+    let outbox = (options.outbox_bytes_max < needed).then(|| {
         format!(
             "outbox_bytes_max is `{}`: it must hold a message of message_bytes_max (`{}`) and its frame; set \
              outbox_bytes_max to `{}` or more, or lower message_bytes_max",
@@ -144,7 +144,13 @@ fn misfits(options: &ServeOptions) -> Option<String> {
             size_text(options.message_bytes_max),
             size_text(needed),
         )
-    })
+    });
+    let is_unheard = options.proxy_protocol && options.trusted_proxy.is_empty();
+    let proxy = is_unheard.then(|| {
+        "proxy_protocol is `true`: only proxies that are trusted are believed, and none is; name them with trusted_proxy"
+            .to_owned()
+    });
+    outbox.into_iter().chain(proxy)
 }
 
 /// Warnings about variables that look like options and are none.
@@ -260,6 +266,17 @@ mod tests {
         })
         .unwrap_err();
         assert!(problems[0].contains("`68KiB` or more"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_proxy_header_that_nobody_may_send_is_refused() {
+        let alone = environment(&[("FANFARE_PROXY_PROTOCOL", "true")]);
+        let problems = resolve(&Inputs {
+            environment: alone,
+            ..Inputs::default()
+        })
+        .unwrap_err();
+        assert!(problems[0].contains("trusted_proxy"), "{problems:?}");
     }
 
     #[test]

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
 use std::time::Duration;
 
+use fanfare::{DoorLimits, Network, Origin};
+
 use super::kind::{Kind, LogFormat};
-use super::origin::Origin;
 use super::secret::Secret;
+use super::slow_rule::SlowRuleOption;
 
 /// One option as data.
 ///
@@ -95,17 +97,48 @@ options! {
         /// Prefer the file or the environment: flags are visible in the list of processes.
         api_key: Vec<Secret> = Vec::new(), Secrets;
     }
+    "Door" {
+        /// Proxy that is believed when it says in X-Forwarded-For whom a request is from, as an address or a network.
+        /// Repeat the flag for several; in the environment they are separated by commas.
+        trusted_proxy: Vec<Network> = Vec::new(), Networks;
+        /// The trusted proxies begin each connection with a header of the PROXY protocol, version 1 or 2.
+        proxy_protocol: bool = false, Switch;
+        /// WebSocket connections open at the same time; further ones are answered 503.
+        connections_max: Option<usize> = None, MaybeCount[1, 10_000_000] ("what the limit on open files allows");
+        /// WebSocket connections of one client address, IPv6 by its /64; further ones are answered 429. 0 is no bound.
+        /// Loopback and trusted proxies themselves are not counted by address.
+        connections_per_address_max: usize = bound(DOOR.connections_per_address_max), Count[0, 10_000_000];
+        /// WebSocket connections of one user; further ones are answered 429. 0 is no bound.
+        connections_per_user_max: usize = bound(DOOR.connections_per_user_max), Count[0, 10_000_000];
+        /// Connections that are no WebSocket, yet or ever; further ones are answered 503 unread. 0 is no bound.
+        handshakes_max: usize = bound(DOOR.handshakes_max), Count[0, 10_000_000];
+        /// Connections of one address that are no WebSocket; further ones are answered 429 unread. 0 is no bound.
+        handshakes_per_address_max: usize = bound(DOOR.handshakes_per_address_max), Count[0, 10_000_000];
+        /// WebSocket connections admitted per second, and at once after a quiet second. 0 is no bound.
+        /// Those beyond are answered 503 and asked to come back over the time that is needed for all of them.
+        admissions_per_second: usize = bound(DOOR.admissions_per_second), Count[0, 1_000_000];
+        /// WebSocket connections of one client address admitted per second; further ones are answered 429. 0 is no bound.
+        admissions_per_address: usize = bound(DOOR.admissions_per_address), Count[0, 1_000_000];
+    }
     "Limits" {
         /// Largest message a client may send.
         message_bytes_max: usize = 64 * KIB, Size[1, 16 * MIB];
-        /// Frames that may wait for one slow connection before its topics' rule for slow clients applies.
+        /// Publications that may wait for one slow connection before its topics' rule for slow clients applies.
         outbox_frames_max: usize = 256, Count[1, 65_536];
         /// Bytes that may wait for one slow connection; at least message_bytes_max and 4KiB.
         outbox_bytes_max: usize = MIB, Size[KIB, 256 * MIB];
+        /// How long a publication may wait for one slow connection before its topics' rule for slow clients applies.
+        outbox_age_max: Duration = Duration::from_secs(30), Time[SECOND, HOUR];
+        /// What happens to publications of a topic that a client reads too slowly for, as PATTERN=RULE.
+        /// The first pattern that matches decides; without one it is `disconnect`. The rules are `disconnect`,
+        /// `drop_oldest`, `drop_newest` and `conflate`. Repeat the flag for several; in the environment they are
+        /// separated by commas.
+        slow_rule: Vec<SlowRuleOption> = Vec::new(), SlowRules;
+        /// Bytes that may wait for all connections together; beyond, those with the most are closed.
+        /// Each shard has an equal share.
+        waiting_bytes_max: usize = 256 * MIB, Size[MIB, 1024 * 1024 * MIB];
         /// Topics one connection may be subscribed to.
         subscriptions_max: usize = 128, Count[1, 65_536];
-        /// Connections open at the same time; further ones are refused.
-        connections_max: Option<usize> = None, MaybeCount[1, 10_000_000] ("what the limit on open files allows");
         /// Kernel send buffer of each connection (SO_SNDBUF).
         send_buffer_bytes: Option<usize> = None, MaybeSize[4 * KIB, 16 * MIB] ("what the system chooses");
         /// Bytes the kernel may hold unsent for a connection before it counts as slow (TCP_NOTSENT_LOWAT).
@@ -141,6 +174,14 @@ options! {
         /// What to log: a level (error, warn, info, debug, trace), or targets with levels such as warn,fanfare=debug.
         log: String = "info".to_owned(), Filter;
     }
+}
+
+/// The library's bounds, which are the program's defaults.
+const DOOR: DoorLimits = DoorLimits::DEFAULT;
+
+/// A bound as an operator writes it: 0 for none.
+fn bound(max: Option<NonZero<u32>>) -> usize {
+    max.map_or(0, |max| max.get() as usize)
 }
 
 /// The cores this process may use, as far as the system tells.

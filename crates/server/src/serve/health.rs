@@ -1,8 +1,5 @@
 //! What orchestrators and Prometheus ask for: is it alive, may it get traffic, how is it doing.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -10,8 +7,8 @@ use axum::routing::get;
 use fanfare::Fanfare;
 
 /// `/health` and `/ready`.
-pub(super) fn router(fanfare: Fanfare, is_accepting: Arc<AtomicBool>) -> Router {
-    let ready = move || std::future::ready(ready(&fanfare, &is_accepting));
+pub(super) fn router(fanfare: Fanfare) -> Router {
+    let ready = move || std::future::ready(ready(&fanfare));
     Router::new()
         .route("/health", get(async || "ok\n"))
         .route("/ready", get(ready))
@@ -26,10 +23,10 @@ pub(super) fn metrics(fanfare: Fanfare) -> Router {
 }
 
 /// Ready while new connections are welcome.
-fn ready(fanfare: &Fanfare, is_accepting: &AtomicBool) -> (StatusCode, &'static str) {
+fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
     if fanfare.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else if !is_accepting.load(Ordering::Relaxed) {
+    } else if !fanfare.has_descriptors() {
         (StatusCode::SERVICE_UNAVAILABLE, "descriptors are exhausted\n")
     } else {
         (StatusCode::OK, "ready\n")

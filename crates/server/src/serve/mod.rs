@@ -8,13 +8,13 @@ mod health;
 mod pages;
 
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use axum::Router;
 use fanfare::broker::HistoryOptions;
-use fanfare::{Fanfare, Limits, ListenerOptions, OriginRule};
+use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -49,50 +49,61 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let fanfare = Fanfare::start(library_options(options, connections_max)?)
+    let fanfare = Fanfare::start(library_options(options, connections_max))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
-    let is_accepting = Arc::new(AtomicBool::new(true));
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
-        is_accepting: Arc::clone(&is_accepting),
+        proxy_protocol: options.proxy_protocol,
         ..ListenerOptions::default()
     };
     let access = Access::new(&options.api_key, address);
-    let router = router(&fanfare, access, is_accepting);
+    let router = router(&fanfare, access);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
     }
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
-    let accepting = tokio::spawn(fanfare::serve(listener, router, listening, async move {
-        stopped.notified().await;
-    }));
+    let serving = fanfare.clone();
+    let accepting = tokio::spawn(async move {
+        serving
+            .serve(listener, router, listening, stopped.notified())
+            .await;
+    });
     stop_when_told(signals, || stop.notify_one(), &fanfare, options).await;
     accepting.abort();
     Ok(())
 }
 
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access, is_accepting: Arc<AtomicBool>) -> Router {
+fn router(fanfare: &Fanfare, access: Access) -> Router {
     Router::new()
         .route("/ws", fanfare.websocket())
         .merge(api::router(fanfare.clone(), access.clone()))
         .merge(access.guard(health::metrics(fanfare.clone())))
-        .merge(health::router(fanfare.clone(), is_accepting))
+        .merge(health::router(fanfare.clone()))
         .merge(pages::router())
 }
 
 /// The program's options in the words of the library.
-fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fanfare::Options, Failure> {
+fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::Options {
     let millis = |duration: Duration| duration.as_millis() as u64;
-    let origins = options.allow_origin.iter().map(ToString::to_string);
-    Ok(fanfare::Options {
+    fanfare::Options {
         shards: options.shards,
         limits: Limits {
             message_bytes_max: options.message_bytes_max as u32,
             outbox_frames_max: options.outbox_frames_max as u32,
             outbox_bytes_max: options.outbox_bytes_max as u32,
+            outbox_age_max_ms: millis(options.outbox_age_max),
+            slow_rules: SlowRules {
+                by_pattern: options
+                    .slow_rule
+                    .iter()
+                    .map(|slow| (slow.pattern.clone(), slow.rule))
+                    .collect(),
+                ..SlowRules::default()
+            },
+            waiting_bytes_max: options.waiting_bytes_max / options.shards,
             subscriptions_max: options.subscriptions_max as u32,
             ping_interval_ms: millis(options.ping_interval),
             pong_timeout_ms: millis(options.pong_timeout),
@@ -100,9 +111,10 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
             close_timeout_ms: millis(options.close_timeout),
             ..Limits::default()
         },
-        connections_max,
+        door: door_limits(options, connections_max),
+        trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
-        origins: OriginRule::allow(origins).map_err(|error| Failure::Usage(vec![error.to_string()]))?,
+        origins: options.allow_origin.iter().cloned().collect(),
         history: HistoryOptions {
             frames_max: options.history_frames,
             bytes_max: options.history_bytes_max,
@@ -110,7 +122,21 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> Result<fan
         },
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
-    })
+    }
+}
+
+/// The bounds on who may connect; 0 is none.
+fn door_limits(options: &ServeOptions, connections_max: usize) -> DoorLimits {
+    let bound = |count: usize| NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
+    DoorLimits {
+        connections_max: bound(connections_max),
+        connections_per_address_max: bound(options.connections_per_address_max),
+        connections_per_user_max: bound(options.connections_per_user_max),
+        handshakes_max: bound(options.handshakes_max),
+        handshakes_per_address_max: bound(options.handshakes_per_address_max),
+        admissions_per_second: bound(options.admissions_per_second),
+        admissions_per_address: bound(options.admissions_per_address),
+    }
 }
 
 /// Says where the server is. Scripts rely on the first line.

@@ -34,8 +34,6 @@ fn a_server_without_descriptors_stands_and_recovers() {
     let silent: Vec<_> = (0..100)
         .map(|_| TcpStream::connect(server.address).unwrap())
         .collect();
-    let mut waiting = Client::connect(server.address);
-    waiting.send(crate::client::upgrade_request("/ws", &[]).as_bytes());
     let status = |probe: &mut Client| {
         let response = get(probe, "/ready");
         (response.status, response.body)
@@ -50,6 +48,14 @@ fn a_server_without_descriptors_stands_and_recovers() {
     let used = server.cpu_time().saturating_sub(before);
     assert!(used < Duration::from_millis(200), "{used:?} of CPU in a second");
 
+    // Who comes is told so at once and not left to hang.
+    for _ in 0..20 {
+        let refused = Client::connect(server.address).response().expect("an answer");
+        assert_eq!(refused.status, 503);
+        assert!(refused.body.contains("no descriptor"), "{}", refused.body);
+        assert!((1..=5).contains(&refused.retry_after()), "{refused:?}");
+    }
+
     // Who is here is served as ever.
     for offset in 1..=20 {
         other.ask(json!({"type": "publish", "topic": "a", "data": "x", "id": offset}));
@@ -57,12 +63,12 @@ fn a_server_without_descriptors_stands_and_recovers() {
     }
 
     drop(silent);
-    assert_eq!(waiting.response().unwrap().status, 101, "who waited is served");
-    let (mut late, _) = Client::open_json(server.address, "/ws");
-    assert_eq!(late.close(1000), 1000);
     while status(&mut probe).0 != 200 {
         thread::sleep(Duration::from_millis(10));
     }
+    let (mut late, _) = Client::open_json(server.address, "/ws");
+    assert_eq!(late.close(1000), 1000);
+    assert!(server.metric("fanfare_refusals_total{cause=\"descriptors\"}") >= 20);
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod churn;
 #[path = "../../../fanfare/tests/sockets/client.rs"]
 mod client;
 mod descriptors;
+mod door;
 mod metrics;
 mod pages;
 mod process;

@@ -114,7 +114,12 @@ fn nobody_new_is_taken_while_it_stops() {
     let refused = get(&mut probe, "/ready");
     assert_eq!((refused.status, refused.body.as_str()), (503, "shutting down\n"));
     probe.send(crate::client::upgrade_request("/ws", &[]).as_bytes());
-    assert_eq!(probe.response().unwrap().status, 503);
+    let refused = probe.response().unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(
+        (1..=5).contains(&refused.retry_after()),
+        "spread like those who are told goodbye: {refused:?}"
+    );
     eventually("connections are refused", || {
         TcpStream::connect(server.address).is_err()
     });

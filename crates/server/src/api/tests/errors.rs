@@ -36,6 +36,12 @@ const BAD_PUBLICATIONS: &[(&str, &str, &[u8], Code)] = &[
     ("/publish?topic=a", JSON, b"", Code::BadJson),
     ("/publish?topic=a", JSON, b"1 2", Code::BadJson),
     ("/publish?topic=a", JSON, b"\"\xff\"", Code::BadJson),
+    (
+        "/publish",
+        JSON,
+        b"{\"topic\":\"a\",\"data\":1,\"key\":\"\"}",
+        Code::BadBody,
+    ),
     ("/publish?topic=a", TEXT, b"\xff", Code::BadBody),
     ("/publish?topic=a", "", b"\xff", Code::BadBody),
     ("/publish?topic=", TEXT, b"x", Code::BadTopic),

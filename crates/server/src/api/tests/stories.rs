@@ -17,12 +17,13 @@ async fn listening() -> (Stand, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let router = Router::new().route("/ws", stand.fanfare.websocket());
-    tokio::spawn(fanfare::serve(
-        listener,
-        router,
-        ListenerOptions::default(),
-        std::future::pending(),
-    ));
+    let fanfare = stand.fanfare.clone();
+    tokio::spawn(async move {
+        let forever = std::future::pending();
+        fanfare
+            .serve(listener, router, ListenerOptions::default(), forever)
+            .await;
+    });
     (stand, address)
 }
 
@@ -301,4 +302,31 @@ async fn the_counters_count() {
     }
     assert_eq!((&stats["shards"], &stats["deliveries"]), (&json!(2), &json!(1)));
     assert_eq!(stats["disconnects"], json!([{"code": 3500, "count": 1}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_travels_with_its_publication() {
+    let (stand, address) = listening().await;
+    let mut client = Client::connect(address, "topic=fx");
+    let body = json!({"topic": "fx", "key": "EURGBP", "data": 0.9});
+    stand.post_json("/api/publish", body).await.done();
+    let message = client.hears();
+    assert_eq!(
+        (&message["key"], &message["data"]),
+        (&json!("EURGBP"), &json!(0.9))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_read_are_not_listed_as_behind() {
+    let (stand, address) = listening().await;
+    let _client = Client::connect(address, "topic=a");
+    let listed = |answer: Value| answer["connections"].as_array().map(Vec::len);
+    let all = stand.get("/api/connections").await.done();
+    assert_eq!(
+        (all["connections"][0]["missed"].clone(), listed(all)),
+        (json!(0), Some(1))
+    );
+    let behind = stand.get("/api/connections?behind=true").await.done();
+    assert_eq!(listed(behind), Some(0));
 }

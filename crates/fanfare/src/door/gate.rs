@@ -1,0 +1,362 @@
+//! Who may pass the door now: connections that are no WebSocket yet, and those that become one.
+//!
+//! Whoever passes carries a guard, and is taken out of every count by its drop, wherever the connection ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::http::HeaderMap;
+use fanfare_protocol::UserName;
+
+use super::address::{self, AddressKey, Network};
+use super::limits::DoorLimits;
+use super::rate::{Rate, SharedRate};
+use super::refusal::{Cause, Refusals, Refused};
+use super::tally::{AddressRates, Tally};
+
+/// What the door knows of everyone who passed it.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    limits: DoorLimits,
+    trusted_proxies: Vec<Network>,
+    began: Instant,
+    handshakes: AtomicUsize,
+    handshakes_by_address: Tally<AddressKey>,
+    connections_by_address: Tally<AddressKey>,
+    connections_by_user: Tally<UserName>,
+    admissions: SharedRate,
+    admissions_by_address: AddressRates,
+    refusals: Refusals,
+    has_descriptors: AtomicBool,
+    /// The time over which clients come back after a shutdown, in milliseconds.
+    drain_window_ms: AtomicU64,
+}
+
+/// A connection that is no WebSocket, as long as it is counted.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    gate: Arc<Gate>,
+    address: Option<AddressKey>,
+}
+
+/// A WebSocket connection that is counted by address or user, as long as it is.
+#[derive(Debug)]
+pub(crate) struct Place {
+    gate: Arc<Gate>,
+    address: Option<AddressKey>,
+    user: Option<UserName>,
+}
+
+impl Gate {
+    pub(crate) fn new(limits: DoorLimits, trusted_proxies: Vec<Network>) -> Self {
+        Self {
+            admissions: SharedRate::new(limits.admissions_per_second.map(Rate::per_second)),
+            limits,
+            trusted_proxies,
+            began: Instant::now(),
+            handshakes: AtomicUsize::new(0),
+            handshakes_by_address: Tally::default(),
+            connections_by_address: Tally::default(),
+            connections_by_user: Tally::default(),
+            admissions_by_address: AddressRates::default(),
+            refusals: Refusals::default(),
+            has_descriptors: AtomicBool::new(true),
+            drain_window_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether what a peer says about others is believed.
+    pub(super) fn is_trusted(&self, peer: SocketAddr) -> bool {
+        address::is_listed(&self.trusted_proxies, peer.ip())
+    }
+
+    /// The client behind a peer; see [`address::client_behind`].
+    pub(super) fn client_behind(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
+        address::client_behind(peer, headers, &self.trusted_proxies)
+    }
+
+    /// Counts a connection that was accepted. It is counted by address once that is known.
+    pub(super) fn enter(self: &Arc<Self>) -> Result<Handshake, Refused> {
+        let count = self.handshakes.fetch_add(1, Ordering::Relaxed) + 1;
+        // From here on its drop takes it out again.
+        let handshake = Handshake {
+            gate: Arc::clone(self),
+            address: None,
+        };
+        match self.limits.handshakes_max {
+            Some(max) if count > max.get() as usize => Err(Refused::unavailable(
+                Cause::Handshakes,
+                format!(
+                    "{max} connections that are no WebSocket are open, which is the limit, come back later"
+                ),
+                COME_BACK_S,
+            )),
+            _ => Ok(handshake),
+        }
+    }
+
+    /// Lets one become a WebSocket connection, the last of `connections`. What all share is asked for last, so that one
+    /// address cannot use it up. Gives the guard where it is counted by address or user; boxed, because every
+    /// connection has room for one.
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        client: IpAddr,
+        user: Option<&UserName>,
+        connections: usize,
+    ) -> Result<Option<Box<Place>>, Refused> {
+        if let Some(max) = self.limits.connections_max
+            && connections > max.get() as usize
+        {
+            let reason = format!("{max} connections are open, which is the limit, connect again later");
+            return Err(Refused::unavailable(Cause::Connections, reason, COME_BACK_S));
+        }
+        let place = self.take_place(client, user)?;
+        self.take_turn(client)?;
+        let is_counted = place.address.is_some() || place.user.is_some();
+        Ok(is_counted.then(|| Box::new(place)))
+    }
+
+    fn take_place(self: &Arc<Self>, client: IpAddr, user: Option<&UserName>) -> Result<Place, Refused> {
+        let mut place = Place {
+            gate: Arc::clone(self),
+            address: None,
+            user: None,
+        };
+        if let (Some(max), Some(key)) = (self.limits.connections_per_address_max, self.key_of(client)) {
+            if !self.connections_by_address.take(key, max) {
+                let cause = Cause::ConnectionsPerAddress;
+                return Err(too_many(cause, max, "connections are open from your address"));
+            }
+            place.address = Some(key);
+        }
+        if let (Some(max), Some(user)) = (self.limits.connections_per_user_max, user) {
+            if !self.connections_by_user.take(user.clone(), max) {
+                let cause = Cause::ConnectionsPerUser;
+                return Err(too_many(cause, max, "connections of this user are open"));
+            }
+            place.user = Some(user.clone());
+        }
+        Ok(place)
+    }
+
+    fn take_turn(&self, client: IpAddr) -> Result<(), Refused> {
+        let now = self.began.elapsed().as_nanos() as u64;
+        if let (Some(max), Some(key)) = (self.limits.admissions_per_address, self.key_of(client))
+            && !self.admissions_by_address.take(key, Rate::per_second(max), now)
+        {
+            let cause = Cause::AdmissionsPerAddress;
+            return Err(too_many(
+                cause,
+                max,
+                "connections a second are admitted from your address",
+            ));
+        }
+        self.admissions.take(now).map_err(|spread_s| {
+            let reason = "more connections come than are admitted in a second, connect again later";
+            Refused::unavailable(Cause::Admissions, reason, spread_s)
+        })
+    }
+
+    /// What an address is counted as. Whoever is behind a trusted proxy that does not say so is not counted.
+    fn key_of(&self, client: IpAddr) -> Option<AddressKey> {
+        AddressKey::of(client).filter(|_| !address::is_listed(&self.trusted_proxies, client))
+    }
+
+    /// The answer to everyone once a shutdown has begun.
+    pub(super) fn refuse_drained(&self) -> Refused {
+        let window = Duration::from_millis(self.drain_window_ms.load(Ordering::Relaxed));
+        let reason = "the server is shutting down, connect again soon";
+        Refused::unavailable(Cause::Draining, reason, window.as_secs().max(1))
+    }
+
+    /// A shutdown begins, after which clients come back over `window`.
+    pub(crate) fn drain(&self, window: Duration) {
+        self.drain_window_ms
+            .store(window.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Counts someone who was turned away, and perhaps logs it.
+    pub(crate) fn turned_away(&self, cause: Cause, remote: SocketAddr) {
+        self.refusals.count(cause, remote, self.began);
+    }
+
+    /// How many were turned away for a cause.
+    pub(crate) fn refusals_of(&self, cause: Cause) -> u64 {
+        self.refusals.of(cause)
+    }
+
+    /// Connections of the listener that are no WebSocket now.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last look found a descriptor for a further connection.
+    pub(crate) fn has_descriptors(&self) -> bool {
+        self.has_descriptors.load(Ordering::Relaxed)
+    }
+
+    /// Remembers whether there is one; gives whether there was.
+    pub(super) fn set_has_descriptors(&self, has_descriptors: bool) -> bool {
+        self.has_descriptors.swap(has_descriptors, Ordering::Relaxed)
+    }
+}
+
+impl Handshake {
+    /// Counts it by its client's address too.
+    pub(super) fn claim(&mut self, client: IpAddr) -> Result<(), Refused> {
+        let gate = &self.gate;
+        if let (Some(max), Some(key)) = (gate.limits.handshakes_per_address_max, gate.key_of(client)) {
+            if !gate.handshakes_by_address.take(key, max) {
+                let cause = Cause::HandshakesPerAddress;
+                let what = "connections from your address that are no WebSocket are open";
+                return Err(too_many(cause, max, what));
+            }
+            self.address = Some(key);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.gate.handshakes.fetch_sub(1, Ordering::Relaxed);
+        if let Some(key) = &self.address {
+            self.gate.handshakes_by_address.give_back(key);
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(key) = &self.address {
+            self.gate.connections_by_address.give_back(key);
+        }
+        if let Some(user) = &self.user {
+            self.gate.connections_by_user.give_back(user);
+        }
+    }
+}
+
+fn too_many(cause: Cause, max: NonZeroU32, what: &str) -> Refused {
+    let reason = format!("{max} {what}, which is the limit, come back later");
+    Refused::too_many(cause, reason, COME_BACK_S)
+}
+
+/// The time in seconds over which those are spread who wait for others to leave.
+const COME_BACK_S: u64 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gate(limits: DoorLimits) -> Arc<Gate> {
+        Arc::new(Gate::new(limits, vec!["10.0.0.0/8".parse().unwrap()]))
+    }
+
+    fn unbound() -> DoorLimits {
+        DoorLimits {
+            connections_max: None,
+            connections_per_address_max: None,
+            connections_per_user_max: None,
+            handshakes_max: None,
+            handshakes_per_address_max: None,
+            admissions_per_second: None,
+            admissions_per_address: None,
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn cause<T: std::fmt::Debug>(outcome: Result<T, Refused>) -> Cause {
+        outcome.unwrap_err().cause
+    }
+
+    #[test]
+    fn an_address_counts_once_in_either_family_and_ipv6_by_its_network() {
+        let gate = gate(DoorLimits {
+            connections_per_address_max: NonZeroU32::new(1),
+            ..unbound()
+        });
+        let admit = |address: &str| gate.admit(ip(address), None, 1);
+        for (one, same, other) in [
+            ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("2001:db8::1", "2001:db8::ffff:0:0:2", "2001:db8:0:1::1"),
+        ] {
+            let first = admit(one).unwrap();
+            assert_eq!(cause(admit(same)), Cause::ConnectionsPerAddress);
+            drop(admit(other).unwrap());
+            drop(first);
+            drop(admit(same).unwrap());
+        }
+        let _uncounted: Vec<_> = ["127.0.0.1", "::1", "0.0.0.0", "10.1.2.3"]
+            .iter()
+            .flat_map(|address| [admit(address).unwrap(), admit(address).unwrap()])
+            .collect();
+    }
+
+    #[test]
+    fn whoever_is_refused_leaves_no_count_behind() {
+        let one = NonZeroU32::new(1);
+        let gate = gate(DoorLimits {
+            connections_max: NonZeroU32::new(3),
+            connections_per_address_max: NonZeroU32::new(2),
+            connections_per_user_max: one,
+            ..unbound()
+        });
+        let anna = UserName::parse("anna").unwrap();
+        let first = gate.admit(ip("192.0.2.1"), Some(&anna), 1).unwrap();
+        for _ in 0..5 {
+            let refused = gate.admit(ip("192.0.2.1"), Some(&anna), 1);
+            assert_eq!(cause(refused), Cause::ConnectionsPerUser);
+            let refused = gate.admit(ip("192.0.2.3"), None, 4);
+            assert_eq!(cause(refused), Cause::Connections);
+        }
+        let second = gate.admit(ip("192.0.2.1"), None, 1).unwrap();
+        let refused = gate.admit(ip("192.0.2.1"), None, 1);
+        assert_eq!(cause(refused), Cause::ConnectionsPerAddress);
+        drop((first, second));
+        assert!(gate.connections_by_address.is_empty() && gate.connections_by_user.is_empty());
+    }
+
+    #[test]
+    fn one_address_does_not_use_up_the_admissions_of_all() {
+        let gate = gate(DoorLimits {
+            admissions_per_second: NonZeroU32::new(3),
+            admissions_per_address: NonZeroU32::new(1),
+            ..unbound()
+        });
+        gate.admit(ip("192.0.2.1"), None, 1).unwrap();
+        for _ in 0..5 {
+            let refused = gate.admit(ip("192.0.2.1"), None, 1);
+            assert_eq!(cause(refused), Cause::AdmissionsPerAddress);
+        }
+        gate.admit(ip("192.0.2.2"), None, 1).unwrap();
+        gate.admit(ip("192.0.2.3"), None, 1).unwrap();
+        let refused = gate.admit(ip("192.0.2.4"), None, 1);
+        assert_eq!(cause(refused), Cause::Admissions);
+    }
+
+    #[test]
+    fn handshakes_are_bounded_in_total_and_by_address() {
+        let gate = gate(DoorLimits {
+            handshakes_max: NonZeroU32::new(3),
+            handshakes_per_address_max: NonZeroU32::new(1),
+            ..unbound()
+        });
+        let mut first = gate.enter().unwrap();
+        first.claim(ip("192.0.2.1")).unwrap();
+        let mut second = gate.enter().unwrap();
+        assert_eq!(cause(second.claim(ip("192.0.2.1"))), Cause::HandshakesPerAddress);
+        second.claim(ip("192.0.2.2")).unwrap();
+        let third = gate.enter().unwrap();
+        assert_eq!(cause(gate.enter()), Cause::Handshakes);
+        drop((first, second, third));
+        assert_eq!(gate.handshakes(), 0);
+        assert!(gate.handshakes_by_address.is_empty());
+    }
+}
