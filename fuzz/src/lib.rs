@@ -17,6 +17,7 @@ pub mod hub_inputs;
 pub mod json_dialect;
 mod listener;
 pub mod names;
+pub mod proxy_header;
 pub mod raw_dialect;
 pub mod reassembly;
 pub mod request_head;
@@ -52,6 +53,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "names",
         run: names::run,
+    },
+    Target {
+        name: "proxy_header",
+        run: proxy_header::run,
     },
     Target {
         name: "raw_dialect",

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use fanfare::{Dialect, Fanfare, ListenerOptions, Options, OriginRule};
+use fanfare::{Dialect, DoorLimits, Fanfare, ListenerOptions, Options, OriginRule};
 use fanfare_protocol::websocket::accept_key;
 use fastrand::Rng;
 use hyper::Request;
@@ -28,6 +28,17 @@ use crate::stream::pieces;
 
 /// The head, twice while hyper's buffer grows, its headers, and the answers.
 const BYTES_MAX: usize = 512 << 10;
+
+/// No bound on who may connect: the door would soon be closed to what runs ten thousand requests a second.
+const UNBOUNDED: DoorLimits = DoorLimits {
+    connections_max: None,
+    connections_per_address_max: None,
+    connections_per_user_max: None,
+    handshakes_max: None,
+    handshakes_per_address_max: None,
+    admissions_per_second: None,
+    admissions_per_address: None,
+};
 
 /// Headers that the server may write.
 const ANSWERED: [&str; 12] = [
@@ -71,6 +82,8 @@ impl Door {
         DOOR.get_or_init(|| {
             let options = Options {
                 shards: 1,
+                door: UNBOUNDED,
+                trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
                 is_development: true,
                 origins: OriginRule::allow(["https://good.example"]).unwrap(),
                 ..Options::default()
