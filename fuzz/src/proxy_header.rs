@@ -50,10 +50,10 @@ fn expected(stream: &[u8]) -> Option<(usize, Option<SocketAddr>)> {
     if let Some(rest) = stream.strip_prefix(b"\r\n\r\n\0\r\nQUIT\n") {
         return expected_v2(rest).map(|(length, source)| (length + 12, source));
     }
-    let end = stream.iter().position(|&byte| byte == b'\n')?;
+    let end = stream.iter().take(107).position(|&byte| byte == b'\n')?;
     let line = std::str::from_utf8(&stream[..end]).ok()?.strip_suffix('\r')?;
     let words: Vec<&str> = line.split(' ').collect();
-    if end >= 107 || words[0] != "PROXY" {
+    if words[0] != "PROXY" {
         return None;
     }
     let source = match words[1..] {

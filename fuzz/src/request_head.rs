@@ -41,7 +41,7 @@ const UNBOUNDED: DoorLimits = DoorLimits {
 };
 
 /// Headers that the server may write.
-const ANSWERED: [&str; 12] = [
+const ANSWERED: [&str; 13] = [
     "allow",
     "connection",
     "content-length",
@@ -54,6 +54,7 @@ const ANSWERED: [&str; 12] = [
     "sec-websocket-version",
     "transfer-encoding",
     "upgrade",
+    "x-content-type-options",
 ];
 
 /// Runs one input.
