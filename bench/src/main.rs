@@ -65,7 +65,8 @@ struct Common {
     /// Command line of the server, words split at white space; `bare` is the bare loop
     #[arg(
         long,
-        default_value = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1"
+        default_value = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
+                         --bytes-per-second 0 --publications-per-second 0"
     )]
     server: String,
     /// Core the servers run on

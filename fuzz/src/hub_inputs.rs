@@ -132,6 +132,8 @@ enum Answers {
     Yes,
     Overloaded,
     Unavailable,
+    RateLimited,
+    TooManyTopics,
     Later,
 }
 
@@ -141,6 +143,8 @@ impl From<Answers> for Answer {
             Answers::Yes => Self::Yes,
             Answers::Overloaded => Self::No(Refusal::Overloaded),
             Answers::Unavailable => Self::No(Refusal::Unavailable),
+            Answers::RateLimited => Self::No(Refusal::RateLimited { retry_after_ms: 7 }),
+            Answers::TooManyTopics => Self::No(Refusal::TooManyTopics),
             Answers::Later => Self::Later,
         }
     }
@@ -171,6 +175,12 @@ fn play(steps: &[Step], seed: u64) -> (Vec<Output>, Vec<u64>) {
         outbox_age_max_ms: 3_000,
         slow_rules: slow_rules(),
         waiting_bytes_max: 10_000,
+        message_timeout_ms: 2_000,
+        commands_per_second: 20,
+        bytes_per_second: 2_000,
+        user_commands_per_second: 30,
+        refusals_max: 5,
+        subscribes_pending_max: 2,
         replies_bytes_max: 500,
         subscriptions_max: 3,
         ..Limits::default()

@@ -153,6 +153,7 @@ fn check_rejection(text: &str, rejection: &Rejection) {
     let reply = Reply::Error {
         code: rejection.code,
         message: rejection.message.clone(),
+        retry_after_ms: rejection.retry_after_ms,
     };
     let mut frame = Vec::new();
     Dialect::Json.encode_reply(rejection.id.as_ref(), &reply, &mut frame);

@@ -6,9 +6,11 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
-use fanfare_hub::{Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, SlowRule, SlowRules};
+use fanfare_hub::{
+    Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, Received, SlowRule, SlowRules,
+};
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::websocket::{Decoder, Item, Role};
+use fanfare_protocol::websocket::{Decoder, Item, Role, Violation};
 use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
 
 use crate::listener::Listener;
@@ -68,7 +70,7 @@ pub(crate) struct Socket {
     pub(crate) client: Listener,
     pub(crate) is_released: bool,
     decoder: Decoder,
-    /// What came and was not taken in, because the client does not read its replies.
+    /// What came and was not taken in yet.
     stash: Vec<u8>,
     is_discarding: bool,
 }
@@ -134,40 +136,60 @@ impl Shard {
         if socket.is_released {
             return;
         }
-        self.hub.heard(self.now, socket.opened.connection);
         socket.stash.extend_from_slice(bytes);
         self.read(at);
     }
 
-    /// Takes in what came, as far as the client reads its replies.
+    /// Takes in what came, as far as the hub wants to hear it.
     fn read(&mut self, at: usize) {
-        let Self { sockets, hub, .. } = self;
-        let socket = &mut sockets[at];
+        let socket = &mut self.sockets[at];
         let id = socket.opened.connection;
-        if socket.is_discarding || socket.is_released || !hub.is_readable(id) {
+        if socket.is_released || socket.stash.is_empty() {
             return;
         }
-        let mut bytes = std::mem::take(&mut socket.stash);
-        let mut decoder = std::mem::replace(&mut socket.decoder, Decoder::new(Role::Server));
-        let mut input = bytes.as_mut_slice();
-        while self.hub.is_readable(id) || input.is_empty() {
+        // Whose bytes wait is not silent.
+        self.hub.heard(self.now, id);
+        let room = self.hub.reading_room(self.now, id).min(socket.stash.len());
+        if room > 0 {
+            let mut bytes = socket.stash[..room].to_vec();
+            let received = self.decode(at, &mut bytes);
+            self.sockets[at].stash.drain(..received.bytes.min(room));
+            self.hub.received(self.now, id, received);
+        }
+        self.drain();
+    }
+
+    fn decode(&mut self, at: usize, bytes: &mut [u8]) -> Received {
+        let id = self.sockets[at].opened.connection;
+        let count = bytes.len();
+        let mut received = Received {
+            bytes: count,
+            ..Received::default()
+        };
+        if self.sockets[at].is_discarding {
+            return received;
+        }
+        let placeholder = Decoder::new(Role::Server);
+        let mut decoder = std::mem::replace(&mut self.sockets[at].decoder, placeholder);
+        let mut input = bytes;
+        while self.hub.is_readable(id) {
             match decoder.next(&mut input, self.message_bytes_max) {
                 Ok(None) => break,
-                Ok(Some(item)) => self.take_item(at, &item),
+                Ok(Some(item)) => {
+                    self.take_item(at, &item);
+                    received.is_anew |= !decoder.is_message_open();
+                }
                 Err(violation) => {
                     self.sockets[at].is_discarding = true;
-                    let cause = match violation.close_code() {
-                        1007 => Disconnect::InvalidData,
-                        1009 => Disconnect::MessageTooBig,
-                        _ => Disconnect::ProtocolError,
-                    };
-                    return self.handle(Input::Disconnect(id, cause));
+                    self.handle(Input::Disconnect(id, cause_of(&violation)));
+                    return received;
                 }
             }
         }
-        let socket = &mut self.sockets[at];
-        socket.stash = input.to_vec();
-        socket.decoder = decoder;
+        received.bytes = count - input.len();
+        received.is_partial = !decoder.is_idle();
+        self.sockets[at].decoder = decoder;
+        received
     }
 
     fn take_item(&mut self, at: usize, item: &Item<'_>) {
@@ -372,7 +394,6 @@ impl Shard {
                     panic!("{connection} is released and is not here");
                 };
                 socket.is_released = true;
-                socket.stash = Vec::new();
             }
         }
     }
@@ -409,6 +430,15 @@ impl Shard {
             is_recovered: true,
         });
         self.mail.push_back(BrokerEvent::Joined { topic, outcome });
+    }
+}
+
+/// The row of the table for what a frame breaks.
+fn cause_of(violation: &Violation) -> Disconnect {
+    match violation.close_code() {
+        1007 => Disconnect::InvalidData,
+        1009 => Disconnect::MessageTooBig,
+        _ => Disconnect::ProtocolError,
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use fanfare_hub::broker::{BrokerEvent, PublishId, Refusal, Snapshot};
+use fanfare_hub::{Bucket, Limits, Rate};
 use fanfare_protocol::{Draft, Epoch, Millis, Position, Publication, TopicName};
 use fastrand::Rng;
 
@@ -23,11 +24,14 @@ pub(crate) struct Broker {
     places_max: usize,
     /// Of a thousand requests, how many are refused.
     refused_of_thousand: u32,
+    rate: Rate,
+    topics_max: usize,
     rng: Rng,
 }
 
 struct Log {
     position: Position,
+    bucket: Bucket,
     /// Subscribers by shard.
     joined: BTreeMap<usize, u32>,
 }
@@ -48,7 +52,7 @@ pub(crate) enum Request {
 }
 
 impl Broker {
-    pub(crate) fn new(shards: usize, rng: &mut Rng) -> Self {
+    pub(crate) fn new(shards: usize, limits: &Limits, rng: &mut Rng) -> Self {
         let is_remote = rng.bool();
         Self {
             truth: Truth::default(),
@@ -59,6 +63,8 @@ impl Broker {
             delay_ms_max: *pick(rng, &[0, 0, 5, 200]),
             places_max: *pick(rng, &[4, 32, 4096]),
             refused_of_thousand: *pick(rng, &[0, 0, 20, 200]),
+            rate: Rate::per_second(limits.publications_per_second),
+            topics_max: limits.topics_max,
             rng: rng.fork(),
         }
     }
@@ -152,6 +158,11 @@ impl Broker {
             self.truth.record(&draft, position);
             return Ok(position);
         };
+        if draft.from.is_some()
+            && let Err(retry_after_ms) = log.bucket.try_take(now, self.rate, 1)
+        {
+            return Err(Refusal::RateLimited { retry_after_ms });
+        }
         let is_full = |shard: &usize| self.mailboxes[*shard].publications >= self.places_max;
         if log.joined.keys().any(is_full) {
             return Err(Refusal::Overloaded);
@@ -195,16 +206,19 @@ impl Broker {
     fn join(&mut self, now: Millis, shard: usize, topic: TopicName) {
         let outcome = if self.refuses() && !topic.is_reserved() {
             Err(Refusal::Unavailable)
+        } else if self.is_one_too_many(&topic) {
+            Err(Refusal::TooManyTopics)
         } else {
             let position = Position {
                 epoch: self.next_epoch(),
                 offset: 0,
             };
             let joined = BTreeMap::new();
-            let log = self
-                .topics
-                .entry(topic.clone())
-                .or_insert(Log { position, joined });
+            let log = self.topics.entry(topic.clone()).or_insert(Log {
+                position,
+                bucket: Bucket::default(),
+                joined,
+            });
             let earlier = log.joined.insert(shard, 0);
             assert!(earlier.is_none(), "shard {shard} joined {topic} twice");
             Ok(Snapshot {
@@ -214,6 +228,13 @@ impl Broker {
             })
         };
         self.post(now, shard, BrokerEvent::Joined { topic, outcome });
+    }
+
+    /// Whether this topic would be one more than there may be.
+    fn is_one_too_many(&self, topic: &TopicName) -> bool {
+        let count = self.topics.keys().filter(|topic| !topic.is_reserved()).count();
+        let is_full = self.topics_max > 0 && count >= self.topics_max;
+        is_full && !topic.is_reserved() && !self.topics.contains_key(topic)
     }
 
     fn post(&mut self, now: Millis, shard: usize, event: BrokerEvent) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fanfare_hub::{Role, SlowRule};
+use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Decoder, Item, Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
@@ -36,8 +37,11 @@ pub(crate) struct Client {
     pub(crate) is_readable: bool,
     /// What it sent and the shard has not read.
     pub(crate) outgoing: Vec<u8>,
-    /// Since when its answers wait for the shard to read them.
-    pub(crate) unread_since: Option<Millis>,
+    /// Since when the shard has half of a message.
+    pub(crate) half_read_since: Option<Millis>,
+    /// How many commands it may be refused for coming too fast before it may be closed for that.
+    pub(crate) refusals_max: u32,
+    refusals: u32,
     pub(crate) server_decoder: Decoder,
     pub(crate) is_discarding: bool,
     /// Whether it vanished.
@@ -105,7 +109,9 @@ impl Client {
             is_blocked: false,
             is_readable: false,
             outgoing: Vec::new(),
-            unread_since: None,
+            half_read_since: None,
+            refusals_max: 0,
+            refusals: 0,
             server_decoder: Decoder::new(websocket::Role::Server),
             is_discarding: false,
             is_gone: false,
@@ -357,6 +363,7 @@ impl Client {
                 }
             }
             "error" => {
+                self.hear_refusal(json);
                 if let Verb::Publish(number) = self.answered(json, false) {
                     assert!(
                         !truth.is_said(number),
@@ -369,6 +376,18 @@ impl Client {
                 self.answered(json, true);
             }
             _ => panic!("{}: what is {json}?", self.id),
+        }
+    }
+
+    /// Whoever comes too fast is told when to come back, and closed only when that happened often.
+    fn hear_refusal(&mut self, json: &Value) {
+        if json["code"] != "rate_limited" {
+            return;
+        }
+        assert!(json["retry_after_ms"].as_u64() > Some(0), "{}: {json}", self.id);
+        self.refusals += 1;
+        if self.refusals_max > 0 && self.refusals > self.refusals_max {
+            self.reasons.push(Disconnect::Flooding.code());
         }
     }
 

@@ -23,6 +23,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use world::{Transcript, World};
 
 /// Random steps of a story, unless told otherwise.
@@ -37,6 +38,12 @@ pub struct Summary {
     pub deliveries: u64,
     /// Connections closed for being slow.
     pub overflows: u64,
+    /// Times that a connection was not read from because it asked too fast.
+    pub holds: u64,
+    /// Commands refused for coming too fast.
+    pub refusals: u64,
+    /// Connections closed because they went on.
+    pub floods: u64,
     /// Publications left out for slow clients, which were told.
     pub left_out: u64,
     /// Virtual time, in milliseconds.
@@ -113,6 +120,9 @@ fn play(seed: u64, steps: usize, transcript: Transcript) -> Summary {
         summary.deliveries += shard.hub.counters().deliveries;
         summary.left_out += shard.hub.counters().left_out.iter().sum::<u64>();
         summary.overflows += shard.hub.counters().overflow_disconnects;
+        summary.holds += shard.hub.counters().held.iter().sum::<u64>();
+        summary.refusals += shard.hub.counters().rejected[ErrorCode::RateLimited as usize];
+        summary.floods += shard.hub.counters().disconnects[Disconnect::Flooding.cause()];
     }
     summary
 }

@@ -44,6 +44,9 @@ fn main() -> ExitCode {
                 all.deliveries += summary.deliveries;
                 all.overflows += summary.overflows;
                 all.left_out += summary.left_out;
+                all.holds += summary.holds;
+                all.refusals += summary.refusals;
+                all.floods += summary.floods;
                 all.elapsed_ms += summary.elapsed_ms;
             }
             Err(failure) => {
@@ -58,13 +61,17 @@ fn main() -> ExitCode {
     }
     let seconds = began.elapsed().as_secs_f64();
     println!(
-        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} left out, {} virtual hours",
+        "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} left out, \
+         {} holds, {} refusals for rate, {} floods, {} virtual hours",
         options.seeds,
         options.seeds as f64 / seconds,
         all.connections,
         all.deliveries,
         all.overflows,
         all.left_out,
+        all.holds,
+        all.refusals,
+        all.floods,
         all.elapsed_ms / 3_600_000
     );
     ExitCode::SUCCESS

@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::task::Poll;
 
 use fanfare_hub::broker::{BrokerEvent, PublishId};
-use fanfare_hub::{Control, Dirty, Input, Listed, Output, Ticket};
+use fanfare_hub::{Control, Dirty, Input, Listed, Output, Received, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
@@ -36,7 +36,7 @@ impl World {
         }
         if self.now.monotonic.since(self.shards[shard].ticked_at) >= TICK_MS {
             self.shards[shard].ticked_at = self.now.monotonic;
-            self.excuse_unread(shard);
+            self.hear_unread(shard);
             self.handle(shard, Input::Tick);
             self.write_small(shard);
         }
@@ -196,13 +196,17 @@ impl World {
         }
     }
 
-    /// A pong that the shard itself has not read in time is not the client's fault.
-    fn excuse_unread(&mut self, shard: usize) {
-        for &client in self.shards[shard].slots.iter().flatten() {
+    /// Whose bytes wait for the shard is not silent.
+    fn hear_unread(&mut self, shard: usize) {
+        let place = &mut self.shards[shard];
+        for &client in place.slots.iter().flatten() {
             let client = &mut self.clients[client];
-            let is_late = |since| self.now.monotonic.since(since) >= self.limits.pong_timeout_ms;
-            if client.unread_since.is_some_and(is_late) {
-                client.reasons.push(Disconnect::NoPong.code());
+            if client.is_readable && !client.outgoing.is_empty() {
+                place.hub.heard(self.now, client.id);
+            }
+            let is_late = |since| self.now.monotonic.since(since) >= self.limits.message_timeout_ms;
+            if client.half_read_since.is_some_and(is_late) {
+                client.reasons.push(Disconnect::MessageTimeout.code());
             }
         }
     }
@@ -225,7 +229,11 @@ impl World {
         if self.clients[client].is_gone {
             return self.handle(shard, Input::Lost(id));
         }
-        if !std::mem::take(&mut self.clients[client].is_readable) || !self.shards[shard].hub.is_readable(id) {
+        if !std::mem::take(&mut self.clients[client].is_readable) {
+            return;
+        }
+        let room = self.shards[shard].hub.reading_room(self.now, id);
+        if room == 0 {
             return;
         }
         let waiting = self.clients[client].outgoing.len();
@@ -234,27 +242,36 @@ impl World {
         } else {
             self.rng.usize(0..=waiting)
         };
-        let mut bytes: Vec<u8> = self.clients[client].outgoing.drain(..count).collect();
-        self.clients[client].is_readable = count < waiting;
-        if count > 0 {
-            self.clients[client].unread_since = (count < waiting).then_some(self.now.monotonic);
-            self.take_bytes(shard, client, &mut bytes);
-        }
+        let count = count.min(room);
+        let mut bytes = self.clients[client].outgoing[..count].to_vec();
+        let taken = if count > 0 {
+            self.take_bytes(shard, client, &mut bytes)
+        } else {
+            0
+        };
+        let client = &mut self.clients[client];
+        client.outgoing.drain(..taken);
+        client.is_readable = taken < waiting;
     }
 
-    fn take_bytes(&mut self, shard: usize, client: usize, bytes: &mut [u8]) {
+    /// Decodes what was read as far as the hub wants to hear it; gives how much that was.
+    fn take_bytes(&mut self, shard: usize, client: usize, bytes: &mut [u8]) -> usize {
         let id = self.clients[client].id;
-        self.shards[shard].hub.heard(self.now, id);
+        let count = bytes.len();
         if self.clients[client].is_discarding {
-            return;
+            return count;
         }
         let placeholder = Decoder::new(Role::Server);
         let mut decoder = std::mem::replace(&mut self.clients[client].server_decoder, placeholder);
         let mut input = bytes;
-        loop {
+        let mut is_anew = false;
+        while self.shards[shard].hub.is_readable(id) {
             match decoder.next(&mut input, self.limits.message_bytes_max) {
                 Ok(None) => break,
-                Ok(Some(item)) => self.take_item(shard, client, &item),
+                Ok(Some(item)) => {
+                    self.take_item(shard, client, &item);
+                    is_anew |= !decoder.is_message_open();
+                }
                 Err(_) => {
                     self.clients[client].is_discarding = true;
                     self.handle(shard, Input::Disconnect(id, Disconnect::ProtocolError));
@@ -262,7 +279,26 @@ impl World {
                 }
             }
         }
-        self.clients[client].server_decoder = decoder;
+        let taken = if self.clients[client].is_discarding {
+            count
+        } else {
+            count - input.len()
+        };
+        let is_partial = !decoder.is_idle();
+        let place = &mut self.clients[client];
+        place.server_decoder = decoder;
+        if !is_partial {
+            place.half_read_since = None;
+        } else if is_anew || place.half_read_since.is_none() {
+            place.half_read_since = Some(self.now.monotonic);
+        }
+        let received = Received {
+            bytes: taken,
+            is_partial,
+            is_anew,
+        };
+        self.shards[shard].hub.received(self.now, id, received);
+        taken
     }
 
     fn take_item(&mut self, shard: usize, client: usize, item: &Item<'_>) {
@@ -275,7 +311,7 @@ impl World {
                 self.handle(shard, Input::Message(id, dialect.decode(item)));
             }
             Item::Ping(payload) => self.handle(shard, Input::Ping(id, payload)),
-            Item::Pong(_) => {}
+            Item::Pong(_) => self.handle(shard, Input::Pong(id)),
             Item::Close(close) => {
                 self.handle(
                     shard,
@@ -358,9 +394,6 @@ impl World {
         client.is_blocked = taken < all.len();
         let is_blocked = client.is_blocked;
         client.receive(&all[..taken], &self.broker.truth);
-        if !client.outgoing.is_empty() {
-            client.unread_since.get_or_insert(self.now.monotonic);
-        }
         hub.wrote(self.now, connection, taken, is_blocked);
         self.drain(shard);
     }

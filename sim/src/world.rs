@@ -79,8 +79,11 @@ impl World {
     pub(crate) fn new(seed: u64, transcript: Transcript) -> Self {
         let mut rng = Rng::with_seed(seed);
         let shards = rng.usize(1..=3);
-        let limits = limits(&mut rng);
-        let broker = Broker::new(shards, &mut rng);
+        let mut limits = limits(&mut rng);
+        if seed % 4 == 3 {
+            small_rates(&mut limits, &mut Rng::with_seed(!seed));
+        }
+        let broker = Broker::new(shards, &limits, &mut rng);
         let topics = ["a", "b", "c", "d", "e"][..rng.usize(1..=5)]
             .iter()
             .filter_map(|name| TopicName::parse(name).ok())
@@ -123,7 +126,8 @@ impl World {
     }
 
     /// Opens a connection in a shard.
-    pub(crate) fn open(&mut self, shard: usize, client: Client, opened: Opened) {
+    pub(crate) fn open(&mut self, shard: usize, mut client: Client, opened: Opened) {
+        client.refusals_max = self.limits.refusals_max;
         let slot = opened.connection.slot();
         let slots = &mut self.shards[shard].slots;
         if slot == slots.len() {
@@ -209,5 +213,23 @@ fn limits(rng: &mut Rng) -> Limits {
         pong_timeout_ms: *pick(rng, &[1_500, 10_000]),
         write_timeout_ms: *pick(rng, &[1_500, 10_000]),
         close_timeout_ms: *pick(rng, &[500, 5_000]),
+        commands_per_second: 0,
+        bytes_per_second: 0,
+        user_commands_per_second: 0,
+        user_bytes_per_second: 0,
+        publications_per_second: 0,
+        ..Limits::default()
     }
+}
+
+/// Rates and bounds on asking that are met in some stories, with random numbers of their own.
+fn small_rates(limits: &mut Limits, rng: &mut Rng) {
+    limits.commands_per_second = *pick(rng, &[0, 2, 20]);
+    limits.bytes_per_second = *pick(rng, &[0, 1_000, 20_000]);
+    limits.user_commands_per_second = *pick(rng, &[0, 3, 20]);
+    limits.user_bytes_per_second = *pick(rng, &[0, 2_000]);
+    limits.publications_per_second = *pick(rng, &[0, 1, 10]);
+    limits.topics_max = *pick(rng, &[0, 0, 2]);
+    limits.refusals_max = *pick(rng, &[0, 2, 200]);
+    limits.subscribes_pending_max = *pick(rng, &[1, 3, 64]);
 }

@@ -18,6 +18,8 @@ const REGRESSION_SEEDS: &[(u64, usize)] = &[
     (10_272, 400),
     // A topic lost because another command that named it was refused.
     (10_380, 400),
+    // A pong that came in time and that the shard, its mailbox half full, did not read in time.
+    (1_071, 400),
 ];
 
 /// Seeds of one test; there are several, so that they run beside each other.

@@ -37,6 +37,16 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         )
     })?;
     step("tests", || cargo(root, &["test", "--workspace"]))?;
+    step("faults", || {
+        for package in ["fanfare", "fanfare-server"] {
+            let feature = ["--features", "fault-injection"];
+            cargo(
+                root,
+                &[&["test", "--package", package, "--test", "faults"], &feature[..]].concat(),
+            )?;
+        }
+        Ok(())
+    })?;
     step("fuzz", || fuzz::run(root, &fuzz::Plan::default()))?;
     step("conformance", || conformance::run(root))?;
     step("rustdoc", || {

@@ -66,6 +66,7 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
                 .map(|used| format!("{name} pulls in {used}")),
         );
     }
+    wrong.extend(default_faults(root)?);
     let bans = ["crates/protocol/clippy.toml", "crates/hub/clippy.toml"]
         .map(|file| fs::read_to_string(root.join(file)).ok());
     if bans[0].is_none() || bans[0] != bans[1] {
@@ -80,6 +81,21 @@ pub(crate) fn check(root: &Path) -> Result<(), String> {
         Err(wrong.join("\n       "))
     }
 }
+
+/// The crates whose default build could be made to panic on demand.
+fn default_faults(root: &Path) -> Result<Vec<String>, String> {
+    let mut wrong = Vec::new();
+    for name in ["fanfare", "fanfare-server"] {
+        let built = tree(root, name, &["--depth", "1", "--format", "{f}"])?;
+        if built.iter().any(|line| line.contains(FAULTS)) {
+            wrong.push(format!("{name} has the feature {FAULTS} in its default build"));
+        }
+    }
+    Ok(wrong)
+}
+
+/// The feature with which clients can make the server panic.
+const FAULTS: &str = "fault-injection";
 
 fn check_file(root: &Path, file: &Path, wrong: &mut Vec<String>) -> Result<(), String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;

@@ -35,6 +35,10 @@ pub struct Limits {
     pub subscriptions_max: Option<usize>,
     /// Bytes of a topic's name.
     pub topic_bytes_max: Option<usize>,
+    /// Commands it may send per second; beyond, the server makes it wait.
+    pub commands_per_second: Option<u32>,
+    /// Bytes it may send per second; beyond, the server makes it wait.
+    pub bytes_per_second: Option<u32>,
 }
 
 /// A topic the connection is subscribed to, and the position after which its publications follow.
@@ -74,6 +78,8 @@ pub struct Refusal {
     /// Whether the same command may succeed later.
     #[serde(default)]
     pub temporary: bool,
+    /// When to ask again, in milliseconds, where the server knows it. Who asks before is closed in the end.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// What the server says before it closes the connection.

@@ -1,4 +1,4 @@
-//! The one place that reads clocks for the hubs.
+//! The one place that reads clocks for the hubs and the broker.
 
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -20,9 +20,14 @@ impl Clock {
 
     pub(crate) fn now(self) -> Now {
         Now {
-            monotonic: Millis(self.started.elapsed().as_millis() as u64),
+            monotonic: self.monotonic(),
             wall: wall(),
         }
+    }
+
+    /// The clock for deadlines and rates alone.
+    pub(crate) fn monotonic(self) -> Millis {
+        Millis(self.started.elapsed().as_millis() as u64)
     }
 }
 

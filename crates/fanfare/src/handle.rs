@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
-use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Selector};
+use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Opened, Selector};
 use fanfare_protocol::UserName;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
@@ -22,8 +22,11 @@ use tokio::sync::oneshot;
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
-use crate::door::{Cause, Gate};
-use crate::shard::{Adoption, Mail, Mailbox, Shard, ShardOptions, ShardStats, Snapshot};
+use crate::door::{Cause, Gate, Place};
+use crate::shard::{
+    Adoption, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
+    Snapshot,
+};
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
 /// handle is dropped without that, its connections are cut off.
@@ -42,8 +45,8 @@ struct Inner {
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
-    /// Whether the shards have ended and nobody reads their mail.
-    is_ended: AtomicBool,
+    /// The last shard that ended without being told to.
+    failures: Failures,
 }
 
 /// Why a call of the application was not done.
@@ -58,7 +61,10 @@ pub enum CallError {
     /// Too many calls wait for a shard.
     #[error("a shard has too many calls waiting, call again in a moment")]
     Busy,
-    /// The hub is shut down.
+    /// The shard failed while it worked at the call; whether it was done is not known.
+    #[error("the server failed at this call, whether it was done is not known")]
+    Failed,
+    /// The hub is shut down, or the shard has ended.
     #[error("the hub is shut down")]
     Closed,
 }
@@ -105,6 +111,10 @@ pub struct Stats {
     pub overflow_disconnects: u64,
     /// Connections closed by the server, by close code; 4000 stands for all codes of applications.
     pub disconnects: Vec<(u16, u64)>,
+    /// Panics that were caught, by the name of their place.
+    pub panics: Vec<(&'static str, u64)>,
+    /// How often a shard began anew without its connections, because its hub panicked.
+    pub shard_restarts: u64,
 }
 
 impl Fanfare {
@@ -114,7 +124,11 @@ impl Fanfare {
     /// When a poll or a thread cannot be made: descriptors or memory are exhausted.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
-        let broker = Arc::new(MemoryBroker::new(options.history.clone(), fastrand::u64(..)));
+        let broker = Arc::new(MemoryBroker::new(
+            options.history.clone(),
+            &options.limits,
+            fastrand::u64(..),
+        ));
         let clock = Clock::start();
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -124,6 +138,7 @@ impl Fanfare {
         }
         let mailboxes: Arc<[Arc<Mailbox>]> = mailboxes.into();
         let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
+        let failures: Failures = Arc::default();
         let mut threads = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let shard_options = ShardOptions {
@@ -141,16 +156,17 @@ impl Fanfare {
                 Arc::clone(&broker) as Arc<dyn Broker>,
                 Arc::clone(&stats[index]),
             );
+            let failures = Arc::clone(&failures);
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("shard-{index}"))
-                    .spawn(|| shard.run())?,
+                    .spawn(|| shard.run(failures))?,
             );
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
-        let (is_draining, is_ended) = (AtomicBool::new(false), AtomicBool::new(false));
+        let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
             options,
@@ -162,7 +178,7 @@ impl Fanfare {
             outlet,
             threads,
             is_draining,
-            is_ended,
+            failures,
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -311,7 +327,7 @@ impl Fanfare {
                     answer,
                 },
             )?;
-            let (rows, next) = answered.await.map_err(|_| CallError::Closed)?;
+            let (rows, next) = answered.await.map_err(|_| self.unanswered(shard))?;
             page.connections.extend(rows);
             if let Some(slot) = next {
                 page.next = Some((shard as u64) << 32 | slot as u64);
@@ -329,6 +345,7 @@ impl Fanfare {
             ..Stats::default()
         };
         let mut disconnects = [0; Disconnect::CAUSES];
+        let mut panics = [0; PanicPlace::ALL.len()];
         for snapshot in self.snapshots() {
             let hub = &snapshot.hub;
             stats.connections += snapshot.gauges.connections as u64;
@@ -340,11 +357,17 @@ impl Fanfare {
             stats.written_bytes += snapshot.written_bytes;
             stats.waiting_bytes += snapshot.gauges.frame_bytes as u64;
             stats.overflow_disconnects += hub.overflow_disconnects;
+            stats.shard_restarts += snapshot.restarts;
             for (sum, count) in disconnects.iter_mut().zip(hub.disconnects) {
+                *sum += count;
+            }
+            for (sum, count) in panics.iter_mut().zip(snapshot.panics) {
                 *sum += count;
             }
         }
         let codes = Disconnect::causes().map(|(code, _)| code);
+        let names = PanicPlace::ALL.map(PanicPlace::name).into_iter();
+        stats.panics = names.zip(panics).filter(|&(_, count)| count > 0).collect();
         stats.disconnects = codes.zip(disconnects).filter(|&(_, count)| count > 0).collect();
         stats
     }
@@ -363,6 +386,18 @@ impl Fanfare {
     /// Whether a shutdown has begun.
     pub fn is_draining(&self) -> bool {
         self.inner.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Waits until a shard has ended that nobody told to, and gives its number: it panicked five times within ten
+    /// seconds, or its poll failed. Its connections are gone and it takes no new ones; the other shards go on. The
+    /// server ends itself then; another host may prefer to shut down, or to go on with what is left.
+    pub async fn failed(&self) -> usize {
+        let mut failures = self.inner.failures.subscribe();
+        // The sender lives as long as this handle.
+        match failures.wait_for(Option::is_some).await.map(|shard| *shard) {
+            Ok(Some(shard)) => shard,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Whether there was a descriptor for the last connection that came to [`Fanfare::serve`]. While there is none,
@@ -400,8 +435,6 @@ impl Fanfare {
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
-        self.inner.is_ended.store(true, Ordering::SeqCst);
-        self.drop_unread_mail();
         left
     }
 
@@ -417,36 +450,34 @@ impl Fanfare {
         &self.inner.gate
     }
 
-    /// Sets a place aside in the less loaded of two shards. It counts as a connection from now on.
+    /// Sets a place aside in a shard. It counts as a connection from now on.
     pub(crate) fn take_seat(&self) -> Seat {
-        let count = self.inner.stats.len();
-        let (one, other) = (fastrand::usize(..count), fastrand::usize(..count));
-        let load = |shard: usize| self.inner.stats[shard].connections();
-        let shard = if load(one) <= load(other) { one } else { other };
-        self.inner.stats[shard].adopted();
+        let shard = self.choose_shard();
         Seat {
             fanfare: self.clone(),
             shard,
-            is_taken: false,
+            counted: Counted::new(&self.inner.stats[shard]),
         }
+    }
+
+    /// The less loaded of two shards, or of all where both have ended.
+    fn choose_shard(&self) -> usize {
+        let count = self.inner.stats.len();
+        let load = |shard: &usize| {
+            let connections = self.inner.stats[*shard].connections();
+            (self.inner.mailboxes[*shard].is_closed(), connections)
+        };
+        let two = [fastrand::usize(..count), fastrand::usize(..count)];
+        let less = two.into_iter().min_by_key(load).filter(|shard| !load(shard).0);
+        less.or_else(|| (0..count).min_by_key(load)).unwrap_or(0)
     }
 
     fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {
         let mailbox = self.inner.mailboxes.get(shard).ok_or(CallError::Closed)?;
-        mailbox.try_post(mail).map_err(|_| CallError::Busy)?;
-        // Either this sees the end, or whoever ended it sees the mail: both sides write first and look second.
-        if self.inner.is_ended.load(Ordering::SeqCst) {
-            self.drop_unread_mail();
-            return Err(CallError::Closed);
-        }
-        Ok(())
-    }
-
-    /// Drops what no shard will read any more, so that nobody waits for an answer to it.
-    fn drop_unread_mail(&self) {
-        for mailbox in self.inner.mailboxes.iter() {
-            while mailbox.pop().is_some() {}
-        }
+        mailbox.try_post(mail).map_err(|reason| match reason {
+            NotPosted::Full => CallError::Busy,
+            NotPosted::Closed => CallError::Closed,
+        })
     }
 
     async fn ask(&self, shard: usize, control: Control) -> Result<usize, CallError> {
@@ -455,7 +486,16 @@ impl Fanfare {
         }
         let (answer, answered) = oneshot::channel();
         self.post(shard, Mail::Control(Box::new(control), answer))?;
-        answered.await.map_err(|_| CallError::Closed)
+        answered.await.map_err(|_| self.unanswered(shard))
+    }
+
+    /// Why a call that was posted has no answer.
+    fn unanswered(&self, shard: usize) -> CallError {
+        if self.inner.mailboxes[shard].is_closed() {
+            CallError::Closed
+        } else {
+            CallError::Failed
+        }
     }
 
     /// Asks the one shard that has the connection, or all that may have one of the user's.
@@ -480,25 +520,29 @@ impl Fanfare {
 pub(crate) struct Seat {
     fanfare: Fanfare,
     shard: usize,
-    is_taken: bool,
+    counted: Counted,
 }
 
 impl Seat {
     /// Gives the connection to the shard. When that takes no mail the connection is dropped, and counted as turned away.
-    pub(crate) fn adopt(mut self, adoption: Adoption) {
-        let remote = adoption.opened.remote;
+    pub(crate) fn adopt(
+        self,
+        socket: std::net::TcpStream,
+        early: Vec<u8>,
+        opened: Opened,
+        place: Option<Box<Place>>,
+    ) {
+        let remote = opened.remote;
+        let adoption = Adoption {
+            socket,
+            early,
+            opened,
+            place,
+            counted: self.counted,
+        };
         let posted = self.fanfare.post(self.shard, Mail::Adopt(Box::new(adoption)));
-        self.is_taken = posted.is_ok();
-        if !self.is_taken {
+        if posted.is_err() {
             self.fanfare.gate().turned_away(Cause::Adoption, remote);
-        }
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        if !self.is_taken {
-            self.fanfare.inner.stats[self.shard].released();
         }
     }
 }
@@ -547,11 +591,11 @@ impl Desk {
 }
 
 impl Outlet for Desk {
-    fn try_reserve(&self) -> bool {
+    fn try_reserve(&self, _bytes: usize) -> bool {
         true
     }
 
-    fn cancel(&self) {}
+    fn cancel(&self, _bytes: usize) {}
 
     /// The desk joins no topic.
     fn post_reserved(&self, _publication: Arc<Publication>) {}

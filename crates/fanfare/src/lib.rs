@@ -43,4 +43,5 @@ pub use fanfare_protocol::{
     Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
+pub use metrics::HostCounter;
 pub use options::Options;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use fanfare_hub::{Samples, SlowRule};
+use fanfare_hub::{Hold, Samples, SlowRule};
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet, text::encode};
@@ -12,15 +12,21 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::Fanfare;
 use crate::door::Cause;
-use crate::shard::{Snapshot, TURN_BUCKETS_US};
+use crate::shard::{PanicPlace, Snapshot, TURN_BUCKETS_US};
 
 impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
     /// kilobytes of text and no pause for anyone.
     pub fn metrics(&self) -> String {
+        self.metrics_with(&[])
+    }
+
+    /// The same page with counters of the host's behind it.
+    pub fn metrics_with(&self, host: &[HostCounter]) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Shards {
             fanfare: self.clone(),
+            host: host.to_vec(),
         }));
         let mut page = String::new();
         // Writing into a string fails only where a value refuses to be written, and numbers never do.
@@ -29,9 +35,21 @@ impl Fanfare {
     }
 }
 
+/// A count of the host's own, to stand on the page of metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostCounter {
+    /// Its name, without the `_total` that is added; not one that is on the page already.
+    pub name: &'static str,
+    /// What it counts.
+    pub help: &'static str,
+    /// The count. It never goes down.
+    pub value: u64,
+}
+
 /// Reads the shards each time the page is written.
 struct Shards {
     fanfare: Fanfare,
+    host: Vec<HostCounter>,
 }
 
 impl fmt::Debug for Shards {
@@ -48,6 +66,11 @@ impl Collector for Shards {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
+        }
+        for HostCounter { name, help, value } in &self.host {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(value, None)?;
         }
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
@@ -81,6 +104,8 @@ impl Collector for Shards {
         encode_refusals(&mut encoder, &self.fanfare)?;
         encode_disconnects(&mut encoder, &shards)?;
         encode_rejections(&mut encoder, &shards)?;
+        encode_holds(&mut encoder, &shards)?;
+        encode_panics(&mut encoder, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
@@ -170,6 +195,11 @@ const COUNTERS: &[CounterRow] = &[
         |s| s.hub.replaced,
     ),
     ("fanfare_writes", "Writes to sockets", |s| s.writes),
+    (
+        "fanfare_shard_restarts",
+        "Shards that began anew without their connections, because their hub panicked",
+        |s| s.restarts,
+    ),
     ("fanfare_written_bytes", "Bytes written to sockets", |s| {
         s.written_bytes
     }),
@@ -215,6 +245,18 @@ const GAUGES: &[GaugeRow] = &[
         None,
         |s| s.mailbox as u64,
     ),
+    (
+        "fanfare_held",
+        "Connections that are not read from now because they or their users send too much",
+        None,
+        |s| s.gauges.held as u64,
+    ),
+    (
+        "fanfare_receiving",
+        "Bytes held for messages that are not finished and for bytes that are not decoded yet",
+        Some(Unit::Bytes),
+        |s| s.receiving_bytes as u64,
+    ),
 ];
 
 fn encode_disconnects(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
@@ -244,12 +286,35 @@ fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -
     Ok(())
 }
 
+fn encode_panics(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Panics that shards caught, by place; after one in the hub the shard begins anew, else a connection is closed";
+    let mut metric = encoder.encode_descriptor("fanfare_panics", help, None, MetricType::Counter)?;
+    for place in PanicPlace::ALL {
+        let count = shards
+            .iter()
+            .map(|shard| shard.panics[place as usize])
+            .sum::<u64>();
+        count_labelled(&mut metric, &[("place", place.name())], count)?;
+    }
+    Ok(())
+}
+
 fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fmt::Result {
     let help = "Connections and requests turned away at the door, by cause";
     let mut metric = encoder.encode_descriptor("fanfare_refusals", help, None, MetricType::Counter)?;
     for &cause in Cause::ALL {
         let count = fanfare.gate().refusals_of(cause);
         count_labelled(&mut metric, &[("cause", cause.name())], count)?;
+    }
+    Ok(())
+}
+
+fn encode_holds(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let help = "Times that a connection was not read from for a while, by what it had used up or waited for";
+    let mut metric = encoder.encode_descriptor("fanfare_holds", help, None, MetricType::Counter)?;
+    for (at, hold) in Hold::ALL.iter().enumerate() {
+        let count = shards.iter().map(|shard| shard.hub.held[at]).sum::<u64>();
+        count_labelled(&mut metric, &[("limit", hold.name())], count)?;
     }
     Ok(())
 }

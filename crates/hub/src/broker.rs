@@ -22,13 +22,14 @@ pub struct PublishId(pub u64);
 
 /// Where a broker posts its events: the bounded mailbox of a shard.
 pub trait Outlet: Send + Sync {
-    /// Sets one place aside for a publication; false when the mailbox is full. Never blocks.
-    fn try_reserve(&self) -> bool;
+    /// Sets one place aside for a publication of so many bytes, as [`Draft::bytes`] counts them; false when the mailbox
+    /// is full, of publications or of bytes. An empty one has a place for any publication. Never blocks.
+    fn try_reserve(&self, bytes: usize) -> bool;
 
-    /// Gives back a place that [`Outlet::try_reserve`] set aside and that is not needed.
-    fn cancel(&self);
+    /// Gives back a place of so many bytes that [`Outlet::try_reserve`] set aside and that is not needed.
+    fn cancel(&self, bytes: usize);
 
-    /// Posts a publication into a place set aside before. Never blocks, never fails.
+    /// Posts a publication into a place set aside for it before. Never blocks, never fails.
     fn post_reserved(&self, publication: Arc<Publication>);
 
     /// Posts an answer to a request of the outlet's own shard. Never blocks, never fails: a shard bounds its own
@@ -78,6 +79,15 @@ pub enum Refusal {
     /// The broker cannot be reached.
     #[error("the broker does not answer, publish again later")]
     Unavailable,
+    /// The topic takes so many publications of clients in a time and no more.
+    #[error("the topic takes no more publications now, publish again in {retry_after_ms} ms")]
+    RateLimited {
+        /// When it may take one again, in milliseconds from now.
+        retry_after_ms: u64,
+    },
+    /// There are as many topics as there may be, and this would be another one.
+    #[error("the server holds as many topics as it may, use one that exists or ask again later")]
+    TooManyTopics,
 }
 
 /// A page of topics.
@@ -108,6 +118,12 @@ pub struct TopicRow {
 pub trait Broker: Send + Sync {
     /// Names an outlet. It gets nothing until it joins a topic.
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId;
+
+    /// Forgets an outlet whose shard lost its state: it leaves every topic, and its subscribers with it. When this
+    /// returns nothing is posted to it any more, neither publications nor answers to what was asked in its name, and
+    /// every place set aside in it was used or given back. The id is not used again by its owner, who may attach the
+    /// same mailbox anew. Costs a look at every topic.
+    fn detach(&self, outlet: OutletId);
 
     /// Appends to the topic's log and posts to all its outlets, or appends nothing at all. Ready when the place is
     /// known at once; pending when [`BrokerEvent::Published`] will tell `outlet`.

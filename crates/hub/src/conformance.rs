@@ -9,6 +9,7 @@
     reason = "this is the body of tests: a broken promise is reported by panicking"
 )]
 
+mod detaching;
 mod history;
 mod probe;
 mod racing;
@@ -54,6 +55,9 @@ fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
     nothing_comes_before_a_join_or_after_a_leave(&*make());
     publications_arrive_as_they_were_drafted(&*make());
     refusals::a_full_mailbox_refuses_the_publisher(&*make());
+    refusals::a_mailbox_full_of_bytes_refuses_the_publisher(&*make());
+    detaching::what_is_detached_has_left_every_topic(&*make());
+    detaching::what_is_detached_is_not_answered(&*make());
     subscribers_are_summed(&*make());
     topics_are_listed_once_each(&*make());
     racing::every_outlet_sees_one_order(&*make());
@@ -246,5 +250,8 @@ fn accepted<B: Broker + ?Sized>(probe: &Probe<'_, B>, draft: Draft) -> Position 
         Ok(position) => position,
         Err(Refusal::Overloaded) => panic!("a publication was refused although no mailbox was full"),
         Err(Refusal::Unavailable) => panic!("the broker does not answer"),
+        Err(refusal @ (Refusal::RateLimited { .. } | Refusal::TooManyTopics)) => {
+            panic!("set the broker's limits higher for this suite: {refusal}")
+        }
     }
 }

@@ -3,6 +3,47 @@
 use crate::SlowRule;
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 
+/// Why a connection is not read from for a while. Also its place in [`Counters::held`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// It sent too many messages, pings and unasked pongs.
+    Commands,
+    /// It sent too many bytes.
+    Bytes,
+    /// The connections of its user sent too many messages, pings and unasked pongs.
+    UserCommands,
+    /// The connections of its user sent too many bytes.
+    UserBytes,
+    /// Too many of its subscribe commands wait for the broker.
+    Broker,
+}
+
+impl Hold {
+    /// Every reason, in the order of the counters.
+    pub const ALL: &'static [Self] = &[
+        Self::Commands,
+        Self::Bytes,
+        Self::UserCommands,
+        Self::UserBytes,
+        Self::Broker,
+    ];
+
+    /// What it is called in the metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::Bytes => "bytes",
+            Self::UserCommands => "user_commands",
+            Self::UserBytes => "user_bytes",
+            Self::Broker => "broker",
+        }
+    }
+
+    pub(crate) fn is_of_bytes(self) -> bool {
+        matches!(self, Self::Bytes | Self::UserBytes)
+    }
+}
+
 /// A histogram with bounds that grow by four.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Samples {
@@ -50,6 +91,8 @@ pub struct Counters {
     pub commands: u64,
     /// Commands refused, by [`ErrorCode`].
     pub rejected: [u64; ErrorCode::ALL.len()],
+    /// Times that a connection was not read from for a while, by [`Hold`].
+    pub held: [u64; Hold::ALL.len()],
     /// Publications that clients of this hub asked for.
     pub publish_commands: u64,
     /// Publications taken from the broker.
@@ -82,4 +125,14 @@ pub struct Counters {
     pub closed_by_client: u64,
     /// Connections that ended without a close frame of either side.
     pub lost: u64,
+}
+
+impl Counters {
+    /// Everything that is open ends at once.
+    pub(crate) fn lose_all(&mut self) {
+        self.lost += self.opened - self.released;
+        self.released = self.opened;
+        self.subscriptions = 0;
+        self.topics = 0;
+    }
 }

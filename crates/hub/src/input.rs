@@ -20,6 +20,8 @@ pub enum Input<'a> {
     Message(ConnectionId, Result<Command<'a>, BadMessage>),
     /// A WebSocket ping came.
     Ping(ConnectionId, &'a [u8]),
+    /// A WebSocket pong came, asked for or not.
+    Pong(ConnectionId),
     /// A close frame came, with its code if it had one.
     PeerClose(ConnectionId, Option<u16>),
     /// The connection is to be closed.

@@ -10,8 +10,10 @@
 //! [`broker`]'s, whose contract and conformance suite live in this crate.
 
 pub mod broker;
+mod bucket;
 pub mod conformance;
 mod counters;
+mod demand;
 mod encoder;
 mod frames;
 mod hub;
@@ -25,8 +27,9 @@ mod session;
 mod slow_rule;
 mod topic;
 
-pub use counters::{Counters, Samples};
-pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Listed};
+pub use bucket::{Bucket, Rate};
+pub use counters::{Counters, Hold, Samples};
+pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Listed, Received};
 pub use input::{Control, Input, Now, Opened, Role, Selector};
 pub use limits::Limits;
 pub use output::{Asked, Output, Ticket};

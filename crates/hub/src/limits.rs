@@ -37,6 +37,38 @@ pub struct Limits {
     pub write_timeout_ms: u64,
     /// Time that a client has to answer a close frame, in milliseconds. Beyond: the socket is dropped. Default 5,000.
     pub close_timeout_ms: u64,
+    /// Time that a client has to finish a frame or a message it has begun, in milliseconds. Beyond: close code 3008.
+    /// Default 30,000.
+    pub message_timeout_ms: u64,
+    /// Bytes held for messages that are begun and not finished, and for what was read and waits to be decoded, over
+    /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007.
+    /// 0 for no limit. Default 64 MiB.
+    pub receiving_bytes_max: usize,
+    /// Messages, pings and unasked pongs that a connection may send per second, and twice as many at once; a message of the
+    /// `raw` dialect counts once for each of its topics. Beyond: it is not read from until there is room again. 0 for
+    /// no limit. Default 100.
+    pub commands_per_second: u32,
+    /// Bytes that a connection may send per second, and twice as many at once. Beyond: it is not read from until
+    /// there is room again. 0 for no limit. Default 1 MiB.
+    pub bytes_per_second: u32,
+    /// As `commands_per_second`, for all connections together that a user has in one shard. Default 400.
+    pub user_commands_per_second: u32,
+    /// As `bytes_per_second`, for all connections together that a user has in one shard. Default 4 MiB.
+    pub user_bytes_per_second: u32,
+    /// Publications of clients that a topic takes per second, and twice as many at once, over all shards; kept by the
+    /// broker. What the application publishes itself is not counted. Beyond: error `rate_limited`. 0 for no limit.
+    /// Default 1,000.
+    pub publications_per_second: u32,
+    /// Topics with a subscriber or history, over all shards, the server's own left out; kept by the broker. Beyond:
+    /// error `too_many_topics`. 0 for no limit. A topic with one subscriber costs about half a kilobyte over hub and
+    /// broker. Default 1,000,000.
+    pub topics_max: usize,
+    /// Commands of a connection that may be refused with `rate_limited` within ten seconds. Beyond: close code 3501.
+    /// 0 for no limit. Default 200.
+    pub refusals_max: u32,
+    /// Subscribe commands of a connection that may wait for the broker. With so many: it is not read from until one is
+    /// answered. 0 counts as 1. Default 64.
+    pub subscribes_pending_max: u32,
 }
 
 impl Limits {
@@ -71,6 +103,16 @@ impl Default for Limits {
             pong_timeout_ms: 10_000,
             write_timeout_ms: 10_000,
             close_timeout_ms: 5_000,
+            message_timeout_ms: 30_000,
+            receiving_bytes_max: 64 << 20,
+            commands_per_second: 100,
+            bytes_per_second: 1 << 20,
+            user_commands_per_second: 400,
+            user_bytes_per_second: 4 << 20,
+            publications_per_second: 1_000,
+            topics_max: 1_000_000,
+            refusals_max: 200,
+            subscribes_pending_max: 64,
         }
     }
 }
@@ -92,6 +134,9 @@ pub(crate) const OCCUPANCY_INTERVAL_MS: u64 = 1_000;
 
 /// Watched topics whose occupancy is asked for in one tick; the others follow in the next.
 pub(crate) const OCCUPANCY_PER_TICK: usize = 1_000;
+
+/// The window of [`Limits::refusals_max`], in milliseconds.
+pub(crate) const REFUSALS_WINDOW_MS: u32 = 10_000;
 
 /// Time in which every connection's deadlines are looked at once, in milliseconds.
 pub(crate) const SWEEP_MS: u64 = 1_000;

@@ -7,6 +7,7 @@ use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Format, Millis, Timestamp, TopicName, UserName};
 
+use crate::demand::Demand;
 use crate::input::Role;
 use crate::slow_rule::SlowRule;
 
@@ -34,7 +35,16 @@ pub(crate) struct Session {
     pub(crate) pinged_at: Millis,
     /// Since when the socket has taken nothing, when it is blocked.
     pub(crate) blocked_at: Millis,
+    /// Whether it was pinged and no pong came yet.
+    pub(crate) is_pong_due: bool,
+    /// What it shares with the other connections of its user, or [`NO_USER`].
+    pub(crate) user_key: u32,
+    /// What it asks just now, if it does.
+    pub(crate) demand: Option<Box<Demand>>,
 }
+
+/// The key of a connection without user.
+pub(crate) const NO_USER: u32 = u32::MAX;
 
 /// Where a session stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +95,16 @@ impl Subscription {
 }
 
 impl Session {
+    /// What it asks just now.
+    pub(crate) fn demand(&self) -> Demand {
+        self.demand.as_deref().copied().unwrap_or_default()
+    }
+
+    /// What it asks just now, to be changed.
+    pub(crate) fn demand_mut(&mut self) -> &mut Demand {
+        self.demand.get_or_insert_default()
+    }
+
     /// What it is sent.
     pub(crate) fn format(&self) -> Format {
         Format::of(self.dialect, self.compression)

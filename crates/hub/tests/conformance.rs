@@ -26,10 +26,15 @@ enum Fault {
     OffsetsBeginAtZero,
     OffsetLostWhenRefused,
     PlacesNotGivenBack,
+    BytesNotCounted,
+    BytesNotGivenBack,
     SomeGetWhatWasRefused,
     NobodyIsRefused,
     PublisherLeftOut,
     LeaveIgnored,
+    DetachIgnored,
+    DetachLeavesOneTopic,
+    DetachedIsAnswered,
     AllOutletsGetAll,
     JoinedAfterNext,
     MissedTwice,
@@ -51,12 +56,13 @@ struct Model {
     fault: Fault,
     history: usize,
     is_late: bool,
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
 struct State {
-    outlets: Vec<Arc<dyn Outlet>>,
+    /// By id; none where it is detached.
+    outlets: Vec<Option<Arc<dyn Outlet>>>,
     topics: BTreeMap<TopicName, Log>,
     epochs: u64,
 }
@@ -74,7 +80,7 @@ impl Model {
             fault,
             history,
             is_late,
-            state: Mutex::default(),
+            state: Arc::default(),
         })
     }
 
@@ -94,16 +100,26 @@ impl Model {
             Log::new(*epochs)
         });
         let wanted: Vec<u32> = match self.fault {
-            Fault::AllOutletsGetAll => (0..outlets.len() as u32).collect(),
+            Fault::AllOutletsGetAll => (0..outlets.len() as u32)
+                .filter(|&id| outlets[id as usize].is_some())
+                .collect(),
             _ => log.joined.keys().copied().collect(),
         };
-        let reserved = wanted
+        let outlets: Vec<_> = wanted
             .iter()
-            .take_while(|&&id| outlets[id as usize].try_reserve())
+            .filter_map(|&id| outlets[id as usize].clone())
+            .collect();
+        let bytes = match self.fault {
+            Fault::BytesNotCounted => 0,
+            _ => draft.bytes(),
+        };
+        let reserved = outlets
+            .iter()
+            .take_while(|outlet| outlet.try_reserve(bytes))
             .count();
         let is_refused = reserved < wanted.len() && self.fault != Fault::NobodyIsRefused;
         if is_refused {
-            self.refuse(log, &draft, &wanted[..reserved], outlets);
+            self.refuse(log, &draft, &outlets[..reserved]);
             return Err(Refusal::Overloaded);
         }
         log.position.offset += 1;
@@ -112,11 +128,11 @@ impl Model {
             draft: self.spoilt(draft, position),
             position,
         });
-        for &id in &wanted[..reserved] {
+        for (&id, outlet) in wanted.iter().zip(&outlets[..reserved]) {
             if self.fault == Fault::PublisherLeftOut && id == publisher.0 {
-                outlets[id as usize].cancel();
+                outlet.cancel(bytes);
             } else {
-                outlets[id as usize].post_reserved(Arc::clone(&publication));
+                outlet.post_reserved(Arc::clone(&publication));
             }
         }
         log.kept.push_back(publication);
@@ -133,19 +149,19 @@ impl Model {
         })
     }
 
-    fn refuse(&self, log: &mut Log, draft: &Draft, reserved: &[u32], outlets: &[Arc<dyn Outlet>]) {
+    fn refuse(&self, log: &mut Log, draft: &Draft, reserved: &[Arc<dyn Outlet>]) {
         if self.fault == Fault::OffsetLostWhenRefused {
             log.position.offset += 1;
         }
-        for &id in reserved {
-            let outlet = &outlets[id as usize];
+        for outlet in reserved {
             match self.fault {
                 Fault::PlacesNotGivenBack => {}
                 Fault::SomeGetWhatWasRefused => outlet.post_reserved(Arc::new(Publication {
                     draft: draft.clone(),
                     position: log.position,
                 })),
-                _ => outlet.cancel(),
+                Fault::BytesNotGivenBack => outlet.cancel(0),
+                _ => outlet.cancel(draft.bytes()),
             }
         }
     }
@@ -210,8 +226,22 @@ fn snapshot(position: Position, missed: Vec<Arc<Publication>>, is_recovered: boo
 impl Broker for Model {
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
         let mut state = self.lock();
-        state.outlets.push(outlet);
+        state.outlets.push(Some(outlet));
         OutletId(state.outlets.len() as u32 - 1)
+    }
+
+    fn detach(&self, outlet: OutletId) {
+        let mut state = self.lock();
+        let left_out = usize::from(self.fault == Fault::DetachLeavesOneTopic);
+        if self.fault != Fault::DetachIgnored {
+            for log in state.topics.values_mut().skip(left_out) {
+                log.joined.remove(&outlet.0);
+            }
+        }
+        self.end_unused(&mut state);
+        if !matches!(self.fault, Fault::DetachIgnored | Fault::DetachedIsAnswered) {
+            state.outlets[outlet.0 as usize] = None;
+        }
     }
 
     fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>> {
@@ -219,8 +249,13 @@ impl Broker for Model {
         if !self.is_late {
             return Poll::Ready(outcome);
         }
-        let mailbox = Arc::clone(&self.lock().outlets[outlet.0 as usize]);
-        std::thread::spawn(move || mailbox.post(BrokerEvent::Published { publish, outcome }));
+        let state = Arc::clone(&self.state);
+        std::thread::spawn(move || {
+            let state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(mailbox) = &state.outlets[outlet.0 as usize] {
+                mailbox.post(BrokerEvent::Published { publish, outcome });
+            }
+        });
         Poll::Pending
     }
 
@@ -240,10 +275,12 @@ impl Broker for Model {
         if self.fault == Fault::JoinedAfterNext {
             answer.position.offset = answer.position.offset.saturating_sub(1);
         }
-        outlets[outlet.0 as usize].post(BrokerEvent::Joined {
-            topic: topic.clone(),
-            outcome: Ok(answer),
-        });
+        if let Some(mailbox) = &outlets[outlet.0 as usize] {
+            mailbox.post(BrokerEvent::Joined {
+                topic: topic.clone(),
+                outcome: Ok(answer),
+            });
+        }
     }
 
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
@@ -306,12 +343,14 @@ fn finds(fault: Fault) -> bool {
     let is_caught = |play: &dyn Fn()| catch_unwind(AssertUnwindSafe(play)).is_err();
     is_caught(&|| check(|| Model::make(fault, HISTORY_FRAMES, false)))
         || is_caught(&|| check_without_history(|| Model::make(fault, 0, false)))
+        || is_caught(&|| check_without_history(|| Model::make(fault, 0, true)))
 }
 
 #[test]
 fn every_fault_is_found() {
     use Fault::{
-        AllOutletsGetAll, DraftChanged, EpochReused, FutureRecovered, JoinedAfterNext, LeaveIgnored,
+        AllOutletsGetAll, BytesNotCounted, BytesNotGivenBack, DetachIgnored, DetachLeavesOneTopic,
+        DetachedIsAnswered, DraftChanged, EpochReused, FutureRecovered, JoinedAfterNext, LeaveIgnored,
         MissedCutShort, MissedTwice, NobodyIsRefused, OffsetLostWhenRefused, OffsetsBeginAtZero,
         OtherEpochRecovered, PagesOverlap, PagesTooLong, PayloadsSwapped, PlacesNotGivenBack,
         PublisherLeftOut, ReportsAdded, SomeGetWhatWasRefused, TooOldRecovered, TopicsNeverEnd,
@@ -320,6 +359,11 @@ fn every_fault_is_found() {
         OffsetsBeginAtZero,
         OffsetLostWhenRefused,
         PlacesNotGivenBack,
+        BytesNotCounted,
+        BytesNotGivenBack,
+        DetachIgnored,
+        DetachLeavesOneTopic,
+        DetachedIsAnswered,
         SomeGetWhatWasRefused,
         NobodyIsRefused,
         LeaveIgnored,

@@ -41,7 +41,7 @@ error_codes! {
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
     NotFound "not_found" false "No such connection is open.";
     RateLimited "rate_limited" true "The client asks too much too fast; `retry_after_ms` says when to come back.";
-    TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed.";
+    TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed or published.";
     Overloaded "overloaded" true "The server cannot take the publication now; nothing was published.";
     Unavailable "unavailable" true "The broker does not answer now; nothing was published.";
 }

@@ -112,6 +112,8 @@ pub struct Rejection {
     pub code: ErrorCode,
     /// Names the value, the rule and the way out.
     pub message: String,
+    /// When to ask again, in milliseconds from now, where that is known.
+    pub retry_after_ms: Option<u64>,
 }
 
 impl Rejection {
@@ -121,6 +123,16 @@ impl Rejection {
             id,
             code,
             message: message.to_string(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// The same refusal, with the time to ask again.
+    #[must_use]
+    pub fn retry_after(self, ms: u64) -> Self {
+        Self {
+            retry_after_ms: Some(ms),
+            ..self
         }
     }
 }

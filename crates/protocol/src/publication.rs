@@ -84,6 +84,15 @@ pub struct Draft {
     pub except: Option<ConnectionId>,
 }
 
+impl Draft {
+    /// Bytes that it takes while it waits: payload, names and a flat share for the rest. They are taken once, however
+    /// many wait for it.
+    pub fn bytes(&self) -> usize {
+        let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
+        size_of::<Publication>() + self.topic.as_str().len() + self.payload.as_bytes().len() + key
+    }
+}
+
 /// A publication in its place in a topic's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {

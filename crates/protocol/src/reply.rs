@@ -36,6 +36,8 @@ pub enum Reply {
         code: ErrorCode,
         /// Names the value, the rule and the way out.
         message: String,
+        /// When to ask again, in milliseconds from now, where that is known.
+        retry_after_ms: Option<u64>,
     },
 }
 
@@ -81,6 +83,10 @@ pub struct Welcome {
     pub message_bytes_max: u32,
     /// The most topics a connection may be subscribed to.
     pub subscriptions_max: u32,
+    /// Commands that a connection may send per second; beyond, it is made to wait. `None` when there is no limit.
+    pub commands_per_second: Option<u32>,
+    /// Bytes that a connection may send per second; beyond, it is made to wait. `None` when there is no limit.
+    pub bytes_per_second: Option<u32>,
 }
 
 /// Which publications a client is not sent.

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
 
 /// Why a command did not succeed, in words for the person who called it.
 #[derive(Debug)]
@@ -25,9 +27,11 @@ impl Failure {
             Self::Usage(problems) => (problems.as_slice(), 2),
             Self::Failed(problem) => (std::slice::from_ref(problem), 1),
         };
-        for problem in problems {
-            tell("error", problem);
-        }
+        let lines: Vec<_> = problems
+            .iter()
+            .map(|problem| format!("error: {problem}"))
+            .collect();
+        note_for_a_while(lines.join("\n"));
         ExitCode::from(code)
     }
 }
@@ -36,6 +40,22 @@ impl Failure {
 pub(crate) fn tell(kind: &str, line: &str) {
     note(&format!("{kind}: {line}"));
 }
+
+/// Writes to standard error at the end of the program, and ends it whether anybody takes that or not.
+fn note_for_a_while(text: String) {
+    let (done, is_done) = sync_channel(1);
+    let writing = std::thread::Builder::new().spawn(move || {
+        note(&text);
+        // Whoever waits may have given up.
+        let _ = done.send(());
+    });
+    if writing.is_ok() {
+        let _ = is_done.recv_timeout(TELL_TIMEOUT);
+    }
+}
+
+/// The longest that the end of the program waits for standard error.
+const TELL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Writes one line to standard error as it is.
 pub(crate) fn note(line: &str) {

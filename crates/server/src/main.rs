@@ -9,6 +9,7 @@ mod endpoint_flags;
 mod failure;
 mod logging;
 mod options;
+mod panics;
 mod publish_command;
 mod serve;
 mod serve_command;

@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use crate::failure::{Failure, print, tell};
 use crate::logging;
 use crate::options::{ConfigFile, Inputs, OPTIONS, OptionSpec, print_config, resolve, unknown_variables};
+use crate::panics;
 use crate::serve;
 
 /// The subcommand with one flag per option of the table.
@@ -40,8 +41,11 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     if matches.get_flag(PRINT_CONFIG) {
         return print(&print_config(&resolved));
     }
-    logging::start(&resolved.options)?;
-    serve::run(resolved.options)
+    let log = logging::start(&resolved.options)?;
+    panics::watch();
+    let outcome = serve::run(resolved.options, &log);
+    log.flush();
+    outcome
 }
 
 /// Everything the operator said in all places.

@@ -320,6 +320,76 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "from 1KiB to 16MiB",
         "write a size in that range",
     ),
+    (
+        "topics_max",
+        "100000001",
+        "100000001",
+        "from 0 to 100000000",
+        "write a number in that range",
+    ),
+    (
+        "receiving_bytes_max",
+        "65GiB",
+        "\"65GiB\"",
+        "from 0B to 64GiB",
+        "write a size in that range",
+    ),
+    (
+        "subscribes_pending_max",
+        "0",
+        "0",
+        "from 1 to 65536",
+        "write a number in that range",
+    ),
+    (
+        "commands_per_second",
+        "1000001",
+        "1000001",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "user_commands_per_second",
+        "1000001",
+        "1000001",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "publications_per_second",
+        "1000001",
+        "1000001",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "refusals_max",
+        "1000001",
+        "1000001",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "bytes_per_second",
+        "2GiB",
+        "\"2GiB\"",
+        "from 0B to 1GiB",
+        "write a size in that range",
+    ),
+    (
+        "user_bytes_per_second",
+        "2GiB",
+        "\"2GiB\"",
+        "from 0B to 1GiB",
+        "write a size in that range",
+    ),
+    (
+        "message_timeout",
+        "1ms",
+        "\"1ms\"",
+        "from 100ms to 1h",
+        "write a duration in that range",
+    ),
     ("ping_interval", "25", "25", "needs a unit", "`25s`"),
     (
         "ping_interval",
@@ -571,11 +641,42 @@ fn a_switch_can_be_turned_off_again() {
 
 #[test]
 fn options_that_contradict_each_other_are_refused() {
-    let output = fanfare(&["serve", "--message-bytes-max=1MiB"]).output().unwrap();
-    assert_eq!(code(&output), Some(2));
-    assert!(
-        stderr(&output).contains("set outbox_bytes_max to `1028KiB` or more"),
-        "{}",
-        stderr(&output)
+    for (flags, way_out) in [
+        (
+            &["--message-bytes-max=1MiB"][..],
+            "set outbox_bytes_max to `1028KiB` or more",
+        ),
+        (
+            &["--shards=2", "--receiving-bytes-max=255KiB"],
+            "set it to `256KiB` or more",
+        ),
+        (
+            &["--bytes-per-second=2KiB", "--message-timeout=30s"],
+            "raise bytes_per_second or message_timeout",
+        ),
+    ] {
+        let output = fanfare(&["serve"]).args(flags).output().unwrap();
+        assert_eq!(code(&output), Some(2), "{flags:?}");
+        assert!(stderr(&output).contains(way_out), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn limits_of_zero_are_no_limits() {
+    let flags = [
+        "serve",
+        "--receiving-bytes-max=0",
+        "--topics-max=0",
+        "--commands-per-second=0",
+        "--bytes-per-second=0",
+        "--user-commands-per-second=0",
+        "--user-bytes-per-second=0",
+        "--publications-per-second=0",
+        "--refusals-max=0",
+    ];
+    let config = printed(&mut fanfare(&flags));
+    assert_eq!(
+        line(&config, "commands_per_second"),
+        "commands_per_second = 0 # flag --commands-per-second"
     );
 }

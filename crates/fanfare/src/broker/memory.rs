@@ -11,9 +11,13 @@ use std::task::Poll;
 use fanfare_hub::broker::{
     Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
 };
+use fanfare_hub::{Bucket, Limits, Rate};
 use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
+
+use super::room::TopicRoom;
+use crate::clock::Clock;
 
 /// How much of each topic's log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,15 +43,24 @@ impl Default for HistoryOptions {
 /// The broker that keeps everything in this process's memory.
 ///
 /// Memory: about 150 B per topic with subscribers, and what the history options allow.
+///
+/// It keeps two bounds of the [`Limits`]: how many publications of clients a topic takes per second, and how many topics
+/// there are. Publications that the application makes itself are bounded by neither the one nor counted in it.
 pub struct MemoryBroker {
     history: HistoryOptions,
+    rate: Rate,
+    clock: Clock,
+    room: TopicRoom,
     hasher: FixedState,
-    outlets: Mutex<Vec<Arc<dyn Outlet>>>,
+    outlets: Mutex<Slab<Arc<dyn Outlet>>>,
     partitions: Box<[Mutex<Partition>]>,
 }
 
 /// Locks apart from each other; more than cores, so that two publishers rarely meet.
 const PARTITIONS: usize = 64;
+
+/// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
+const RETRY_MS_MIN: u64 = 100;
 
 struct Partition {
     names: HashMap<TopicName, u32, FixedState>,
@@ -62,6 +75,8 @@ struct Log {
     joined: Vec<Joined>,
     kept: VecDeque<Arc<Publication>>,
     kept_bytes: usize,
+    /// What clients may still publish here.
+    bucket: Bucket,
 }
 
 struct Joined {
@@ -73,7 +88,7 @@ struct Joined {
 impl MemoryBroker {
     /// An empty broker. `seed` goes into the hash of topic names and into the epochs: take a random one, so that
     /// clients of an earlier process see that this is another log.
-    pub fn new(history: HistoryOptions, seed: u64) -> Self {
+    pub fn new(history: HistoryOptions, limits: &Limits, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let partition = |index: usize| {
             // The low bits count the logs of a partition; the high ones tell processes and partitions apart.
@@ -87,8 +102,11 @@ impl MemoryBroker {
         let partitions = (0..PARTITIONS).map(partition).collect();
         Self {
             history,
+            rate: Rate::per_second(limits.publications_per_second),
+            clock: Clock::start(),
+            room: TopicRoom::new(limits.topics_max),
             hasher: hasher.clone(),
-            outlets: Mutex::new(Vec::new()),
+            outlets: Mutex::new(Slab::new()),
             partitions,
         }
     }
@@ -104,9 +122,21 @@ impl MemoryBroker {
             let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
             for log in logs {
                 partition.logs[log].expire(now, &self.history);
-                partition.remove_if_unused(log);
+                partition.remove_if_unused(log, &self.room);
             }
         }
+    }
+
+    /// Takes a client's publication out of what the topic allows.
+    fn admit(&self, log: &mut Log, draft: &Draft) -> Result<(), Refusal> {
+        if draft.from.is_none() {
+            return Ok(());
+        }
+        log.bucket
+            .try_take(self.clock.monotonic(), self.rate, 1)
+            .map_err(|wait_ms| Refusal::RateLimited {
+                retry_after_ms: wait_ms.max(RETRY_MS_MIN),
+            })
     }
 
     fn partition_of(&self, topic: &str) -> usize {
@@ -120,17 +150,30 @@ impl MemoryBroker {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn outlets(&self) -> MutexGuard<'_, Slab<Arc<dyn Outlet>>> {
+        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn outlet(&self, id: OutletId) -> Option<Arc<dyn Outlet>> {
-        let outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        outlets.get(id.0 as usize).cloned()
+        self.outlets().get(id.0 as usize).cloned()
     }
 }
 
 impl Broker for MemoryBroker {
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
-        let mut outlets = self.outlets.lock().unwrap_or_else(PoisonError::into_inner);
-        outlets.push(outlet);
-        OutletId(outlets.len() as u32 - 1)
+        OutletId(self.outlets().insert(outlet) as u32)
+    }
+
+    fn detach(&self, outlet: OutletId) {
+        // Last, so that no other outlet gets the id while topics know this one by it.
+        for index in 0..PARTITIONS {
+            let mut partition = self.lock(index);
+            let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
+            for log in logs {
+                partition.leave(log, outlet, &self.room);
+            }
+        }
+        self.outlets().try_remove(outlet.0 as usize);
     }
 
     fn publish(
@@ -149,10 +192,14 @@ impl Broker for MemoryBroker {
             }));
         }
         let log = match known {
-            Some(log) => log as usize,
-            None => partition.begin(&draft.topic),
+            Some(log) => Ok(log as usize),
+            None => partition.begin(&draft.topic, &self.room),
         };
-        Poll::Ready(partition.logs[log].append(draft, &self.history))
+        Poll::Ready(log.and_then(|log| {
+            let log = &mut partition.logs[log];
+            self.admit(log, &draft)?;
+            log.append(draft, &self.history)
+        }))
     }
 
     fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>) {
@@ -161,10 +208,18 @@ impl Broker for MemoryBroker {
         };
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let log = match partition.names.get(topic).copied() {
-            Some(log) => log as usize,
-            None => partition.begin(topic),
+            Some(log) => Ok(log as usize),
+            None => partition.begin(topic, &self.room),
         };
-        let log = &mut partition.logs[log];
+        let log = match log {
+            Ok(log) => &mut partition.logs[log],
+            Err(refusal) => {
+                return mailbox.post(BrokerEvent::Joined {
+                    topic: topic.clone(),
+                    outcome: Err(refusal),
+                });
+            }
+        };
         if !log.joined.iter().any(|joined| joined.id == outlet) {
             log.joined.reserve_exact(1);
             log.joined.push(Joined {
@@ -182,10 +237,7 @@ impl Broker for MemoryBroker {
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         if let Some(log) = partition.names.get(topic).copied() {
-            partition.logs[log as usize]
-                .joined
-                .retain(|joined| joined.id != outlet);
-            partition.remove_if_unused(log as usize);
+            partition.leave(log as usize, outlet, &self.room);
         }
     }
 
@@ -231,8 +283,9 @@ impl Broker for MemoryBroker {
 }
 
 impl Partition {
-    /// Begins the log of a topic.
-    fn begin(&mut self, topic: &TopicName) -> usize {
+    /// Begins the log of a topic, if there may be another one.
+    fn begin(&mut self, topic: &TopicName, room: &TopicRoom) -> Result<usize, Refusal> {
+        room.take(topic)?;
         let position = Position {
             epoch: self.begin_epoch(),
             offset: 0,
@@ -243,10 +296,11 @@ impl Partition {
             joined: Vec::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
+            bucket: Bucket::default(),
         };
         let index = self.logs.insert(log);
         self.names.insert(topic.clone(), index as u32);
-        index
+        Ok(index)
     }
 
     fn begin_epoch(&mut self) -> Epoch {
@@ -255,11 +309,17 @@ impl Partition {
         epoch
     }
 
+    fn leave(&mut self, log: usize, outlet: OutletId, room: &TopicRoom) {
+        self.logs[log].joined.retain(|joined| joined.id != outlet);
+        self.remove_if_unused(log, room);
+    }
+
     /// A topic exists while it has a subscriber or history.
-    fn remove_if_unused(&mut self, log: usize) {
+    fn remove_if_unused(&mut self, log: usize, room: &TopicRoom) {
         if self.logs[log].joined.is_empty() && self.logs[log].kept.is_empty() {
             let log = self.logs.remove(log);
             self.names.remove(&log.topic);
+            room.give_back(&log.topic);
         }
     }
 }
@@ -267,15 +327,16 @@ impl Partition {
 impl Log {
     /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
     fn append(&mut self, draft: Draft, history: &HistoryOptions) -> Result<Position, Refusal> {
+        let bytes = draft.bytes();
         let reserved = self
             .joined
             .iter()
-            .take_while(|joined| joined.outlet.try_reserve())
+            .take_while(|joined| joined.outlet.try_reserve(bytes))
             .count();
         if reserved < self.joined.len() {
             self.joined[..reserved]
                 .iter()
-                .for_each(|joined| joined.outlet.cancel());
+                .for_each(|joined| joined.outlet.cancel(bytes));
             return Err(Refusal::Overloaded);
         }
         self.position.offset += 1;
@@ -363,89 +424,5 @@ impl Log {
 }
 
 #[cfg(test)]
-mod tests {
-    use fanfare_hub::conformance;
-
-    use super::*;
-
-    #[test]
-    fn it_keeps_the_contract() {
-        let history = HistoryOptions {
-            frames_max: conformance::HISTORY_FRAMES,
-            ..HistoryOptions::default()
-        };
-        conformance::check(|| Arc::new(MemoryBroker::new(history.clone(), 7)));
-    }
-
-    #[test]
-    fn it_keeps_the_contract_without_history() {
-        conformance::check_without_history(|| Arc::new(MemoryBroker::new(HistoryOptions::default(), 7)));
-    }
-
-    #[test]
-    fn history_is_bounded_in_frames_bytes_and_age() {
-        let topic = TopicName::parse("a").unwrap();
-        let options = HistoryOptions {
-            frames_max: 4,
-            bytes_max: 30,
-            age_max_ms: 100,
-        };
-        let broker = MemoryBroker::new(options, 1);
-        let publish = |bytes: usize, time: u64| {
-            let payload = fanfare_protocol::Payload::binary(vec![0; bytes]);
-            let draft = Draft {
-                topic: topic.clone(),
-                payload,
-                from: None,
-                time: Timestamp(time),
-                key: None,
-                except: None,
-            };
-            assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
-        };
-        let kept = || broker.topics(0, 10).topics.first().map_or(0, |row| row.history);
-        (0..6).for_each(|_| publish(1, 0));
-        assert_eq!(kept(), 4);
-        publish(28, 0);
-        assert_eq!(kept(), 3);
-        publish(1, 101);
-        assert_eq!(kept(), 1);
-        broker.expire(Timestamp(202));
-        assert_eq!(
-            broker.topics(0, 10),
-            TopicPage::default(),
-            "a topic without subscriber and history is gone"
-        );
-    }
-
-    #[test]
-    fn topics_are_listed_in_pages_without_repetition() {
-        let options = HistoryOptions {
-            frames_max: 1,
-            ..HistoryOptions::default()
-        };
-        let broker = MemoryBroker::new(options, 1);
-        for number in 0..250 {
-            let topic = TopicName::parse(&format!("t{number}")).unwrap();
-            let payload = fanfare_protocol::Payload::text("x");
-            let draft = Draft {
-                topic,
-                payload,
-                from: None,
-                time: Timestamp(0),
-                key: None,
-                except: None,
-            };
-            assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
-        }
-        let (mut seen, mut cursor) = (Vec::new(), Some(0));
-        while let Some(from) = cursor {
-            let page = broker.topics(from, 7);
-            seen.extend(page.topics.into_iter().map(|row| row.topic));
-            cursor = page.next;
-        }
-        seen.sort();
-        seen.dedup();
-        assert_eq!(seen.len(), 250);
-    }
-}
+#[path = "memory_tests.rs"]
+mod tests;

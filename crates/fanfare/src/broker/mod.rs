@@ -1,5 +1,6 @@
 //! Brokers that need no other service.
 
 mod memory;
+mod room;
 
 pub use memory::{HistoryOptions, MemoryBroker};

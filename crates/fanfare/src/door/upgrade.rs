@@ -20,7 +20,6 @@ use super::refusal::Refused;
 use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
 use crate::handle::Seat;
-use crate::shard::Adoption;
 
 impl Fanfare {
     /// The WebSocket endpoint, to be mounted with [`axum::Router::route`].
@@ -115,12 +114,7 @@ fn take_out(upgraded: Upgraded, opened: Opened, seat: Seat, place: Option<Box<Pl
     };
     match socket.into_std() {
         // A client whose shard takes no mail is closed without a word: the 101 is out.
-        Ok(socket) => seat.adopt(Adoption {
-            socket,
-            early,
-            opened,
-            place,
-        }),
+        Ok(socket) => seat.adopt(socket, early, opened, place),
         Err(error) => tracing::warn!(%error, "a socket could not be taken out of the runtime"),
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Connection {
     pub(super) dialect: Dialect,
     /// Bytes that were read when there was no room for what they ask; decoded before more is read.
     pub(super) stash: Option<Box<[u8]>>,
+    /// Bytes held for what it has begun to send, as last counted.
+    pub(super) receiving_bytes: usize,
     /// Whether it stands in the line of those to read.
     pub(super) is_readable: bool,
     /// Whether the poll reported the other end closed: read until that is seen.
@@ -53,10 +55,26 @@ impl Connection {
             decoder: Decoder::new(Role::Server),
             dialect,
             stash: None,
+            receiving_bytes: 0,
             is_readable: false,
             is_hung_up: false,
             is_discarding: false,
             _place: place,
         })
+    }
+
+    /// Counts the bytes held for what was begun and not finished, and for what was read and not decoded.
+    pub(super) fn count_receiving(&mut self) -> usize {
+        let stashed = self.stash.as_ref().map_or(0, |stash| stash.len());
+        self.receiving_bytes = self.decoder.bytes_held() + stashed;
+        self.receiving_bytes
+    }
+
+    /// Throws away what was begun, and whatever comes.
+    pub(super) fn discard(&mut self) {
+        self.decoder = Decoder::new(Role::Server);
+        self.stash = None;
+        self.receiving_bytes = 0;
+        self.is_discarding = true;
     }
 }

@@ -1,111 +1,85 @@
 //! Where a shard takes its mail: one queue, many writers, one reader.
 //!
-//! Publications are bounded by places set aside before anything is appended, so that a publisher is refused and
-//! nothing is lost. Answers are bounded by the shard's own requests. Everything else is bounded by
-//! [`Mailbox::try_post`].
+//! Publications are bounded, in number and in bytes, by places set aside before anything is appended, so that a
+//! publisher is refused and nothing is lost. Answers are bounded by the shard's own requests. Everything else is
+//! bounded by [`Mailbox::try_post`].
 
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_queue::SegQueue;
 use fanfare_hub::broker::{BrokerEvent, Outlet};
-use fanfare_hub::{ConnectionRow, Control, Listed, Opened, Ticket};
-use fanfare_protocol::dialect::Direct;
-use fanfare_protocol::{ConnectionId, Publication};
-use mio::{Registry, Token, Waker};
-use tokio::sync::oneshot;
+use fanfare_protocol::Publication;
 
-use crate::door::Place;
-
-/// What a shard can be told.
-pub(crate) enum Mail {
-    /// A publication in a place set aside.
-    Publication(Arc<Publication>),
-    /// An answer of the broker.
-    Broker(BrokerEvent),
-    /// A connection that came through the door.
-    Adopt(Box<Adoption>),
-    /// A direct publication from a connection of another shard, which waits for the answer.
-    Deliver {
-        to: ConnectionId,
-        direct: Box<Direct>,
-        ticket: Ticket,
-        from: usize,
-    },
-    /// The answer to a `Deliver`.
-    Delivered(Ticket, bool),
-    /// The application asks for something.
-    Control(Box<Control>, oneshot::Sender<usize>),
-    /// The application wants a page of connections, from a slot on.
-    Page {
-        listed: Listed,
-        from: usize,
-        count: usize,
-        answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)>,
-    },
-    /// Close every connection within this many milliseconds, then end.
-    Shutdown { window_ms: u64 },
-    /// End now.
-    Stop,
-}
-
-/// A socket on its way into a shard.
-pub(crate) struct Adoption {
-    /// The socket, taken out of the HTTP server.
-    pub(crate) socket: std::net::TcpStream,
-    /// What the client sent behind its request.
-    pub(crate) early: Vec<u8>,
-    /// What is known of the connection; its id is given by the shard.
-    pub(crate) opened: Opened,
-    /// Its place among those of its address and user, to be dropped with it.
-    pub(crate) place: Option<Box<Place>>,
-}
+use super::mail::Mail;
+use super::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering, Waker};
 
 /// The mailbox of one shard.
 pub(crate) struct Mailbox {
     queue: SegQueue<Mail>,
-    publications: AtomicUsize,
+    /// The [`Load`] of publications that wait or have a place set aside.
+    load: AtomicU64,
     others: AtomicUsize,
     /// Whether the shard sleeps in its poll, or is about to.
     is_asleep: AtomicBool,
+    /// Whether nobody will read any more.
+    is_closed: AtomicBool,
     waker: Waker,
 }
 
 /// Publications that may wait for a shard. Beyond: publishers are refused with `overloaded`.
 pub(crate) const PUBLICATIONS_MAX: usize = 4096;
 
+/// Bytes of publications that may wait for a shard, as [`fanfare_protocol::Draft::bytes`] counts them; one that is
+/// larger passes when nothing waits. Beyond: publishers are refused with `overloaded`. The shard's own clients are
+/// read no further at half of either bound.
+pub(crate) const BYTES_MAX: usize = 4 << 20;
+
 /// Other mail that may wait for a shard. Beyond: new connections and API calls are refused with 503.
 pub(crate) const OTHERS_MAX: usize = 4096;
 
-/// The token of the waker.
-pub(crate) const WAKER: Token = Token(usize::MAX);
+/// Why mail was not posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotPosted {
+    /// Too much waits.
+    Full,
+    /// The shard has ended.
+    Closed,
+}
 
 impl Mailbox {
-    pub(crate) fn new(registry: &Registry) -> io::Result<Self> {
-        Ok(Self {
+    /// An empty mailbox; `waker` ends the sleep of its reader.
+    pub(crate) fn new(waker: Waker) -> Self {
+        Self {
             queue: SegQueue::new(),
-            publications: AtomicUsize::new(0),
+            load: AtomicU64::new(0),
             others: AtomicUsize::new(0),
             is_asleep: AtomicBool::new(false),
-            waker: Waker::new(registry, WAKER)?,
-        })
+            is_closed: AtomicBool::new(false),
+            waker,
+        }
     }
 
-    /// Posts mail that is neither a publication nor an answer; gives it back when too much waits.
-    pub(crate) fn try_post(&self, mail: Mail) -> Result<(), Mail> {
+    /// Posts mail that is neither a publication nor an answer. Mail that is not posted is dropped.
+    pub(crate) fn try_post(&self, mail: Mail) -> Result<(), NotPosted> {
         if self.others.fetch_add(1, Ordering::Relaxed) >= OTHERS_MAX {
             self.others.fetch_sub(1, Ordering::Relaxed);
-            return Err(mail);
+            return Err(NotPosted::Full);
         }
         self.push(mail);
+        if self.drop_if_closed() {
+            return Err(NotPosted::Closed);
+        }
         Ok(())
     }
 
     /// Posts what must arrive and comes at most once or in answer to the shard itself.
     pub(crate) fn post_unbounded(&self, mail: Mail) {
+        if self.is_closed() {
+            return;
+        }
         self.others.fetch_add(1, Ordering::Relaxed);
         self.push(mail);
+        self.drop_if_closed();
     }
 
     fn push(&self, mail: Mail) {
@@ -119,16 +93,51 @@ impl Mailbox {
     /// Takes the oldest mail.
     pub(crate) fn pop(&self) -> Option<Mail> {
         let mail = self.queue.pop()?;
-        match mail {
-            Mail::Publication(_) => self.publications.fetch_sub(1, Ordering::Relaxed),
-            _ => self.others.fetch_sub(1, Ordering::Relaxed),
-        };
+        match &mail {
+            Mail::Publication(publication) => self.give_back(publication.draft.bytes()),
+            _ => drop(self.others.fetch_sub(1, Ordering::Relaxed)),
+        }
         Some(mail)
     }
 
-    /// Publications that wait.
+    /// Drops what a broker posted so far and keeps everything else in its order: the reader begins anew.
+    pub(crate) fn drop_broker_mail(&self) {
+        let mail: Vec<Mail> = (0..self.queue.len()).map_while(|_| self.pop()).collect();
+        for mail in mail {
+            if !matches!(mail, Mail::Publication(_) | Mail::Broker(_)) {
+                self.post_unbounded(mail);
+            }
+        }
+    }
+
+    /// Ends the mailbox: nobody reads any more. What waits or still comes is dropped, so that nobody waits for an
+    /// answer to it.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        self.drop_if_closed();
+    }
+
+    /// Whether nobody reads any more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::SeqCst)
+    }
+
+    /// Either this sees the end, or whoever ended the mailbox sees the mail: both sides write first and look second.
+    fn drop_if_closed(&self) -> bool {
+        let is_closed = self.is_closed();
+        while is_closed && self.pop().is_some() {}
+        is_closed
+    }
+
+    /// Publications that wait, and those that have a place set aside.
     pub(crate) fn publications(&self) -> usize {
-        self.publications.load(Ordering::Relaxed)
+        Load(self.load.load(Ordering::Relaxed)).publications()
+    }
+
+    /// Whether less than half of either bound is taken.
+    pub(crate) fn has_room(&self) -> bool {
+        let load = Load(self.load.load(Ordering::Relaxed));
+        load.publications() < PUBLICATIONS_MAX / 2 && load.bytes() < BYTES_MAX / 2
     }
 
     /// Announces that the reader is about to sleep; false when mail came and it must not. Either this sees the
@@ -146,23 +155,29 @@ impl Mailbox {
     pub(crate) fn wake_up(&self) {
         self.is_asleep.store(false, Ordering::SeqCst);
     }
+
+    fn give_back(&self, bytes: usize) {
+        self.load.fetch_sub(Load::of(bytes).0, Ordering::Relaxed);
+    }
 }
 
 impl Outlet for Mailbox {
-    fn try_reserve(&self) -> bool {
-        let has_place = self.publications.fetch_add(1, Ordering::Relaxed) < PUBLICATIONS_MAX;
-        if !has_place {
-            self.cancel();
-        }
-        has_place
+    fn try_reserve(&self, bytes: usize) -> bool {
+        let take = |load| Some(Load(load)).filter(|load| load.has_place(bytes));
+        self.load
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |load| {
+                take(load).map(|load| load.0 + Load::of(bytes).0)
+            })
+            .is_ok()
     }
 
-    fn cancel(&self) {
-        self.publications.fetch_sub(1, Ordering::Relaxed);
+    fn cancel(&self, bytes: usize) {
+        self.give_back(bytes);
     }
 
     fn post_reserved(&self, publication: Arc<Publication>) {
         self.push(Mail::Publication(publication));
+        self.drop_if_closed();
     }
 
     fn post(&self, answer: BrokerEvent) {
@@ -170,67 +185,30 @@ impl Outlet for Mailbox {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
+/// Publications and their bytes in one word, so that both bounds are kept in one step: the number in the upper 16
+/// bits, the bytes in the lower 48.
+#[derive(Clone, Copy)]
+struct Load(u64);
 
-    use mio::{Events, Poll};
+const BYTES_BITS: u32 = 48;
 
-    use super::*;
-
-    #[test]
-    fn places_are_bounded_and_given_back() {
-        let poll = Poll::new().unwrap();
-        let mailbox = Mailbox::new(poll.registry()).unwrap();
-        assert_eq!(
-            (0..PUBLICATIONS_MAX + 5)
-                .filter(|_| mailbox.try_reserve())
-                .count(),
-            PUBLICATIONS_MAX
-        );
-        mailbox.cancel();
-        assert!(mailbox.try_reserve());
-        assert!(!mailbox.try_reserve());
+impl Load {
+    /// That of one publication.
+    fn of(bytes: usize) -> Self {
+        Self(1 << BYTES_BITS | bytes as u64)
     }
 
-    #[test]
-    fn other_mail_is_bounded() {
-        let poll = Poll::new().unwrap();
-        let mailbox = Mailbox::new(poll.registry()).unwrap();
-        assert_eq!(
-            (0..OTHERS_MAX + 5)
-                .filter(|_| mailbox.try_post(Mail::Stop).is_ok())
-                .count(),
-            OTHERS_MAX
-        );
-        assert!(mailbox.pop().is_some());
-        assert!(mailbox.try_post(Mail::Stop).is_ok());
+    fn publications(self) -> usize {
+        (self.0 >> BYTES_BITS) as usize
     }
 
-    #[test]
-    fn no_mail_is_slept_over() {
-        let mut poll = Poll::new().unwrap();
-        let mailbox = Arc::new(Mailbox::new(poll.registry()).unwrap());
-        let writer = Arc::clone(&mailbox);
-        let count = 20_000;
-        let thread = std::thread::spawn(move || {
-            for _ in 0..count {
-                while writer.try_post(Mail::Stop).is_err() {
-                    std::thread::yield_now();
-                }
-            }
-        });
-        let (mut events, mut seen) = (Events::with_capacity(8), 0);
-        while seen < count {
-            while mailbox.pop().is_some() {
-                seen += 1;
-            }
-            if seen < count && mailbox.try_sleep() {
-                poll.poll(&mut events, Some(Duration::from_secs(60))).unwrap();
-                assert!(!events.is_empty(), "a waker came within the minute");
-                mailbox.wake_up();
-            }
-        }
-        thread.join().unwrap();
+    fn bytes(self) -> usize {
+        (self.0 & ((1 << BYTES_BITS) - 1)) as usize
+    }
+
+    /// Whether one more of so many bytes may wait.
+    fn has_place(self, bytes: usize) -> bool {
+        self.publications() == 0
+            || (self.publications() < PUBLICATIONS_MAX && self.bytes() + bytes <= BYTES_MAX)
     }
 }

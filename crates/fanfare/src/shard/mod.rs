@@ -6,10 +6,18 @@
 //! one write. Nothing here waits for another shard, and no code of an embedder runs here.
 
 mod connection;
+mod fault;
+mod mail;
 mod mailbox;
+#[cfg(test)]
+mod mailbox_tests;
 mod outputs;
+mod panics;
 mod reading;
+#[cfg(test)]
+mod reading_tests;
 mod stats;
+mod sync;
 mod writing;
 
 use std::collections::VecDeque;
@@ -21,13 +29,16 @@ use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::{ConnectionId, TopicName};
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
 use crate::clock::Clock;
 use connection::Connection;
-pub(crate) use mailbox::{Adoption, Mail, Mailbox};
-pub(crate) use stats::{ShardStats, Snapshot, TURN_BUCKETS_US};
+pub(crate) use mail::{Adoption, Mail};
+pub(crate) use mailbox::{Mailbox, NotPosted};
+use panics::attempt;
+pub(crate) use panics::{Failures, PanicPlace};
+pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 
 /// What a shard is made of.
 pub(crate) struct ShardOptions {
@@ -69,6 +80,10 @@ pub(crate) struct Shard {
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
+    /// Bytes held for messages that are not finished and for bytes that are not decoded, of all connections.
+    receiving_bytes: usize,
+    /// This shard's share of the limit.
+    receiving_bytes_max: usize,
     mailbox: Arc<Mailbox>,
     /// The mailboxes of all shards, this one's included.
     peers: Arc<[Arc<Mailbox>]>,
@@ -101,6 +116,9 @@ const REPOLLS_MAX: u32 = 4;
 /// Mail taken in one turn.
 const MAIL_PER_TURN: usize = 256;
 
+/// The token of the mailbox's waker.
+const WAKER: Token = Token(usize::MAX);
+
 /// Bytes of the read buffer that all connections of a shard share.
 const READ_BUFFER_BYTES: usize = 64 << 10;
 
@@ -108,8 +126,8 @@ impl Shard {
     /// A poll and its mailbox, made before the shard so that all shards can know each other.
     pub(crate) fn prepare() -> io::Result<(Poll, Arc<Mailbox>)> {
         let poll = Poll::new()?;
-        let mailbox = Arc::new(Mailbox::new(poll.registry())?);
-        Ok((poll, mailbox))
+        let waker = Waker::new(poll.registry(), WAKER)?;
+        Ok((poll, Arc::new(Mailbox::new(waker))))
     }
 
     /// A shard with nothing in it.
@@ -121,6 +139,10 @@ impl Shard {
         stats: Arc<ShardStats>,
     ) -> Self {
         let mailbox = Arc::clone(&peers[options.index]);
+        let receiving_bytes_max = match options.limits.receiving_bytes_max {
+            0 => usize::MAX,
+            bytes_max => bytes_max / peers.len(),
+        };
         let outlet = broker.attach(Arc::clone(&mailbox) as Arc<dyn fanfare_hub::broker::Outlet>);
         Self {
             poll,
@@ -131,6 +153,8 @@ impl Shard {
             free: Vec::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            receiving_bytes: 0,
+            receiving_bytes_max,
             mailbox,
             peers,
             broker,
@@ -147,14 +171,15 @@ impl Shard {
         }
     }
 
-    /// Runs until it is told to stop and the last connection is gone.
-    pub(crate) fn run(mut self) {
+    /// Takes turns until it is told to stop and the last connection is gone.
+    ///
+    /// # Errors
+    /// The poll failed.
+    fn serve(&mut self) -> io::Result<()> {
         while !(self.is_stopping && self.hub.is_empty()) {
-            if let Err(error) = self.turn() {
-                tracing::error!(shard = self.options.index, %error, "the poll failed, the shard ends");
-                return;
-            }
+            self.turn()?;
         }
+        Ok(())
     }
 
     fn turn(&mut self) -> io::Result<()> {
@@ -174,6 +199,7 @@ impl Shard {
         }
         if self.ticked_at.elapsed() >= TICK {
             self.ticked_at = Instant::now();
+            self.hear_unread();
             self.handle(Input::Tick);
             self.write_small();
         }
@@ -204,7 +230,7 @@ impl Shard {
         }
         let mut reported = 0;
         for event in &self.events {
-            if event.token() == mailbox::WAKER {
+            if event.token() == WAKER {
                 continue;
             }
             let id = ConnectionId::from_bits(event.token().0 as u64);
@@ -250,16 +276,11 @@ impl Shard {
             }
             Mail::Broker(answer) => self.broker_answered(answer),
             Mail::Adopt(adoption) => self.adopt(*adoption),
-            Mail::Deliver {
-                to,
-                direct,
-                ticket,
-                from,
-            } => {
+            Mail::Deliver { to, direct, receipt } => {
                 let was_there = self.control(Control::Deliver(to, *direct)) == 1;
-                self.peers[from].post_unbounded(Mail::Delivered(ticket, was_there));
+                receipt.sign(was_there);
             }
-            Mail::Delivered(ticket, was_there) => self.handle(Input::Delivered(ticket, Ok(was_there))),
+            Mail::Delivered(ticket, outcome) => self.handle(Input::Delivered(ticket, outcome)),
             // Whoever asked may have gone; then nobody wants the answer.
             Mail::Control(control, answer) => drop(answer.send(self.control(*control))),
             Mail::Page {
@@ -309,45 +330,51 @@ impl Shard {
             mut early,
             mut opened,
             place,
+            counted,
         } = adoption;
         let slot = self
             .free
             .pop()
             .map_or(self.connections.len(), |slot| slot as usize);
         if slot >= fanfare_protocol::SLOTS_MAX {
-            tracing::warn!(
+            return tracing::warn!(
                 shard = self.options.index,
                 "no slot is left, a connection is dropped"
             );
-            return self.stats.released();
         }
         let id = ConnectionId::new(self.options.index, slot, fastrand::u32(..));
         opened.connection = id;
-        let registered =
-            Connection::new(socket, id, opened.dialect, place, &self.options).and_then(|mut connection| {
-                let interest = Interest::READABLE | Interest::WRITABLE;
-                self.poll.registry().register(
-                    &mut connection.socket,
-                    Token(id.to_bits() as usize),
-                    interest,
-                )?;
-                Ok(connection)
-            });
+        let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
+            fault::trip(PanicPlace::Adopting, &early);
+            let connection = Connection::new(socket, id, opened.dialect, place, &self.options)?;
+            register(self.poll.registry(), connection)
+        });
         match registered {
-            Ok(connection) if slot == self.connections.len() => self.connections.push(Some(connection)),
-            Ok(connection) => self.connections[slot] = Some(connection),
-            Err(error) => {
-                tracing::debug!(%error, "a connection was gone before it was taken in");
+            Some(Ok(connection)) if slot == self.connections.len() => self.connections.push(Some(connection)),
+            Some(Ok(connection)) => self.connections[slot] = Some(connection),
+            gone => {
+                if let Some(Err(error)) = gone {
+                    tracing::debug!(%error, "a connection was gone before it was taken in");
+                }
                 if slot < self.connections.len() {
                     self.free.push(slot as u32);
                 }
-                return self.stats.released();
+                return;
             }
         }
+        counted.arrived();
         tracing::debug!(connection = %id, remote = %opened.remote, dialect = opened.dialect.name(), "opened");
         self.handle(Input::Opened(opened));
         if !early.is_empty() {
             self.take_bytes(id, &mut early);
         }
     }
+}
+
+/// Has the poll report what happens at a socket.
+fn register(registry: &Registry, mut connection: Connection) -> io::Result<Connection> {
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    let token = Token(connection.id.to_bits() as usize);
+    registry.register(&mut connection.socket, token, interest)?;
+    Ok(connection)
 }

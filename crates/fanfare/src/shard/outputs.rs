@@ -2,11 +2,12 @@
 
 use std::task::Poll;
 
-use fanfare_hub::broker::{PublishId, Refusal};
+use fanfare_hub::broker::PublishId;
 use fanfare_hub::{Control, Input, Output, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft};
 
+use super::mail::Receipt;
 use super::{Mail, Shard};
 
 impl Shard {
@@ -71,22 +72,16 @@ impl Shard {
             let was_there = self.hub.control(self.now, Control::Deliver(to, direct)) == 1;
             return self.answers.push_back(Input::Delivered(ticket, Ok(was_there)));
         }
-        let answer = match self.peers.get(shard) {
-            None => Ok(false),
-            Some(peer) => {
-                let mail = Mail::Deliver {
-                    to,
-                    direct: Box::new(direct),
-                    ticket: ticket.clone(),
-                    from: here,
-                };
-                match peer.try_post(mail) {
-                    Ok(()) => return,
-                    Err(_) => Err(Refusal::Overloaded),
-                }
-            }
+        let Some(peer) = self.peers.get(shard) else {
+            return self.answers.push_back(Input::Delivered(ticket, Ok(false)));
         };
-        self.answers.push_back(Input::Delivered(ticket, answer));
+        let mail = Mail::Deliver {
+            to,
+            direct: Box::new(direct),
+            receipt: Receipt::new(&self.mailbox, ticket),
+        };
+        // What cannot be posted is answered by its receipt.
+        let _ = peer.try_post(mail);
     }
 
     /// Closes the socket and frees the slot.
@@ -95,12 +90,13 @@ impl Shard {
             return;
         };
         if let Some(mut connection) = place.take_if(|connection| connection.id == id) {
+            self.stats.released();
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);
+            self.receiving_bytes -= connection.receiving_bytes;
             // Whoever sees the count without it can count on its place, too.
             drop(connection);
             self.free.push(id.slot() as u32);
-            self.stats.released();
             tracing::debug!(connection = %id, "released");
         }
     }

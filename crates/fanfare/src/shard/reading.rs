@@ -2,13 +2,12 @@
 
 use std::io::{ErrorKind, Read};
 
-use fanfare_hub::Input;
+use fanfare_hub::{Input, Received};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Decoder, Item, Role};
 
-use super::mailbox::PUBLICATIONS_MAX;
-use super::{READ_BUFFER_BYTES, Shard};
+use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
 /// Reads per connection and turn: one that sends without pause gets its share and no more.
 const READS_PER_TURN: usize = 4;
@@ -35,7 +34,15 @@ impl Shard {
     /// Whether publishers of this shard may go on. One message publishes to 128 topics at most, unless the limit
     /// was raised, so the half that is left is room enough for the message at hand.
     fn has_room(&self) -> bool {
-        self.mailbox.publications() < PUBLICATIONS_MAX / 2
+        self.mailbox.has_room()
+    }
+
+    /// Whose bytes wait for the shard is not silent, however long it has no room for what they may publish. A peer
+    /// that is gone has nothing new here: what it sent last is read once there is room, and then its silence counts.
+    pub(super) fn hear_unread(&mut self) {
+        for &id in &self.readable {
+            self.hub.heard(self.now, id);
+        }
     }
 
     /// Reads from the connections that have something. Gives how many.
@@ -52,8 +59,8 @@ impl Shard {
         read
     }
 
-    /// Reads from one connection, within its budget. One whose replies are not drained is not read from; the hub
-    /// says when to go on.
+    /// Reads from one connection, within its budget. One whose replies are not drained, or that sends more than it may,
+    /// is not read from; the hub says when to go on.
     fn read_from(&mut self, id: ConnectionId) {
         let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
         else {
@@ -61,13 +68,14 @@ impl Shard {
         };
         connection.is_readable = false;
         for _ in 0..READS_PER_TURN {
-            if !self.hub.is_readable(id) {
+            let bytes_max = self.hub.reading_room(self.now, id).min(READ_BUFFER_BYTES);
+            if bytes_max == 0 {
                 return;
             }
             if !self.has_room() {
                 break;
             }
-            match self.read_once(id) {
+            match self.read_once(id, bytes_max) {
                 Seen::Drained => return,
                 Seen::More => {}
                 Seen::Gone => return self.handle(Input::Lost(id)),
@@ -86,23 +94,35 @@ impl Shard {
         }
     }
 
-    fn read_once(&mut self, id: ConnectionId) -> Seen {
+    fn read_once(&mut self, id: ConnectionId, bytes_max: usize) -> Seen {
         let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
         else {
             return Seen::Drained;
         };
         if let Some(mut stash) = connection.stash.take() {
-            self.take_bytes(id, &mut stash);
+            let decoded = self.decode(id, &mut stash);
+            self.hub.received(self.now, id, decoded);
             return Seen::More;
         }
         let is_hung_up = connection.is_hung_up;
-        match connection.socket.read(&mut self.read_buffer) {
+        let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
+            let read = connection.socket.read(&mut self.read_buffer[..bytes_max]);
+            let count = *read.as_ref().unwrap_or(&0);
+            fault::trip(PanicPlace::Reading, &self.read_buffer[..count]);
+            read
+        });
+        let Some(read) = read else {
+            connection.discard();
+            self.violations.push((id, Disconnect::Internal));
+            return Seen::Drained;
+        };
+        match read {
             Ok(0) => Seen::Gone,
             Ok(count) => {
                 let mut buffer = std::mem::take(&mut self.read_buffer);
                 self.take_bytes(id, &mut buffer[..count]);
                 self.read_buffer = buffer;
-                if count == READ_BUFFER_BYTES || is_hung_up {
+                if count == bytes_max || is_hung_up {
                     Seen::More
                 } else {
                     Seen::Drained
@@ -114,19 +134,31 @@ impl Shard {
         }
     }
 
-    /// Decodes what came from a connection and hands it to the hub, message by message.
+    /// Takes in what came from a connection.
     pub(super) fn take_bytes(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
-            return;
+        let count = bytes.len();
+        let decoded = self.decode(id, bytes);
+        let received = Received {
+            bytes: count,
+            ..decoded
         };
-        self.hub.heard(self.now, id);
+        self.hub.received(self.now, id, received);
+    }
+
+    /// Decodes what came from a connection and hands it to the hub, message by message.
+    fn decode(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Received {
+        let mut decoded = Received::default();
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
+            return decoded;
+        };
         if connection.is_discarding {
-            return;
+            return decoded;
         }
         // The decoder leaves its place meanwhile, because what it lends goes through the whole shard.
         let mut decoder = std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server));
         let mut input = bytes;
-        let violation = self.take_items(id, &mut decoder, &mut input);
+        let violation = self.take_items(id, (&mut decoder, &mut input), &mut decoded.is_anew);
+        decoded.is_partial = violation.is_none() && !decoder.is_idle();
         if let Some(Some(connection)) = self.connections.get_mut(id.slot())
             && connection.id == id
         {
@@ -140,26 +172,59 @@ impl Shard {
             self.resume(id);
         }
         self.violations.extend(violation.map(|cause| (id, cause)));
+        self.count_receiving(id);
+        decoded
     }
 
-    /// Gives why the connection must be closed, if a frame broke the protocol. Stops early when there is no room for
-    /// what further messages may publish, or when the connection's replies are not being read.
+    /// Counts what is held for a connection, and closes it when it asks for more than all together may hold.
+    fn count_receiving(&mut self, id: ConnectionId) {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
+        else {
+            return;
+        };
+        let earlier = connection.receiving_bytes;
+        let now = connection.count_receiving();
+        self.receiving_bytes = self.receiving_bytes - earlier + now;
+        if now > earlier && self.receiving_bytes > self.receiving_bytes_max {
+            tracing::debug!(connection = %id, bytes = now, "no room for a message, its connection is closed");
+            connection.discard();
+            self.receiving_bytes -= now;
+            self.violations.push((id, Disconnect::Shed));
+        }
+    }
+
+    /// Gives why the connection must be closed, if a frame broke the protocol or our code broke on it, and
+    /// sets `is_anew` once nothing is
+    /// partial any more of what was before. Stops early when there is no room for what further messages may publish, or
+    /// when the hub does not want to hear of the connection now.
     #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
     fn take_items(
         &mut self,
         id: ConnectionId,
-        decoder: &mut Decoder,
-        input: &mut &mut [u8],
+        (decoder, input): (&mut Decoder, &mut &mut [u8]),
+        is_anew: &mut bool,
     ) -> Option<Disconnect> {
         loop {
             let may_go_on = self.has_room() && self.hub.is_readable(id);
             if !may_go_on && !input.is_empty() {
                 return None;
             }
-            match decoder.next(input, self.options.limits.message_bytes_max) {
-                Ok(None) => return None,
-                Ok(Some(item)) => self.take_item(id, &item),
-                Err(violation) => {
+            let bytes_max = self.options.limits.message_bytes_max;
+            let (lender, input) = (&mut *decoder, &mut *input);
+            let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
+                fault::trip(PanicPlace::Decoding, input);
+                lender.next(input, bytes_max)
+            });
+            match decoded {
+                None => return Some(Disconnect::Internal),
+                Some(Ok(None)) => return None,
+                Some(Ok(Some(item))) => {
+                    if let Some(cause) = self.take_item(id, &item) {
+                        return Some(cause);
+                    }
+                    *is_anew |= !decoder.is_message_open();
+                }
+                Some(Err(violation)) => {
                     tracing::debug!(connection = %id, %violation, "a frame breaks the protocol");
                     return Some(cause_of(violation.close_code()));
                 }
@@ -167,23 +232,41 @@ impl Shard {
         }
     }
 
-    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) {
+    /// Gives why the connection must be closed, if its message could not be read.
+    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) -> Option<Disconnect> {
         match item {
             Item::Text(_) | Item::Binary(_) => {
-                let Some(Some(connection)) = self.connections.get(id.slot()) else {
-                    return;
+                let dialect = self.connections.get(id.slot())?.as_ref()?.dialect;
+                let message = attempt(&mut self.snapshot.panics, PanicPlace::Dialect, || {
+                    fault::trip(PanicPlace::Dialect, bytes_of(item));
+                    dialect.decode(item)
+                });
+                let Some(message) = message else {
+                    return Some(Disconnect::Internal);
                 };
-                self.handle(Input::Message(id, connection.dialect.decode(item)));
+                self.hub.handle(self.now, Input::Message(id, message));
+                fault::trip(PanicPlace::Hub, bytes_of(item));
+                self.settle_outputs();
             }
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
-            Item::Pong(_) => {}
+            Item::Pong(_) => self.handle(Input::Pong(id)),
             Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
         }
+        None
     }
 }
 
 fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
     connection.is_some_and(|connection| connection.id == id)
+}
+
+/// The payload of a message.
+fn bytes_of<'a>(item: &Item<'a>) -> &'a [u8] {
+    match item {
+        Item::Text(text) => text.as_bytes(),
+        Item::Binary(bytes) => bytes,
+        _ => &[],
+    }
 }
 
 /// The row of the table for a close code of the codec.

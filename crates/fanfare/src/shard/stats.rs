@@ -1,12 +1,13 @@
 //! What a shard counts, published once per turn for whoever wants to read it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use fanfare_hub::{Counters, Gauges};
 
 use super::Shard;
+use super::panics::Panics;
 
 /// Upper bounds of the turn-duration buckets, in microseconds.
 pub(crate) const TURN_BUCKETS_US: [u64; 10] =
@@ -19,8 +20,14 @@ pub(crate) struct Snapshot {
     pub(crate) gauges: Gauges,
     pub(crate) writes: u64,
     pub(crate) written_bytes: u64,
+    /// Bytes held for what clients began to send.
+    pub(crate) receiving_bytes: usize,
     /// Publications that wait in the mailbox.
     pub(crate) mailbox: usize,
+    /// Panics that were caught, by place.
+    pub(crate) panics: Panics,
+    /// How often the shard began anew with an empty hub.
+    pub(crate) restarts: u64,
     pub(crate) turns: u64,
     pub(crate) turn_us: u64,
     /// Turns by duration; the last bucket has no upper bound.
@@ -48,14 +55,33 @@ impl ShardStats {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// A connection is on its way into the shard.
-    pub(crate) fn adopted(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// A connection left the shard, or never reached it.
+    /// A connection left the shard.
     pub(crate) fn released(&self) {
         self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// That a connection on its way into a shard counts as the shard's already; undone unless it arrives.
+pub(crate) struct Counted(Option<Arc<ShardStats>>);
+
+impl Counted {
+    /// One more connection of a shard.
+    pub(crate) fn new(stats: &Arc<ShardStats>) -> Self {
+        stats.connections.fetch_add(1, Ordering::Relaxed);
+        Self(Some(Arc::clone(stats)))
+    }
+
+    /// The connection has arrived: [`ShardStats::released`] gives its place back.
+    pub(crate) fn arrived(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        if let Some(stats) = &self.0 {
+            stats.released();
+        }
     }
 }
 
@@ -68,6 +94,7 @@ impl Shard {
         let bucket = TURN_BUCKETS_US.partition_point(|&bound| bound < turn_us);
         self.snapshot.turn_buckets[bucket] += 1;
         self.snapshot.gauges = self.hub.gauges();
+        self.snapshot.receiving_bytes = self.receiving_bytes;
         self.snapshot.mailbox = self.mailbox.publications();
         if let Ok(mut place) = self.stats.snapshot.try_lock() {
             place.clone_from(&self.snapshot);

@@ -1,11 +1,11 @@
 //! From outboxes to sockets: one vectored write per connection and turn.
 
-use std::io::{ErrorKind, IoSlice, Write};
+use std::io::{self, ErrorKind, IoSlice, Write};
 
 use fanfare_hub::{Dirty, Input};
 use fanfare_protocol::ConnectionId;
 
-use super::{SLICE, Shard};
+use super::{PanicPlace, SLICE, Shard, attempt, fault};
 
 /// Slices given to one write. What a topic publishes in a turn is joined into one slice already.
 const SLICES_MAX: usize = 16;
@@ -39,12 +39,19 @@ impl Shard {
         if given == 0 {
             return;
         }
-        let outcome = match &slices[..filled] {
-            [slice] => connection.socket.write(slice),
-            slices => connection.socket.write_vectored(slices),
-        };
+        let outcome = attempt(&mut self.snapshot.panics, PanicPlace::Writing, || {
+            let slices = &slices[..filled];
+            for slice in slices {
+                fault::trip(PanicPlace::Writing, slice);
+            }
+            match slices {
+                [slice] => connection.socket.write(slice),
+                slices => connection.socket.write_vectored(slices),
+            }
+        });
         self.snapshot.writes += 1;
-        match outcome {
+        // How much of a frame is out after a panic is not known, so not even a close frame can follow.
+        match outcome.unwrap_or_else(|| Err(io::Error::other("writing panicked"))) {
             Ok(written) => {
                 self.snapshot.written_bytes += written as u64;
                 self.wrote(id, written, written < given);

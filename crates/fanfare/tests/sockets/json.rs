@@ -45,7 +45,8 @@ fn the_welcome_names_the_connection_and_its_limits() {
         welcome,
         json!({"type": "welcome", "connection": null, "user": "anna", "ping_interval_ms": 20_000,
             "pong_timeout_ms": 9_000,
-            "limits": {"message_bytes_max": 1234, "subscriptions_max": 7, "topic_bytes_max": 255}})
+            "limits": {"message_bytes_max": 1234, "subscriptions_max": 7, "topic_bytes_max": 255,
+                "commands_per_second": 100, "bytes_per_second": 1_048_576}})
     );
 }
 

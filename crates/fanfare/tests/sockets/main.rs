@@ -9,6 +9,7 @@
 mod client;
 mod closing;
 mod door;
+mod floods;
 mod handshake;
 mod json;
 mod order;

@@ -19,10 +19,14 @@ fn stalled(server: &Server) -> Client {
     client
 }
 
-/// Small buffers everywhere, so that a client is behind soon.
+/// Small buffers everywhere, so that a client is behind soon, and publishers as fast as they can.
 fn narrow(limits: Limits) -> Server {
     Server::with(Options {
-        limits,
+        limits: Limits {
+            commands_per_second: 0,
+            bytes_per_second: 0,
+            ..limits
+        },
         send_buffer_bytes: Some(8 << 10),
         ..options()
     })

@@ -25,6 +25,7 @@ pub(super) struct Probe<'a, B: ?Sized> {
 
 struct Mailbox {
     places_max: usize,
+    bytes_max: usize,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -33,10 +34,12 @@ struct Mailbox {
 struct State {
     mail: VecDeque<Mail>,
     published: Vec<(PublishId, Result<Position, Refusal>)>,
-    /// Places set aside and not used yet.
+    /// Places set aside and not used yet, and their bytes.
     reserved: usize,
+    reserved_bytes: usize,
     /// Publications in `mail`.
     waiting: usize,
+    waiting_bytes: usize,
 }
 
 enum Mail {
@@ -51,13 +54,14 @@ const WAIT: Duration = Duration::from_millis(10);
 impl<'a, B: Broker + ?Sized> Probe<'a, B> {
     /// An outlet with room for everything the suite posts.
     pub(super) fn new(broker: &'a B) -> Self {
-        Self::with_places(broker, usize::MAX)
+        Self::with_room(broker, usize::MAX, usize::MAX)
     }
 
-    /// An outlet with room for `places_max` publications.
-    pub(super) fn with_places(broker: &'a B, places_max: usize) -> Self {
+    /// An outlet with room for `places_max` publications of `bytes_max` bytes.
+    pub(super) fn with_room(broker: &'a B, places_max: usize, bytes_max: usize) -> Self {
         let mailbox = Arc::new(Mailbox {
             places_max,
+            bytes_max,
             state: Mutex::default(),
             arrived: Condvar::new(),
         });
@@ -115,9 +119,33 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
         self.mailbox.lock().waiting
     }
 
-    /// Places set aside for publications that have not come.
-    pub(super) fn reserved(&self) -> usize {
-        self.mailbox.lock().reserved
+    /// Places set aside for publications that have not come, and their bytes.
+    pub(super) fn reserved(&self) -> (usize, usize) {
+        let state = self.mailbox.lock();
+        (state.reserved, state.reserved_bytes)
+    }
+
+    /// Everything that was posted and not taken, answers included.
+    pub(super) fn untaken(&self) -> usize {
+        let state = self.mailbox.lock();
+        state.mail.len() + state.published.len()
+    }
+
+    /// Asks for everything that has an answer, and waits for none.
+    pub(super) fn ask_without_waiting(&self, draft: Draft) {
+        self.broker.join(self.id, &draft.topic, None);
+        let publish = PublishId(self.publishes.fetch_add(1, Ordering::Relaxed));
+        // Whether it is decided at once is the broker's affair.
+        let _ = self.broker.publish(draft, self.id, publish);
+    }
+
+    /// Lets a moment go by in which what must not come could come.
+    pub(super) fn rest(&self) {
+        let _ = self
+            .mailbox
+            .arrived
+            .wait_timeout(self.mailbox.lock(), WAIT)
+            .unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Goes once through the broker, so that whatever it had to say to this outlet before has been said.
@@ -136,8 +164,17 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
 impl State {
     fn pop(&mut self) -> Option<Mail> {
         let mail = self.mail.pop_front()?;
-        self.waiting -= usize::from(matches!(mail, Mail::Publication(_)));
+        if let Mail::Publication(publication) = &mail {
+            self.waiting -= 1;
+            self.waiting_bytes -= publication.draft.bytes();
+        }
         Some(mail)
+    }
+
+    fn use_place(&mut self, bytes: usize, otherwise: &str) {
+        assert!(self.reserved > 0 && self.reserved_bytes >= bytes, "{otherwise}");
+        self.reserved -= 1;
+        self.reserved_bytes -= bytes;
     }
 }
 
@@ -163,27 +200,32 @@ impl Mailbox {
 }
 
 impl Outlet for Mailbox {
-    fn try_reserve(&self) -> bool {
+    fn try_reserve(&self, bytes: usize) -> bool {
         let mut state = self.lock();
-        let has_place = state.reserved + state.waiting < self.places_max;
-        state.reserved += usize::from(has_place);
+        let places = state.reserved + state.waiting;
+        let taken = state.reserved_bytes + state.waiting_bytes;
+        let has_place = places == 0 || (places < self.places_max && taken + bytes <= self.bytes_max);
+        if has_place {
+            state.reserved += 1;
+            state.reserved_bytes += bytes;
+        }
         has_place
     }
 
-    fn cancel(&self) {
-        let mut state = self.lock();
-        assert!(state.reserved > 0, "a place is given back that was not set aside");
-        state.reserved -= 1;
+    fn cancel(&self, bytes: usize) {
+        self.lock()
+            .use_place(bytes, "a place is given back that was not set aside");
     }
 
     fn post_reserved(&self, publication: Arc<Publication>) {
         let mut state = self.lock();
-        assert!(
-            state.reserved > 0,
-            "a publication is posted without a place set aside"
+        let bytes = publication.draft.bytes();
+        state.use_place(
+            bytes,
+            "a publication is posted without a place of its size set aside",
         );
-        state.reserved -= 1;
         state.waiting += 1;
+        state.waiting_bytes += bytes;
         state.mail.push_back(Mail::Publication(publication));
         self.arrived.notify_all();
     }

@@ -1,5 +1,7 @@
 //! What a full mailbox means: the publisher is refused, and nothing at all has happened.
 
+use fanfare_protocol::{Draft, Payload};
+
 use crate::broker::{Broker, Refusal};
 
 use super::probe::Probe;
@@ -7,7 +9,7 @@ use super::{accepted, draft, listed, topic};
 
 /// Whoever is asked first for a place must get it back, so both orders of attaching and of joining are tried.
 pub(super) fn a_full_mailbox_refuses_the_publisher<B: Broker + ?Sized>(broker: &B) {
-    let (full, roomy) = (Probe::with_places(broker, 2), Probe::new(broker));
+    let (full, roomy) = (Probe::with_room(broker, 2, usize::MAX), Probe::new(broker));
     refuses(
         broker,
         "full-attached-and-joined-first",
@@ -15,7 +17,7 @@ pub(super) fn a_full_mailbox_refuses_the_publisher<B: Broker + ?Sized>(broker: &
         [&full, &roomy],
     );
     refuses(broker, "full-attached-first", (&full, &roomy), [&roomy, &full]);
-    let (roomy, full) = (Probe::new(broker), Probe::with_places(broker, 2));
+    let (roomy, full) = (Probe::new(broker), Probe::with_room(broker, 2, usize::MAX));
     refuses(broker, "roomy-attached-first", (&full, &roomy), [&full, &roomy]);
     refuses(
         broker,
@@ -45,7 +47,7 @@ fn refuses<B: Broker + ?Sized>(
     roomy.fence();
     assert_eq!(
         (roomy.waiting(), roomy.reserved()),
-        (2, 0),
+        (2, (0, 0)),
         "what one mailbox refused no other gets, and the places set aside for it are given back"
     );
     let position = listed(broker, 100)
@@ -77,5 +79,45 @@ fn refuses<B: Broker + ?Sized>(
     broker.leave(roomy.id, &topic);
     while full.waiting() > 0 {
         full.publication("what stood in the mailbox");
+    }
+}
+
+/// A mailbox is full of bytes too, and an empty one takes a publication of any size.
+pub(super) fn a_mailbox_full_of_bytes_refuses_the_publisher<B: Broker + ?Sized>(broker: &B) {
+    let topic = topic("full-of-bytes");
+    let small = draft(&topic, 1).bytes();
+    let (full, roomy) = (
+        Probe::with_room(broker, usize::MAX, small * 2),
+        Probe::new(broker),
+    );
+    let large = Draft {
+        payload: Payload::binary(vec![0; small * 3]),
+        ..draft(&topic, 0)
+    };
+    for probe in [&roomy, &full] {
+        probe.join(&topic, None);
+    }
+    accepted(&roomy, large.clone());
+    let outcome = roomy.publish(draft(&topic, 1));
+    assert_eq!(
+        outcome,
+        Err(Refusal::Overloaded),
+        "a mailbox that is full of bytes refuses"
+    );
+    full.publication("what is larger than an empty mailbox");
+    accepted(&roomy, draft(&topic, 1));
+    assert_eq!(
+        roomy.publish(large),
+        Err(Refusal::Overloaded),
+        "what is too large for what is left is refused"
+    );
+    accepted(&roomy, draft(&topic, 2));
+    for probe in [&full, &roomy] {
+        probe.fence();
+        assert_eq!(
+            probe.reserved(),
+            (0, 0),
+            "what was set aside is used or given back, to the byte"
+        );
     }
 }

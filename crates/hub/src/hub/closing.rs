@@ -68,6 +68,7 @@ impl Hub {
 
     /// Queues the close frame behind everything that still goes.
     fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+        let was_taken_in = self.is_taken_in(slot);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
             session.state = SessionState::Closing {
@@ -77,9 +78,8 @@ impl Hub {
         }
         self.enqueue(slot, Lane::Data, close);
         self.outboxes[slot].is_closing = true;
-        if std::mem::take(&mut self.outboxes[slot].is_paused)
-            && let Some(session) = &self.sessions[slot]
-        {
+        self.outboxes[slot].is_paused = false;
+        if !was_taken_in && let Some(session) = &self.sessions[slot] {
             // Its commands mean nothing any more, but its close frame does.
             self.outputs.push_back(Output::Resume(session.connection));
         }
@@ -97,12 +97,14 @@ impl Hub {
 
     /// Some bytes of a paused or closing connection were written.
     pub(super) fn drained_somewhat(&mut self, slot: usize) {
-        let Some(session) = &self.sessions[slot] else {
+        let Some(session) = &mut self.sessions[slot] else {
             return;
         };
         let outbox = &mut self.outboxes[slot];
         if outbox.is_paused && outbox.reply_bytes() <= self.limits.replies_bytes_max / 2 {
             outbox.is_paused = false;
+            // Nobody listened to it meanwhile, so its silence counts from here.
+            session.heard_at = self.now.monotonic;
             self.outputs.push_back(Output::Resume(session.connection));
         }
         if let SessionState::Closing {
@@ -129,6 +131,7 @@ impl Hub {
         outbox.is_closing = true;
         self.blocked -= usize::from(std::mem::take(&mut outbox.is_blocked));
         self.open -= 1;
+        self.rates.leave(session.user_key);
         self.counters.released += 1;
         self.outputs.push_back(Output::Release(session.connection));
     }

@@ -22,6 +22,7 @@ impl Hub {
             return;
         };
         self.counters.commands += 1;
+        self.charge(slot, 1);
         match message {
             Ok(command) => self.command(slot, connection, command),
             Err(BadMessage::Rejected(rejection)) => self.reject(slot, rejection),
@@ -30,17 +31,30 @@ impl Hub {
     }
 
     /// Answers a ping with a pong. While the socket is blocked at most one pong waits, the latest: RFC 6455 section
-    /// 5.5.3 lets it stand for all.
+    /// 5.5.3 lets it stand for all; and the connection is read from no further until its socket takes something.
     pub(super) fn pinged(&mut self, connection: ConnectionId, payload: &[u8]) {
         let Some(slot) = self.open_slot_of(connection) else {
             return;
         };
+        self.charge(slot, 1);
         let mut bytes = Vec::with_capacity(payload.len() + 2);
         encode_frame(Opcode::Pong, payload, &mut bytes);
         let frame = self.frames.insert(bytes, 0, self.now.monotonic);
         self.outboxes[slot].push_pong(frame, &mut self.frames);
         self.frames.release(frame);
+        let outbox = &mut self.outboxes[slot];
+        outbox.is_paused |= outbox.is_blocked || outbox.reply_bytes() > self.limits.replies_bytes_max;
         self.mark_dirty(slot, Dirty::Small);
+    }
+
+    /// A pong asks for nothing, but one that was not asked for is work.
+    pub(super) fn ponged(&mut self, connection: ConnectionId) {
+        if let Some(slot) = self.open_slot_of(connection)
+            && let Some(session) = &mut self.sessions[slot]
+            && !std::mem::take(&mut session.is_pong_due)
+        {
+            self.charge(slot, 1);
+        }
     }
 
     fn command(&mut self, slot: usize, connection: ConnectionId, command: Command<'_>) {
@@ -126,6 +140,8 @@ impl Hub {
             return;
         };
         let relay = std::mem::take(&mut session.relay);
+        // The message itself was counted as one already.
+        self.charge(slot, relay.len().saturating_sub(1) as u32);
         for topic in &relay {
             let ticket = Ticket {
                 connection,
@@ -194,17 +210,30 @@ impl Hub {
         }
     }
 
-    /// Answers with an error; in a dialect that has none, closes.
+    /// Answers with an error; in a dialect that has none, closes. Who is told too often to come back later is closed
+    /// as well.
     pub(super) fn reject(&mut self, slot: usize, rejection: Rejection) {
         let Some(session) = &self.sessions[slot] else {
             return;
         };
-        let Rejection { id, code, message } = rejection;
+        let Rejection {
+            id,
+            code,
+            message,
+            retry_after_ms,
+        } = rejection;
         self.counters.rejected[code as usize] += 1;
-        if session.dialect.has_errors() {
-            self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Error { code, message });
-        } else {
-            self.disconnect(slot, &Disconnect::Overloaded, None);
+        if !session.dialect.has_errors() {
+            return self.disconnect(slot, &Disconnect::Overloaded, None);
+        }
+        let reply = Reply::Error {
+            code,
+            message,
+            retry_after_ms,
+        };
+        self.reply_to(slot, Lane::Control, id.as_ref(), &reply);
+        if code == ErrorCode::RateLimited && self.is_flooding(slot) {
+            self.disconnect(slot, &Disconnect::Flooding, None);
         }
     }
 
@@ -234,6 +263,10 @@ pub(super) fn refused(id: Option<CommandId>, refusal: Refusal) -> Rejection {
     let code = match refusal {
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Unavailable => ErrorCode::Unavailable,
+        Refusal::TooManyTopics => ErrorCode::TooManyTopics,
+        Refusal::RateLimited { retry_after_ms } => {
+            return Rejection::new(id, ErrorCode::RateLimited, refusal).retry_after(retry_after_ms);
+        }
     };
     Rejection::new(id, code, refusal)
 }

@@ -70,6 +70,8 @@ pub struct Gauges {
     pub notices: usize,
     /// Subscribe commands that wait for the broker.
     pub pending: usize,
+    /// Connections that are not read from because they, or their users, asked too fast.
+    pub held: usize,
 }
 
 impl Hub {
@@ -123,6 +125,7 @@ impl Hub {
             queued: self.frames.nodes_used(),
             notices: self.notices.len(),
             pending: self.pending.len(),
+            held: self.rates.held(),
         }
     }
 

@@ -6,6 +6,7 @@ mod commands;
 mod fan_out;
 mod listing;
 mod pacing;
+mod rates;
 mod subscribing;
 mod timers;
 
@@ -22,11 +23,13 @@ use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
-use crate::session::{Session, SessionState};
+use crate::session::{NO_USER, Session, SessionState};
 use crate::topic::Topic;
 use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
 
 pub use listing::{ConnectionRow, Gauges, Listed};
+use rates::Rates;
+pub use rates::Received;
 use subscribing::{Pending, Wishes};
 use timers::{Drain, Sweep, Watched};
 
@@ -65,6 +68,7 @@ pub struct Hub {
     /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
     unwritten_frames: usize,
     unwritten_bytes: usize,
+    rates: Rates,
     sweep: Sweep,
     drain: Option<Drain>,
     counters: Counters,
@@ -86,6 +90,8 @@ impl Hub {
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
         let ping = frames.insert(bytes, 0, Millis::default());
+        let hasher = FixedState::with_seed(seed);
+        let rates = Rates::new(&limits, hasher.clone());
         Self {
             limits,
             now: Now::default(),
@@ -94,7 +100,7 @@ impl Hub {
             open: 0,
             blocked: 0,
             topics: Slab::new(),
-            names: HashMap::with_hasher(FixedState::with_seed(seed)),
+            names: HashMap::with_hasher(hasher),
             topics_made: 0,
             all: TopicName::all(),
             pending: Slab::new(),
@@ -112,10 +118,20 @@ impl Hub {
             overflowed: Vec::new(),
             unwritten_frames: 0,
             unwritten_bytes: 0,
+            rates,
             sweep: Sweep::default(),
             drain: None,
             counters: Counters::default(),
         }
+    }
+
+    /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
+    /// count as lost.
+    pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
+        let mut hub = Self::new(limits, seed);
+        hub.counters = failed.counters.clone();
+        hub.counters.lose_all();
+        hub
     }
 
     /// Takes one input in. Drain [`Hub::poll_output`] before the next.
@@ -129,6 +145,7 @@ impl Hub {
             Input::Opened(opened) => self.opened(opened),
             Input::Message(connection, message) => self.message(connection, message),
             Input::Ping(connection, payload) => self.pinged(connection, payload),
+            Input::Pong(connection) => self.ponged(connection),
             Input::PeerClose(connection, code) => self.peer_close(connection, code),
             Input::Disconnect(connection, cause) => {
                 if let Some(slot) = self.slot_of(connection) {
@@ -154,7 +171,7 @@ impl Hub {
         self.outputs.pop_front()
     }
 
-    /// Takes note that bytes came from the connection.
+    /// Takes note that bytes of the connection wait to be read: it is not silent.
     pub fn heard(&mut self, now: Now, connection: ConnectionId) {
         if let Some(slot) = self.slot_of(connection)
             && let Some(session) = &mut self.sessions[slot]
@@ -163,10 +180,11 @@ impl Hub {
         }
     }
 
-    /// Whether messages of the connection may be taken in: it is here and its replies are being read.
+    /// Whether messages of the connection may be taken in: it is here, its replies are being read, and it asks no
+    /// faster than it may.
     pub fn is_readable(&self, connection: ConnectionId) -> bool {
         self.slot_of(connection)
-            .is_some_and(|slot| !self.outboxes[slot].is_paused)
+            .is_some_and(|slot| self.is_taken_in(slot))
     }
 
     /// Whether the connection is open and its messages mean anything.
@@ -221,6 +239,7 @@ impl Hub {
 
     /// Takes note that the socket took `bytes`, and whether it would take no more now.
     pub fn wrote(&mut self, now: Now, connection: ConnectionId, bytes: usize, is_blocked: bool) {
+        self.now = now;
         let slot = connection.slot();
         let outbox = &mut self.outboxes[slot];
         outbox.wrote(bytes, &mut self.frames);
@@ -292,6 +311,7 @@ impl Hub {
         } else {
             topics.clone()
         };
+        let user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
@@ -309,6 +329,9 @@ impl Hub {
             heard_at: self.now.monotonic,
             pinged_at: self.now.monotonic,
             blocked_at: self.now.monotonic,
+            is_pong_due: false,
+            user_key,
+            demand: None,
         });
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
@@ -336,6 +359,8 @@ impl Hub {
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,
             subscriptions_max: self.limits.subscriptions_max,
+            commands_per_second: some_limit(self.limits.commands_per_second),
+            bytes_per_second: some_limit(self.limits.bytes_per_second),
         };
         self.push_to(slot, Lane::Control, &Push::Welcome(welcome));
     }
@@ -404,4 +429,9 @@ impl Hub {
             (DirtyMark::Small | DirtyMark::Big, _) => {}
         }
     }
+}
+
+/// A limit as clients are told it: none where 0 stands for no limit.
+fn some_limit(limit: u32) -> Option<u32> {
+    (limit > 0).then_some(limit)
 }

@@ -151,6 +151,7 @@ impl Hub {
             refusal: None,
             options,
         });
+        self.subscribe_is_pending(slot);
         if unanswered == 0 {
             self.complete(key);
         }
@@ -209,6 +210,7 @@ impl Hub {
             options,
             ..
         } = self.pending.remove(key as usize);
+        self.subscribe_was_answered(connection);
         if let Some(slot) = self.open_slot_of(connection) {
             if let Some(refusal) = refusal {
                 self.forget_joining(slot, key);

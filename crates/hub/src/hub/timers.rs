@@ -48,6 +48,7 @@ impl Hub {
             self.sweep.grace_until = Millis(now.0 + self.limits.pong_timeout_ms);
         }
         self.sweep.ticked_at = now;
+        self.let_go();
         self.sweep_connections(elapsed_ms);
         self.serve_paced();
         self.ask_occupancy();
@@ -67,6 +68,7 @@ impl Hub {
 
     fn check_deadlines(&mut self, slot: usize) {
         let now = self.now.monotonic;
+        self.forget_demand(slot);
         let Some(session) = &self.sessions[slot] else {
             return;
         };
@@ -76,20 +78,26 @@ impl Hub {
             }
             return;
         }
+        // Of one that is not read from, nothing can be heard.
+        let (is_taken_in, is_held_back) = (self.is_taken_in(slot), self.is_held_back(session));
         let has_grace = now < self.sweep.grace_until;
-        let awaits_pong = session.pinged_at > session.heard_at;
+        // Of one whose replies are not drained nothing is read: its write deadline counts, not its silence.
+        let awaits_pong = session.pinged_at > session.heard_at && !self.outboxes[slot].is_paused;
         let pinged_since = now.since(session.pinged_at);
         if self.outboxes[slot].is_blocked
             && now.since(session.blocked_at) >= self.limits.write_timeout_ms
             && !has_grace
         {
             self.disconnect(slot, &Disconnect::Stalled, None);
+        } else if is_taken_in && !has_grace && self.is_unfinished(session) {
+            self.disconnect(slot, &Disconnect::MessageTimeout, None);
         } else if awaits_pong && pinged_since >= self.limits.pong_timeout_ms {
-            if !has_grace {
+            if !has_grace && !is_held_back {
                 self.disconnect(slot, &Disconnect::NoPong, None);
             }
         } else {
-            if pinged_since >= self.limits.ping_interval_ms {
+            // No second ping while one is not answered: it would begin the wait anew.
+            if !awaits_pong && pinged_since >= self.limits.ping_interval_ms {
                 self.ping(slot);
             }
             if self.outboxes[slot].is_blocked {
@@ -115,6 +123,7 @@ impl Hub {
         let now = self.now.monotonic;
         if let Some(session) = &mut self.sessions[slot] {
             session.pinged_at = now;
+            session.is_pong_due = true;
         }
         self.outboxes[slot].push(Lane::Control, self.ping, &mut self.frames);
         self.mark_dirty(slot, Dirty::Small);

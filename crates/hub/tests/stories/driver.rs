@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::IoSlice;
 
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
-use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Role};
+use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Received, Role};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Item};
 use fanfare_protocol::{
@@ -157,9 +157,26 @@ impl Shard {
 
     /// A client sends a text message.
     pub(crate) fn say(&mut self, client: ConnectionId, text: &str) {
-        self.hub.heard(self.now, client);
         let dialect = self.sockets[&client].dialect;
         self.handle(Input::Message(client, dialect.decode(&Item::Text(text))));
+        self.receive(
+            client,
+            Received {
+                bytes: text.len() + 6,
+                ..Received::default()
+            },
+        );
+    }
+
+    /// Something came from a client.
+    pub(crate) fn hear(&mut self, client: ConnectionId) {
+        self.receive(client, Received::default());
+    }
+
+    /// Bytes came from a client, and its messages were handed in.
+    pub(crate) fn receive(&mut self, client: ConnectionId, received: Received) {
+        self.hub.received(self.now, client, received);
+        self.drain();
     }
 
     /// Somebody elsewhere publishes.

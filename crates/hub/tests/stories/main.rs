@@ -14,6 +14,7 @@ mod occupancy;
 mod pacing;
 mod properties;
 mod publishing;
+mod rates;
 mod slow_readers;
 mod slow_rules;
 mod subscribing;

@@ -30,7 +30,7 @@ fn who_answers_pings_stays() {
         shard.pass(500);
         for words in shard.read(ada) {
             assert_eq!(words, "ping");
-            shard.hub.heard(shard.now, ada);
+            shard.hear(ada);
             pings += 1;
         }
     }
@@ -47,6 +47,19 @@ fn who_answers_no_ping_is_disconnected() {
     assert_eq!(shard.read(ada), ["ping"]);
     shard.pass(1_200);
     assert_eq!(shard.read(ada), ["goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
+fn a_ping_interval_below_the_pong_timeout_finds_the_silent_too() {
+    let mut shard = Shard::with_limits(Limits {
+        ping_interval_ms: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.pass(4_200);
+    assert_eq!(shard.read(ada), ["ping", "goodbye 3002", "close 3002"]);
     shard.end();
 }
 
@@ -76,7 +89,7 @@ fn whose_socket_takes_a_byte_now_and_then_is_not_stalled() {
     shard.turn();
     for _ in 0..5 {
         shard.pass(2_500);
-        shard.hub.heard(shard.now, ada);
+        shard.hear(ada);
         shard.unstall(ada, 1);
         shard.turn();
     }
@@ -96,11 +109,43 @@ fn after_a_standstill_of_the_process_clients_get_time_to_be_heard() {
         "the silence was ours, not the client's"
     );
     for _ in 0..7 {
-        shard.hub.heard(shard.now, ada);
+        shard.hear(ada);
         shard.pass(500);
     }
     assert!(shard.hub.is_open(ada));
     assert_eq!(shard.read(bob), ["ping", "goodbye 3002", "close 3002"]);
+    shard.end();
+}
+
+#[test]
+fn the_silence_of_one_that_is_not_read_from_does_not_count() {
+    let mut shard = Shard::with_limits(Limits {
+        replies_bytes_max: 1_000,
+        ..short()
+    });
+    shard.pass(3_000);
+    let ada = shard.client(&[]);
+    shard.stall_after(ada, 0);
+    while shard.hub.is_readable(ada) {
+        shard.say(ada, r#"{"type":"ping","id":1}"#);
+        shard.turn();
+    }
+    for _ in 0..10 {
+        shard.pass(2_000);
+        shard.unstall(ada, 1);
+        shard.turn();
+        assert!(shard.hub.is_open(ada), "it takes a byte now and then");
+    }
+    shard.unstall(ada, usize::MAX);
+    shard.turn();
+    assert!(shard.hub.is_readable(ada));
+    shard.pass(1_900);
+    assert!(
+        shard.hub.is_open(ada),
+        "its silence counts from where it is read again"
+    );
+    shard.pass(5_000 + 2_000 + 1_200);
+    assert!(!shard.hub.is_open(ada), "and then it counts");
     shard.end();
 }
 

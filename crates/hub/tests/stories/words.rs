@@ -29,7 +29,10 @@ fn of_json(json: &Value) -> String {
         "published" => format!("published{id} {}/{}", text("topic"), json["offset"]),
         "sent" => format!("sent{id}"),
         "pong" => format!("pong{id}"),
-        "error" => format!("error{id} {}", text("code")),
+        "error" => match json.get("retry_after_ms") {
+            Some(after) => format!("error{id} {} after {after}", text("code")),
+            None => format!("error{id} {}", text("code")),
+        },
         "occupancy" => format!("{} has {}", text("topic"), json["subscribers"]),
         "missed" => format!(
             "missed {} of {}/{}-{}",

@@ -274,6 +274,8 @@ enum Answer<'a> {
         code: &'static str,
         message: &'a str,
         temporary: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        retry_after_ms: Option<u64>,
     },
     Welcome {
         connection: String,
@@ -315,6 +317,10 @@ struct Limits {
     message_bytes_max: u32,
     subscriptions_max: u32,
     topic_bytes_max: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commands_per_second: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_per_second: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -364,11 +370,16 @@ pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Ve
         },
         Reply::Sent => Answer::Sent { id },
         Reply::Pong { time } => Answer::Pong { id, time: time.0 },
-        Reply::Error { code, message } => Answer::Error {
+        Reply::Error {
+            code,
+            message,
+            retry_after_ms,
+        } => Answer::Error {
             id,
             code: code.name(),
             message,
             temporary: code.is_temporary(),
+            retry_after_ms: *retry_after_ms,
         },
     };
     append_answer(&answer, frame);
@@ -386,6 +397,8 @@ pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
                 message_bytes_max: welcome.message_bytes_max,
                 subscriptions_max: welcome.subscriptions_max,
                 topic_bytes_max: TOPIC_BYTES_MAX,
+                commands_per_second: welcome.commands_per_second,
+                bytes_per_second: welcome.bytes_per_second,
             },
         },
         Push::Occupancy { topic, subscribers } => Answer::Occupancy {

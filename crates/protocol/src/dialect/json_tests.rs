@@ -317,10 +317,22 @@ fn replies_are_written() {
             Some("9"),
             &Reply::Error {
                 code: ErrorCode::Overloaded,
-                message: "full".to_owned()
+                message: "full".to_owned(),
+                retry_after_ms: None,
             }
         ),
         r#"{"type":"error","id":9,"code":"overloaded","message":"full","temporary":true}"#
+    );
+    assert_eq!(
+        reply(
+            None,
+            &Reply::Error {
+                code: ErrorCode::RateLimited,
+                message: "slower".to_owned(),
+                retry_after_ms: Some(40),
+            }
+        ),
+        r#"{"type":"error","code":"rate_limited","message":"slower","temporary":true,"retry_after_ms":40}"#
     );
 }
 
@@ -333,10 +345,21 @@ fn pushes_are_written() {
         pong_timeout_ms: 10_000,
         message_bytes_max: 65_536,
         subscriptions_max: 128,
+        commands_per_second: None,
+        bytes_per_second: None,
     };
     assert_eq!(
-        push(&Push::Welcome(welcome)),
+        push(&Push::Welcome(welcome.clone())),
         r#"{"type":"welcome","connection":"0000000100000002","user":"alice","ping_interval_ms":25000,"pong_timeout_ms":10000,"limits":{"message_bytes_max":65536,"subscriptions_max":128,"topic_bytes_max":255}}"#
+    );
+    let paced = Welcome {
+        commands_per_second: Some(100),
+        bytes_per_second: Some(4096),
+        ..welcome
+    };
+    assert!(
+        push(&Push::Welcome(paced))
+            .ends_with(r#""topic_bytes_max":255,"commands_per_second":100,"bytes_per_second":4096}}"#)
     );
     let topic = TopicName::parse("a").unwrap();
     assert_eq!(

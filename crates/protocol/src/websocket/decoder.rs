@@ -93,6 +93,11 @@ impl Decoder {
             .is_none_or(|in_flight| !in_flight.is_partial())
     }
 
+    /// Whether a text or binary message has begun and is not finished. Control frames may come in between.
+    pub fn is_message_open(&self) -> bool {
+        self.message_bytes().is_some()
+    }
+
     /// Heap bytes held for what is partial. A message that came in pieces counts until the next call of
     /// [`next`](Self::next), which releases it.
     pub fn bytes_held(&self) -> usize {

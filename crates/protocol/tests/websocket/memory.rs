@@ -50,6 +50,39 @@ fn empty_fragments_hold_nothing_more() {
 }
 
 #[test]
+fn many_fragments_of_one_byte_hold_their_bytes_and_no_more() {
+    const FRAGMENTS: usize = 65_536;
+    let mut decoder = Decoder::new(Role::Server);
+    feed(&mut decoder, &masked_stream(&[(0x02, b"a")]));
+    for received in (1..FRAGMENTS).step_by(256) {
+        assert!(decoder.is_message_open());
+        assert!(
+            decoder.bytes_held() <= 2 * received + 1024,
+            "holds {} bytes of {received}",
+            decoder.bytes_held()
+        );
+        feed(&mut decoder, &masked_stream(&[(0x00, b"a")]).repeat(256));
+    }
+    let mut last = masked_stream(&[(0x80, b"")]);
+    let mut input = last.as_mut_slice();
+    assert!(
+        matches!(decoder.next(&mut input, LIMIT), Ok(Some(Item::Binary(bytes))) if bytes.len() > FRAGMENTS - 256)
+    );
+    assert!(!decoder.is_message_open());
+}
+
+#[test]
+fn a_message_stays_open_across_control_frames() {
+    let mut decoder = Decoder::new(Role::Server);
+    feed(&mut decoder, &masked_stream(&[(0x01, b"a")])[..3]);
+    assert!(!decoder.is_message_open(), "half a header is no message yet");
+    feed(&mut decoder, &masked_stream(&[(0x01, b"a")])[3..]);
+    let mut ping = masked_stream(&[(0x89, b"?")]);
+    assert!(decoder.next(&mut ping.as_mut_slice(), LIMIT).unwrap().is_some());
+    assert!(decoder.is_message_open());
+}
+
+#[test]
 fn buffer_does_not_grow_beyond_the_limit() {
     const SMALL_LIMIT: u32 = 100_000;
     for first in [0x81, 0x82] {

@@ -52,8 +52,10 @@ codes! {
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body or the payload passes its limit.";
     WrongType "wrong_type" UNSUPPORTED_MEDIA_TYPE "The content type is not one that is read here.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The server cannot take the publication now; nothing was published.";
+    TooManyTopics "too_many_topics" SERVICE_UNAVAILABLE "The server holds as many topics as it may; nothing was published.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
+    Failed "failed" SERVICE_UNAVAILABLE "A shard failed at the call and began anew without its connections.";
     ShuttingDown "shutting_down" SERVICE_UNAVAILABLE "The server stops.";
 }
 
@@ -104,9 +106,12 @@ impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let code = match &error {
             CallError::Topic(_) => Code::BadTopic,
-            CallError::Refused(Refusal::Overloaded) => Code::Overloaded,
+            // No rate binds the application at the broker in memory; another broker may have one of its own.
+            CallError::Refused(Refusal::Overloaded | Refusal::RateLimited { .. }) => Code::Overloaded,
+            CallError::Refused(Refusal::TooManyTopics) => Code::TooManyTopics,
             CallError::Refused(Refusal::Unavailable) => Code::Unavailable,
             CallError::Busy => Code::Busy,
+            CallError::Failed => Code::Failed,
             CallError::Closed => Code::ShuttingDown,
         };
         Self::new(code, error.to_string())
@@ -170,6 +175,7 @@ mod tests {
             (Code::BadTopic, ErrorCode::BadTopic),
             (Code::NotFound, ErrorCode::NotFound),
             (Code::Overloaded, ErrorCode::Overloaded),
+            (Code::TooManyTopics, ErrorCode::TooManyTopics),
             (Code::Unavailable, ErrorCode::Unavailable),
         ] {
             assert_eq!(code.name(), shared.name());
@@ -180,6 +186,7 @@ mod tests {
     fn what_a_call_ends_with_has_its_code() {
         for (error, code) in [
             (CallError::Refused(Refusal::Overloaded), Code::Overloaded),
+            (CallError::Refused(Refusal::TooManyTopics), Code::TooManyTopics),
             (CallError::Refused(Refusal::Unavailable), Code::Unavailable),
             (CallError::Busy, Code::Busy),
             (CallError::Closed, Code::ShuttingDown),

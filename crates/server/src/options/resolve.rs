@@ -5,8 +5,8 @@ use std::fmt;
 
 use super::file::ConfigFile;
 use super::suggest::nearest;
-use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, ServeOptions};
-use super::value::size_text;
+use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, READ_BYTES, ServeOptions};
+use super::value::{size_text, time_text};
 
 /// Everything an operator said, as text.
 #[derive(Debug, Default)]
@@ -135,8 +135,19 @@ fn shown(spec: &OptionSpec, texts: &[String]) -> String {
 
 /// Problems of values that are right alone and wrong together.
 fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
+    [
+        small_outbox(options),
+        unheard_proxies(options),
+        small_receiving(options),
+        slow_message(options),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn small_outbox(options: &ServeOptions) -> Option<String> {
     let needed = options.message_bytes_max + ENVELOPE_BYTES_MAX;
-    let outbox = (options.outbox_bytes_max < needed).then(|| {
+    (options.outbox_bytes_max < needed).then(|| {
         format!(
             "outbox_bytes_max is `{}`: it must hold a message of message_bytes_max (`{}`) and its frame; set \
              outbox_bytes_max to `{}` or more, or lower message_bytes_max",
@@ -144,13 +155,46 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
             size_text(options.message_bytes_max),
             size_text(needed),
         )
-    });
+    })
+}
+
+fn unheard_proxies(options: &ServeOptions) -> Option<String> {
     let is_unheard = options.proxy_protocol && options.trusted_proxy.is_empty();
-    let proxy = is_unheard.then(|| {
+    is_unheard.then(|| {
         "proxy_protocol is `true`: only proxies that are trusted are believed, and none is; name them with trusted_proxy"
             .to_owned()
-    });
-    outbox.into_iter().chain(proxy)
+    })
+}
+
+/// A shard whose share does not hold one message could take none that comes in pieces.
+fn small_receiving(options: &ServeOptions) -> Option<String> {
+    let needed = options.shards * (options.message_bytes_max + READ_BYTES);
+    (1..needed).contains(&options.receiving_bytes_max).then(|| {
+        format!(
+            "receiving_bytes_max is `{}`: each of {} shards must hold a message of message_bytes_max (`{}`) and what is \
+             read at once (`{}`); set it to `{}` or more, or lower message_bytes_max or shards",
+            size_text(options.receiving_bytes_max),
+            options.shards,
+            size_text(options.message_bytes_max),
+            size_text(READ_BYTES),
+            size_text(needed),
+        )
+    })
+}
+
+/// A message that may not be sent in the time it is given.
+fn slow_message(options: &ServeOptions) -> Option<String> {
+    let (rate, time) = (options.bytes_per_second, options.message_timeout);
+    let sendable = (rate as u128 * time.as_millis()) / 1_000;
+    (rate > 0 && sendable < options.message_bytes_max as u128).then(|| {
+        format!(
+            "bytes_per_second is `{}`: a message of message_bytes_max (`{}`) cannot be sent within message_timeout (`{}`); \
+             raise bytes_per_second or message_timeout, or lower message_bytes_max",
+            size_text(rate),
+            size_text(options.message_bytes_max),
+            time_text(time),
+        )
+    })
 }
 
 /// Warnings about variables that look like options and are none.

@@ -139,10 +139,35 @@ options! {
         waiting_bytes_max: usize = 256 * MIB, Size[MIB, 1024 * 1024 * MIB];
         /// Topics one connection may be subscribed to.
         subscriptions_max: usize = 128, Count[1, 65_536];
+        /// Topics that exist at the same time, because they have a subscriber or history; 0 for any number.
+        /// A topic with one subscriber costs about half a kilobyte.
+        topics_max: usize = 1_000_000, Count[0, 100_000_000];
+        /// Bytes held for messages that clients have begun and not finished, over all connections; 0 for any number.
+        /// The connection that would pass it is closed.
+        receiving_bytes_max: usize = 64 * MIB, Size[0, 64 * 1024 * MIB];
+        /// Subscribe commands of one connection that may wait for the broker; with so many it is not read from.
+        subscribes_pending_max: usize = 64, Count[1, 65_536];
         /// Kernel send buffer of each connection (SO_SNDBUF).
         send_buffer_bytes: Option<usize> = None, MaybeSize[4 * KIB, 16 * MIB] ("what the system chooses");
         /// Bytes the kernel may hold unsent for a connection before it counts as slow (TCP_NOTSENT_LOWAT).
         notsent_bytes: usize = 16 * KIB, Size[KIB, 16 * MIB];
+    }
+    "Rates" {
+        /// Messages, pings and unasked pongs one connection may send per second, and twice as many at once; 0 for any number.
+        /// One that sends more is not read from until there is room again.
+        commands_per_second: usize = 100, Count[0, 1_000_000];
+        /// Bytes one connection may send per second, and twice as many at once; 0 for any number.
+        bytes_per_second: usize = MIB, Size[0, 1024 * MIB];
+        /// As commands_per_second, for all connections together that a user has in one shard.
+        user_commands_per_second: usize = 400, Count[0, 1_000_000];
+        /// As bytes_per_second, for all connections together that a user has in one shard.
+        user_bytes_per_second: usize = 4 * MIB, Size[0, 1024 * MIB];
+        /// Publications of clients one topic takes per second, and twice as many at once; 0 for any number.
+        /// Further ones are refused. What the HTTP API publishes is not counted.
+        publications_per_second: usize = 1_000, Count[0, 1_000_000];
+        /// Commands of one connection that may be refused within ten seconds for coming too fast; 0 for any number.
+        /// One more closes it.
+        refusals_max: usize = 200, Count[0, 1_000_000];
     }
     "Times" {
         /// How often a quiet connection is pinged.
@@ -151,6 +176,8 @@ options! {
         pong_timeout: Duration = Duration::from_secs(10), Time[SECOND, HOUR];
         /// How long a connection may take none of the bytes that wait for it before it is closed.
         write_timeout: Duration = Duration::from_secs(10), Time[TENTH, HOUR];
+        /// How long a client may take to finish a message it has begun before the connection is closed.
+        message_timeout: Duration = Duration::from_secs(30), Time[TENTH, HOUR];
         /// How long a client may take to send its request and complete the upgrade.
         handshake_timeout: Duration = Duration::from_secs(10), Time[TENTH, HOUR];
         /// How long a closed connection waits for the client's half of the closing handshake.
@@ -193,6 +220,9 @@ fn cores() -> usize {
 
 /// Room a publication's envelope and frame header take in an outbox, beside its payload.
 pub(super) const ENVELOPE_BYTES_MAX: usize = 4 * KIB;
+
+/// What a shard reads from a connection at once.
+pub(super) const READ_BYTES: usize = 64 * KIB;
 
 const SHARDS_MAX: usize = 256;
 const KIB: usize = 1024;

@@ -4,7 +4,10 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use fanfare::Fanfare;
+use fanfare::{Fanfare, HostCounter};
+
+use crate::logging::Log;
+use crate::panics;
 
 /// `/health` and `/ready`.
 pub(super) fn router(fanfare: Fanfare) -> Router {
@@ -15,10 +18,10 @@ pub(super) fn router(fanfare: Fanfare) -> Router {
 }
 
 /// `/metrics`.
-pub(super) fn metrics(fanfare: Fanfare) -> Router {
+pub(super) fn metrics(fanfare: Fanfare, log: Log) -> Router {
     Router::new().route(
         "/metrics",
-        get(move || std::future::ready(metrics_page(&fanfare))),
+        get(move || std::future::ready(metrics_page(&fanfare, &log))),
     )
 }
 
@@ -33,7 +36,43 @@ fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
     }
 }
 
-fn metrics_page(fanfare: &Fanfare) -> impl IntoResponse + use<> {
+fn metrics_page(fanfare: &Fanfare, log: &Log) -> impl IntoResponse + use<> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], fanfare.metrics())
+    (
+        [(header::CONTENT_TYPE, kind)],
+        fanfare.metrics_with(&counters(log)),
+    )
+}
+
+/// What the program counts beside the library.
+fn counters(log: &Log) -> [HostCounter; 5] {
+    let panics = panics::counted();
+    let counter = |name, help, value| HostCounter { name, help, value };
+    [
+        counter(
+            "fanfare_process_panics",
+            "Panics of the whole process, those that shards caught included",
+            panics.all,
+        ),
+        counter(
+            "fanfare_http_panics",
+            "HTTP requests answered with 500 because their handler panicked",
+            panics.http,
+        ),
+        counter(
+            "fanfare_chore_panics",
+            "Panics in chores, which are done again",
+            panics.chores,
+        ),
+        counter(
+            "fanfare_log_lines_dropped",
+            "Lines of the log dropped because standard error was too slow or failed, or because they were too long",
+            log.dropped(),
+        ),
+        counter(
+            "fanfare_log_lines_left_out",
+            "Lines of the log left out because the same place in the code had logged enough in that second",
+            log.left_out(),
+        ),
+    ]
 }

@@ -4,15 +4,19 @@
 //! standard output where everything is, and waits for a signal.
 
 mod descriptors;
+mod fault;
 mod health;
 mod pages;
 
+use std::future::poll_fn;
 use std::io;
 use std::num::NonZeroU32;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
 use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules};
 use tokio::net::TcpListener;
@@ -21,29 +25,31 @@ use tokio::sync::Notify;
 
 use crate::api::{self, Access};
 use crate::failure::{Failure, print};
+use crate::logging::Log;
 use crate::options::ServeOptions;
+use crate::panics;
 use descriptors::Descriptors;
 
 /// Serves until the process is told to stop.
 ///
 /// # Errors
-/// The address cannot be bound, or the shards cannot be started.
-pub(crate) fn run(options: ServeOptions) -> Result<(), Failure> {
+/// The address cannot be bound, the shards cannot be started, or one of them or the listener failed for good.
+pub(crate) fn run(options: ServeOptions, log: &Log) -> Result<(), Failure> {
     let descriptors = Descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot be started: {error}")))?;
-    let outcome = runtime.block_on(serve(&options, &descriptors));
+    let outcome = runtime.block_on(serve(&options, &descriptors, log));
     // HTTP requests that are still under way have had the shutdown's deadline.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), Failure> {
+async fn serve(options: &ServeOptions, descriptors: &Descriptors, log: &Log) -> Result<(), Failure> {
     // Before anyone is told that the server is there: who reads that may stop it at once.
-    let signals = Signals::new().map_err(Failure::failed)?;
+    let mut signals = Signals::new().map_err(Failure::failed)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
@@ -57,7 +63,7 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
         ..ListenerOptions::default()
     };
     let access = Access::new(&options.api_key, address);
-    let router = router(&fanfare, access);
+    let router = router(&fanfare, access, log);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
@@ -65,24 +71,42 @@ async fn serve(options: &ServeOptions, descriptors: &Descriptors) -> Result<(), 
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let serving = fanfare.clone();
-    let accepting = tokio::spawn(async move {
-        serving
-            .serve(listener, router, listening, stopped.notified())
-            .await;
+    let mut accepting = tokio::spawn(async move {
+        let mut stopped = pin!(stopped.notified());
+        let stopped = poll_fn(|context| {
+            fault::trip(fault::Place::Listener);
+            stopped.as_mut().poll(context)
+        });
+        serving.serve(listener, router, listening, stopped).await;
     });
-    stop_when_told(signals, || stop.notify_one(), &fanfare, options).await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        shard = fanfare.failed() => {
+            return fail(&format!("shard {shard} failed for good, the log says why"));
+        }
+        _ = &mut accepting => return fail("the listener failed, nobody could connect any more"),
+    };
+    stop.notify_one();
+    drain(signal, signals, &fanfare, options).await;
     accepting.abort();
     Ok(())
 }
 
+/// Ends at once: half a server is worse than none, and whoever watches over it starts a new one.
+fn fail(problem: &str) -> Result<(), Failure> {
+    tracing::error!(problem, "the server ends");
+    Err(Failure::failed(problem))
+}
+
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access) -> Router {
-    Router::new()
+fn router(fanfare: &Fanfare, access: Access, log: &Log) -> Router {
+    let router = Router::new()
         .route("/ws", fanfare.websocket())
         .merge(api::router(fanfare.clone(), access.clone()))
-        .merge(access.guard(health::metrics(fanfare.clone())))
+        .merge(access.guard(health::metrics(fanfare.clone(), log.clone())))
         .merge(health::router(fanfare.clone()))
-        .merge(pages::router())
+        .merge(pages::router());
+    fault::mount(router).layer(from_fn(panics::answer))
 }
 
 /// The program's options in the words of the library.
@@ -109,6 +133,16 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
             pong_timeout_ms: millis(options.pong_timeout),
             write_timeout_ms: millis(options.write_timeout),
             close_timeout_ms: millis(options.close_timeout),
+            message_timeout_ms: millis(options.message_timeout),
+            receiving_bytes_max: options.receiving_bytes_max,
+            commands_per_second: options.commands_per_second as u32,
+            bytes_per_second: options.bytes_per_second as u32,
+            user_commands_per_second: options.user_commands_per_second as u32,
+            user_bytes_per_second: options.user_bytes_per_second as u32,
+            publications_per_second: options.publications_per_second as u32,
+            topics_max: options.topics_max,
+            refusals_max: options.refusals_max as u32,
+            subscribes_pending_max: options.subscribes_pending_max as u32,
             ..Limits::default()
         },
         door: door_limits(options, connections_max),
@@ -158,7 +192,10 @@ async fn expire_history(fanfare: Fanfare) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     loop {
         interval.tick().await;
-        fanfare.expire_history();
+        panics::outlive(|| {
+            fault::trip(fault::Place::History);
+            fanfare.expire_history();
+        });
     }
 }
 
@@ -184,21 +221,14 @@ impl Signals {
     }
 }
 
-/// Waits for a signal, then drains; a second signal ends the drain at once.
-async fn stop_when_told(
-    mut signals: Signals,
-    stop_accepting: impl FnOnce(),
-    fanfare: &Fanfare,
-    options: &ServeOptions,
-) {
-    let signal = signals.next().await;
+/// Lets everybody go; a second signal ends that at once.
+async fn drain(signal: &str, mut signals: Signals, fanfare: &Fanfare, options: &ServeOptions) {
     let connections = fanfare.connection_count();
     tracing::info!(
         signal,
         connections,
         "stopping: clients are told to reconnect, a second signal ends at once"
     );
-    stop_accepting();
     tokio::select! {
         left = fanfare.shutdown(options.shutdown_window, options.shutdown_timeout) => {
             if left > 0 {

@@ -12,8 +12,10 @@ mod churn;
 mod client;
 mod descriptors;
 mod door;
+mod log;
 mod metrics;
 mod pages;
+#[allow(dead_code, reason = "the fault tests use the rest of it")]
 mod process;
 mod shutdown;
 mod start;

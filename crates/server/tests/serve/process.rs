@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -87,14 +87,12 @@ impl Server {
 
     /// Waits for the end of the process, at most so long.
     pub(crate) fn end_within(&mut self, limit: Duration) -> ExitStatus {
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(began.elapsed() < limit, "the server still runs");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        end_within(&mut self.child, limit)
+    }
+
+    /// Its log, where that is piped.
+    pub(crate) fn stderr(&mut self) -> ChildStderr {
+        self.child.stderr.take().expect("standard error is piped")
     }
 
     /// The next line of output.
@@ -132,6 +130,18 @@ impl Drop for Server {
     }
 }
 
+/// Waits for the end of a process, at most so long.
+pub(crate) fn end_within(child: &mut Child, limit: Duration) -> ExitStatus {
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(began.elapsed() < limit, "the server still runs");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 /// The command that serves on a port of the system's choice.
 pub(crate) fn serve(arguments: &[&str]) -> Command {
     let mut command = serve_on("127.0.0.1:0");
@@ -140,10 +150,15 @@ pub(crate) fn serve(arguments: &[&str]) -> Command {
 }
 
 fn serve_on(listen: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    let mut command = serve_with_log("error", listen);
+    command.stdin(Stdio::null());
     command
-        .args(["serve", "--listen", listen, "--log", "error"])
-        .stdin(Stdio::null());
+}
+
+/// The command that serves on an address and logs what is asked for.
+pub(crate) fn serve_with_log(log: &str, listen: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    command.args(["serve", "--listen", listen, "--log", log]);
     command
 }
 

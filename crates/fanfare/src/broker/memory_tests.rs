@@ -1,0 +1,212 @@
+//! The memory broker: its contract, its history, and the bounds it keeps.
+
+use fanfare_hub::conformance;
+use fanfare_protocol::{ConnectionId, Publisher};
+
+use super::*;
+
+#[test]
+fn it_keeps_the_contract() {
+    let history = HistoryOptions {
+        frames_max: conformance::HISTORY_FRAMES,
+        ..HistoryOptions::default()
+    };
+    conformance::check(|| Arc::new(MemoryBroker::new(history.clone(), &Limits::default(), 7)));
+}
+
+#[test]
+fn it_keeps_the_contract_without_history() {
+    conformance::check_without_history(|| {
+        Arc::new(MemoryBroker::new(
+            HistoryOptions::default(),
+            &Limits::default(),
+            7,
+        ))
+    });
+}
+
+#[test]
+fn history_is_bounded_in_frames_bytes_and_age() {
+    let topic = TopicName::parse("a").unwrap();
+    let options = HistoryOptions {
+        frames_max: 4,
+        bytes_max: 30,
+        age_max_ms: 100,
+    };
+    let broker = MemoryBroker::new(options, &Limits::default(), 1);
+    let publish = |bytes: usize, time: u64| {
+        let payload = fanfare_protocol::Payload::binary(vec![0; bytes]);
+        let draft = Draft {
+            topic: topic.clone(),
+            payload,
+            from: None,
+            time: Timestamp(time),
+            key: None,
+            except: None,
+        };
+        assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
+    };
+    let kept = || broker.topics(0, 10).topics.first().map_or(0, |row| row.history);
+    (0..6).for_each(|_| publish(1, 0));
+    assert_eq!(kept(), 4);
+    publish(28, 0);
+    assert_eq!(kept(), 3);
+    publish(1, 101);
+    assert_eq!(kept(), 1);
+    broker.expire(Timestamp(202));
+    assert_eq!(
+        broker.topics(0, 10),
+        TopicPage::default(),
+        "a topic without subscriber and history is gone"
+    );
+}
+
+#[test]
+fn topics_are_listed_in_pages_without_repetition() {
+    let options = HistoryOptions {
+        frames_max: 1,
+        ..HistoryOptions::default()
+    };
+    let broker = MemoryBroker::new(options, &Limits::default(), 1);
+    for number in 0..250 {
+        let topic = TopicName::parse(&format!("t{number}")).unwrap();
+        let payload = fanfare_protocol::Payload::text("x");
+        let draft = Draft {
+            topic,
+            payload,
+            from: None,
+            time: Timestamp(0),
+            key: None,
+            except: None,
+        };
+        assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
+    }
+    let (mut seen, mut cursor) = (Vec::new(), Some(0));
+    while let Some(from) = cursor {
+        let page = broker.topics(from, 7);
+        seen.extend(page.topics.into_iter().map(|row| row.topic));
+        cursor = page.next;
+    }
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), 250);
+}
+
+fn draft(topic: &TopicName, from: Option<Publisher>) -> Draft {
+    Draft {
+        topic: topic.clone(),
+        payload: fanfare_protocol::Payload::text("x"),
+        from,
+        time: Timestamp(0),
+        key: None,
+        except: None,
+    }
+}
+
+fn a_client() -> Publisher {
+    Publisher {
+        connection: ConnectionId::new(0, 0, 1),
+        user: None,
+    }
+}
+
+/// Where joins are answered.
+#[derive(Default)]
+struct Inbox(Mutex<Vec<BrokerEvent>>);
+
+impl Outlet for Inbox {
+    fn try_reserve(&self) -> bool {
+        true
+    }
+
+    fn cancel(&self) {}
+
+    fn post_reserved(&self, publication: Arc<Publication>) {
+        self.post(BrokerEvent::Publication(publication));
+    }
+
+    fn post(&self, answer: BrokerEvent) {
+        self.0.lock().unwrap().push(answer);
+    }
+}
+
+impl Inbox {
+    fn last_join(&self) -> Result<Position, Refusal> {
+        match self.0.lock().unwrap().last() {
+            Some(BrokerEvent::Joined { outcome, .. }) => outcome.clone().map(|snapshot| snapshot.position),
+            other => panic!("{other:?} is no answer to a join"),
+        }
+    }
+}
+
+#[test]
+fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_application() {
+    let limits = Limits {
+        publications_per_second: 1,
+        ..Limits::default()
+    };
+    let broker = MemoryBroker::new(HistoryOptions::default(), &limits, 1);
+    let (inbox, topic) = (Arc::new(Inbox::default()), TopicName::parse("a").unwrap());
+    let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
+    broker.join(outlet, &topic, None);
+    let publish = |from| match broker.publish(draft(&topic, from), outlet, PublishId(0)) {
+        Poll::Ready(outcome) => outcome,
+        Poll::Pending => panic!("it answers at once"),
+    };
+    let mut accepted = 0;
+    let refusal = loop {
+        match publish(Some(a_client())) {
+            Ok(position) => {
+                accepted += 1;
+                assert_eq!(position.offset, accepted);
+            }
+            Err(refusal) => break refusal,
+        }
+    };
+    assert!(
+        matches!(refusal, Refusal::RateLimited { retry_after_ms } if (RETRY_MS_MIN..=1_000).contains(&retry_after_ms)),
+        "{refusal:?}"
+    );
+    for offset in accepted + 1..accepted + 100 {
+        let position = publish(None).unwrap();
+        assert_eq!(position.offset, offset, "what was refused has no place");
+    }
+    let received = inbox.0.lock().unwrap().len() as u64;
+    assert_eq!(received, 1 + accepted + 99, "a join and what was accepted");
+}
+
+#[test]
+fn topics_are_bounded_and_their_places_given_back() {
+    let limits = Limits {
+        topics_max: 2,
+        ..Limits::default()
+    };
+    let history = HistoryOptions {
+        frames_max: 1,
+        age_max_ms: 100,
+        ..HistoryOptions::default()
+    };
+    let broker = MemoryBroker::new(history, &limits, 1);
+    let inbox = Arc::new(Inbox::default());
+    let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
+    let [a, b, c] = ["a", "b", "c"].map(|name| TopicName::parse(name).unwrap());
+    let publish = |topic| broker.publish(draft(topic, Some(a_client())), outlet, PublishId(0));
+    broker.join(outlet, &a, None);
+    assert!(matches!(publish(&b), Poll::Ready(Ok(_))));
+    assert_eq!(publish(&c), Poll::Ready(Err(Refusal::TooManyTopics)));
+    broker.join(outlet, &c, None);
+    assert_eq!(inbox.last_join(), Err(Refusal::TooManyTopics));
+    assert_eq!(broker.topics(0, 10).topics.len(), 2, "nothing of `c` is held");
+
+    broker.join(outlet, &TopicName::all(), None);
+    assert!(inbox.last_join().is_ok(), "the server's own are not counted");
+    broker.leave(outlet, &TopicName::all());
+    broker.leave(outlet, &a);
+    broker.join(outlet, &c, None);
+    assert!(inbox.last_join().is_ok(), "a place is free again");
+    broker.expire(Timestamp(1_000));
+    broker.join(outlet, &a, None);
+    assert!(inbox.last_join().is_ok(), "what has expired needs no place");
+    broker.join(outlet, &b, None);
+    assert_eq!(inbox.last_join(), Err(Refusal::TooManyTopics));
+}

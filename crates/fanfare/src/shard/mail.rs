@@ -1,0 +1,89 @@
+//! What a shard can be told.
+
+use std::sync::Arc;
+
+use fanfare_hub::broker::{BrokerEvent, Refusal};
+use fanfare_hub::{ConnectionRow, Control, Listed, Opened, Ticket};
+use fanfare_protocol::dialect::Direct;
+use fanfare_protocol::{ConnectionId, Publication};
+use tokio::sync::oneshot;
+
+use super::mailbox::Mailbox;
+use super::stats::Counted;
+use crate::door::Place;
+
+/// One thing that a shard is told.
+pub(crate) enum Mail {
+    /// A publication in a place set aside.
+    Publication(Arc<Publication>),
+    /// An answer of the broker.
+    Broker(BrokerEvent),
+    /// A connection that came through the door.
+    Adopt(Box<Adoption>),
+    /// A direct publication from a connection of another shard, which waits for the answer.
+    Deliver {
+        to: ConnectionId,
+        direct: Box<Direct>,
+        receipt: Receipt,
+    },
+    /// The answer to a `Deliver`.
+    Delivered(Ticket, Result<bool, Refusal>),
+    /// The application asks for something.
+    Control(Box<Control>, oneshot::Sender<usize>),
+    /// The application wants a page of connections, from a slot on.
+    Page {
+        listed: Listed,
+        from: usize,
+        count: usize,
+        answer: oneshot::Sender<(Vec<ConnectionRow>, Option<usize>)>,
+    },
+    /// Close every connection within this many milliseconds, then end.
+    Shutdown { window_ms: u64 },
+    /// End now.
+    Stop,
+}
+
+/// A socket on its way into a shard.
+pub(crate) struct Adoption {
+    /// The socket, taken out of the HTTP server.
+    pub(crate) socket: std::net::TcpStream,
+    /// What the client sent behind its request.
+    pub(crate) early: Vec<u8>,
+    /// What is known of the connection; its id is given by the shard.
+    pub(crate) opened: Opened,
+    /// Its place among those of its address and user, to be dropped with it.
+    pub(crate) place: Option<Box<Place>>,
+    /// Its place among the connections of the shard.
+    pub(crate) counted: Counted,
+}
+
+/// The answer that a `Deliver` owes to the shard it came from. It is posted when this is dropped, so that nobody
+/// waits for ever for a shard that is full, failed or ended.
+pub(crate) struct Receipt {
+    to: Arc<Mailbox>,
+    ticket: Ticket,
+    outcome: Result<bool, Refusal>,
+}
+
+impl Receipt {
+    /// A receipt that refuses unless it is signed.
+    pub(crate) fn new(to: &Arc<Mailbox>, ticket: Ticket) -> Self {
+        Self {
+            to: Arc::clone(to),
+            ticket,
+            outcome: Err(Refusal::Overloaded),
+        }
+    }
+
+    /// Says whether the connection was there.
+    pub(crate) fn sign(mut self, was_there: bool) {
+        self.outcome = Ok(was_there);
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        let answer = Mail::Delivered(self.ticket.clone(), self.outcome);
+        self.to.post_unbounded(answer);
+    }
+}
