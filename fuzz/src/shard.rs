@@ -326,6 +326,8 @@ impl Shard {
         }
         self.answer_held(Err(Refusal::Unavailable));
         self.turn();
+        // Whom it held back, a hub forgets with the next tick.
+        self.pass(100);
         assert_eq!(self.hub.gauges(), Gauges::default());
         assert!(self.hub.is_empty());
         let counters = self.hub.counters();
