@@ -11,7 +11,9 @@
 )]
 
 pub mod bounds;
+pub mod compression;
 pub mod connection;
+pub mod extensions;
 pub mod frames;
 pub mod hub_inputs;
 pub mod json_dialect;
@@ -35,8 +37,16 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target {
+        name: "compression",
+        run: compression::run,
+    },
+    Target {
         name: "connection",
         run: connection::run,
+    },
+    Target {
+        name: "extensions",
+        run: extensions::run,
     },
     Target {
         name: "frames",

@@ -84,6 +84,7 @@ impl Door {
             let options = Options {
                 shards: 1,
                 door: UNBOUNDED,
+                compression: true,
                 trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
                 is_development: true,
                 origins: OriginRule::allow(["https://good.example"]).unwrap(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use fanfare_hub::{Role, SlowRule};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{self, Decoder, Item, Opcode, encode_masked_frame};
+use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item, Opcode, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
 use serde_json::Value;
 
@@ -26,6 +26,7 @@ pub(crate) enum Temper {
 pub(crate) struct Client {
     pub(crate) id: ConnectionId,
     pub(crate) dialect: Dialect,
+    pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) user: Option<UserName>,
     pub(crate) temper: Temper,
@@ -53,6 +54,7 @@ pub(crate) struct Client {
     pub(crate) is_governed: bool,
     pub(crate) has_sent_close: bool,
     decoder: Decoder,
+    inflater: Inflater,
     is_welcomed: bool,
     goodbye: Option<u16>,
     pub(crate) is_closed: bool,
@@ -102,6 +104,12 @@ impl Client {
         Self {
             id,
             dialect,
+            // Told by the id, which is random.
+            compression: match id.nonce() % 4 {
+                0 | 1 => Compression::Both,
+                2 => Compression::FromClient,
+                _ => Compression::None,
+            },
             role,
             user: None,
             temper,
@@ -120,6 +128,7 @@ impl Client {
             is_governed: false,
             has_sent_close: false,
             decoder: Decoder::new(websocket::Role::Client),
+            inflater: Inflater::default(),
             is_welcomed: false,
             goodbye: None,
             is_closed: false,
@@ -186,14 +195,21 @@ impl Client {
         let mut bytes = bytes.to_vec();
         let mut input = bytes.as_mut_slice();
         let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(websocket::Role::Client));
+        let mut inflater = std::mem::take(&mut self.inflater);
         loop {
-            match decoder.next(&mut input, u32::MAX) {
+            let next = match self.compression {
+                Compression::Both => decoder.next_inflating(&mut input, u32::MAX, &mut inflater),
+                // A compressed frame breaks the stream.
+                Compression::FromClient | Compression::None => decoder.next(&mut input, u32::MAX),
+            };
+            match next {
                 Ok(Some(item)) => self.hear(&item, truth),
                 Ok(None) => break,
                 Err(violation) => panic!("{}: the byte stream is broken: {violation}", self.id),
             }
         }
         self.decoder = decoder;
+        self.inflater = inflater;
     }
 
     fn hear(&mut self, item: &Item<'_>, truth: &Truth) {

@@ -3,7 +3,6 @@
 use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::websocket::Opcode;
 use fanfare_protocol::{ConnectionId, TopicName, UserName};
 
@@ -91,13 +90,13 @@ impl World {
             client.reasons.push(Disconnect::Overloaded.code());
         }
         self.transcript.tell(format_args!(
-            "{} {id} opens: {dialect:?} {role:?} {temper:?} {user:?} {topics:?}",
-            self.now.monotonic.0
+            "{} {id} opens: {dialect:?} {:?} {role:?} {temper:?} {user:?} {topics:?}",
+            self.now.monotonic.0, client.compression
         ));
         let opened = Opened {
             connection: id,
             dialect,
-            compression: Compression::None,
+            compression: client.compression,
             role,
             user: client.user.clone(),
             remote: ([127, 0, 0, 1], 9).into(),

@@ -196,7 +196,8 @@ impl World {
         }
     }
 
-    /// Whose bytes wait for the shard is not silent.
+    /// Whose bytes wait for the shard is not silent. That the shard has not read a message to its end in time is not
+    /// the client's fault either.
     fn hear_unread(&mut self, shard: usize) {
         let place = &mut self.shards[shard];
         for &client in place.slots.iter().flatten() {

@@ -38,6 +38,7 @@ pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{ConnectionRow, Limits, Listed, Role, Selector, SlowRule, SlowRules};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
+pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     ConnectionId, ConnectionIdError, Epoch, Key, KeyError, Payload, PayloadKind, Position, SHARDS_MAX,
     Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,

@@ -181,6 +181,21 @@ const COUNTERS: &[CounterRow] = &[
         "Publications encoded, once per format and shard",
         |s| s.hub.encoded,
     ),
+    (
+        "fanfare_compressed",
+        "Publications compressed, once per dialect and shard",
+        |s| s.hub.compressed,
+    ),
+    (
+        "fanfare_compressed_before_bytes",
+        "Bytes of compressed publications before that",
+        |s| s.hub.uncompressed_bytes,
+    ),
+    (
+        "fanfare_compressed_after_bytes",
+        "Bytes of compressed publications after that",
+        |s| s.hub.compressed_bytes,
+    ),
     ("fanfare_deliveries", "Publications put into outboxes", |s| {
         s.hub.deliveries
     }),

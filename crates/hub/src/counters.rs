@@ -103,6 +103,12 @@ pub struct Counters {
     pub gaps: u64,
     /// Frames encoded: one per publication and format.
     pub encoded: u64,
+    /// Of those, the compressed.
+    pub compressed: u64,
+    /// Bytes of the frames that were compressed, before.
+    pub uncompressed_bytes: u64,
+    /// Bytes of the frames that were compressed, after.
+    pub compressed_bytes: u64,
     /// Publications put into outboxes.
     pub deliveries: u64,
     /// Bytes put into outboxes by publications.

@@ -126,6 +126,9 @@ pub(crate) const BATCH_FRAMES_MAX: usize = 64;
 /// Bytes from which on a shared frame takes no further publication.
 pub(crate) const BATCH_BYTES_MAX: usize = 64 << 10;
 
+/// Bytes of a frame from which on it is compressed where that was agreed on: a shorter one fits one packet either way.
+pub(crate) const COMPRESSED_BYTES_MIN: usize = 256;
+
 /// Keys of which a topic keeps the newest publication for its paced audience. Beyond: everyone gets them at once.
 pub(crate) const PACED_KEYS_MAX: usize = 256;
 

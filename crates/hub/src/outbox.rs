@@ -76,6 +76,8 @@ pub(crate) struct Outbox {
     data: Chain,
     /// Publications waiting.
     publications: u32,
+    /// The second in which it was last sampled.
+    sampled_s: u32,
     /// Publications waiting that may be left out, the started one included.
     expendables: u32,
     /// Bytes waiting in the data lane, the started frame's included.
@@ -106,6 +108,7 @@ impl Outbox {
             control: Chain::EMPTY,
             data: Chain::EMPTY,
             publications: 0,
+            sampled_s: 0,
             expendables: 0,
             data_bytes: 0,
             control_bytes: 0,
@@ -150,6 +153,12 @@ impl Outbox {
         !self.is_blocked
             || (self.publications as usize + publications <= bounds.frames_max
                 && self.data_bytes as usize + bytes <= bounds.bytes_max)
+    }
+
+    /// Whether it is to be sampled: once in every second.
+    pub(crate) fn is_sampled(&mut self, now: Millis) -> bool {
+        let second = (now.0 / 1_000) as u32;
+        std::mem::replace(&mut self.sampled_s, second) != second
     }
 
     /// Since when the oldest publication waits of which the socket has taken nothing.

@@ -33,7 +33,8 @@ pub(crate) fn command() -> Command {
 /// # Errors
 /// The configuration is wrong, or serving failed.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let inputs = inputs(matches)?;
+    let sources = Sources::of(matches);
+    let inputs = sources.read().map_err(Failure::Usage)?;
     for warning in unknown_variables(&inputs.environment) {
         tell("warning", &warning);
     }
@@ -43,27 +44,41 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     }
     let log = logging::start(&resolved.options)?;
     panics::watch();
-    let outcome = serve::run(resolved.options, &log);
+    let read_again = move || Ok(resolve(&sources.read()?)?.options);
+    let outcome = serve::run(resolved.options, Box::new(read_again), &log);
     log.flush();
     outcome
 }
 
-/// Everything the operator said in all places.
-fn inputs(matches: &ArgMatches) -> Result<Inputs, Failure> {
-    let file = matches
-        .get_one::<PathBuf>(CONFIG)
-        .filter(|path| !path.as_os_str().is_empty());
-    Ok(Inputs {
-        flags: OPTIONS
-            .iter()
-            .filter_map(|spec| Some((spec.key, flag_values(matches, spec)?)))
-            .collect(),
-        environment: std::env::vars_os().collect(),
-        file: file
-            .map(|path| ConfigFile::read(path))
-            .transpose()
-            .map_err(Failure::Usage)?,
-    })
+/// The places where the operator says what the options are.
+struct Sources {
+    flags: Vec<(&'static str, Vec<String>)>,
+    file: Option<PathBuf>,
+}
+
+impl Sources {
+    fn of(matches: &ArgMatches) -> Self {
+        let file = matches.get_one::<PathBuf>(CONFIG).cloned();
+        Self {
+            flags: OPTIONS
+                .iter()
+                .filter_map(|spec| Some((spec.key, flag_values(matches, spec)?)))
+                .collect(),
+            file: file.filter(|path| !path.as_os_str().is_empty()),
+        }
+    }
+
+    /// Everything that is said in all of them now.
+    ///
+    /// # Errors
+    /// Every problem of the file.
+    fn read(&self) -> Result<Inputs, Vec<String>> {
+        Ok(Inputs {
+            flags: self.flags.clone(),
+            environment: std::env::vars_os().collect(),
+            file: self.file.as_deref().map(ConfigFile::read).transpose()?,
+        })
+    }
 }
 
 /// The values a flag was given.

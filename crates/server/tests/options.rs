@@ -156,6 +156,27 @@ fn wrong_usage_ends_with_code_2() {
 /// Key, bad value, the same value as TOML, what the problem says of the rule and of the way out.
 const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     (
+        "outbox_age_max",
+        "500ms",
+        "\"500ms\"",
+        "from 1s to 1h",
+        "write a duration in that range",
+    ),
+    (
+        "slow_rule",
+        "chat:*=drop",
+        "[\"chat:*=drop\"]",
+        "one of disconnect, drop_oldest, drop_newest, conflate",
+        "write one of them behind the `=`",
+    ),
+    (
+        "waiting_bytes_max",
+        "1",
+        "1",
+        "from 1MiB to",
+        "write a size in that range",
+    ),
+    (
         "listen",
         "localhost:80",
         "\"localhost:80\"",
@@ -198,6 +219,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "write a number in that range",
     ),
     ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    (
+        "compression",
+        "gzip",
+        "\"gzip\"",
+        "on or off",
+        "`true` or `false`",
+    ),
     (
         "allow_origin",
         "https://a.example/",

@@ -115,11 +115,11 @@ fn a_client() -> Publisher {
 struct Inbox(Mutex<Vec<BrokerEvent>>);
 
 impl Outlet for Inbox {
-    fn try_reserve(&self) -> bool {
+    fn try_reserve(&self, _bytes: usize) -> bool {
         true
     }
 
-    fn cancel(&self) {}
+    fn cancel(&self, _bytes: usize) {}
 
     fn post_reserved(&self, publication: Arc<Publication>) {
         self.post(BrokerEvent::Publication(publication));

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
 use fanfare_hub::Opened;
-use fanfare_protocol::websocket::accept_key;
+use fanfare_protocol::websocket::{Agreement, accept_key};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
@@ -51,7 +51,9 @@ impl Fanfare {
         }
         let query = Query::parse(request.uri(), self.options())?;
         let (dialect, subprotocol) = choose_dialect(&query, request.headers())?;
-        let opened = query.into_opened(dialect, request.headers(), client)?;
+        let mut opened = query.into_opened(dialect, request.headers(), client)?;
+        let agreement = self.negotiate(request.headers());
+        opened.compression = agreement.map(Agreement::compression).unwrap_or_default();
         let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
             let reason =
                 "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
@@ -66,7 +68,16 @@ impl Fanfare {
                 Err(error) => tracing::debug!(%error, "the client left during the upgrade"),
             }
         });
-        Ok(switching_protocols(&key, subprotocol))
+        Ok(switching_protocols(&key, subprotocol, agreement))
+    }
+
+    /// What is agreed on about compression, if that is switched on and the client offers it.
+    fn negotiate(&self, headers: &HeaderMap) -> Option<Agreement> {
+        let offers = headers.get_all(header::SEC_WEBSOCKET_EXTENSIONS);
+        self.options()
+            .compression
+            .then(|| Agreement::negotiate(offers.iter().map(HeaderValue::as_bytes)))
+            .flatten()
     }
 
     fn check_origin(&self, request: &Request) -> Result<(), Refused> {
@@ -134,7 +145,11 @@ fn socket_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
 }
 
 /// The answer of RFC 6455 section 4.2.2.
-fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response {
+fn switching_protocols(
+    key: &str,
+    subprotocol: Option<&'static str>,
+    agreement: Option<Agreement>,
+) -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -148,6 +163,10 @@ fn switching_protocols(key: &str, subprotocol: Option<&'static str>) -> Response
             header::SEC_WEBSOCKET_PROTOCOL,
             HeaderValue::from_static(subprotocol),
         );
+    }
+    let extensions = agreement.and_then(|agreement| HeaderValue::try_from(agreement.to_string()).ok());
+    if let Some(extensions) = extensions {
+        headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     response
 }

@@ -3,9 +3,10 @@
 use std::io;
 use std::net::TcpStream as StdStream;
 
+use fanfare_hub::Opened;
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Decoder, Role};
+use fanfare_protocol::websocket::{Compression, Decoder, Role};
 use mio::net::TcpStream;
 use socket2::SockRef;
 
@@ -18,6 +19,7 @@ pub(super) struct Connection {
     pub(super) id: ConnectionId,
     pub(super) decoder: Decoder,
     pub(super) dialect: Dialect,
+    pub(super) compression: Compression,
     /// Bytes that were read when there was no room for what they ask; decoded before more is read.
     pub(super) stash: Option<Box<[u8]>>,
     /// Bytes held for what it has begun to send, as last counted.
@@ -36,8 +38,7 @@ impl Connection {
     /// Makes the socket ready: not blocking, without delay, with little hidden in the kernel.
     pub(super) fn new(
         socket: StdStream,
-        id: ConnectionId,
-        dialect: Dialect,
+        opened: &Opened,
         place: Option<Box<Place>>,
         options: &ShardOptions,
     ) -> io::Result<Self> {
@@ -51,9 +52,10 @@ impl Connection {
         }
         Ok(Self {
             socket: TcpStream::from_std(socket),
-            id,
+            id: opened.connection,
             decoder: Decoder::new(Role::Server),
-            dialect,
+            dialect: opened.dialect,
+            compression: opened.compression,
             stash: None,
             receiving_bytes: 0,
             is_readable: false,

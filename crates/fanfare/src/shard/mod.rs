@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::Inflater;
 use fanfare_protocol::{ConnectionId, TopicName};
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
@@ -84,6 +85,8 @@ pub(crate) struct Shard {
     receiving_bytes: usize,
     /// This shard's share of the limit.
     receiving_bytes_max: usize,
+    /// Inflates what clients compressed, one message after the other.
+    inflater: Inflater,
     mailbox: Arc<Mailbox>,
     /// The mailboxes of all shards, this one's included.
     peers: Arc<[Arc<Mailbox>]>,
@@ -155,6 +158,7 @@ impl Shard {
             read_buffer: vec![0; READ_BUFFER_BYTES],
             receiving_bytes: 0,
             receiving_bytes_max,
+            inflater: Inflater::default(),
             mailbox,
             peers,
             broker,
@@ -346,7 +350,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new(socket, id, opened.dialect, place, &self.options)?;
+            let connection = Connection::new(socket, &opened, place, &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {

@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use fanfare_hub::{Input, Received};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::websocket::{Decoder, Item, Role};
+use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
 
 use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
@@ -112,6 +112,7 @@ impl Shard {
             read
         });
         let Some(read) = read else {
+            self.receiving_bytes -= connection.receiving_bytes;
             connection.discard();
             self.violations.push((id, Disconnect::Internal));
             return Seen::Drained;
@@ -139,7 +140,7 @@ impl Shard {
         let count = bytes.len();
         let decoded = self.decode(id, bytes);
         let received = Received {
-            bytes: count,
+            bytes: count + decoded.bytes,
             ..decoded
         };
         self.hub.received(self.now, id, received);
@@ -154,17 +155,26 @@ impl Shard {
         if connection.is_discarding {
             return decoded;
         }
-        // The decoder leaves its place meanwhile, because what it lends goes through the whole shard.
-        let mut decoder = std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server));
+        // What decodes leaves its place meanwhile, because what it lends goes through the whole shard.
+        let mut source = Source {
+            decoder: std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server)),
+            compression: connection.compression,
+            inflater: std::mem::take(&mut self.inflater),
+            taken_bytes: 0,
+        };
         let mut input = bytes;
-        let violation = self.take_items(id, (&mut decoder, &mut input), &mut decoded.is_anew);
-        decoded.is_partial = violation.is_none() && !decoder.is_idle();
+        let violation = self.take_items(id, (&mut source, &mut input), &mut decoded.is_anew);
+        decoded.is_partial = violation.is_none() && !source.decoder.is_idle();
+        decoded.bytes = source.inflated_bytes();
+        if violation != Some(Disconnect::Internal) {
+            self.inflater = source.inflater;
+        }
         if let Some(Some(connection)) = self.connections.get_mut(id.slot())
             && connection.id == id
         {
             connection.is_discarding = violation.is_some();
             if violation.is_none() {
-                connection.decoder = decoder;
+                connection.decoder = source.decoder;
                 connection.stash = (!input.is_empty()).then(|| Box::from(&*input));
             }
         }
@@ -193,24 +203,24 @@ impl Shard {
         }
     }
 
-    /// Gives why the connection must be closed, if a frame broke the protocol or our code broke on it, and
-    /// sets `is_anew` once nothing is
-    /// partial any more of what was before. Stops early when there is no room for what further messages may publish, or
-    /// when the hub does not want to hear of the connection now.
+    /// Gives why the connection must be closed, if a frame broke the protocol or our code broke on it, and sets
+    /// `is_anew` once nothing is partial any more of what was before. Stops early when there is no room for what
+    /// further messages may publish, when the hub does not want to hear of the connection now, or when it had its share.
     #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
     fn take_items(
         &mut self,
         id: ConnectionId,
-        (decoder, input): (&mut Decoder, &mut &mut [u8]),
+        (source, input): (&mut Source, &mut &mut [u8]),
         is_anew: &mut bool,
     ) -> Option<Disconnect> {
         loop {
-            let may_go_on = self.has_room() && self.hub.is_readable(id);
+            let may_go_on =
+                self.has_room() && self.hub.is_readable(id) && source.taken_bytes < READ_BUFFER_BYTES;
             if !may_go_on && !input.is_empty() {
                 return None;
             }
             let bytes_max = self.options.limits.message_bytes_max;
-            let (lender, input) = (&mut *decoder, &mut *input);
+            let (lender, input) = (&mut *source, &mut *input);
             let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
                 fault::trip(PanicPlace::Decoding, input);
                 lender.next(input, bytes_max)
@@ -222,7 +232,7 @@ impl Shard {
                     if let Some(cause) = self.take_item(id, &item) {
                         return Some(cause);
                     }
-                    *is_anew |= !decoder.is_message_open();
+                    *is_anew |= !source.decoder.is_message_open();
                 }
                 Some(Err(violation)) => {
                     tracing::debug!(connection = %id, %violation, "a frame breaks the protocol");
@@ -253,6 +263,48 @@ impl Shard {
             Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
         }
         None
+    }
+}
+
+/// What turns the bytes of one connection into messages.
+struct Source {
+    decoder: Decoder,
+    compression: Compression,
+    /// The shard's.
+    inflater: Inflater,
+    /// Bytes of the messages so far. What was read may be inflated to a thousand times as much, but no connection
+    /// gets more of a turn by that.
+    taken_bytes: usize,
+}
+
+impl Source {
+    /// What was made of compressed bytes counts as well: a client may make much of little.
+    fn inflated_bytes(&self) -> usize {
+        match self.compression {
+            Compression::None => 0,
+            Compression::FromClient | Compression::Both => self.taken_bytes,
+        }
+    }
+
+    #[expect(clippy::mut_mut, reason = "the decoder advances the slice it is given")]
+    fn next<'s, 'i: 's>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        message_bytes_max: u32,
+    ) -> Result<Option<Item<'s>>, Violation> {
+        let next = match self.compression {
+            Compression::None => self.decoder.next(input, message_bytes_max)?,
+            Compression::FromClient | Compression::Both => {
+                self.decoder
+                    .next_inflating(input, message_bytes_max, &mut self.inflater)?
+            }
+        };
+        self.taken_bytes += match &next {
+            Some(Item::Text(text)) => text.len(),
+            Some(Item::Binary(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        Ok(next)
     }
 }
 

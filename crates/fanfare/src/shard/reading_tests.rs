@@ -34,20 +34,21 @@ struct Fixture {
 impl Fixture {
     fn start() -> Self {
         let (poll, mailbox) = Shard::prepare().unwrap();
+        let limits = Limits {
+            ping_interval_ms: 200,
+            pong_timeout_ms: 2_000,
+            ..Limits::default()
+        };
+        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(HistoryOptions::default(), &limits, 1));
         let options = ShardOptions {
             index: 0,
-            limits: Limits {
-                ping_interval_ms: 200,
-                pong_timeout_ms: 2_000,
-                ..Limits::default()
-            },
+            limits,
             seed: 1,
             clock: Clock::start(),
             notsent_bytes: 16 << 10,
             send_buffer_bytes: None,
         };
         let stats: Arc<ShardStats> = Arc::default();
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(HistoryOptions::default(), 1));
         let peers = Arc::from([Arc::clone(&mailbox)]);
         let shard = Shard::new(options, poll, peers, broker, Arc::clone(&stats));
         std::thread::spawn(|| shard.run(Failures::default()));

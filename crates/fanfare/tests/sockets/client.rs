@@ -340,7 +340,7 @@ fn header(first: u8, length: usize) -> Vec<u8> {
 }
 
 /// The first whole frame and its length.
-fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<(Frame, usize)> {
     let (&first, &second) = (bytes.first()?, bytes.get(1)?);
     assert!(second < 0x80, "a server masks nothing");
     let (length, at) = match second {

@@ -8,6 +8,7 @@
 
 mod client;
 mod closing;
+mod compression;
 mod door;
 mod floods;
 mod handshake;

@@ -14,7 +14,7 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
 use crate::session::SILENT;
 use crate::topic::Member;
-use crate::{Dirty, SlowRule};
+use crate::{Counters, Dirty, SlowRule};
 
 impl Hub {
     /// A publication came from the broker. It waits for the end of the turn, so that what comes together is written
@@ -109,7 +109,7 @@ impl Hub {
         let left_out = self.left_out(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
-            let run = Run::encode(&mut self.encoder, format, rest);
+            let run = Run::encode(format, rest, &mut self.encoder, &mut self.counters);
             let (these, later) = rest.split_at(run.ends.len());
             self.counters.encoded += these.len() as u64;
             self.fan_out_run(index, format, run, these, &left_out);
@@ -247,10 +247,15 @@ struct Run {
 
 impl Run {
     /// Encodes publications from the first on, up to the bounds of a batch.
-    fn encode(encoder: &mut Encoder, format: Format, batch: &[Arc<Publication>]) -> Self {
+    fn encode(
+        format: Format,
+        batch: &[Arc<Publication>],
+        encoder: &mut Encoder,
+        counters: &mut Counters,
+    ) -> Self {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(batch.len().min(BATCH_FRAMES_MAX)));
         for publication in batch.iter().take(BATCH_FRAMES_MAX) {
-            encoder.publication(format, publication, &mut bytes);
+            encoder.publication(format, publication, &mut bytes, counters);
             ends.push(bytes.len());
             if bytes.len() >= BATCH_BYTES_MAX {
                 break;

@@ -96,7 +96,8 @@ impl Hub {
 
     fn encode_alone(&mut self, index: u32, format: Format, publication: &Arc<Publication>) -> FrameId {
         let mut bytes = Vec::new();
-        self.encoder.publication(format, publication, &mut bytes);
+        self.encoder
+            .publication(format, publication, &mut bytes, &mut self.counters);
         self.counters.encoded += 1;
         let rule = self.topics[index as usize].rule;
         self.frame(bytes, std::slice::from_ref(publication), rule)

@@ -111,11 +111,14 @@ impl Hub {
 
     /// Takes note of how far a connection is behind.
     fn sample(&mut self, slot: usize) {
-        let outbox = &self.outboxes[slot];
-        if let Some(since) = outbox.oldest(&self.frames) {
+        let now = self.now.monotonic;
+        let outbox = &mut self.outboxes[slot];
+        if let Some(since) = outbox.oldest(&self.frames)
+            && outbox.is_sampled(now)
+        {
             self.counters.behind_frames.take(u64::from(outbox.publications()));
             self.counters.behind_bytes.take(u64::from(outbox.bytes()));
-            self.counters.behind_age_ms.take(self.now.monotonic.since(since));
+            self.counters.behind_age_ms.take(now.since(since));
         }
     }
 

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Received, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{self, Compression, Decoder, Item};
+use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
 use fanfare_protocol::{
     ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, Timestamp, TopicName, UserName,
 };
@@ -51,8 +51,10 @@ pub(crate) struct Log {
 
 struct Socket {
     dialect: Dialect,
+    compression: Compression,
     received: Vec<u8>,
     decoder: Decoder,
+    inflater: Inflater,
     /// Bytes it still takes before it blocks.
     room: usize,
     is_released: bool,
@@ -61,6 +63,7 @@ struct Socket {
 /// What a story wants to be opened.
 pub(crate) struct Door {
     pub(crate) dialect: Dialect,
+    pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) user: Option<&'static str>,
     pub(crate) topics: &'static [&'static str],
@@ -73,6 +76,7 @@ impl Default for Door {
     fn default() -> Self {
         Self {
             dialect: Dialect::Json,
+            compression: Compression::None,
             role: Role::Subscriber,
             user: None,
             topics: &[],
@@ -121,8 +125,10 @@ impl Shard {
         let connection = ConnectionId::new(0, slot, self.opened);
         let socket = Socket {
             dialect: door.dialect,
+            compression: door.compression,
             received: Vec::new(),
             decoder: Decoder::new(websocket::Role::Client),
+            inflater: Inflater::default(),
             room: usize::MAX,
             is_released: false,
         };
@@ -130,7 +136,7 @@ impl Shard {
         self.handle(Input::Opened(Opened {
             connection,
             dialect: door.dialect,
-            compression: Compression::None,
+            compression: door.compression,
             role: door.role,
             user: door.user.map(|user| UserName::parse(user).unwrap()),
             remote: "127.0.0.1:9".parse().unwrap(),
@@ -245,10 +251,21 @@ impl Shard {
         let mut bytes = std::mem::take(&mut socket.received);
         let mut input = bytes.as_mut_slice();
         let mut heard = Vec::new();
-        while let Some(item) = socket.decoder.next(&mut input, u32::MAX).unwrap() {
+        loop {
+            let item = match socket.compression {
+                // A compressed frame is a violation here.
+                Compression::None | Compression::FromClient => socket.decoder.next(&mut input, u32::MAX),
+                Compression::Both => {
+                    socket
+                        .decoder
+                        .next_inflating(&mut input, u32::MAX, &mut socket.inflater)
+                }
+            };
+            let Some(item) = item.unwrap() else {
+                return heard;
+            };
             heard.push(words(socket.dialect, &item));
         }
-        heard
     }
 
     /// Whether nothing but whole frames was received.

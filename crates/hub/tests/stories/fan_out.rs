@@ -2,6 +2,7 @@
 
 use fanfare_hub::Dirty;
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Compression;
 
 use crate::driver::{Door, Shard};
 
@@ -45,6 +46,71 @@ fn each_dialect_is_encoded_once() {
     shard.turn();
     assert_eq!(shard.hub.counters().encoded, 2);
     assert_eq!(shard.hub.counters().deliveries, 4);
+    shard.end();
+}
+
+#[test]
+fn a_publication_is_compressed_once_and_everyone_reads_the_same() {
+    let mut shard = Shard::new();
+    let everyone: Vec<_> = [Compression::None, Compression::Both, Compression::FromClient]
+        .into_iter()
+        .cycle()
+        .take(9)
+        .map(|compression| {
+            shard.open(Door {
+                compression,
+                topics: &["a"],
+                ..Door::default()
+            })
+        })
+        .collect();
+    shard.turn();
+    for &client in &everyone {
+        shard.read(client);
+    }
+    let long = "so much ado about nothing ".repeat(20);
+    shard.publish("a", &long);
+    shard.publish("a", "short");
+    shard.publish("a", &long);
+    shard.turn();
+    let counters = shard.hub.counters();
+    assert_eq!(
+        (counters.encoded, counters.compressed, counters.deliveries),
+        (6, 2, 27)
+    );
+    assert!(counters.uncompressed_bytes > 2 * long.len() as u64);
+    assert!(counters.compressed_bytes < counters.uncompressed_bytes / 4);
+    let expected = vec![
+        format!(r#"a/1 "{long}""#),
+        r#"a/2 "short""#.to_owned(),
+        format!(r#"a/3 "{long}""#),
+    ];
+    for client in everyone {
+        assert_eq!(shard.read(client), expected);
+    }
+    shard.end();
+}
+
+#[test]
+fn who_does_without_its_own_publication_gets_the_others_compressed() {
+    let mut shard = Shard::new();
+    let ada = shard.open(Door {
+        compression: Compression::Both,
+        topics: &["a"],
+        ..Door::default()
+    });
+    shard.turn();
+    let long = "so much ado about nothing ".repeat(20);
+    shard.say(
+        ada,
+        &format!(r#"{{"type":"publish","topic":"a","data":"{long}","echo":false}}"#),
+    );
+    shard.publish("a", &long);
+    shard.turn();
+    let counters = shard.hub.counters();
+    assert_eq!(counters.deliveries, 1);
+    assert!(counters.delivered_bytes < long.len() as u64 / 2);
+    assert_eq!(shard.read(ada).last(), Some(&format!(r#"a/2 "{long}""#)));
     shard.end();
 }
 

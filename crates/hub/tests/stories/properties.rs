@@ -4,6 +4,7 @@ use fanfare_hub::{Control, Input, Limits, Output, Role, Selector};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::websocket::Compression;
 use proptest::prelude::*;
 
 use crate::driver::{Door, Shard, topic};
@@ -83,6 +84,11 @@ fn take(shard: &mut Shard, all: &mut Vec<ConnectionId>, step: &Step) {
     match step {
         Step::Open(is_raw, is_publisher, user) => all.push(shard.open(Door {
             dialect: if *is_raw { Dialect::Raw } else { Dialect::Json },
+            compression: if all.len().is_multiple_of(2) {
+                Compression::Both
+            } else {
+                Compression::None
+            },
             role: if *is_publisher {
                 Role::Publisher
             } else {
@@ -93,7 +99,7 @@ fn take(shard: &mut Shard, all: &mut Vec<ConnectionId>, step: &Step) {
             occupancy: true,
             ..Door::default()
         })),
-        Step::Publish(name) => shard.publish(name, "x"),
+        Step::Publish(name) => shard.publish(name, &"x".repeat(300)),
         Step::TakeMail => shard.take_mail(),
         Step::Settle => shard.settle(),
         Step::Turn => shard.turn(),

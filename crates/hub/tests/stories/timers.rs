@@ -1,6 +1,7 @@
 //! Pings, deadlines, and a process that stood still.
 
 use fanfare_hub::{Input, Limits};
+use fanfare_protocol::Timestamp;
 
 use crate::driver::Shard;
 
@@ -162,5 +163,31 @@ fn a_standstill_is_no_stall_of_the_client() {
     shard.turn();
     assert!(shard.read(ada).contains(&r#"a/1 "x""#.to_owned()));
     shard.handle(Input::Lost(ada));
+    shard.end();
+}
+
+/// Leap seconds, steps of NTP, a battery that was empty: the wall clock stamps what is published and does nothing else.
+#[test]
+fn the_wall_clock_may_jump_and_moves_no_deadline() {
+    let mut shard = settled();
+    let (ada, bob) = (shard.client(&["a"]), shard.client(&["a"]));
+    let walls = [0, u64::MAX / 2, 1, 1_800_000_000_000, 999];
+    let mut pings = 0;
+    for turn in 0..60 {
+        shard.pass(400);
+        shard.now.wall = Timestamp(walls[turn % walls.len()]);
+        shard.handle(Input::Tick);
+        shard.publish("a", "x");
+        shard.turn();
+        shard.pass(100);
+        shard.hub.heard(shard.now, ada);
+        let heard = shard.read(ada);
+        assert!(heard.contains(&format!("a/{} \"x\"", turn + 1)), "{heard:?}");
+        pings += heard.iter().filter(|words| *words == "ping").count();
+    }
+    assert!((4..=6).contains(&pings), "{pings} in 30 seconds");
+    let last = shard.read(bob);
+    let closed = last.iter().filter(|words| *words == "close 3002").count();
+    assert_eq!(closed, 1, "who is silent is still found: {last:?}");
     shard.end();
 }

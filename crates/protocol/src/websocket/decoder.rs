@@ -1,8 +1,8 @@
 //! The decoder: bytes of one direction of a connection in, messages and control frames out.
 
-use super::header::Header;
-use super::in_flight::{InFlight, Progress, control_item, take};
-use super::{CloseFrame, Opcode, Violation, utf8};
+use super::header::{Header, Reserved};
+use super::in_flight::{InFlight, Progress, Received, control_item, take};
+use super::{CloseFrame, Inflater, Opcode, Violation, utf8};
 
 /// Which end of the connection the decoder is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,18 +72,38 @@ impl Decoder {
         input: &mut &'i mut [u8],
         message_bytes_max: u32,
     ) -> Result<Option<Item<'s>>, Violation> {
-        self.release_unless_partial();
-        loop {
-            match self.step(input, message_bytes_max)? {
-                Step::Again => {}
-                Step::NeedsInput => return Ok(None),
-                Step::InPlace(item) => return Ok(Some(item)),
-                Step::InFlight => break,
-            }
+        match self.receive(input, message_bytes_max, Reserved::None)? {
+            Some(Received::Item(item)) => Ok(Some(item)),
+            // Its header was refused already, unless the caller changed its mind within the message.
+            Some(Received::Compressed(..)) => Err(Violation::ReservedBits { bits: 0b100 }),
+            None => Ok(None),
         }
-        self.in_flight
-            .as_ref()
-            .map_or(Ok(None), |in_flight| in_flight.finished_item())
+    }
+
+    /// [`next`](Self::next) for a connection on which compression was agreed on: its messages may be compressed, and
+    /// each may be or not.
+    ///
+    /// A compressed message is kept as it comes and inflated when it is whole, into `inflater`, which any number of
+    /// connections may share. Its limit is `message_bytes_max` twice: for the bytes it came in, and for those it is
+    /// inflated to, which is checked as they grow.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
+    pub fn next_inflating<'s, 'i: 's>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        message_bytes_max: u32,
+        inflater: &'s mut Inflater,
+    ) -> Result<Option<Item<'s>>, Violation> {
+        inflater.release();
+        match self.receive(input, message_bytes_max, Reserved::Compression)? {
+            Some(Received::Item(item)) => Ok(Some(item)),
+            Some(Received::Compressed(opcode, compressed)) => {
+                inflater.inflate(opcode, compressed, message_bytes_max).map(Some)
+            }
+            None => Ok(None),
+        }
     }
 
     /// Whether nothing is partial: no frame is cut off and no message is open.
@@ -106,7 +126,32 @@ impl Decoder {
             .map_or(0, |in_flight| in_flight.bytes_held())
     }
 
-    fn step<'i>(&mut self, input: &mut &'i mut [u8], message_bytes_max: u32) -> Result<Step<'i>, Violation> {
+    fn receive<'s, 'i: 's>(
+        &'s mut self,
+        input: &mut &'i mut [u8],
+        message_bytes_max: u32,
+        reserved: Reserved,
+    ) -> Result<Option<Received<'s>>, Violation> {
+        self.release_unless_partial();
+        loop {
+            match self.step(input, message_bytes_max, reserved)? {
+                Step::Again => {}
+                Step::NeedsInput => return Ok(None),
+                Step::InPlace(received) => return Ok(Some(received)),
+                Step::InFlight => break,
+            }
+        }
+        self.in_flight
+            .as_ref()
+            .map_or(Ok(None), |in_flight| in_flight.finished())
+    }
+
+    fn step<'i>(
+        &mut self,
+        input: &mut &'i mut [u8],
+        message_bytes_max: u32,
+        reserved: Reserved,
+    ) -> Result<Step<'i>, Violation> {
         if let Some(in_flight) = &mut self.in_flight
             && in_flight.is_inside_frame()
         {
@@ -116,7 +161,7 @@ impl Decoder {
                 Progress::ItemDone => Step::InFlight,
             });
         }
-        let Some(header) = self.take_header(input)? else {
+        let Some(header) = self.take_header(input, reserved)? else {
             return Ok(Step::NeedsInput);
         };
         self.check_order(header)?;
@@ -130,19 +175,23 @@ impl Decoder {
     }
 
     /// The next header: out of the input alone when it can be, else out of what was kept of it and the input.
-    fn take_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Violation> {
+    fn take_header(
+        &mut self,
+        input: &mut &mut [u8],
+        reserved: Reserved,
+    ) -> Result<Option<Header>, Violation> {
         if input.is_empty() {
             return Ok(None);
         }
         if self.in_flight.is_none()
-            && let Some((header, end)) = Header::parse(input, self.role)?
+            && let Some((header, end)) = Header::parse(input, self.role, reserved)?
         {
             take(input, end);
             return Ok(Some(header));
         }
         self.in_flight
             .get_or_insert_default()
-            .complete_header(input, self.role)
+            .complete_header(input, self.role, reserved)
     }
 
     /// Checks that continuations continue something and that nothing else interrupts a message (section 5.4).
@@ -191,9 +240,9 @@ enum Step<'i> {
     Again,
     /// The input is used up.
     NeedsInput,
-    /// An item that lies in the input.
-    InPlace(Item<'i>),
-    /// The item that has just been finished in flight.
+    /// Something that lies in the input.
+    InPlace(Received<'i>),
+    /// What has just been finished in flight.
     InFlight,
 }
 
@@ -203,18 +252,22 @@ fn is_whole_item(header: Header) -> bool {
 }
 
 /// Takes an item whose payload lies whole in the input.
-fn take_in_place<'i>(mut header: Header, input: &mut &'i mut [u8]) -> Result<Item<'i>, Violation> {
+fn take_in_place<'i>(mut header: Header, input: &mut &'i mut [u8]) -> Result<Received<'i>, Violation> {
     let payload = input
         .split_off_mut(..header.payload_bytes as usize)
         .unwrap_or_default();
     if let Some(mask) = &mut header.mask {
         mask.apply(payload);
     }
-    match header.opcode {
+    if header.is_compressed {
+        return Ok(Received::Compressed(header.opcode, payload));
+    }
+    let item = match header.opcode {
         Opcode::Text => utf8::validate(payload)
             .map(Item::Text)
             .map_err(|position| Violation::TextNotUtf8 { position }),
         Opcode::Binary => Ok(Item::Binary(payload)),
         control => control_item(control, payload),
-    }
+    };
+    item.map(Received::Item)
 }

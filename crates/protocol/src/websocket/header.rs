@@ -50,11 +50,21 @@ impl Opcode {
     }
 }
 
+/// What was agreed on about the reserved bits of the connection's frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reserved {
+    /// Nothing: they are clear.
+    None,
+    /// The first says that a message is compressed; it is set on the message's first frame only (RFC 7692, section 6).
+    Compression,
+}
+
 /// What a frame announces about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) opcode: Opcode,
     pub(super) is_final: bool,
+    pub(super) is_compressed: bool,
     pub(super) mask: Option<Mask>,
     pub(super) payload_bytes: u64,
 }
@@ -64,11 +74,16 @@ impl Header {
     ///
     /// Whatever is wrong is told as soon as the byte that says so is there. A header is cut off only when there are
     /// fewer than [`HEADER_BYTES_MAX`] bytes.
-    pub(super) fn parse(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, Violation> {
+    pub(super) fn parse(
+        bytes: &[u8],
+        role: Role,
+        reserved: Reserved,
+    ) -> Result<Option<(Self, usize)>, Violation> {
         let Some(&first) = bytes.first() else {
             return Ok(None);
         };
-        let (opcode, is_final) = parse_kind(first)?;
+        let (opcode, is_final) = parse_kind(first, reserved)?;
+        let is_compressed = first & COMPRESSED_BIT != 0;
         let Some(&second) = bytes.get(1) else {
             return Ok(None);
         };
@@ -81,6 +96,7 @@ impl Header {
                 Self {
                     opcode,
                     is_final,
+                    is_compressed,
                     mask: None,
                     payload_bytes,
                 },
@@ -93,6 +109,7 @@ impl Header {
         let header = Self {
             opcode,
             is_final,
+            is_compressed,
             mask: Some(Mask::new(key)),
             payload_bytes,
         };
@@ -139,10 +156,16 @@ fn encode_start(opcode: Opcode, payload_bytes: u64, mask_bit: u8, out: &mut Vec<
     }
 }
 
-fn parse_kind(first: u8) -> Result<(Opcode, bool), Violation> {
-    let reserved = first & RESERVED_BITS;
-    if reserved != 0 {
-        return Err(Violation::ReservedBits { bits: reserved >> 4 });
+fn parse_kind(first: u8, reserved: Reserved) -> Result<(Opcode, bool), Violation> {
+    let begins_message = matches!(first & OPCODE_BITS, 0x1 | 0x2);
+    let allowed = if begins_message && reserved == Reserved::Compression {
+        COMPRESSED_BIT
+    } else {
+        0
+    };
+    let bits = first & RESERVED_BITS & !allowed;
+    if bits != 0 {
+        return Err(Violation::ReservedBits { bits: bits >> 4 });
     }
     let opcode = Opcode::from_bits(first & OPCODE_BITS)?;
     let is_final = first & FINAL_BIT != 0;
@@ -194,6 +217,9 @@ pub(super) const HEADER_BYTES_MAX: usize = 14;
 
 /// The longest payload of a control frame (section 5.5), which is also the longest length that fits the second byte.
 pub(super) const CONTROL_BYTES_MAX: usize = 125;
+
+/// The first of the reserved bits.
+pub(super) const COMPRESSED_BIT: u8 = 0x40;
 
 const FINAL_BIT: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;

@@ -1,7 +1,7 @@
 //! What a decoder holds between two inputs: everything about frames and messages that are not whole yet.
 
 use super::close::CloseFrame;
-use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header};
+use super::header::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX, Header, Reserved};
 use super::message::PartialMessage;
 use super::{Item, Opcode, Role, Violation};
 
@@ -45,14 +45,15 @@ impl InFlight {
         &mut self,
         input: &mut &mut [u8],
         role: Role,
+        reserved: Reserved,
     ) -> Result<Option<Header>, Violation> {
-        self.header.complete(input, role)
+        self.header.complete(input, role, reserved)
     }
 
     /// Opens the frame whose payload comes next, and its message when it is the first of one.
     pub(super) fn open_frame(&mut self, header: Header) {
         if matches!(header.opcode, Opcode::Text | Opcode::Binary) {
-            self.message = Some(PartialMessage::new(header.opcode));
+            self.message = Some(PartialMessage::new(header));
         }
         self.control.length = 0;
         self.frame = Some(PartialFrame {
@@ -83,11 +84,13 @@ impl InFlight {
         self.close_frame(header)
     }
 
-    /// The item that was finished last.
-    pub(super) fn finished_item(&self) -> Result<Option<Item<'_>>, Violation> {
+    /// What was finished last.
+    pub(super) fn finished(&self) -> Result<Option<Received<'_>>, Violation> {
         match &self.finished {
-            Some(Finished::Message(message)) => Ok(Some(message.item())),
-            Some(Finished::Control(opcode)) => control_item(*opcode, self.control.as_bytes()).map(Some),
+            Some(Finished::Message(message)) => Ok(Some(message.received())),
+            Some(Finished::Control(opcode)) => {
+                control_item(*opcode, self.control.as_bytes()).map(|item| Some(Received::Item(item)))
+            }
             None => Ok(None),
         }
     }
@@ -108,6 +111,15 @@ impl InFlight {
         self.finished = Some(Finished::Message(message));
         Ok(Progress::ItemDone)
     }
+}
+
+/// Something whole, as it came.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Received<'a> {
+    /// It is what it is.
+    Item(Item<'a>),
+    /// A text or binary message that is still to be inflated.
+    Compressed(Opcode, &'a [u8]),
 }
 
 /// The item in the whole, unmasked payload of a control frame.
@@ -151,11 +163,16 @@ struct PartialHeader {
 }
 
 impl PartialHeader {
-    fn complete(&mut self, input: &mut &mut [u8], role: Role) -> Result<Option<Header>, Violation> {
+    fn complete(
+        &mut self,
+        input: &mut &mut [u8],
+        role: Role,
+        reserved: Reserved,
+    ) -> Result<Option<Header>, Violation> {
         let held = usize::from(self.length);
         let filled = HEADER_BYTES_MAX.min(held + input.len());
         self.bytes[held..filled].copy_from_slice(&input[..filled - held]);
-        let parsed = Header::parse(&self.bytes[..filled], role)?;
+        let parsed = Header::parse(&self.bytes[..filled], role, reserved)?;
         let (header, end) = parsed.map_or((None, filled), |(header, end)| (Some(header), end));
         take(input, end - held);
         self.length = if header.is_some() { 0 } else { end as u8 };

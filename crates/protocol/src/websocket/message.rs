@@ -1,5 +1,7 @@
 //! A message that arrives in pieces: its fragments joined in one buffer.
 
+use super::header::Header;
+use super::in_flight::Received;
 use super::utf8::PartialText;
 use super::{Item, Opcode, Violation};
 
@@ -9,12 +11,16 @@ use super::{Item, Opcode, Violation};
 pub(super) enum PartialMessage {
     Text(PartialText),
     Binary(Vec<u8>),
+    /// A message of that kind as it came, to be inflated when it is whole.
+    Compressed(Opcode, Vec<u8>),
 }
 
 impl PartialMessage {
-    /// The beginning of a message by the opcode of its first frame.
-    pub(super) fn new(opcode: Opcode) -> Self {
-        if opcode == Opcode::Text {
+    /// The beginning of a message by its first frame.
+    pub(super) fn new(header: Header) -> Self {
+        if header.is_compressed {
+            Self::Compressed(header.opcode, Vec::new())
+        } else if header.opcode == Opcode::Text {
             Self::Text(PartialText::default())
         } else {
             Self::Binary(Vec::new())
@@ -25,7 +31,7 @@ impl PartialMessage {
     pub(super) fn len(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Binary(bytes) => bytes.len(),
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => bytes.len(),
         }
     }
 
@@ -33,7 +39,7 @@ impl PartialMessage {
     pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Text(text) => text.capacity(),
-            Self::Binary(bytes) => bytes.capacity(),
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => bytes.capacity(),
         }
     }
 
@@ -44,7 +50,7 @@ impl PartialMessage {
             Self::Text(text) => text
                 .push(piece)
                 .map_err(|position| Violation::TextNotUtf8 { position }),
-            Self::Binary(bytes) => {
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => {
                 bytes.extend_from_slice(piece);
                 Ok(())
             }
@@ -57,15 +63,16 @@ impl PartialMessage {
             Self::Text(text) => text
                 .finish()
                 .map_err(|position| Violation::TextNotUtf8 { position }),
-            Self::Binary(_) => Ok(()),
+            Self::Binary(_) | Self::Compressed(..) => Ok(()),
         }
     }
 
     /// The message, when it is finished.
-    pub(super) fn item(&self) -> Item<'_> {
+    pub(super) fn received(&self) -> Received<'_> {
         match self {
-            Self::Text(text) => Item::Text(text.as_str()),
-            Self::Binary(bytes) => Item::Binary(bytes),
+            Self::Text(text) => Received::Item(Item::Text(text.as_str())),
+            Self::Binary(bytes) => Received::Item(Item::Binary(bytes)),
+            Self::Compressed(opcode, bytes) => Received::Compressed(*opcode, bytes),
         }
     }
 
@@ -77,7 +84,7 @@ impl PartialMessage {
         let capacity = needed.max(bytes_max.min(self.capacity() * 2));
         match self {
             Self::Text(text) => text.reserve_exact(capacity - text.as_str().len()),
-            Self::Binary(bytes) => bytes.reserve_exact(capacity - bytes.len()),
+            Self::Binary(bytes) | Self::Compressed(_, bytes) => bytes.reserve_exact(capacity - bytes.len()),
         }
     }
 }

@@ -5,8 +5,9 @@
 //! client's masks are arguments.
 //!
 //! What is not done here: the HTTP side of the upgrade beyond the two rules about `Sec-WebSocket-Key`
-//! ([`accept_key`], [`is_valid_key`]), answering pings and closes (the caller's turn decides when), extensions (a
-//! reserved bit is a violation), and splitting what is sent into fragments (nothing here needs to).
+//! ([`accept_key`], [`is_valid_key`]) and what is agreed on about compression ([`Agreement`]), answering pings and closes
+//! (the caller's turn decides when), extensions beside compression (RFC 7692), and splitting what is sent into
+//! fragments (nothing here needs to).
 //!
 //! # What it costs
 //!
@@ -21,10 +22,12 @@
 
 mod close;
 mod decoder;
+mod deflate;
 mod extension;
 mod handshake;
 mod header;
 mod in_flight;
+mod inflate;
 mod mask;
 mod message;
 mod utf8;
@@ -32,7 +35,9 @@ mod violation;
 
 pub use close::{CloseFrame, encode_close};
 pub use decoder::{Decoder, Item, Role};
-pub use extension::Compression;
+pub use deflate::{DEFLATE_WINDOW_BITS, Deflater};
+pub use extension::{Agreement, Compression};
 pub use handshake::{accept_key, is_valid_key};
 pub use header::{Opcode, encode_frame, encode_header, encode_masked_frame};
+pub use inflate::Inflater;
 pub use violation::Violation;

@@ -2,11 +2,12 @@
 
 use super::Opcode;
 
-/// A breach of RFC 6455 by the peer. The connection is to be failed with [`close_code`](Self::close_code).
+/// A breach of RFC 6455 or RFC 7692 by the peer. The connection is to be failed with [`close_code`](Self::close_code).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// Reserved bits are set, and no extension was agreed on (section 5.2).
-    #[error("frame has reserved bits {bits:#05b} set, no extension was agreed on, clear them")]
+    /// Reserved bits are set that mean nothing on this frame: no extension that uses them was agreed on (section 5.2),
+    /// or it uses them on the first frame of a message only (RFC 7692, section 6).
+    #[error("frame has reserved bits {bits:#05b} set that mean nothing here, clear them")]
     ReservedBits {
         /// RSV1, RSV2 and RSV3, from the highest of three bits to the lowest.
         bits: u8,
@@ -60,14 +61,18 @@ pub enum Violation {
         /// The kind of the new frame.
         opcode: Opcode,
     },
-    /// A message, by what was received and what is announced of it, exceeds the limit.
+    /// A message, by what was received and what is announced of it or by what it was inflated to, exceeds the limit.
     #[error("message is at least {message_bytes} bytes, limit is {message_bytes_max}, send smaller messages")]
     LongMessage {
-        /// What was received of the message before, plus what its latest frame announces.
+        /// What was received of the message before, plus what its latest frame announces; or the bytes that were
+        /// inflated before the rest was given up.
         message_bytes: u64,
         /// The limit.
         message_bytes_max: u32,
     },
+    /// A compressed message is no deflate stream, or ends in the middle of one (RFC 7692, section 7.2.2).
+    #[error("compressed message cannot be inflated, compress each message whole and on its own")]
+    NotInflatable,
     /// The text of a message is not UTF-8 (section 8.1).
     #[error("text message is not UTF-8 from byte {position} on, send such payloads as binary")]
     TextNotUtf8 {
@@ -98,7 +103,7 @@ impl Violation {
     pub fn close_code(&self) -> u16 {
         match self {
             Self::LongMessage { .. } => 1009,
-            Self::TextNotUtf8 { .. } | Self::CloseReasonNotUtf8 { .. } => 1007,
+            Self::NotInflatable | Self::TextNotUtf8 { .. } | Self::CloseReasonNotUtf8 { .. } => 1007,
             _ => 1002,
         }
     }

@@ -2,6 +2,7 @@
 //! same bytes.
 
 mod agreement;
+mod compression;
 mod conversations;
 mod cuts;
 mod faults;

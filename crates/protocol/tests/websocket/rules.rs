@@ -76,7 +76,7 @@ fn violations_name_value_rule_and_way_out() {
     let violation = Violation::ReservedBits { bits: 0b100 };
     assert_eq!(
         violation.to_string(),
-        "frame has reserved bits 0b100 set, no extension was agreed on, clear them"
+        "frame has reserved bits 0b100 set that mean nothing here, clear them"
     );
 }
 

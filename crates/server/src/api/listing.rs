@@ -39,6 +39,7 @@ struct Connection {
     joined_at: u64,
     remote: String,
     dialect: &'static str,
+    compression: &'static str,
     role: &'static str,
     user_agent: Option<String>,
     topics: Vec<String>,
@@ -176,6 +177,7 @@ impl From<ConnectionRow> for Connection {
             joined_at: row.joined_at.0,
             remote: row.remote.to_string(),
             dialect: row.dialect.name(),
+            compression: row.compression.name(),
             role: match row.role {
                 Role::Subscriber => "subscriber",
                 Role::Publisher => "publisher",

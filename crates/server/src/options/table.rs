@@ -88,6 +88,8 @@ options! {
         shards: usize = cores(), Count[1, SHARDS_MAX] ("the number of cores");
         /// Development mode: clients may name their own user, and rules that protect a public server are relaxed.
         dev: bool = false, Switch;
+        /// Compress what is published, for clients that offer it (permessage-deflate): fewer bytes for more processor time.
+        compression: bool = false, Switch;
     }
     "Access" {
         /// Origin whose pages may connect from a browser, such as `https://example.org`.

@@ -7,6 +7,7 @@ use axum::Router;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
     /// The handler of the request itself.
+    #[cfg(feature = "fault-injection")]
     Handler,
     /// The chore that drops old history.
     History,

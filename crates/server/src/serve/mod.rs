@@ -5,6 +5,7 @@
 
 mod descriptors;
 mod fault;
+mod hangup;
 mod health;
 mod pages;
 
@@ -29,27 +30,35 @@ use crate::logging::Log;
 use crate::options::ServeOptions;
 use crate::panics;
 use descriptors::Descriptors;
+use hangup::ReadAgain;
 
-/// Serves until the process is told to stop.
+/// Serves until the process is told to stop. At SIGHUP the configuration is checked with `read_again`.
 ///
 /// # Errors
 /// The address cannot be bound, the shards cannot be started, or one of them or the listener failed for good.
-pub(crate) fn run(options: ServeOptions, log: &Log) -> Result<(), Failure> {
+pub(crate) fn run(options: ServeOptions, read_again: Box<ReadAgain>, log: &Log) -> Result<(), Failure> {
     let descriptors = Descriptors::raise();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .thread_name("control")
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("the runtime cannot be started: {error}")))?;
-    let outcome = runtime.block_on(serve(&options, &descriptors, log));
+    let outcome = runtime.block_on(serve(&options, read_again, &descriptors, log));
     // HTTP requests that are still under way have had the shutdown's deadline.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: &ServeOptions, descriptors: &Descriptors, log: &Log) -> Result<(), Failure> {
+async fn serve(
+    options: &ServeOptions,
+    read_again: Box<ReadAgain>,
+    descriptors: &Descriptors,
+    log: &Log,
+) -> Result<(), Failure> {
     // Before anyone is told that the server is there: who reads that may stop it at once.
     let mut signals = Signals::new().map_err(Failure::failed)?;
+    let hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    tokio::spawn(hangup::check_at_each(hangups, options.clone(), read_again));
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
@@ -148,6 +157,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
+        compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
         history: HistoryOptions {
             frames_max: options.history_frames,

@@ -1,6 +1,7 @@
 //! People talk to each other.
 
 use crate::House;
+use crate::program::Program;
 
 #[tokio::test]
 async fn two_people_talk_and_a_third_in_another_room_hears_nothing() {
@@ -37,6 +38,27 @@ async fn two_people_talk_and_a_third_in_another_room_hears_nothing() {
     assert_eq!(lin.look().await.conversation(), ["Tomás: Anyone?"]);
     assert_eq!(maja.look().await.conversation().len(), 2);
     for page in [&maja, &tomas, &lin] {
+        assert_eq!(page.complaints().await, [""; 0]);
+    }
+}
+
+/// Browsers offer compression by themselves, and compress what they send.
+#[tokio::test]
+async fn people_talk_just_as_well_compressed() {
+    let house = House::with(Program::start(&["--compression"]));
+    let maja = house.welcome("Maja").await;
+    let tomas = house.welcome("Tomás").await;
+    maja.until("two are here", |shown| shown.here == Some(2)).await;
+    let long = "早上好, Maja ☕ ".repeat(20);
+    let long = long.trim();
+    tomas.say(long).await;
+    maja.hears(&format!("Tomás: {long}")).await;
+    maja.say("Good morning!").await;
+    tomas.hears("Maja: Good morning!").await;
+    let metrics = house.program.get("/metrics");
+    assert!(metrics.contains("\nfanfare_compressed_total "), "{metrics}");
+    assert!(!metrics.contains("\nfanfare_compressed_total 0\n"), "{metrics}");
+    for page in [&maja, &tomas] {
         assert_eq!(page.complaints().await, [""; 0]);
     }
 }

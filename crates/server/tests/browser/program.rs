@@ -35,10 +35,19 @@ impl Program {
 
     /// What curl does with `-d`: posts a body and gives the whole answer.
     pub(crate) fn post(&self, path: &str, body: &str) -> String {
+        self.request("POST", path, body)
+    }
+
+    /// What curl does: gives the whole answer.
+    pub(crate) fn get(&self, path: &str) -> String {
+        self.request("GET", path, "")
+    }
+
+    fn request(&self, method: &str, path: &str, body: &str) -> String {
         let mut stream = TcpStream::connect(self.address).unwrap();
         let (host, length) = (self.address, body.len());
         let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
         );
         stream.write_all(format!("{head}{body}").as_bytes()).unwrap();
         let mut answer = String::new();

@@ -15,7 +15,7 @@ mod door;
 mod log;
 mod metrics;
 mod pages;
-#[allow(dead_code, reason = "the fault tests use the rest of it")]
+#[allow(dead_code, reason = "the faults and the scenarios use the rest of it")]
 mod process;
 mod shutdown;
 mod start;

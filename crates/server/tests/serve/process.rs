@@ -102,6 +102,27 @@ impl Server {
         line
     }
 
+    /// The resident memory of the process in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        self.status_kib("VmRSS") << 10
+    }
+
+    /// A size of the process that `/proc` tells, in KiB (proc(5)).
+    pub(crate) fn status_kib(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// Threads of the process.
+    pub(crate) fn threads(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/task", self.child.id()))
+            .unwrap()
+            .count()
+    }
+
     /// Open descriptors of the process.
     pub(crate) fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.child.id()))
@@ -158,13 +179,15 @@ fn serve_on(listen: &str) -> Command {
 /// The command that serves on an address and logs what is asked for.
 pub(crate) fn serve_with_log(log: &str, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
-    command.args(["serve", "--listen", listen, "--log", log]);
+    command
+        .args(["serve", "--listen", listen])
+        .env("FANFARE_LOG", log);
     command
 }
 
 /// The answer to a GET on a connection that stays open.
 pub(crate) fn get(client: &mut Client, target: &str) -> Response {
-    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let request = format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {API_KEY}\r\n\r\n");
     client.send(request.as_bytes());
     client.response().expect("an answer")
 }
@@ -178,6 +201,9 @@ pub(crate) fn metric(page: &str, name: &str) -> u64 {
         .parse()
         .unwrap()
 }
+
+/// The key that every request of these tests carries. A server without keys does not look at it.
+pub(crate) const API_KEY: &str = "the-key-of-the-tests";
 
 /// The unit of times in `/proc`, the same on every Linux (`USER_HZ`).
 const TICK_MS: u64 = 10;
