@@ -11,6 +11,7 @@ mod conformance;
 mod coverage;
 mod docs;
 mod fuzz;
+mod limits;
 mod packages;
 mod structure;
 

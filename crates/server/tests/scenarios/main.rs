@@ -37,6 +37,7 @@
 //! | 37 | a slow reader under the other rules | `slow::whatever_a_rule_drops_is_told_in_its_place` |
 //! | 38 | a stalled reader | `slow::a_client_that_takes_nothing_is_closed_at_the_write_deadline` |
 //! | 39 | many stalled readers | `slow::a_hundred_stalled_clients_cost_what_one_does_and_delay_nobody` |
+//! | 58 | the ceiling of the process is near | `memory::near_the_ceiling_nothing_more_is_taken_on_and_the_slowest_are_closed` |
 //! | 39, 58 | the memory for all is full | `slow::when_the_memory_for_all_is_full_those_with_the_most_are_closed` |
 //! | 40 | replies that are not read | `slow::a_client_that_does_not_read_its_replies_is_not_read_from` |
 //! | 42 | a hot topic | `floods::a_hot_topic_is_encoded_once_per_shard_and_leaves_the_others_their_turn` |
@@ -78,6 +79,7 @@ mod door;
 mod floods;
 mod frames;
 mod log;
+mod memory;
 mod names;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
