@@ -94,6 +94,9 @@ fn bad_parameters_are_refused_and_named() {
         ("/ws?role=publisher", "role=publisher"),
         ("/ws?user=", "user"),
         ("/ws?occupancy=maybe", "occupancy"),
+        ("/ws?every=soon", "every"),
+        ("/ws?slow=conflate", "slow"),
+        ("/ws?dialect=raw&slow=drop_oldest", "slow"),
     ] {
         let response = answer(&server, &upgrade_request(target, &[]));
         assert_eq!(response.status, 400, "{target}");
