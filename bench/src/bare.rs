@@ -76,7 +76,7 @@ impl Bare {
         for event in &events {
             match event.token() {
                 LISTENER => self.accept()?,
-                Token(key) => self.serve(key),
+                Token(key) => self.serve(key, event.is_read_closed()),
             }
         }
         self.events = Some(events);
@@ -106,7 +106,8 @@ impl Bare {
         }
     }
 
-    fn serve(&mut self, key: usize) {
+    /// Reads what there is; when the client has ended the poll does not tell again, so its end is read as well.
+    fn serve(&mut self, key: usize, has_ended: bool) {
         while let Some(client) = self.clients.get_mut(key) {
             let count = match client.stream.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -122,7 +123,7 @@ impl Bare {
             if is_kept.is_err() {
                 return self.remove(key);
             }
-            if count < self.buffer.len() {
+            if count < self.buffer.len() && !has_ended {
                 return;
             }
         }

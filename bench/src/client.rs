@@ -6,6 +6,7 @@
 use crate::wire::{self, FrameParser};
 use mio::net::TcpStream;
 use serde::Deserialize;
+use socket2::{Domain, Socket, Type};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -20,6 +21,10 @@ pub(crate) struct Target {
     pub(crate) user_agent: Option<String>,
     /// The `type`s of the pushes that say the connection is settled; empty when the upgrade alone says so.
     pub(crate) greetings: &'static [&'static str],
+    /// An extension to offer, with its parameters; a server that does not grant it is an error.
+    pub(crate) extension: Option<&'static str>,
+    /// Size of the kernel's receive buffer; without it the system chooses.
+    pub(crate) receive_buffer_bytes: Option<usize>,
 }
 
 impl Target {
@@ -29,6 +34,8 @@ impl Target {
             address,
             user_agent: None,
             greetings: &[],
+            extension: None,
+            receive_buffer_bytes: None,
         }
     }
 
@@ -48,15 +55,44 @@ impl Target {
         Ok(open)
     }
 
+    /// Opens one connection.
+    pub(crate) fn connect_one(&self, query: &str) -> io::Result<Connection> {
+        self.begin(query)?.finish()
+    }
+
     fn begin(&self, query: &str) -> io::Result<Opening> {
-        let mut stream = connect_patiently(self.address)?;
+        let mut stream = self.connect_patiently()?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(OPEN_TIMEOUT))?;
         stream.write_all(self.request(query).as_bytes())?;
         Ok(Opening {
             stream,
             greetings: self.greetings,
+            extension: self.extension,
         })
+    }
+
+    /// Connects, and waits when all local ports are taken by connections that ended a moment ago.
+    fn connect_patiently(&self) -> io::Result<std::net::TcpStream> {
+        for _ in 0..CONNECT_TRIES {
+            match self.connect() {
+                Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+                other => return other,
+            }
+        }
+        self.connect()
+    }
+
+    fn connect(&self) -> io::Result<std::net::TcpStream> {
+        let socket = Socket::new(Domain::for_address(self.address), Type::STREAM, None)?;
+        if let Some(bytes) = self.receive_buffer_bytes {
+            // Before connecting: the first window is announced with the SYN.
+            socket.set_recv_buffer_size(bytes)?;
+        }
+        socket.connect(&self.address.into())?;
+        Ok(socket.into())
     }
 
     fn request(&self, query: &str) -> String {
@@ -67,30 +103,21 @@ impl Target {
                  Accept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\n"
             )
         });
+        let extension = self.extension.map_or(String::new(), |extension| {
+            format!("Sec-WebSocket-Extensions: {extension}\r\n")
+        });
         format!(
-            "GET /ws?{query} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{browser}\
+            "GET /ws?{query} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{browser}{extension}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
     }
-}
-
-/// Connects, and waits when all local ports are taken by connections that ended a moment ago.
-fn connect_patiently(address: SocketAddr) -> io::Result<std::net::TcpStream> {
-    for _ in 0..CONNECT_TRIES {
-        match std::net::TcpStream::connect(address) {
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            other => return other,
-        }
-    }
-    std::net::TcpStream::connect(address)
 }
 
 /// A connection whose request is sent and whose answers are not read yet.
 struct Opening {
     stream: std::net::TcpStream,
     greetings: &'static [&'static str],
+    extension: Option<&'static str>,
 }
 
 impl Opening {
@@ -135,11 +162,23 @@ impl Opening {
                 let answer = String::from_utf8_lossy(&head).into_owned();
                 return Err(io::Error::other(format!("server does not upgrade: {answer}")));
             }
-            return Ok(head.split_off(end + 4));
+            let rest = head.split_off(end + 4);
+            self.check_extension(&head)?;
+            return Ok(rest);
         }
         Err(io::Error::other(format!(
             "server answers with a head of more than {HEAD_BYTES_MAX} bytes"
         )))
+    }
+
+    fn check_extension(&self, head: &[u8]) -> io::Result<()> {
+        let Some(name) = self.extension.and_then(|extension| extension.split(';').next()) else {
+            return Ok(());
+        };
+        if String::from_utf8_lossy(head).contains(name) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("server does not grant {name}")))
     }
 }
 
@@ -280,10 +319,16 @@ mod tests {
         let mut target = Target::plain(SocketAddr::from(([127, 0, 0, 1], 80)));
         assert!(!target.request("topic=a").contains("User-Agent"));
         target.user_agent = Some("Browser/1".to_owned());
+        target.extension = Some("permessage-deflate");
         assert!(
             target
                 .request("topic=a")
                 .contains("\r\nUser-Agent: Browser/1\r\nOrigin: http://127.0.0.1:80\r\n")
+        );
+        assert!(
+            target
+                .request("topic=a")
+                .contains("\r\nSec-WebSocket-Extensions: permessage-deflate\r\n")
         );
     }
 
@@ -323,5 +368,22 @@ mod tests {
         let error = open_against(&[b"HTTP/1.1 101 Up\r\n\r\n\x81\x10{\"type\":\"error\"}"]).unwrap_err();
         assert!(error.to_string().contains("server refuses"), "{error}");
         assert!(open_against(&[b"HTTP/1.1 101 Up\r\n\r\n"]).is_err());
+    }
+
+    #[test]
+    fn an_extension_must_be_granted() {
+        let mut stream = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| std::net::TcpStream::connect(listener.local_addr()?))
+            .map(|stream| Opening {
+                stream,
+                greetings: &[],
+                extension: Some("permessage-deflate; client_no_context_takeover"),
+            })
+            .unwrap();
+        let granted = b"HTTP/1.1 101 Up\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+        assert!(stream.check_extension(granted).is_ok());
+        assert!(stream.check_extension(b"HTTP/1.1 101 Up\r\n\r\n").is_err());
+        stream.extension = None;
+        assert!(stream.check_extension(b"HTTP/1.1 101 Up\r\n\r\n").is_ok());
     }
 }

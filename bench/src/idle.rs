@@ -1,10 +1,11 @@
 //! `idle`: the memory a server holds for connections that are silent, and whether it gives it back.
 
 use crate::client::{Connection, Target};
+use crate::dialect::Dialect;
+use crate::reading::{self, Reading};
 use crate::report::{self, Table, figure};
-use crate::server::{self, Memory, Recipe, Server};
-use crate::{Common, Outcome};
-use clap::ValueEnum;
+use crate::server::{self, Recipe, Server};
+use crate::{Common, Outcome, UNLIMITED};
 use mio::{Events, Interest, Poll, Token};
 use serde::Serialize;
 use std::io;
@@ -35,45 +36,6 @@ pub(crate) struct Options {
     user_agent: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Dialect {
-    Json,
-    Raw,
-}
-
-impl Dialect {
-    fn query(self, topic: u32) -> String {
-        match self {
-            Self::Json => format!("topic=idle-{topic}"),
-            Self::Raw => format!("dialect=raw&topic=idle-{topic}"),
-        }
-    }
-
-    fn greetings(self) -> &'static [&'static str] {
-        match self {
-            Self::Json => &["welcome", "subscribed"],
-            Self::Raw => &[],
-        }
-    }
-}
-
-/// What a server holds at one moment.
-#[derive(Debug, Clone, Copy, Serialize)]
-struct Reading {
-    memory: Memory,
-    descriptors: usize,
-}
-
-impl Reading {
-    fn take(server: &Server) -> io::Result<Self> {
-        Ok(Self {
-            memory: server.memory()?,
-            descriptors: server.descriptors()?,
-        })
-    }
-}
-
 #[derive(Debug, Serialize)]
 struct Round {
     connected: Reading,
@@ -97,18 +59,9 @@ struct Report {
 
 /// Measures the server and prints what it holds at every step.
 pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
-    let descriptors_max = server::raise_descriptor_limit()?;
-    if u64::from(options.connections) + DESCRIPTORS_SPARE > descriptors_max {
-        let text = format!(
-            "{} connections, but only {descriptors_max} descriptors",
-            options.connections
-        );
-        return Err(io::Error::other(format!(
-            "{text}: raise the hard limit (`ulimit -Hn`)"
-        )));
-    }
+    server::require_descriptors(u64::from(options.connections) + DESCRIPTORS_SPARE)?;
     server::pin(options.common.generator_core)?;
-    let report = options.measure(&Recipe::parse(&options.common.server)?)?;
+    let report = options.measure(&options.common.recipe(UNLIMITED)?)?;
     println!("{}", report.table());
     report::write_json(options.common.json.as_deref(), &report)?;
     Ok(Outcome::of(report.is_clean()))
@@ -142,18 +95,19 @@ impl Options {
 
     fn round(&self, server: &Server, before: Reading) -> io::Result<Round> {
         let target = Target {
-            address: server.address,
             user_agent: Some(self.user_agent.clone()),
             greetings: self.dialect.greetings(),
+            ..Target::plain(server.address)
         };
         let begun = Instant::now();
-        let queries = (0..self.connections).map(|number| self.dialect.query(number % self.topics));
+        let queries =
+            (0..self.connections).map(|number| self.dialect.query(&format!("idle-{}", number % self.topics)));
         let mut connections = target.connect_all(queries)?;
         let connect_seconds = begun.elapsed().as_secs_f64();
         let closed_by_server = hold(&mut connections, self.settle())?;
         let connected = Reading::take(server)?;
         disconnect(connections);
-        await_descriptors(server, before.descriptors)?;
+        reading::await_descriptors(server, before.descriptors, CLOSE_MAX)?;
         std::thread::sleep(self.settle());
         let disconnected = Reading::take(server)?;
         let per_connection = |connected: u64, before: u64| {
@@ -213,15 +167,6 @@ fn disconnect(connections: Vec<Connection>) {
     }
 }
 
-/// Waits until the server has closed its sockets, or does not seem to.
-fn await_descriptors(server: &Server, expected: usize) -> io::Result<()> {
-    let deadline = Instant::now() + CLOSE_MAX;
-    while server.descriptors()? > expected && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    Ok(())
-}
-
 impl Report {
     /// Whether the server kept all connections while they lasted, and none of them afterwards.
     fn is_clean(&self) -> bool {
@@ -268,14 +213,8 @@ impl Report {
 }
 
 fn line(head: String, reading: Reading, figures: [String; 4]) -> Vec<String> {
-    let mib = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(1 << 20));
-    let Reading { memory, descriptors } = reading;
-    let mut cells = vec![
-        head,
-        mib(memory.rss_bytes),
-        mib(memory.anonymous_bytes),
-        descriptors.to_string(),
-    ];
+    let mut cells = vec![head];
+    cells.extend(reading.cells());
     cells.extend(figures);
     cells
 }
@@ -285,16 +224,3 @@ const DESCRIPTORS_SPARE: u64 = 16;
 const CLOSE_MAX: Duration = Duration::from_secs(15);
 const USER_AGENT: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_connections_wait_for_their_greeting_and_raw_ones_have_none() {
-        assert_eq!(Dialect::Json.query(7), "topic=idle-7");
-        assert_eq!(Dialect::Raw.query(7), "dialect=raw&topic=idle-7");
-        assert_eq!(Dialect::Json.greetings(), ["welcome", "subscribed"]);
-        assert!(Dialect::Raw.greetings().is_empty());
-    }
-}

@@ -8,19 +8,30 @@
     reason = "the tables on stdout are what this program is for"
 )]
 
+mod attack;
+mod attack_kind;
+mod attacker;
 mod bare;
 mod client;
+mod dialect;
 mod fanout;
 mod feed;
 mod generator;
+mod goal;
 mod idle;
 mod order;
+mod population;
+mod reading;
 mod report;
 mod room;
 mod server;
+mod silent;
+mod soak;
+mod stalled;
 mod wire;
 
 use clap::{Parser, Subcommand};
+use goal::Goal;
 use server::Recipe;
 use std::io;
 use std::net::SocketAddr;
@@ -57,18 +68,25 @@ enum Command {
     Idle(idle::Options),
     /// Measure the latency of a small room beside a big topic
     Room(room::Options),
+    /// Measure those who read beside those who do not
+    Stalled(stalled::Options),
+    /// Measure a room while the server is attacked
+    Attack(attack::Options),
+    /// Attack a server until standard input ends: what `attack` runs beside itself
+    Attacker(attacker::Options),
+    /// Measure connections that never send their request, and when they are gone
+    Silent(silent::Options),
+    /// Come, subscribe, publish, stall and vanish at random, and see whether the server forgets it all
+    Soak(soak::Options),
 }
 
 /// The server to measure, and where everything runs.
 #[derive(Debug, clap::Args)]
 struct Common {
-    /// Command line of the server, words split at white space; `bare` is the bare loop
-    #[arg(
-        long,
-        default_value = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
-                         --bytes-per-second 0 --publications-per-second 0"
-    )]
-    server: String,
+    /// Command line of the server, words split at white space; `bare` is the bare loop; without it Fanfare's release
+    /// build, in `silent` and `soak` as it is, in `attack` with compression, in the others without limits on rates
+    #[arg(long)]
+    server: Option<String>,
     /// Core the servers run on
     #[arg(long, default_value_t = 0)]
     server_core: usize,
@@ -79,6 +97,20 @@ struct Common {
     #[arg(long)]
     json: Option<PathBuf>,
 }
+
+impl Common {
+    /// The server, or `default` when none is named.
+    fn recipe(&self, default: &str) -> io::Result<Recipe> {
+        Recipe::parse(self.server.as_deref().unwrap_or(default))
+    }
+}
+
+/// Fanfare as it serves when nobody configures it, on one shard.
+const DEFENDED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1";
+
+/// The same for measurements whose load is more than one client is allowed.
+const UNLIMITED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
+                         --bytes-per-second 0 --publications-per-second 0";
 
 /// The server to compare with.
 #[derive(Debug, clap::Args)]
@@ -91,7 +123,7 @@ struct Baseline {
 impl Baseline {
     /// The server and, unless there is none, the baseline; their names differ.
     fn recipes(&self, common: &Common) -> io::Result<Vec<Recipe>> {
-        let server = Recipe::parse(&common.server)?;
+        let server = common.recipe(UNLIMITED)?;
         if self.baseline == "none" {
             return Ok(vec![server]);
         }
@@ -109,11 +141,20 @@ enum Outcome {
     Clean,
     /// Something was lost, came twice or out of order, was closed or left open.
     Faulty,
+    /// Nothing of that, but a figure passed the bound it should keep.
+    Missed,
 }
 
 impl Outcome {
     fn of(is_clean: bool) -> Self {
         if is_clean { Self::Clean } else { Self::Faulty }
+    }
+
+    fn and_goals(self, goals: &[Goal]) -> Self {
+        match self {
+            Self::Clean if !goals.iter().all(Goal::is_met) => Self::Missed,
+            other => other,
+        }
     }
 }
 
@@ -122,6 +163,7 @@ impl Termination for Outcome {
         match self {
             Self::Clean => ExitCode::SUCCESS,
             Self::Faulty => ExitCode::from(2),
+            Self::Missed => ExitCode::from(3),
         }
     }
 }
@@ -133,6 +175,11 @@ fn main() -> io::Result<Outcome> {
         Command::Fanout(options) => return fanout::run(&options),
         Command::Idle(options) => return idle::run(&options),
         Command::Room(options) => return room::run(&options),
+        Command::Stalled(options) => return stalled::run(&options),
+        Command::Attack(options) => return attack::run(&options),
+        Command::Attacker(options) => attacker::run(&options)?,
+        Command::Silent(options) => return silent::run(&options),
+        Command::Soak(options) => return soak::run(&options),
     }
     Ok(Outcome::Clean)
 }

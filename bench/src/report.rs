@@ -149,6 +149,14 @@ pub(crate) fn optional(value: Option<f64>) -> String {
     value.map_or("-".to_owned(), figure)
 }
 
+/// Bytes of a MiB.
+pub(crate) const MIB: f64 = 1_048_576.0;
+
+/// Bytes as MiB with two decimals, below which the kernel's counters are not exact.
+pub(crate) fn mib(bytes: f64) -> String {
+    format!("{:.2}", bytes / MIB)
+}
+
 /// Lines of cells, shown with aligned columns: the first to the left, the others to the right.
 #[derive(Debug)]
 pub(crate) struct Table {

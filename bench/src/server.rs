@@ -4,7 +4,7 @@
 
 use rustix::process::{Pid, Resource, Rlimit, Signal};
 use rustix::thread::CpuSet;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -108,18 +108,30 @@ impl Server {
 
     /// What of its memory is resident.
     pub(crate) fn memory(&self) -> io::Result<Memory> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let bytes = |field| {
-            status_bytes(&status, field).ok_or_else(|| {
-                io::Error::other(format!(
-                    "/proc/PID/status has no {field}, the server may have ended"
-                ))
-            })
-        };
         Ok(Memory {
-            rss_bytes: bytes("VmRSS:")?,
-            anonymous_bytes: bytes("RssAnon:")?,
+            rss_bytes: self.status_bytes("VmRSS:")?,
+            anonymous_bytes: self.status_bytes("RssAnon:")?,
         })
+    }
+
+    fn status_bytes(&self, field: &str) -> io::Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        status_bytes(&status, field).ok_or_else(|| {
+            io::Error::other(format!(
+                "/proc/PID/status has no {field}, the server may have ended"
+            ))
+        })
+    }
+
+    /// Forgets the highest resident memory so far: `peak_rss_bytes` begins anew.
+    pub(crate) fn reset_peak(&self) -> io::Result<()> {
+        // 5 resets VmHWM to the present VmRSS (proc_pid_clear_refs(5)).
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5")
+    }
+
+    /// The most that was resident since `reset_peak` (`VmHWM`); the kernel keeps it, so no peak is too short for it.
+    pub(crate) fn peak_rss_bytes(&self) -> io::Result<u64> {
+        self.status_bytes("VmHWM:")
     }
 
     /// How many file descriptors it holds.
@@ -129,16 +141,26 @@ impl Server {
 
     /// Its own count of deliveries and writes, or `None` when it does not count.
     pub(crate) fn counters(&self) -> io::Result<Option<Counters>> {
+        Ok(Counters::parse(&self.page("/metrics")?))
+    }
+
+    /// What it says it holds, or `None` when it does not say.
+    pub(crate) fn stats(&self) -> io::Result<Option<Stats>> {
+        Ok(Stats::parse(&self.page("/api/stats")?))
+    }
+
+    /// The whole answer to a GET, its head included.
+    fn page(&self, path: &str) -> io::Result<String> {
         let mut stream = TcpStream::connect(self.address)?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         write!(
             stream,
-            "GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            "GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
             self.address
         )?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
-        Ok(Counters::parse(&String::from_utf8_lossy(&answer)))
+        Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 
     /// Asks it to end and waits; an error when it had ended before, which is a crash.
@@ -201,6 +223,20 @@ impl Counters {
         let deliveries = self.deliveries.saturating_sub(earlier.deliveries);
         let writes = self.writes.saturating_sub(earlier.writes);
         (deliveries > 0).then(|| writes as f64 / deliveries as f64)
+    }
+}
+
+/// What a server says it holds (`GET /api/stats`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stats {
+    pub(crate) connections: u64,
+    pub(crate) topics: u64,
+}
+
+impl Stats {
+    fn parse(page: &str) -> Option<Self> {
+        let (_, body) = page.split_once("\r\n\r\n")?;
+        serde_json::from_str(body).ok()
     }
 }
 
@@ -277,6 +313,17 @@ pub(crate) fn raise_descriptor_limit() -> io::Result<u64> {
     Ok(maximum.unwrap_or(u64::MAX))
 }
 
+/// Raises the limit as far as it may go; an error when that is less than `needed`.
+pub(crate) fn require_descriptors(needed: u64) -> io::Result<()> {
+    let available = raise_descriptor_limit()?;
+    if needed <= available {
+        return Ok(());
+    }
+    Err(io::Error::other(format!(
+        "{needed} descriptors are needed, the limit is {available}: raise the hard limit (`ulimit -Hn`)"
+    )))
+}
+
 /// Becomes `command`, on one core, with the highest limit of open files, ending with its parent.
 pub(crate) fn exec_pinned(core: usize, command: &[String]) -> io::Result<()> {
     pin(core)?;
@@ -334,6 +381,17 @@ mod tests {
     #[test]
     fn a_server_without_counters_has_none() {
         assert_eq!(Counters::parse("HTTP/1.1 404 Not Found\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn stats_are_read_from_among_others() {
+        let page = "HTTP/1.1 200 OK\r\n\r\n{\"shards\":1,\"connections\":7,\"topics\":3,\"writes\":9}";
+        let stats = Stats {
+            connections: 7,
+            topics: 3,
+        };
+        assert_eq!(Stats::parse(page), Some(stats));
+        assert_eq!(Stats::parse("HTTP/1.1 404 Not Found\r\n\r\n"), None);
     }
 
     #[test]

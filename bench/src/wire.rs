@@ -1,10 +1,14 @@
 //! The few forms of WebSocket (RFC 6455) the measurements speak: whole frames, written and read.
 //!
 //! Bytes come in as the socket gives them, joined or split anywhere; whole frames go out. Fragmented messages and
-//! extensions are refused: nothing that is measured here uses them.
+//! extensions are refused when read: no server that is measured here sends them. An attacker writes them.
 
 use std::io;
 
+/// The bits of a frame's first byte above the opcode: the last of its message; compressed (RFC 7692 section 6).
+pub(crate) const FIN: u8 = 0x80;
+pub(crate) const RSV1: u8 = 0x40;
+pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;
@@ -122,23 +126,33 @@ impl Head {
     }
 }
 
-/// Appends a frame as a client sends it.
+/// Appends a whole frame as a client sends it.
 pub(crate) fn push_masked(out: &mut Vec<u8>, opcode: u8, payload: &[u8], mask: [u8; 4]) {
-    push_head(out, opcode, payload.len(), 0x80);
-    out.extend_from_slice(&mask);
+    push_client(out, FIN | opcode, payload, mask);
+}
+
+/// Appends a frame as a client sends it, its first byte given: `FIN`, `RSV1` and the opcode.
+pub(crate) fn push_client(out: &mut Vec<u8>, first: u8, payload: &[u8], mask: [u8; 4]) {
+    push_announcement(out, first, payload.len() as u64, mask);
     let begin = out.len();
     out.extend_from_slice(payload);
     apply_mask(&mut out[begin..], mask);
 }
 
-/// Appends a frame as a server sends it.
+/// Appends the head of a frame as a client sends it; nothing says that the payload follows.
+pub(crate) fn push_announcement(out: &mut Vec<u8>, first: u8, payload_bytes: u64, mask: [u8; 4]) {
+    push_head(out, first, payload_bytes, 0x80);
+    out.extend_from_slice(&mask);
+}
+
+/// Appends a whole frame as a server sends it.
 pub(crate) fn push_unmasked(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    push_head(out, opcode, payload.len(), 0);
+    push_head(out, FIN | opcode, payload.len() as u64, 0);
     out.extend_from_slice(payload);
 }
 
-fn push_head(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize, mask_bit: u8) {
-    out.push(0x80 | opcode);
+fn push_head(out: &mut Vec<u8>, first: u8, payload_bytes: u64, mask_bit: u8) {
+    out.push(first);
     match payload_bytes {
         0..=125 => out.push(mask_bit + payload_bytes as u8),
         126..=0xffff => {
@@ -147,7 +161,7 @@ fn push_head(out: &mut Vec<u8>, opcode: u8, payload_bytes: usize, mask_bit: u8) 
         }
         _ => {
             out.push(mask_bit + 127);
-            out.extend_from_slice(&(payload_bytes as u64).to_be_bytes());
+            out.extend_from_slice(&payload_bytes.to_be_bytes());
         }
     }
 }
@@ -228,6 +242,17 @@ mod tests {
             out,
             [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]
         );
+    }
+
+    #[test]
+    fn an_announcement_is_the_head_of_its_frame() {
+        for payload_bytes in [0, 125, 126, 65_535, 65_536] {
+            let (mut whole, mut head) = (Vec::new(), Vec::new());
+            push_client(&mut whole, RSV1 | TEXT, &vec![0; payload_bytes], [1; 4]);
+            push_announcement(&mut head, RSV1 | TEXT, payload_bytes as u64, [1; 4]);
+            assert_eq!(whole.len(), head.len() + payload_bytes);
+            assert!(whole.starts_with(&head), "{payload_bytes}");
+        }
     }
 
     #[test]

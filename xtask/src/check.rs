@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::command::run_command;
-use crate::{conformance, docs, packages, structure};
+use crate::{conformance, docs, fuzz, packages, structure};
 
 /// Runs everything that must hold before a change is done.
 pub(crate) fn run(root: &Path) -> Result<(), String> {
@@ -47,6 +47,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         }
         Ok(())
     })?;
+    step("fuzz", || fuzz::run(root, &fuzz::Plan::default()))?;
     step("conformance", || conformance::run(root))?;
     step("rustdoc", || {
         let mut command = Command::new(env!("CARGO"));

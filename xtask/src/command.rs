@@ -13,3 +13,13 @@ pub(crate) fn run_command(mut command: Command) -> Result<(), String> {
         Err(format!("{command:?} ended with {status}"))
     }
 }
+
+/// The machine that the compiler builds for, as it is called in `--target`.
+pub(crate) fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output();
+    let output = output.map_err(|error| format!("rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .ok_or_else(|| "rustc does not say which machine it builds for".to_owned())
+}

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use fanfare_protocol::codes;
 
+use crate::limits;
+
 /// Writes every generated part anew; gives those that changed.
 pub(crate) fn write(root: &Path) -> Result<Vec<String>, String> {
     let mut changed = Vec::new();
@@ -40,7 +42,7 @@ fn parts(root: &Path) -> Result<Vec<Part>, String> {
     let example = "examples/ten_lines/index.html";
     let page = fs::read_to_string(root.join(example)).map_err(|error| format!("{example}: {error}"))?;
     let snippet = format!("```html\n{page}```\n");
-    Ok(vec![
+    let mut parts = vec![
         Part {
             page: "docs/protocol/json.md",
             name: "error codes",
@@ -61,7 +63,15 @@ fn parts(root: &Path) -> Result<Vec<Part>, String> {
             name: "ten lines",
             text: snippet,
         },
-    ])
+    ];
+    for (name, file, of) in limits::TABLES {
+        parts.push(Part {
+            page: "docs/operating/limits.md",
+            name,
+            text: limits::table(root, file, of)?,
+        });
+    }
+    Ok(parts)
 }
 
 impl Part {

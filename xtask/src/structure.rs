@@ -12,6 +12,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-client", &["fanfare-protocol"]),
     ("fanfare-server", &["fanfare", "fanfare-client"]),
     ("fanfare-bench", &[]),
+    ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
     ("xtask", &["fanfare-protocol"]),
 ];

@@ -23,6 +23,7 @@ use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
 use crate::door::{Cause, Gate, Place};
+use crate::pressure::Pressure;
 use crate::shard::{
     Adoption, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
     Snapshot,
@@ -45,6 +46,7 @@ struct Inner {
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
+    pressure: Pressure,
     /// The last shard that ended without being told to.
     failures: Failures,
 }
@@ -139,11 +141,16 @@ impl Fanfare {
         let mailboxes: Arc<[Arc<Mailbox>]> = mailboxes.into();
         let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
         let failures: Failures = Arc::default();
+        let pressure = Pressure::default();
         let mut threads = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let shard_options = ShardOptions {
                 index,
-                limits: options.limits.clone(),
+                limits: Limits {
+                    waiting_bytes_max: options.limits.waiting_bytes_max / count,
+                    ..options.limits.clone()
+                },
+                pressure: pressure.clone(),
                 seed: fastrand::u64(..),
                 clock,
                 notsent_bytes: options.notsent_bytes,
@@ -178,6 +185,7 @@ impl Fanfare {
             outlet,
             threads,
             is_draining,
+            pressure,
             failures,
         };
         Ok(Self {
@@ -230,6 +238,9 @@ impl Fanfare {
         payload: Payload,
         options: PublishOptions,
     ) -> Result<Position, CallError> {
+        if self.inner.pressure.is_on() {
+            return Err(Refusal::Overloaded.into());
+        }
         let draft = Draft {
             topic,
             payload,
@@ -386,6 +397,18 @@ impl Fanfare {
     /// Whether a shutdown has begun.
     pub fn is_draining(&self) -> bool {
         self.inner.is_draining.load(Ordering::Relaxed)
+    }
+
+    /// Says whether memory is short; gives whether that is new. While it is, new connections are answered 503,
+    /// publications are refused with `overloaded`, and every tenth of a second each shard closes the clients for whom the
+    /// most waits until half of it is gone. For a host that knows a ceiling; nothing here looks at the process's memory.
+    pub fn set_memory_short(&self, is_short: bool) -> bool {
+        self.inner.pressure.set(is_short)
+    }
+
+    /// Whether memory is short, as was last said.
+    pub fn is_memory_short(&self) -> bool {
+        self.inner.pressure.is_on()
     }
 
     /// Waits until a shard has ended that nobody told to, and gives its number: it panicked five times within ten

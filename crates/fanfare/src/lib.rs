@@ -28,6 +28,7 @@ mod door;
 mod handle;
 mod metrics;
 mod options;
+mod pressure;
 mod shard;
 
 pub use door::{
@@ -44,5 +45,5 @@ pub use fanfare_protocol::{
     Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
-pub use metrics::HostCounter;
+pub use metrics::{HostCounter, resident_bytes};
 pub use options::Options;

@@ -83,6 +83,13 @@ impl Collector for Shards {
             None,
             is_draining,
         )?;
+        gauge(
+            &mut encoder,
+            "fanfare_memory_short",
+            "Whether memory is short, so that nothing more is taken on (1) or not (0)",
+            None,
+            u64::from(self.fanfare.is_memory_short()),
+        )?;
         if let Some(bytes) = resident_bytes() {
             let help = "Memory of the whole process that is resident";
             gauge(
@@ -125,7 +132,7 @@ fn gauge(
 }
 
 /// The resident memory of this process, where the system tells it (Linux, `proc(5)`).
-fn resident_bytes() -> Option<u64> {
+pub fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let kib = status
         .lines()

@@ -19,9 +19,9 @@ pub struct Limits {
     pub outbox_age_max_ms: u64,
     /// What happens at the bounds of an outbox, by topic. Default: `disconnect` for all.
     pub slow_rules: SlowRules,
-    /// Bytes that may wait for all clients of the hub together: frames, shared ones once, and 8 for every place in an
-    /// outbox. Beyond: the clients for whom the most waits are closed with code 3007, until an eighth is free. Default
-    /// 256 MiB.
+    /// Bytes that may wait for all clients together: frames, shared ones once in each shard, and 8 for every place in an
+    /// outbox. Each shard has an equal share; a hub by itself takes it for its own. Beyond: the clients for whom the most
+    /// waits are closed with code 3007, until an eighth is free. Default 256 MiB.
     pub waiting_bytes_max: usize,
     /// Bytes of replies, pushes and control frames that may wait for a client. Beyond: its commands are taken in no
     /// further until half of them are written; the one at hand is still answered. Default 64 KiB.
@@ -51,9 +51,11 @@ pub struct Limits {
     /// Bytes that a connection may send per second, and twice as many at once. Beyond: it is not read from until
     /// there is room again. 0 for no limit. Default 1 MiB.
     pub bytes_per_second: u32,
-    /// As `commands_per_second`, for all connections together that a user has in one shard. Default 400.
+    /// As `commands_per_second`, for all connections together that a user has in one shard. Beyond: none of them is read
+    /// from until there is room again. Default 400.
     pub user_commands_per_second: u32,
-    /// As `bytes_per_second`, for all connections together that a user has in one shard. Default 4 MiB.
+    /// As `bytes_per_second`, for all connections together that a user has in one shard. Beyond: none of them is read
+    /// from until there is room again. Default 4 MiB.
     pub user_bytes_per_second: u32,
     /// Publications of clients that a topic takes per second, and twice as many at once, over all shards; kept by the
     /// broker. What the application publishes itself is not counted. Beyond: error `rate_limited`. 0 for no limit.
@@ -66,7 +68,7 @@ pub struct Limits {
     /// Commands of a connection that may be refused with `rate_limited` within ten seconds. Beyond: close code 3501.
     /// 0 for no limit. Default 200.
     pub refusals_max: u32,
-    /// Subscribe commands of a connection that may wait for the broker. With so many: it is not read from until one is
+    /// Subscribe commands of a connection that may wait for the broker. Beyond: it is not read from until one is
     /// answered. 0 counts as 1. Default 64.
     pub subscribes_pending_max: u32,
 }

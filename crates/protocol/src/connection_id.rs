@@ -91,7 +91,7 @@ mod tests {
     fn an_id_says_where_its_connection_lives() {
         let id = ConnectionId::new(3, 70_000, 0xdead_beef);
         assert_eq!((id.shard(), id.slot()), (3, 70_000));
-        assert_eq!(id.to_string(), "03011170deadbeef");
+        assert_eq!(format!("{id} {id:?}"), "03011170deadbeef 03011170deadbeef");
         assert_eq!("03011170deadbeef".parse(), Ok(id));
     }
 

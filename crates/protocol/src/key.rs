@@ -85,4 +85,12 @@ mod tests {
         );
         assert_eq!(Key::parse("a\nb"), Err(KeyError::Control { at: 1 }));
     }
+
+    #[test]
+    fn a_key_is_shown_as_its_text_and_found_by_it() {
+        let key = Key::parse("player 7").unwrap();
+        assert_eq!(format!("{key:?}"), r#""player 7""#);
+        let keys = std::collections::BTreeSet::from([key]);
+        assert!(keys.contains("player 7"));
+    }
 }

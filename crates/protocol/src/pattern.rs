@@ -157,6 +157,12 @@ mod tests {
         assert!("x".repeat(256).parse::<TopicPattern>().is_err());
     }
 
+    #[test]
+    fn a_pattern_is_written_as_it_was_read() {
+        let pattern: TopicPattern = "chat:*".parse().unwrap();
+        assert_eq!(pattern.to_string(), "chat:*");
+    }
+
     proptest! {
         #[test]
         fn it_agrees_with_trying_everything(pattern in "[ab*]{1,8}", name in "[ab]{1,12}") {

@@ -202,6 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn a_name_is_written_as_its_text_and_found_by_it() {
+        let name = TopicName::parse("a'b").unwrap();
+        assert_eq!(format!("{name} {name:?}"), r#"a'b "a'b""#);
+        let names = std::collections::BTreeSet::from([name]);
+        assert!(names.contains("a'b"));
+    }
+
+    #[test]
     fn the_longest_user_has_a_topic() {
         let user = UserName::parse(&"u".repeat(crate::USER_BYTES_MAX)).unwrap();
         assert!(TopicName::of_user(&user).as_str().len() <= TOPIC_BYTES_MAX);

@@ -104,4 +104,12 @@ mod tests {
             })
         );
     }
+
+    #[test]
+    fn a_name_is_written_as_its_text_and_found_by_it() {
+        let name = UserName::parse("o'hara").unwrap();
+        assert_eq!(format!("{name} {name:?}"), r#"o'hara "o'hara""#);
+        let names = std::collections::BTreeSet::from([name]);
+        assert!(names.contains("o'hara"));
+    }
 }

@@ -170,6 +170,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "write one of them behind the `=`",
     ),
     (
+        "memory_max",
+        "1MiB",
+        "\"1MiB\"",
+        "from 16MiB to",
+        "write a size in that range",
+    ),
+    (
         "waiting_bytes_max",
         "1",
         "1",

@@ -172,6 +172,12 @@ impl Gate {
         Refused::unavailable(Cause::Draining, reason, window.as_secs().max(1))
     }
 
+    /// The answer to everyone while memory is short.
+    pub(super) fn refuse_short() -> Refused {
+        let reason = "the server's memory is short, connect again later";
+        Refused::unavailable(Cause::Memory, reason, COME_BACK_S)
+    }
+
     /// A shutdown begins, after which clients come back over `window`.
     pub(crate) fn drain(&self, window: Duration) {
         self.drain_window_ms

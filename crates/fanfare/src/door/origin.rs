@@ -240,6 +240,7 @@ mod tests {
             "https://good.example, https://good.example",
             "file://",
             "javascript://good.example",
+            "1http://good.example",
             "capacitor://chat.example:8080",
             "https://good.example:",
             "http://localhost.evil.example",

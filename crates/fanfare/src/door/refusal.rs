@@ -44,6 +44,7 @@ causes! {
     Handshakes "handshakes" Warn "as many connections as may be are not WebSockets yet";
     HandshakesPerAddress "handshakes_per_address" Warn "as many connections of one address as may be are not WebSockets yet";
     Draining "draining" Debug "the server is shutting down";
+    Memory "memory" Warn "memory is short";
     Connections "connections" Warn "as many connections as may be are open";
     ConnectionsPerAddress "connections_per_address" Warn "as many connections of one address as may be are open";
     ConnectionsPerUser "connections_per_user" Warn "as many connections of one user as may be are open";

@@ -42,27 +42,23 @@ pub(super) fn check_handshake(
         let reason = "this is a WebSocket endpoint, send `Connection: Upgrade` and `Upgrade: websocket`";
         return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
     }
-    if headers.get(header::HOST).is_none() {
-        return Err(Refused::bad("`Host` is missing"));
+    if only(headers, &header::HOST).is_none() {
+        return Err(Refused::bad(
+            "`Host` is missing, repeated or no text, send it once",
+        ));
     }
     if has_body(headers) {
         return Err(Refused::bad(
             "the request has a body, a WebSocket opens without one",
         ));
     }
-    if headers
-        .get(header::SEC_WEBSOCKET_VERSION)
-        .is_none_or(|version| version != "13")
-    {
+    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refused::new(
             StatusCode::UPGRADE_REQUIRED,
             "`Sec-WebSocket-Version` is not 13, only 13 is spoken here",
         ));
     }
-    match headers
-        .get(header::SEC_WEBSOCKET_KEY)
-        .and_then(|key| key.to_str().ok())
-    {
+    match only(headers, &header::SEC_WEBSOCKET_KEY) {
         Some(key) if is_valid_key(key) => Ok(key.to_owned()),
         _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
     }
@@ -75,6 +71,14 @@ fn has_body(headers: &HeaderMap) -> bool {
         || headers
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length != "0")
+}
+
+/// The value of a header that must not be repeated (RFC 9112 section 3.2, RFC 6455 section 11.3): of two, a proxy may
+/// believe the other one.
+fn only<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 /// Whether a comma-separated header has a token.

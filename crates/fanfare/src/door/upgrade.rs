@@ -15,7 +15,7 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 
 use super::address::{ClientAddress, canonical};
-use super::gate::Place;
+use super::gate::{Gate, Place};
 use super::refusal::Refused;
 use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
@@ -48,6 +48,9 @@ impl Fanfare {
         self.check_origin(&request)?;
         if self.is_draining() {
             return Err(self.gate().refuse_drained());
+        }
+        if self.is_memory_short() {
+            return Err(Gate::refuse_short());
         }
         let query = Query::parse(request.uri(), self.options())?;
         let (dialect, subprotocol) = choose_dialect(&query, request.headers())?;

@@ -34,6 +34,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::pressure::Pressure;
 use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
 pub(crate) use mailbox::{Mailbox, NotPosted};
@@ -45,6 +46,7 @@ pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 pub(crate) struct ShardOptions {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
+    pub(crate) pressure: Pressure,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
     pub(crate) notsent_bytes: u32,
@@ -205,6 +207,10 @@ impl Shard {
             self.ticked_at = Instant::now();
             self.hear_unread();
             self.handle(Input::Tick);
+            if self.options.pressure.is_on() {
+                self.hub.relieve(self.now);
+                self.settle_outputs();
+            }
             self.write_small();
         }
         self.publish_stats(began);

@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use fanfare_hub::broker::PublishId;
+use fanfare_hub::broker::{PublishId, Refusal};
 use fanfare_hub::{Control, Input, Output, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft};
@@ -55,6 +55,10 @@ impl Shard {
 
     fn publish(&mut self, draft: Draft, ticket: Ticket) {
         let topic = draft.topic.clone();
+        if self.options.pressure.is_on() {
+            let outcome = Err(Refusal::Overloaded);
+            return self.answers.push_back(Input::Published(ticket, topic, outcome));
+        }
         let entry = self.publishes.vacant_entry();
         match self
             .broker

@@ -16,6 +16,7 @@ use super::stats::Counted;
 use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats};
 use crate::broker::{HistoryOptions, MemoryBroker};
 use crate::clock::Clock;
+use crate::pressure::Pressure;
 
 /// A ping frame of the server, and the pong of a client with an empty mask.
 const PING: [u8; 2] = [0x89, 0];
@@ -43,6 +44,7 @@ impl Fixture {
         let options = ShardOptions {
             index: 0,
             limits,
+            pressure: Pressure::default(),
             seed: 1,
             clock: Clock::start(),
             notsent_bytes: 16 << 10,

@@ -44,6 +44,13 @@ fn a_request_that_opens_no_websocket_is_refused_with_the_right_status() {
         (spoilt("Upgrade: websocket", "Upgrade : websocket"), 400),
         (spoilt("localhost", "local\0host"), 400),
         (spoilt("localhost", "local\rhost"), 400),
+        (spoilt("localhost", "lócalhost"), 400),
+        (upgrade_request("/ws", &["Host: evil.example"]), 400),
+        (upgrade_request("/ws", &["Sec-WebSocket-Version: 13"]), 426),
+        (
+            upgrade_request("/ws", &["Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA=="]),
+            400,
+        ),
     ] {
         let response = answer(&server, &request);
         assert_eq!(response.status, status, "{request}\n{response:?}");
@@ -87,6 +94,9 @@ fn bad_parameters_are_refused_and_named() {
         ("/ws?role=publisher", "role=publisher"),
         ("/ws?user=", "user"),
         ("/ws?occupancy=maybe", "occupancy"),
+        ("/ws?every=soon", "every"),
+        ("/ws?slow=conflate", "slow"),
+        ("/ws?dialect=raw&slow=drop_oldest", "slow"),
     ] {
         let response = answer(&server, &upgrade_request(target, &[]));
         assert_eq!(response.status, 400, "{target}");

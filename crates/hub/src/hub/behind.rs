@@ -15,7 +15,7 @@ use crate::frames::{Expendable, FrameId, Frames};
 use crate::missed::Notices;
 use crate::outbox::{Fate, Lane, Outbox};
 use crate::session::Session;
-use crate::{Counters, Dirty, SlowRule};
+use crate::{Counters, Dirty, Now, SlowRule};
 
 impl Hub {
     /// A frame for consecutive publications of a topic, which may be left out if the topic's rule says so. Where the
@@ -101,7 +101,9 @@ impl Hub {
     /// Leaves out the waiting publications under the rule `conflate` of which a newer one with the same key waits, or
     /// is about to.
     pub(super) fn leave_out_superseded(&mut self, slot: usize, coming: Option<FrameId>) {
-        let mut newest: HashMap<(TopicName, Option<Key>), u64, FixedState> = HashMap::default();
+        // Names and keys are chosen by clients, so their hash is seeded.
+        let mut newest: HashMap<(TopicName, Option<Key>), u64, FixedState> =
+            HashMap::with_hasher(self.names.hasher().clone());
         let mut look = |expendable: &Expendable| {
             if expendable.rule != SlowRule::Conflate {
                 return false;
@@ -145,15 +147,24 @@ impl Hub {
     /// Keeps what waits for all clients together within its bound: those for whom the most waits go first.
     pub(super) fn shed(&mut self) {
         let max = self.limits.waiting_bytes_max;
-        if self.waiting_bytes() <= max {
-            return;
+        if self.waiting_bytes() > max {
+            self.shed_until(max - max / 8);
         }
+    }
+
+    /// Memory is short: closes the clients for whom the most waits until half of it is gone.
+    pub fn relieve(&mut self, now: Now) {
+        self.now = now;
+        self.shed_until(self.waiting_bytes() / 2);
+    }
+
+    fn shed_until(&mut self, bytes: usize) {
         let mut behind: Vec<(u32, usize)> = (0..self.outboxes.len())
             .filter(|&slot| self.outboxes[slot].is_blocked && !self.outboxes[slot].is_closing)
             .map(|slot| (self.outboxes[slot].bytes(), slot))
             .collect();
         behind.sort_unstable();
-        while self.waiting_bytes() > max - max / 8
+        while self.waiting_bytes() > bytes
             && let Some((_, slot)) = behind.pop()
         {
             self.disconnect(slot, &Disconnect::Shed, None);

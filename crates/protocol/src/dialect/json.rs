@@ -162,16 +162,20 @@ fn unreadable(text: &str, error: &serde_json::Error) -> Rejection {
     } else {
         ErrorCode::BadJson
     };
-    Rejection::new(id, code, format!("message is not a command: {error}"))
+    // It may repeat a whole value of the message, and a refusal must stay short however long that is.
+    let error = error.to_string();
+    Rejection::new(id, code, format!("message is not a command: {}", cut(&error)))
 }
 
 /// At most the length of a topic name of what a client wrote, in quotes.
 fn quoted(text: &str) -> String {
-    let cut = text
-        .char_indices()
-        .map(|(at, _)| at)
-        .find(|&at| at > TOPIC_BYTES_MAX);
-    format!("{:?}", cut.map_or(text, |cut| &text[..cut]))
+    format!("{:?}", cut(text))
+}
+
+fn cut(text: &str) -> &str {
+    let mut places = text.char_indices().map(|(at, _)| at);
+    let end = places.find(|&at| at > TOPIC_BYTES_MAX);
+    end.map_or(text, |end| &text[..end])
 }
 
 /// A publication as a `message`.

@@ -251,6 +251,23 @@ fn bad_messages_are_answered_with_their_id_and_the_rule() {
 }
 
 #[test]
+fn a_refusal_is_short_however_long_the_value_it_is_about() {
+    let long = "\u{1}é".repeat(10_000).replace('\u{1}', "\\u0001");
+    for text in [
+        format!(r#"{{"type":"{long}","id":1}}"#),
+        format!(r#"{{"type":"ping","echo":"{long}","id":1}}"#),
+    ] {
+        let rejection = decode(&text).unwrap_err();
+        assert!(
+            rejection.message.len() < 2_000,
+            "{} bytes",
+            rejection.message.len()
+        );
+        assert_eq!(rejection.id.as_ref().map(CommandId::as_json), Some("1"));
+    }
+}
+
+#[test]
 fn deep_json_neither_overflows_the_stack_nor_closes() {
     let deep = "[".repeat(60_000);
     assert!(decode(&deep).is_err());

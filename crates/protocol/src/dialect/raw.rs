@@ -51,4 +51,14 @@ mod tests {
         encode_payload(&payload, &mut frame);
         assert_eq!(frame, b"\x82\x02\x00\xff");
     }
+
+    #[test]
+    fn what_is_no_message_carries_its_bytes_and_a_close_none() {
+        for (item, bytes) in [(Item::Ping(b"p"), b"p".as_slice()), (Item::Close(None), b"")] {
+            let Verb::Relay { payload } = decode(&item).verb else {
+                panic!("{item:?}")
+            };
+            assert_eq!((payload.kind(), payload.as_bytes()), (PayloadKind::Binary, bytes));
+        }
+    }
 }

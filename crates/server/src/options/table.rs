@@ -139,6 +139,9 @@ options! {
         /// Bytes that may wait for all connections together; beyond, those with the most are closed.
         /// Each shard has an equal share.
         waiting_bytes_max: usize = 256 * MIB, Size[MIB, 1024 * 1024 * MIB];
+        /// Memory of the process near which nothing more is taken on: from nine tenths of it new connections and
+        /// publications are refused, and the slowest clients closed.
+        memory_max: Option<usize> = None, MaybeSize[16 * MIB, 1024 * 1024 * MIB] ("what the container allows");
         /// Topics one connection may be subscribed to.
         subscriptions_max: usize = 128, Count[1, 65_536];
         /// Topics that exist at the same time, because they have a subscriber or history; 0 for any number.

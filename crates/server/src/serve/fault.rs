@@ -13,6 +13,8 @@ pub(super) enum Place {
     History,
     /// The task that accepts connections.
     Listener,
+    /// The watch over memory.
+    Memory,
 }
 
 #[cfg(feature = "fault-injection")]
@@ -23,7 +25,7 @@ mod injected {
 
     use super::{Place, Router};
 
-    static ARMED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+    static ARMED: [AtomicBool; 4] = [const { AtomicBool::new(false) }; 4];
 
     pub(in super::super) fn trip(place: Place) {
         let is_armed = ARMED[place as usize].swap(false, Ordering::SeqCst);
@@ -43,6 +45,7 @@ mod injected {
             .route("/fault/handler", arm(Place::Handler))
             .route("/fault/history", arm(Place::History))
             .route("/fault/listener", arm(Place::Listener))
+            .route("/fault/memory", arm(Place::Memory))
     }
 }
 

@@ -31,6 +31,8 @@ fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
     } else if !fanfare.has_descriptors() {
         (StatusCode::SERVICE_UNAVAILABLE, "descriptors are exhausted\n")
+    } else if fanfare.is_memory_short() {
+        (StatusCode::SERVICE_UNAVAILABLE, "memory is short\n")
     } else {
         (StatusCode::OK, "ready\n")
     }

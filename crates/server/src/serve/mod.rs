@@ -7,6 +7,7 @@ mod descriptors;
 mod fault;
 mod hangup;
 mod health;
+mod memory;
 mod pages;
 
 use std::future::poll_fn;
@@ -77,6 +78,9 @@ async fn serve(
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
     }
+    if let Some(ceiling) = options.memory_max.or_else(memory::ceiling) {
+        tokio::spawn(memory::watch(fanfare.clone(), ceiling));
+    }
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let serving = fanfare.clone();
@@ -136,7 +140,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
                     .collect(),
                 ..SlowRules::default()
             },
-            waiting_bytes_max: options.waiting_bytes_max / options.shards,
+            waiting_bytes_max: options.waiting_bytes_max,
             subscriptions_max: options.subscriptions_max as u32,
             ping_interval_ms: millis(options.ping_interval),
             pong_timeout_ms: millis(options.pong_timeout),

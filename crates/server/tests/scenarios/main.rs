@@ -41,6 +41,7 @@
 //! | 37 | a slow reader under the other rules | `slow::whatever_a_rule_drops_is_told_in_its_place`, `slow_rules` |
 //! | 38 | a stalled reader | `slow::a_client_that_takes_nothing_is_closed_at_the_write_deadline` |
 //! | 39 | many stalled readers | `slow::a_hundred_stalled_clients_cost_what_one_does_and_delay_nobody` |
+//! | 58 | the ceiling of the process is near | `memory::near_the_ceiling_nothing_more_is_taken_on_and_the_slowest_are_closed` |
 //! | 39, 58 | the memory for all is full | `slow::when_the_memory_for_all_is_full_those_with_the_most_are_closed` |
 //! | 40 | replies that are not read | `slow::a_client_that_does_not_read_its_replies_is_not_read_from` |
 //! | 41 | publish flood | `rates::a_publish_flood_of_one_client_waits_and_the_others_keep_their_share`, `rates::bytes_count_as_well_and_those_of_one_user_together`, `rates::a_publish_flood_into_one_topic_is_refused_and_then_closed`, `rates::a_raw_client_whose_publication_is_refused_is_closed` |
@@ -85,6 +86,7 @@ mod door;
 mod floods;
 mod frames;
 mod log;
+mod memory;
 mod names;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]

@@ -1,0 +1,460 @@
+//! `hub_inputs`: any sequence of inputs that a shard, a broker and an application could give a hub.
+//!
+//! The input is read as a list of steps. Some break what a broker or a shard promises in small ways that a network makes
+//! possible: answers for connections that are gone, publications twice, with gaps, or of topics that were left. Checked:
+//! everyone is sent whole frames in a possible order; nobody who is gone is resumed, written or released; in the end
+//! nothing is left; and two hubs that are given the same give the same, though their topics are hashed differently.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use arbitrary::{Arbitrary, Unstructured};
+use fanfare_hub::broker::Refusal;
+use fanfare_hub::{Asked, Control, Dirty, Input, Limits, Opened, Output, Role, Selector, Ticket};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::{Dialect, Direct};
+use fanfare_protocol::websocket::{Compression, Opcode, encode_masked_frame};
+use fanfare_protocol::{
+    CommandId, ConnectionId, Draft, Epoch, Every, Key, Payload, Position, Timestamp, TopicName, UserName,
+};
+
+use crate::bounds::bounded;
+use crate::shard::{Answer, Shard, slow_rules};
+
+/// Steps of one story; what follows is not played.
+const STEPS_MAX: usize = 200;
+
+/// What the hub, its sockets and the checks may hold for each step, and in all for none.
+const STEP_BYTES_MAX: usize = 16 << 10;
+const START_BYTES_MAX: usize = 256 << 10;
+
+/// One thing that happens. Connections, topics and users are chosen by number among those there are.
+#[derive(Arbitrary, Debug)]
+enum Step {
+    Open(Door),
+    ToOne(u8, ToOne),
+    AtBroker(AtBroker),
+    Control(Asking),
+    TakeMail(u8),
+    Settle,
+    WriteSmall(u8),
+    WriteBig(u8),
+    Turn,
+    Pass { ms: u16 },
+    Shutdown { window_ms: u16 },
+}
+
+/// A connection to open.
+#[derive(Arbitrary, Debug)]
+struct Door {
+    is_raw: bool,
+    is_publisher: bool,
+    user: Option<u8>,
+    topics: u8,
+    occupancy: bool,
+    every: Option<u8>,
+    conflates: bool,
+}
+
+/// What happens to one connection, which may be gone.
+#[derive(Arbitrary, Debug)]
+enum ToOne {
+    Say(Said),
+    SayText(String),
+    Ping(u8),
+    PeerClose(Option<u8>),
+    Disconnect(u8),
+    Lost,
+    LateAnswer { id: u8, kind: u8 },
+    Deliver(u8),
+    Room(Option<u8>),
+    Writable,
+}
+
+/// What happens at the broker.
+#[derive(Arbitrary, Debug)]
+enum AtBroker {
+    Joins(Answers),
+    Publishes(Answers),
+    AnswerHeld(Option<bool>),
+    Publish {
+        topic: u8,
+        bytes: u8,
+        except: Option<u8>,
+    },
+    Post {
+        topic: u8,
+        offset: i8,
+        is_other_epoch: bool,
+    },
+    Counted {
+        topic: u8,
+        subscribers: u64,
+    },
+}
+
+/// What the application asks.
+#[derive(Arbitrary, Debug)]
+enum Asking {
+    Subscribe { whom: Whom, topics: u8 },
+    Unsubscribe { whom: Whom, topics: u8 },
+    Close { whom: Whom, cause: u8 },
+}
+
+/// A command that is well-formed.
+#[derive(Arbitrary, Debug)]
+enum Said {
+    Subscribe {
+        topics: u8,
+        occupancy: bool,
+        every: Option<u8>,
+    },
+    Unsubscribe {
+        topics: u8,
+    },
+    Publish {
+        topic: u8,
+        echo: bool,
+    },
+    SendTo {
+        whom: Whom,
+    },
+    Ping,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Whom {
+    Connection(u8),
+    User(u8),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Answers {
+    Yes,
+    Overloaded,
+    Unavailable,
+    RateLimited,
+    TooManyTopics,
+    Later,
+}
+
+impl From<Answers> for Answer {
+    fn from(answers: Answers) -> Self {
+        match answers {
+            Answers::Yes => Self::Yes,
+            Answers::Overloaded => Self::No(Refusal::Overloaded),
+            Answers::Unavailable => Self::No(Refusal::Unavailable),
+            Answers::RateLimited => Self::No(Refusal::RateLimited { retry_after_ms: 7 }),
+            Answers::TooManyTopics => Self::No(Refusal::TooManyTopics),
+            Answers::Later => Self::Later,
+        }
+    }
+}
+
+/// Runs one input.
+pub fn run(bytes: &[u8]) {
+    let mut source = Unstructured::new(bytes);
+    let mut steps = Vec::new();
+    while !source.is_empty() && steps.len() < STEPS_MAX {
+        let Ok(step) = Step::arbitrary(&mut source) else {
+            break;
+        };
+        steps.push(step);
+    }
+    let bytes_max = START_BYTES_MAX + STEP_BYTES_MAX * steps.len() + 64 * bytes.len();
+    bounded(bytes_max, || {
+        let (first, second) = (play(&steps, 1), play(&steps, 2));
+        assert_eq!(first, second, "two hubs made different things of the same");
+    });
+}
+
+/// Plays the steps; gives what came out and a digest of what every client was sent.
+fn play(steps: &[Step], seed: u64) -> (Vec<Output>, Vec<u64>) {
+    let limits = Limits {
+        outbox_frames_max: 4,
+        outbox_bytes_max: 2_000,
+        outbox_age_max_ms: 3_000,
+        slow_rules: slow_rules(),
+        waiting_bytes_max: 10_000,
+        message_timeout_ms: 2_000,
+        commands_per_second: 20,
+        bytes_per_second: 2_000,
+        user_commands_per_second: 30,
+        refusals_max: 5,
+        subscribes_pending_max: 2,
+        replies_bytes_max: 500,
+        subscriptions_max: 3,
+        ..Limits::default()
+    };
+    let mut shard = Shard::new(limits, seed);
+    for step in steps {
+        take(&mut shard, step);
+    }
+    for socket in &mut shard.sockets {
+        socket.room = usize::MAX;
+    }
+    shard.turn();
+    let is_whole = |socket: &crate::shard::Socket| socket.is_released || socket.client.is_whole();
+    assert!(
+        shard.sockets.iter().all(is_whole),
+        "a frame was left half written"
+    );
+    let heard = shard.sockets.iter().map(|socket| socket.client.digest).collect();
+    (shard.end(), heard)
+}
+
+fn take(shard: &mut Shard, step: &Step) {
+    match step {
+        Step::Open(door) => door.open(shard),
+        Step::ToOne(who, step) => {
+            if let Some(at) = pick(shard, *who) {
+                step.take(shard, at);
+            }
+        }
+        Step::AtBroker(step) => step.take(shard),
+        Step::Control(step) => step.take(shard),
+        Step::TakeMail(count) => shard.take_mail((*count).into()),
+        Step::Settle => shard.handle(Input::Settle),
+        Step::WriteSmall(count) => shard.write_all(Dirty::Small, (*count).into()),
+        Step::WriteBig(count) => shard.write_all(Dirty::Big, (*count).into()),
+        Step::Turn => shard.turn(),
+        Step::Pass { ms } => shard.pass((*ms).into()),
+        Step::Shutdown { window_ms } => shard.handle(Input::Shutdown {
+            window_ms: (*window_ms).into(),
+        }),
+    }
+}
+
+impl Door {
+    fn open(&self, shard: &mut Shard) {
+        shard.open(Opened {
+            connection: ConnectionId::from_bits(0),
+            dialect: if self.is_raw { Dialect::Raw } else { Dialect::Json },
+            role: if self.is_publisher {
+                Role::Publisher
+            } else {
+                Role::Subscriber
+            },
+            compression: Compression::None,
+            user: self.user.map(user),
+            remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
+            user_agent: None,
+            joined_at: Timestamp(0),
+            topics: names(self.topics),
+            occupancy: self.occupancy,
+            every: self.every.map(every),
+            conflates: self.conflates,
+        });
+    }
+}
+
+impl AtBroker {
+    fn take(&self, shard: &mut Shard) {
+        match self {
+            Self::Joins(answers) => shard.joins = (*answers).into(),
+            Self::Publishes(answers) => shard.publishes = (*answers).into(),
+            Self::AnswerHeld(answer) => shard.answer_held(match answer {
+                None => Ok(()),
+                Some(true) => Err(Refusal::Overloaded),
+                Some(false) => Err(Refusal::Unavailable),
+            }),
+            Self::Publish { topic, bytes, except } => {
+                let except = except.and_then(|who| pick(shard, who));
+                let except = except.map(|at| id_of(shard, at));
+                shard.publish(Draft {
+                    except,
+                    ..draft(*topic, *bytes)
+                });
+            }
+            Self::Post {
+                topic,
+                offset,
+                is_other_epoch,
+            } => post(shard, *topic, *offset, *is_other_epoch),
+            Self::Counted { topic, subscribers } => {
+                shard.handle(Input::Counted(name(*topic), *subscribers));
+            }
+        }
+    }
+}
+
+impl Asking {
+    fn take(&self, shard: &mut Shard) {
+        let control = match *self {
+            Self::Subscribe { whom, topics } => Control::Subscribe(selector(shard, whom), names(topics)),
+            Self::Unsubscribe { whom, topics } => Control::Unsubscribe(selector(shard, whom), names(topics)),
+            Self::Close { whom, cause } => Control::Disconnect(selector(shard, whom), self::cause(cause)),
+        };
+        shard.control(control);
+    }
+}
+
+impl ToOne {
+    fn take(&self, shard: &mut Shard, at: usize) {
+        let id = id_of(shard, at);
+        match self {
+            Self::Say(said) => {
+                let text = words(shard, said);
+                say(shard, at, &text);
+            }
+            Self::SayText(text) => say(shard, at, text),
+            Self::Ping(payload) => shard.handle(Input::Ping(id, &[*payload])),
+            Self::PeerClose(code) => {
+                let code = code.map(|code| CLOSE_CODES[usize::from(code) % CLOSE_CODES.len()]);
+                shard.handle(Input::PeerClose(id, code));
+            }
+            Self::Disconnect(cause) => shard.handle(Input::Disconnect(id, self::cause(*cause))),
+            Self::Lost => shard.handle(Input::Lost(id)),
+            Self::LateAnswer { id: number, kind } => late_answer(shard, id, *number, *kind),
+            Self::Deliver(bytes) => {
+                let direct = Direct {
+                    from: None,
+                    time: Timestamp(0),
+                    payload: payload(*bytes),
+                };
+                shard.control(Control::Deliver(id, direct));
+            }
+            Self::Room(bytes) => shard.sockets[at].room = bytes.map_or(usize::MAX, usize::from),
+            Self::Writable => shard.report_writable(at),
+        }
+    }
+}
+
+fn say(shard: &mut Shard, at: usize, text: &str) {
+    let mut frame = Vec::new();
+    encode_masked_frame(Opcode::Text, text.as_bytes(), [1, 2, 3, 4], &mut frame);
+    shard.receive(at, &frame);
+}
+
+/// A command as a client of the json dialect writes it.
+fn words(shard: &Shard, what: &Said) -> String {
+    let quoted = |topics: u8| format!("{:?}", names(topics));
+    match what {
+        Said::Subscribe {
+            topics,
+            occupancy,
+            every,
+        } => {
+            let topics = quoted(*topics);
+            let every = every.map_or("null".to_owned(), |number| {
+                format!("\"{}ms\"", self::every(number).as_millis())
+            });
+            format!(
+                r#"{{"type":"subscribe","topics":{topics},"occupancy":{occupancy},"every":{every},"id":1}}"#
+            )
+        }
+        Said::Unsubscribe { topics } => {
+            format!(
+                r#"{{"type":"unsubscribe","topics":{},"id":"u"}}"#,
+                quoted(*topics)
+            )
+        }
+        Said::Publish { topic, echo } => {
+            let topic = name(*topic);
+            format!(r#"{{"type":"publish","topic":{topic:?},"data":0,"key":"k","echo":{echo},"id":2}}"#)
+        }
+        Said::SendTo { whom } => match selector(shard, *whom) {
+            Selector::Connection(id) => format!(r#"{{"type":"send","connection":"{id}","data":1,"id":3}}"#),
+            Selector::User(user) => format!(r#"{{"type":"send","user":{user:?},"data":1,"id":4}}"#),
+        },
+        Said::Ping => r#"{"type":"ping","id":5}"#.to_owned(),
+    }
+}
+
+/// A publication that is not the next one of its topic, mostly.
+fn post(shard: &mut Shard, topic: u8, offset: i8, is_other_epoch: bool) {
+    let position = shard.position(&name(topic));
+    let position = Position {
+        epoch: Epoch(position.epoch.0 + u64::from(is_other_epoch)),
+        offset: position.offset.saturating_add_signed(offset.into()),
+    };
+    shard.post(draft(topic, 1), position);
+}
+
+/// An answer to something that was perhaps never asked.
+fn late_answer(shard: &mut Shard, connection: ConnectionId, number: u8, kind: u8) {
+    let ticket = Ticket {
+        connection,
+        id: CommandId::from_json(&number.to_string()).ok(),
+        asked: if kind & 1 == 0 {
+            Asked::Publish
+        } else {
+            Asked::Send
+        },
+    };
+    shard.handle(match kind >> 1 & 3 {
+        0 => Input::Published(ticket, name(number), Ok(Position::default())),
+        1 => Input::Published(ticket, name(number), Err(Refusal::Unavailable)),
+        2 => Input::Delivered(ticket, Ok(kind & 8 == 0)),
+        _ => Input::Delivered(ticket, Err(Refusal::Overloaded)),
+    });
+}
+
+fn pick(shard: &Shard, who: u8) -> Option<usize> {
+    usize::from(who).checked_rem(shard.sockets.len())
+}
+
+fn id_of(shard: &Shard, at: usize) -> ConnectionId {
+    shard.sockets[at].opened.connection
+}
+
+fn selector(shard: &Shard, whom: Whom) -> Selector {
+    match whom {
+        Whom::Connection(who) => {
+            let stranger = ConnectionId::new(7, who.into(), 9);
+            Selector::Connection(pick(shard, who).map_or(stranger, |at| id_of(shard, at)))
+        }
+        Whom::User(user) => Selector::User(self::user(user)),
+    }
+}
+
+fn user(number: u8) -> UserName {
+    UserName::parse(["ada", "bob"][usize::from(number) % 2]).unwrap()
+}
+
+fn name(number: u8) -> TopicName {
+    TopicName::parse(TOPICS[usize::from(number) % TOPICS.len()]).unwrap()
+}
+
+/// The topics whose bits are set.
+fn names(bits: u8) -> Vec<TopicName> {
+    (0..TOPICS.len() as u8)
+        .filter(|bit| bits >> bit & 1 == 1)
+        .map(name)
+        .collect()
+}
+
+fn payload(bytes: u8) -> Payload {
+    Payload::text("x".repeat(8 * usize::from(bytes)))
+}
+
+fn draft(topic: u8, bytes: u8) -> Draft {
+    Draft {
+        topic: name(topic),
+        payload: payload(bytes),
+        // Odd sizes come without a key, the others with one of three.
+        key: bytes.is_multiple_of(2).then(|| key(bytes)),
+        from: None,
+        time: Timestamp(0),
+        except: None,
+    }
+}
+
+fn key(number: u8) -> Key {
+    Key::parse(["k", "l", "m"][usize::from(number / 2) % 3]).unwrap()
+}
+
+/// A rate of 100 ms to 800 ms.
+fn every(number: u8) -> Every {
+    format!("{}ms", 100 * (1 + u32::from(number % 8)))
+        .parse()
+        .unwrap()
+}
+
+fn cause(number: u8) -> Disconnect {
+    Disconnect::ALL[usize::from(number) % Disconnect::ALL.len()].clone()
+}
+
+const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+
+/// Codes that a client may close with.
+const CLOSE_CODES: [u16; 5] = [1000, 1001, 1014, 3000, 4999];

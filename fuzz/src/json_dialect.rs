@@ -1,0 +1,200 @@
+//! `json_dialect`: commands in JSON, and what the server says about them.
+//!
+//! The input is the text of one message. Checked: what is taken is what was written, the payload and the id byte for
+//! byte; what is called bad JSON is no JSON object; a reply repeats the id exactly; a refusal is short however long
+//! the message was; everything the server writes is one frame with one JSON object.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
+use fanfare_protocol::websocket::Item;
+use fanfare_protocol::{
+    Command, CommandId, Draft, Epoch, Key, Payload, Position, Publication, Rejection, Reply, Target,
+    Timestamp, TopicName, Verb,
+};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::bounds::bounded;
+use crate::stream::{Decoded, only_item};
+
+/// The longest frame of a refusal, in bytes.
+const REFUSAL_BYTES_MAX: usize = 2_048;
+
+/// The members of a JSON object as they were written.
+type Members<'a> = BTreeMap<String, &'a RawValue>;
+
+/// Runs one input.
+pub fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    bounded(64 * text.len() + (64 << 10), || {
+        match Dialect::Json.decode(&Item::Text(text)) {
+            Ok(command) => check_command(text, &command),
+            Err(BadMessage::Rejected(rejection)) => check_rejection(text, &rejection),
+            Err(BadMessage::Fatal(cause)) => panic!("text is fatal: {cause:?}"),
+        }
+    });
+}
+
+fn check_command(text: &str, command: &Command<'_>) {
+    let members: Members<'_> = serde_json::from_str(text).unwrap();
+    let id = members.get("id").map(|id| id.get());
+    assert_eq!(command.id.as_ref().map(CommandId::as_json), id);
+    check_reply(command.id.as_ref());
+    let kind = string(&members, "type");
+    match &command.verb {
+        Verb::Subscribe {
+            topics,
+            occupancy,
+            every,
+        } => {
+            assert_eq!(kind, "subscribe");
+            check_topics(&members, topics);
+            assert_eq!(*occupancy, flag(&members, "occupancy", false));
+            assert_eq!(
+                *every,
+                optional(&members, "every").map(|every| every.parse().unwrap())
+            );
+        }
+        Verb::Unsubscribe { topics } => {
+            assert_eq!(kind, "unsubscribe");
+            check_topics(&members, topics);
+        }
+        Verb::Publish {
+            topic,
+            payload,
+            key,
+            echo,
+        } => {
+            assert_eq!(kind, "publish");
+            let written = optional(&members, "key");
+            assert_eq!(key.as_ref().map(Key::as_str), written.as_deref());
+            assert_eq!(*topic, string(&members, "topic"));
+            assert_eq!(*echo, flag(&members, "echo", true));
+            check_payload(&members, payload);
+        }
+        Verb::Send { to, payload } => {
+            assert_eq!(kind, "send");
+            match to {
+                Target::Connection(id) => assert_eq!(id.to_string(), string(&members, "connection")),
+                Target::User(user) => assert_eq!(user.as_str(), string(&members, "user")),
+            }
+            check_payload(&members, payload);
+        }
+        Verb::Ping => assert_eq!(kind, "ping"),
+        Verb::Relay { .. } => panic!("json has no relay"),
+    }
+}
+
+fn check_topics(members: &Members<'_>, topics: &[Cow<'_, str>]) {
+    let named: Vec<String> = match members.get("topics").filter(|topics| topics.get() != "null") {
+        Some(topics) => serde_json::from_str(topics.get()).unwrap(),
+        None => vec![string(members, "topic")],
+    };
+    assert_eq!(topics, named);
+}
+
+/// The payload is what was written, here and at the receiver.
+fn check_payload(members: &Members<'_>, payload: &Payload) {
+    let written = members["data"].get();
+    assert_eq!(payload.as_bytes(), written.as_bytes());
+    let topic = TopicName::parse("a\"\\b").unwrap();
+    let publication = Publication {
+        draft: Draft {
+            topic,
+            payload: payload.clone(),
+            key: Key::parse("\"k\\").ok(),
+            from: None,
+            time: Timestamp(1),
+            except: None,
+        },
+        position: Position {
+            epoch: Epoch(1),
+            offset: u64::MAX,
+        },
+    };
+    let mut frame = Vec::new();
+    Dialect::Json.encode_publication(&publication, &mut frame);
+    let text = text_of(&frame);
+    let pushed: Members<'_> = serde_json::from_str(&text).unwrap();
+    assert_eq!(pushed["data"].get(), written);
+    assert_eq!(string(&pushed, "topic"), "a\"\\b");
+    assert_eq!(string(&pushed, "key"), "\"k\\");
+    let direct = Direct {
+        from: None,
+        time: Timestamp(1),
+        payload: payload.clone(),
+    };
+    frame.clear();
+    Dialect::Json.encode_direct(&direct, &mut frame);
+    let text = text_of(&frame);
+    let pushed: Members<'_> = serde_json::from_str(&text).unwrap();
+    assert_eq!(pushed["data"].get(), written);
+}
+
+fn check_reply(id: Option<&CommandId>) {
+    let mut frame = Vec::new();
+    let pong = Reply::Pong { time: Timestamp(7) };
+    Dialect::Json.encode_reply(id, &pong, &mut frame);
+    let text = text_of(&frame);
+    let members: Members<'_> = serde_json::from_str(&text).unwrap();
+    assert_eq!(members.get("id").map(|id| id.get()), id.map(CommandId::as_json));
+}
+
+fn check_rejection(text: &str, rejection: &Rejection) {
+    if rejection.code == ErrorCode::BadJson {
+        let is_object = serde_json::from_str(text).is_ok_and(|value: Value| value.is_object());
+        assert!(!is_object, "a JSON object is refused: {}", rejection.message);
+    }
+    let reply = Reply::Error {
+        code: rejection.code,
+        message: rejection.message.clone(),
+        retry_after_ms: rejection.retry_after_ms,
+    };
+    let mut frame = Vec::new();
+    Dialect::Json.encode_reply(rejection.id.as_ref(), &reply, &mut frame);
+    assert!(
+        frame.len() <= REFUSAL_BYTES_MAX,
+        "a message of {} bytes is refused with {}",
+        text.len(),
+        frame.len()
+    );
+    let answer = text_of(&frame);
+    let members: Members<'_> = serde_json::from_str(&answer).unwrap();
+    assert_eq!(string(&members, "message"), rejection.message);
+    assert_eq!(string(&members, "code"), rejection.code.name());
+    let id = rejection.id.as_ref().map(CommandId::as_json);
+    assert_eq!(members.get("id").map(|id| id.get()), id);
+    assert!(
+        id.is_none_or(|id| text.contains(id)),
+        "the id {id:?} was never sent"
+    );
+}
+
+fn text_of(frame: &[u8]) -> String {
+    match only_item(frame) {
+        Decoded::Text(text) => text,
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+fn string(members: &Members<'_>, name: &str) -> String {
+    serde_json::from_str(members[name].get()).unwrap()
+}
+
+/// A string that may be missing or null.
+fn optional(members: &Members<'_>, name: &str) -> Option<String> {
+    let value = members.get(name)?;
+    serde_json::from_str(value.get()).unwrap()
+}
+
+fn flag(members: &Members<'_>, name: &str, default: bool) -> bool {
+    let flag: Option<bool> = members
+        .get(name)
+        .and_then(|flag| serde_json::from_str(flag.get()).unwrap());
+    flag.unwrap_or(default)
+}

@@ -1,0 +1,451 @@
+//! A shard in memory: one hub, a broker that only this hub knows, and sockets that take what they are told to take.
+//! It does what `crates/fanfare/src/shard` does, one connection at a time, and checks what every client is sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::IoSlice;
+use std::sync::Arc;
+
+use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
+use fanfare_hub::{
+    Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, Received, SlowRule, SlowRules,
+};
+use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::websocket::{Decoder, Item, Role, Violation};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
+
+use crate::listener::Listener;
+
+/// One hub and everything around it.
+pub(crate) struct Shard {
+    pub(crate) hub: Hub,
+    pub(crate) now: Now,
+    pub(crate) sockets: Vec<Socket>,
+    /// What every join is answered: its place, a refusal, or nothing yet.
+    pub(crate) joins: Answer,
+    /// What every publish is answered.
+    pub(crate) publishes: Answer,
+    /// What came out of the hub.
+    pub(crate) outputs: Vec<Output>,
+    logs: BTreeMap<TopicName, Log>,
+    mail: VecDeque<BrokerEvent>,
+    held: VecDeque<Output>,
+    answers: VecDeque<Input<'static>>,
+    message_bytes_max: u32,
+}
+
+/// A rule for every topic of the targets: of `a` everything is delivered or the connection closed.
+pub(crate) fn slow_rules() -> SlowRules {
+    let rule = |pattern: &str, rule| pattern.parse().map(|pattern| (pattern, rule));
+    let by_pattern = [
+        rule("b*", SlowRule::DropOldest),
+        rule("c*", SlowRule::DropNewest),
+        rule("d*", SlowRule::Conflate),
+    ];
+    SlowRules {
+        by_pattern: by_pattern.into_iter().flatten().collect(),
+        otherwise: SlowRule::Disconnect,
+    }
+}
+
+/// How a broker answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No(Refusal),
+    Later,
+}
+
+/// One topic at the broker.
+struct Log {
+    position: Position,
+    is_joined: bool,
+    reported: u32,
+}
+
+/// One connection: its socket and its client.
+pub(crate) struct Socket {
+    pub(crate) opened: Opened,
+    /// Bytes it still takes before it blocks.
+    pub(crate) room: usize,
+    pub(crate) client: Listener,
+    pub(crate) is_released: bool,
+    decoder: Decoder,
+    /// What came and was not taken in yet.
+    stash: Vec<u8>,
+    is_discarding: bool,
+}
+
+impl Shard {
+    pub(crate) fn new(limits: Limits, seed: u64) -> Self {
+        Self {
+            message_bytes_max: limits.message_bytes_max,
+            hub: Hub::new(limits, seed),
+            now: Now::default(),
+            sockets: Vec::new(),
+            joins: Answer::Yes,
+            publishes: Answer::Yes,
+            outputs: Vec::new(),
+            logs: BTreeMap::new(),
+            mail: VecDeque::new(),
+            held: VecDeque::new(),
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// Opens a connection in the first free slot; gives its place among the sockets. `opened` needs no id.
+    pub(crate) fn open(&mut self, opened: Opened) -> usize {
+        let is_taken = |slot: usize| {
+            let mut here = self.sockets.iter().filter(|socket| !socket.is_released);
+            here.any(|socket| socket.opened.connection.slot() == slot)
+        };
+        let slots = 0..=self.sockets.len();
+        let slot = slots
+            .into_iter()
+            .find(|&slot| !is_taken(slot))
+            .unwrap_or_default();
+        let connection = ConnectionId::new(0, slot, self.sockets.len() as u32);
+        let opened = Opened { connection, ..opened };
+        self.sockets.push(Socket {
+            opened: opened.clone(),
+            room: usize::MAX,
+            client: Listener::new(opened.dialect),
+            is_released: false,
+            decoder: Decoder::new(Role::Server),
+            stash: Vec::new(),
+            is_discarding: false,
+        });
+        self.handle(Input::Opened(opened));
+        self.sockets.len() - 1
+    }
+
+    /// Gives the hub an input and does what comes of it.
+    pub(crate) fn handle(&mut self, input: Input<'_>) {
+        self.hub.handle(self.now, input);
+        self.drain();
+    }
+
+    /// Gives the hub what the application asks and does what comes of it.
+    pub(crate) fn control(&mut self, control: Control) {
+        self.hub.control(self.now, control);
+        self.drain();
+    }
+
+    /// Bytes came from a socket.
+    pub(crate) fn receive(&mut self, at: usize, bytes: &[u8]) {
+        let socket = &mut self.sockets[at];
+        if socket.is_released {
+            return;
+        }
+        socket.stash.extend_from_slice(bytes);
+        self.read(at);
+    }
+
+    /// Takes in what came, as far as the hub wants to hear it.
+    fn read(&mut self, at: usize) {
+        let socket = &mut self.sockets[at];
+        let id = socket.opened.connection;
+        if socket.is_released || socket.stash.is_empty() {
+            return;
+        }
+        // Whose bytes wait is not silent.
+        self.hub.heard(self.now, id);
+        let room = self.hub.reading_room(self.now, id).min(socket.stash.len());
+        if room > 0 {
+            let mut bytes = socket.stash[..room].to_vec();
+            let received = self.decode(at, &mut bytes);
+            self.sockets[at].stash.drain(..received.bytes.min(room));
+            self.hub.received(self.now, id, received);
+        }
+        self.drain();
+    }
+
+    fn decode(&mut self, at: usize, bytes: &mut [u8]) -> Received {
+        let id = self.sockets[at].opened.connection;
+        let count = bytes.len();
+        let mut received = Received {
+            bytes: count,
+            ..Received::default()
+        };
+        if self.sockets[at].is_discarding {
+            return received;
+        }
+        let placeholder = Decoder::new(Role::Server);
+        let mut decoder = std::mem::replace(&mut self.sockets[at].decoder, placeholder);
+        let mut input = bytes;
+        while self.hub.is_readable(id) {
+            match decoder.next(&mut input, self.message_bytes_max) {
+                Ok(None) => break,
+                Ok(Some(item)) => {
+                    self.take_item(at, &item);
+                    received.is_anew |= !decoder.is_message_open();
+                }
+                Err(violation) => {
+                    self.sockets[at].is_discarding = true;
+                    self.handle(Input::Disconnect(id, cause_of(&violation)));
+                    return received;
+                }
+            }
+        }
+        received.bytes = count - input.len();
+        received.is_partial = !decoder.is_idle();
+        self.sockets[at].decoder = decoder;
+        received
+    }
+
+    fn take_item(&mut self, at: usize, item: &Item<'_>) {
+        let (id, dialect) = (
+            self.sockets[at].opened.connection,
+            self.sockets[at].opened.dialect,
+        );
+        match item {
+            Item::Text(_) | Item::Binary(_) => self.handle(Input::Message(id, dialect.decode(item))),
+            Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
+            Item::Pong(_) => {}
+            Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
+        }
+    }
+
+    /// Somebody publishes at the broker; gives the place.
+    pub(crate) fn publish(&mut self, draft: Draft) -> Position {
+        let Some(log) = self.logs.get_mut(&draft.topic) else {
+            return Position::default();
+        };
+        log.position.offset += 1;
+        let position = log.position;
+        if log.is_joined {
+            self.post(draft, position);
+        }
+        position
+    }
+
+    /// Mails a publication as it is, whatever the log says.
+    pub(crate) fn post(&mut self, draft: Draft, position: Position) {
+        let publication = Arc::new(Publication { draft, position });
+        self.mail.push_back(BrokerEvent::Publication(publication));
+    }
+
+    /// Where the log of a topic stands.
+    pub(crate) fn position(&self, topic: &TopicName) -> Position {
+        self.logs
+            .get(topic)
+            .map_or_else(Position::default, |log| log.position)
+    }
+
+    /// Gives at most `count` of what waits in the mailbox to the hub.
+    pub(crate) fn take_mail(&mut self, count: usize) {
+        for _ in 0..count {
+            let Some(event) = self.mail.pop_front() else {
+                return;
+            };
+            self.handle(Input::Broker(event));
+        }
+    }
+
+    /// One turn: sockets that have room again, reading, mail, fan-out, all writing.
+    pub(crate) fn turn(&mut self) {
+        for at in 0..self.sockets.len() {
+            self.report_writable(at);
+            self.read(at);
+        }
+        self.take_mail(usize::MAX);
+        self.handle(Input::Settle);
+        self.write_all(Dirty::Small, usize::MAX);
+        self.write_all(Dirty::Big, usize::MAX);
+    }
+
+    /// Tells the hub that a socket takes bytes again, if it does.
+    pub(crate) fn report_writable(&mut self, at: usize) {
+        let socket = &self.sockets[at];
+        if socket.room > 0 && !socket.is_released {
+            self.hub.writable(socket.opened.connection);
+        }
+    }
+
+    /// Time goes by in one leap.
+    pub(crate) fn pass(&mut self, ms: u64) {
+        let ms = self.now.monotonic.0 + ms;
+        self.now = Now {
+            monotonic: Millis(ms),
+            wall: Timestamp(ms),
+        };
+        self.handle(Input::Tick);
+    }
+
+    /// Writes at most `count` connections of a list.
+    pub(crate) fn write_all(&mut self, list: Dirty, count: usize) {
+        for _ in 0..count {
+            let Some(connection) = self.hub.next_dirty(list) else {
+                return;
+            };
+            self.write(connection);
+        }
+    }
+
+    fn write(&mut self, connection: ConnectionId) {
+        let Some(socket) = self.sockets.iter_mut().find(|socket| socket.is(connection)) else {
+            panic!("{connection} is to be written and is not here");
+        };
+        let mut slices = [IoSlice::new(&[]); 16];
+        let filled = self.hub.gather(connection, &mut slices);
+        let waiting = slices[..filled].iter().flat_map(|slice| slice.iter().copied());
+        let mut bytes: Vec<u8> = waiting.collect();
+        let given = bytes.len();
+        if given == 0 {
+            return;
+        }
+        bytes.truncate(socket.room);
+        if socket.room != usize::MAX {
+            socket.room -= bytes.len();
+        }
+        socket.client.receive(&mut bytes);
+        self.hub
+            .wrote(self.now, connection, bytes.len(), bytes.len() < given);
+        self.drain();
+    }
+
+    /// The broker answers what it held: joins with their place or a refusal, publishes likewise.
+    pub(crate) fn answer_held(&mut self, answer: Result<(), Refusal>) {
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Output::Join(topic) => self.answer_join(topic, answer),
+                Output::Publish(draft, ticket) => {
+                    let topic = draft.topic.clone();
+                    let outcome = answer.map(|()| self.publish(draft));
+                    self.handle(Input::Published(ticket, topic, outcome));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Everyone vanishes; then nothing may be left.
+    pub(crate) fn end(mut self) -> Vec<Output> {
+        (self.joins, self.publishes) = (Answer::Yes, Answer::Yes);
+        for at in 0..self.sockets.len() {
+            self.handle(Input::Lost(self.sockets[at].opened.connection));
+        }
+        self.answer_held(Err(Refusal::Unavailable));
+        self.turn();
+        // Whom it held back, a hub forgets with the next tick.
+        self.pass(100);
+        assert_eq!(self.hub.gauges(), Gauges::default());
+        assert!(self.hub.is_empty());
+        let counters = self.hub.counters();
+        assert_eq!((counters.subscriptions, counters.topics), (0, 0));
+        assert_eq!(counters.opened, counters.released);
+        assert!(self.sockets.iter().all(|socket| socket.is_released));
+        assert!(self.logs.is_empty(), "the broker has a topic left");
+        self.outputs
+    }
+
+    fn drain(&mut self) {
+        loop {
+            while let Some(output) = self.hub.poll_output() {
+                self.outputs.push(output.clone());
+                self.perform(output);
+            }
+            let Some(answer) = self.answers.pop_front() else {
+                return;
+            };
+            self.hub.handle(self.now, answer);
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Join(topic) => self.join(topic),
+            Output::Leave(topic) => {
+                assert!(
+                    self.logs.remove(&topic).is_some(),
+                    "{topic} is left and was not joined"
+                );
+            }
+            Output::Report(topic, subscribers) => {
+                if let Some(log) = self.logs.get_mut(&topic) {
+                    log.reported = subscribers;
+                }
+            }
+            Output::Count(topic) => {
+                let count = self.logs.get(&topic).map_or(0, |log| log.reported.into());
+                self.answers.push_back(Input::Counted(topic, count));
+            }
+            Output::Publish(draft, ticket) => match self.publishes {
+                Answer::Later => self.held.push_back(Output::Publish(draft, ticket)),
+                Answer::No(refusal) => {
+                    let answer = Input::Published(ticket, draft.topic, Err(refusal));
+                    self.answers.push_back(answer);
+                }
+                Answer::Yes => {
+                    let topic = draft.topic.clone();
+                    let position = self.publish(draft);
+                    self.answers
+                        .push_back(Input::Published(ticket, topic, Ok(position)));
+                }
+            },
+            Output::Deliver(to, direct, ticket) => {
+                let concerned = self.hub.control(self.now, Control::Deliver(to, direct));
+                self.answers
+                    .push_back(Input::Delivered(ticket, Ok(concerned == 1)));
+            }
+            Output::Resume(connection) => {
+                let is_here = self.sockets.iter().any(|socket| socket.is(connection));
+                assert!(is_here, "{connection} is resumed and is not here");
+            }
+            Output::Release(connection) => {
+                let Some(socket) = self.sockets.iter_mut().find(|socket| socket.is(connection)) else {
+                    panic!("{connection} is released and is not here");
+                };
+                socket.is_released = true;
+            }
+        }
+    }
+
+    fn join(&mut self, topic: TopicName) {
+        let position = Position {
+            epoch: Epoch(self.outputs.len() as u64),
+            offset: 0,
+        };
+        let log = Log {
+            position,
+            is_joined: false,
+            reported: 0,
+        };
+        assert!(
+            self.logs.insert(topic.clone(), log).is_none(),
+            "{topic} is joined twice"
+        );
+        match self.joins {
+            Answer::Later => self.held.push_back(Output::Join(topic)),
+            Answer::Yes => self.answer_join(topic, Ok(())),
+            Answer::No(refusal) => self.answer_join(topic, Err(refusal)),
+        }
+    }
+
+    fn answer_join(&mut self, topic: TopicName, answer: Result<(), Refusal>) {
+        let Some(log) = self.logs.get_mut(&topic) else {
+            return;
+        };
+        log.is_joined = answer.is_ok();
+        let outcome = answer.map(|()| Snapshot {
+            position: log.position,
+            missed: Vec::new(),
+            is_recovered: true,
+        });
+        self.mail.push_back(BrokerEvent::Joined { topic, outcome });
+    }
+}
+
+/// The row of the table for what a frame breaks.
+fn cause_of(violation: &Violation) -> Disconnect {
+    match violation.close_code() {
+        1007 => Disconnect::InvalidData,
+        1009 => Disconnect::MessageTooBig,
+        _ => Disconnect::ProtocolError,
+    }
+}
+
+impl Socket {
+    fn is(&self, connection: ConnectionId) -> bool {
+        self.opened.connection == connection && !self.is_released
+    }
+}
