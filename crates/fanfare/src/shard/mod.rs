@@ -220,6 +220,8 @@ impl Shard {
     fn close_violators(&mut self) {
         for (id, cause) in std::mem::take(&mut self.violations) {
             self.handle(Input::Disconnect(id, cause));
+            // Its close frame may have been written before.
+            self.end_discarded(id);
         }
     }
 

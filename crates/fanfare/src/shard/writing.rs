@@ -1,6 +1,7 @@
 //! From outboxes to sockets: one vectored write per connection and turn.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
+use std::net::Shutdown;
 
 use fanfare_hub::{Dirty, Input};
 use fanfare_protocol::ConnectionId;
@@ -65,5 +66,20 @@ impl Shard {
     fn wrote(&mut self, id: ConnectionId, bytes: usize, is_blocked: bool) {
         self.hub.wrote(self.now, id, bytes, is_blocked);
         self.settle_outputs();
+        self.end_discarded(id);
+    }
+
+    /// Ends the server's side of a connection that is discarded, once its close frame is written. The client's answer
+    /// could not be read any more, and a client that waits for the server to go first would wait until the close timeout
+    /// (RFC 6455 section 7.1.1). Its own end is still awaited: a socket that is dropped with bytes unread is reset, and
+    /// the close frame lost with it.
+    pub(super) fn end_discarded(&mut self, id: ConnectionId) {
+        if let Some(Some(connection)) = self.connections.get(id.slot())
+            && connection.is_discarding
+            && self.hub.has_said_all(id)
+        {
+            // It fails where the client has gone already.
+            let _ = connection.socket.shutdown(Shutdown::Write);
+        }
     }
 }

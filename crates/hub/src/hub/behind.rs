@@ -101,7 +101,9 @@ impl Hub {
     /// Leaves out the waiting publications under the rule `conflate` of which a newer one with the same key waits, or
     /// is about to.
     pub(super) fn leave_out_superseded(&mut self, slot: usize, coming: Option<FrameId>) {
-        let mut newest: HashMap<(TopicName, Option<Key>), u64, FixedState> = HashMap::default();
+        // Names and keys are chosen by clients, so their hash is seeded.
+        let mut newest: HashMap<(TopicName, Option<Key>), u64, FixedState> =
+            HashMap::with_hasher(self.names.hasher().clone());
         let mut look = |expendable: &Expendable| {
             if expendable.rule != SlowRule::Conflate {
                 return false;

@@ -116,6 +116,14 @@ impl Hub {
         }
     }
 
+    /// Whether the close frame of a connection was written, with everything before it: nothing follows it.
+    pub fn has_said_all(&self, connection: ConnectionId) -> bool {
+        self.slot_of(connection).is_some_and(|slot| {
+            let outbox = &self.outboxes[slot];
+            outbox.is_closing && outbox.is_empty()
+        })
+    }
+
     /// Forgets a connection and everything that waits for it.
     pub(super) fn release(&mut self, slot: usize) {
         let Some(session) = self.sessions[slot].take() else {

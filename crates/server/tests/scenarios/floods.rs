@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::process::Signal;
 use serde_json::json;
 
 use crate::client::{Client, PING, PONG, TEXT, eventually, masked};
@@ -205,6 +206,60 @@ fn subscriptions_beyond_the_limit_are_refused_and_leave_nothing() {
         assert_eq!(reply["type"], "subscribed");
     });
 }
+
+// Row 59: whoever has sent a lot is read a share at a time. The server stands still while it comes, so that all of it is
+// there before any of it is read.
+#[test]
+fn what_one_client_has_sent_does_not_go_before_everything_of_the_others() {
+    let arguments = [
+        "--shards",
+        "1",
+        "--outbox-frames-max",
+        "65536",
+        "--outbox-bytes-max",
+        "256MiB",
+    ];
+    story(&arguments, |server| {
+        let (mut listener, _) = Client::open_json(server.address, "/ws?topic=a");
+        listener.expect("subscribed");
+        let (mut flooder, _) = Client::open_json(server.address, "/ws");
+        // A connection that has sent much gets a large buffer in the kernel.
+        let nowhere = json!({"type": "publish", "topic": "nowhere", "data": "x".repeat(60_000)}).to_string();
+        flooder.send(&masked(TEXT, nowhere.as_bytes()).repeat(1_000));
+        flooder.ask(json!({"type": "ping"}));
+        let (mut modest, _) = Client::open_json(server.address, "/ws");
+        let publication = |who: &str, data: &str| {
+            let command = json!({"type": "publish", "topic": "a", "data": [who, data]}).to_string();
+            masked(TEXT, command.as_bytes())
+        };
+        let flood = publication("flooder", &"x".repeat(4_000));
+        // Which of the two is read first is the kernel's choice.
+        for _ in 0..5 {
+            server.stand_still();
+            flooder.stream.set_nonblocking(true).unwrap();
+            let mut sent = 0;
+            while let Ok(count) = flooder.stream.write(&flood[sent % flood.len()..]) {
+                sent += count;
+            }
+            modest.send(&publication("modest", "my turn"));
+            server.signal(Signal::CONT);
+            flooder.stream.set_nonblocking(false).unwrap();
+            flooder.send(&flood[sent % flood.len()..]);
+            let mut before = 0;
+            while listener.expect("message")["data"][0] == "flooder" {
+                before += flood.len();
+            }
+            assert!(sent > 4 * SHARE_BYTES, "only {sent} bytes fit into the sockets");
+            assert!(before <= 2 * SHARE_BYTES, "{before} of {sent} bytes went before");
+            for _ in before / flood.len()..sent.div_ceil(flood.len()) {
+                assert_eq!(listener.expect("message")["data"][0], "flooder");
+            }
+        }
+    });
+}
+
+/// What a connection is read in a turn: four buffers of 64 KiB.
+const SHARE_BYTES: usize = 256 << 10;
 
 // Row 59: one shard, and clients that never let their sockets run dry.
 #[test]

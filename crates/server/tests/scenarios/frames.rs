@@ -317,3 +317,44 @@ fn a_close_frame_without_an_answer_is_the_end_after_the_close_timeout() {
         server.await_metrics(&[("fanfare_connections", 0)]);
     });
 }
+
+// Row 36: whoever broke the protocol is not read from any more, so its answer to the close frame is not waited for.
+#[test]
+fn whoever_broke_the_protocol_sees_the_close_frame_and_then_the_end() {
+    // Nothing here ends by this timeout.
+    story(
+        &["--close-timeout", "1h", "--message-bytes-max", "1000B"],
+        |server| {
+            let mut bystanders = Bystanders::open(server);
+            let much = masked(TEXT, &[b' '; 900]).repeat(1_000);
+            let faults = [
+                (unmasked(TEXT, b"{}"), PROTOCOL_ERROR),
+                (masked(TEXT, b"\xff"), INVALID),
+                (masked(TEXT, &[b' '; 1_001]), TOO_BIG),
+                // What it goes on sending is read, for unread bytes would make of the end a reset that overtakes the frame.
+                ([masked(PING, &[0; 126]), much].concat(), PROTOCOL_ERROR),
+            ];
+            for (bytes, (code, reason)) in faults {
+                let (mut client, _) = Client::open_json(server.address, "/ws");
+                client.send(&bytes);
+                assert_eq!(client.expect("goodbye")["code"], code);
+                let close = client.frame().unwrap();
+                let payload = [&code.to_be_bytes()[..], reason.as_bytes()].concat();
+                assert_eq!((close.first, close.payload), (CLOSE, payload));
+                assert_eq!(client.frame(), None, "{code}");
+                // It has a place here until it goes.
+                bystanders.assert_well();
+                server.await_metrics(&[("fanfare_connections", 3)]);
+                drop(client);
+                server.await_metrics(&[("fanfare_connections", 2)]);
+            }
+            // It may break the protocol when its close frame is written already.
+            let (mut client, _) = Client::open_json(server.address, "/ws");
+            client.send(&masked(BINARY, b"x"));
+            assert_eq!(client.expect("goodbye")["code"], UNSUPPORTED.0);
+            assert_eq!(client.frame().unwrap().first, CLOSE);
+            client.send(&unmasked(TEXT, b"{}"));
+            assert_eq!(client.frame(), None);
+        },
+    );
+}

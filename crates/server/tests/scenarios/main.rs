@@ -26,22 +26,27 @@
 //! | 20, 21, 22 | masks, reserved bits and opcodes | `frames::a_header_that_breaks_the_rules_is_a_protocol_error` |
 //! | 23 | control frames | `frames::a_control_frame_that_breaks_the_rules_is_not_echoed` |
 //! | 24, 26 | lengths and sums | `frames::a_length_beyond_the_limit_is_refused_by_its_header`, `frames::a_message_of_exactly_the_limit_is_taken_in_any_number_of_fragments` |
-//! | 25 | announced and not sent | `frames::what_is_announced_and_not_sent_costs_nothing` |
-//! | 27 | fragments without end | `frames::fragments_without_end_are_closed_at_the_sum` |
+//! | 25 | announced and not sent | `frames::what_is_announced_and_not_sent_costs_nothing`; the sum over all: `unfinished::what_all_have_begun_together_has_a_bound` |
+//! | 27 | messages without end | `frames::fragments_without_end_are_closed_at_the_sum`, `unfinished::whatever_is_begun_and_not_finished_is_closed_at_the_message_timeout` |
 //! | 28 | fragments of nothing | `floods::fragments_of_nothing_and_of_a_byte_cost_nothing` |
 //! | 29 | ping flood | `floods::pings_whose_pongs_are_not_read_leave_no_more_than_one_behind` |
-//! | 30 | pong flood | `floods::pongs_nobody_asked_for_are_not_answered_and_leave_fragments_in_order` |
+//! | 30 | pong flood | `floods::pongs_nobody_asked_for_are_not_answered_and_leave_fragments_in_order`, `rates::pongs_beyond_the_rate_wait_and_keep_their_order` |
 //! | 31 | invalid UTF-8 | `frames::text_that_is_no_utf8_is_refused_as_soon_as_it_is_certain` |
-//! | 36 | around the close frame | `frames::what_comes_behind_a_close_frame_is_ignored`, `frames::a_close_frame_without_an_answer_is_the_end_after_the_close_timeout` |
+//! | 32 | compression bombs | `compression::a_bomb_is_refused_at_the_limit_and_never_inflated`, `compression::the_limit_is_that_of_the_inflated_message` |
+//! | 33 | bad offers | `compression::bad_offers_are_declined_and_the_connection_goes_without` |
+//! | 34 | corrupt streams | `compression::what_is_no_stream_of_deflate_is_invalid_data`, `compression::legal_streams_of_any_shape_are_read` |
+//! | 35 | many contexts | `compression::connections_that_agreed_on_compression_cost_no_more_than_others` |
+//! | 36 | around the close frame | `frames::what_comes_behind_a_close_frame_is_ignored`, `frames::a_close_frame_without_an_answer_is_the_end_after_the_close_timeout`, `frames::whoever_broke_the_protocol_sees_the_close_frame_and_then_the_end` |
 //! | 37 | a slow reader | `slow::a_reader_on_a_slow_line_is_told_that_it_is_slow_and_closed`, `slow::a_reader_on_a_slow_line_gets_everything_that_its_outbox_can_hold` |
-//! | 37 | a slow reader under the other rules | `slow::whatever_a_rule_drops_is_told_in_its_place` |
+//! | 37 | a slow reader under the other rules | `slow::whatever_a_rule_drops_is_told_in_its_place`, `slow_rules` |
 //! | 38 | a stalled reader | `slow::a_client_that_takes_nothing_is_closed_at_the_write_deadline` |
 //! | 39 | many stalled readers | `slow::a_hundred_stalled_clients_cost_what_one_does_and_delay_nobody` |
 //! | 58 | the ceiling of the process is near | `memory::near_the_ceiling_nothing_more_is_taken_on_and_the_slowest_are_closed` |
 //! | 39, 58 | the memory for all is full | `slow::when_the_memory_for_all_is_full_those_with_the_most_are_closed` |
 //! | 40 | replies that are not read | `slow::a_client_that_does_not_read_its_replies_is_not_read_from` |
+//! | 41 | publish flood | `rates::a_publish_flood_of_one_client_waits_and_the_others_keep_their_share`, `rates::bytes_count_as_well_and_those_of_one_user_together`, `rates::a_publish_flood_into_one_topic_is_refused_and_then_closed`, `rates::a_raw_client_whose_publication_is_refused_is_closed` |
 //! | 42 | a hot topic | `floods::a_hot_topic_is_encoded_once_per_shard_and_leaves_the_others_their_turn` |
-//! | 43 | subscription flood | `floods::subscriptions_beyond_the_limit_are_refused_and_leave_nothing` |
+//! | 43 | subscription flood | `floods::subscriptions_beyond_the_limit_are_refused_and_leave_nothing`, `rates::topics_beyond_the_limit_are_refused_and_leave_nothing` |
 //! | 44 | churn that races | `churn::subscriptions_that_race_with_publications_and_ends_leave_no_entry` |
 //! | 45 | very many topics | `churn::topics_without_subscribers_are_released` |
 //! | 46 | hostile names | `names` |
@@ -53,9 +58,10 @@
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54, 56 | hooks, idempotency keys | there are none yet |
 //! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
-//! | 59 | a busy processor | `floods::pings_and_health_are_answered_while_clients_flood` |
+//! | 59 | a busy processor | `floods::what_one_client_has_sent_does_not_go_before_everything_of_the_others`, `floods::pings_and_health_are_answered_while_clients_flood` |
 //! | 66 | clock jumps | `crates/hub/tests/stories/timers.rs`, where time is an argument |
 //! | 67 | SIGSTOP | `signals::a_process_that_stood_still_closes_nobody_who_is_well` |
+//! | 68 | panics | `tests/faults` and the library's own, built with panics on demand |
 //! | 69 | SIGTERM, twice, SIGHUP | `signals` |
 //! | 71 | soak | in small: `churn::rounds_of_everything_return_to_the_baseline` |
 //! | 72 | idle connections | `churn::idle_connections_cost_little_and_all_of_it_comes_back` |
@@ -75,6 +81,7 @@ mod churn;
 #[path = "../../../fanfare/tests/sockets/client.rs"]
 mod client;
 mod commands;
+mod compression;
 mod door;
 mod floods;
 mod frames;
@@ -86,8 +93,11 @@ mod names;
 mod process;
 mod proxy;
 mod proxy_tests;
+mod rates;
 mod signals;
 mod slow;
+mod slow_rules;
 mod story;
 mod transport;
+mod unfinished;
 mod web;

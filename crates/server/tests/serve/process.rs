@@ -85,6 +85,21 @@ impl Server {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Stops all of its threads where they are, until it is sent `CONT`.
+    pub(crate) fn stand_still(&self) {
+        self.signal(Signal::STOP);
+        let tasks = format!("/proc/{}/task", self.child.id());
+        let is_stopped = |task: fs::DirEntry| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap();
+            stat[stat.rfind(')').unwrap()..].starts_with(") T")
+        };
+        eventually("it stands still", || {
+            fs::read_dir(&tasks)
+                .unwrap()
+                .all(|task| is_stopped(task.unwrap()))
+        });
+    }
+
     /// Waits for the end of the process, at most so long.
     pub(crate) fn end_within(&mut self, limit: Duration) -> ExitStatus {
         end_within(&mut self.child, limit)
