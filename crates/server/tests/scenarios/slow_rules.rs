@@ -290,7 +290,7 @@ fn at_a_pace_of_its_own_a_client_gets_the_newest() {
             "{rounds} rounds: {offsets:?}"
         );
         assert!(
-            began.elapsed() >= EVERY - Duration::from_millis(200),
+            began.elapsed() >= Duration::from_millis(800),
             "{:?}",
             began.elapsed()
         );

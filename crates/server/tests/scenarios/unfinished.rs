@@ -82,7 +82,7 @@ fn what_all_have_begun_together_has_a_bound() {
         let mut bystanders = Bystanders::open(server);
         let held = || server.metric("fanfare_receiving_bytes");
         let shed = disconnects(3007, "shed");
-        let half = masked(TEXT_BEGINS, &[b' '; 50_000]);
+        let half = masked(TEXT_BEGINS, &vec![b' '; 50_000]);
         let mut begun = Vec::new();
         let mut cost = 0;
         for number in 0..CLIENTS {
