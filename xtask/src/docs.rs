@@ -54,6 +54,11 @@ fn parts(root: &Path) -> Result<Vec<Part>, String> {
             text: codes::disconnect_table(),
         },
         Part {
+            page: "docs/operating/close-codes.md",
+            name: "disconnect codes",
+            text: codes::disconnect_table(),
+        },
+        Part {
             page: "README.md",
             name: "ten lines",
             text: snippet.clone(),

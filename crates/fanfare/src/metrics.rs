@@ -1,5 +1,5 @@
 //! The Prometheus page: written from the shards' snapshots when it is asked for. Names are listed in
-//! `docs/operating/README.md`; labels come from closed sets only, never a topic or a user.
+//! `docs/operating/metrics.md`; labels come from closed sets only, never a topic or a user.
 
 use std::fmt;
 

@@ -19,8 +19,8 @@ pub struct Limits {
     pub outbox_age_max_ms: u64,
     /// What happens at the bounds of an outbox, by topic. Default: `disconnect` for all.
     pub slow_rules: SlowRules,
-    /// Bytes that may wait for all clients together: frames, shared ones once in each shard, and 8 for every place in an
-    /// outbox. Each shard has an equal share; a hub by itself takes it for its own. Beyond: the clients for whom the most
+    /// Bytes that may wait for all clients together: frames, shared ones once in each shard, 8 for every place in an
+    /// outbox, and what is kept for subscriptions with a rate. Each shard has an equal share; a hub by itself takes it for its own. Beyond: the clients for whom the most
     /// waits are closed with code 3007, until an eighth is free. Default 256 MiB.
     pub waiting_bytes_max: usize,
     /// Bytes of replies, pushes and control frames that may wait for a client. Beyond: its commands are taken in no

@@ -13,6 +13,8 @@ pub(crate) struct Pacing {
     pub(crate) paces: Vec<Pace>,
     /// At most one publication per key, in the order of their offsets.
     pub(crate) newest: Vec<Newest>,
+    /// Bytes of their payloads.
+    pub(crate) bytes: usize,
     /// Whether it stands in the list of topics that are looked at every tick.
     pub(crate) is_listed: bool,
 }
@@ -38,6 +40,7 @@ impl Pacing {
         Self {
             paces: Vec::new(),
             newest: Vec::new(),
+            bytes: 0,
             is_listed: false,
         }
     }
@@ -45,6 +48,7 @@ impl Pacing {
     /// Keeps a publication in the place of the one before it with the same key.
     pub(crate) fn keep(&mut self, publication: &Arc<Publication>, frames: &mut Frames) {
         self.forget_where(frames, |known| known.draft.key == publication.draft.key);
+        self.bytes += publication.draft.payload.as_bytes().len();
         self.newest.push(Newest {
             publication: Arc::clone(publication),
             frames: [None; Format::ALL.len()],
@@ -60,9 +64,11 @@ impl Pacing {
     }
 
     fn forget_where(&mut self, frames: &mut Frames, is_forgotten: impl Fn(&Publication) -> bool) {
+        let bytes = &mut self.bytes;
         self.newest.retain(|newest| {
             let is_forgotten = is_forgotten(&newest.publication);
             if is_forgotten {
+                *bytes -= newest.publication.draft.payload.as_bytes().len();
                 newest
                     .frames
                     .iter()

@@ -144,9 +144,13 @@ impl Hub {
         }
     }
 
-    /// Keeps what waits for all clients together within its bound: those for whom the most waits go first.
+    /// Keeps what waits for all clients together within its bound: what is kept for subscriptions with a rate is delivered
+    /// at once, and then those for whom the most waits go first.
     pub(super) fn shed(&mut self) {
         let max = self.limits.waiting_bytes_max;
+        if self.waiting_bytes() > max && self.paced_bytes > 0 {
+            self.serve_paced(true);
+        }
         if self.waiting_bytes() > max {
             self.shed_until(max - max / 8);
         }
@@ -171,9 +175,10 @@ impl Hub {
         }
     }
 
-    /// Bytes that wait for all clients together: frames, shared ones once, and their places in outboxes.
+    /// Bytes that wait for all clients together: frames, shared ones once, their places in outboxes, and what is kept for
+    /// subscriptions with a rate.
     pub(super) fn waiting_bytes(&self) -> usize {
-        self.frames.bytes() + self.frames.nodes_used() * NODE_BYTES
+        self.frames.bytes() + self.frames.nodes_used() * NODE_BYTES + self.paced_bytes
     }
 
     /// Leaves out a publication that is not queued yet.

@@ -59,6 +59,8 @@ pub struct Hub {
     batched: Vec<u32>,
     /// Topics with something for their paced audience, by place and serial.
     paced: Vec<(u32, u64)>,
+    /// Bytes of payloads that paced audiences wait for.
+    paced_bytes: usize,
     /// Topics whose number of subscribers changed.
     reports: Vec<u32>,
     /// Watched topics, the next to be asked for first.
@@ -113,6 +115,7 @@ impl Hub {
             dirty_big: VecDeque::new(),
             batched: Vec::new(),
             paced: Vec::new(),
+            paced_bytes: 0,
             reports: Vec::new(),
             watched: VecDeque::new(),
             overflowed: Vec::new(),

@@ -19,15 +19,17 @@ impl Hub {
         let Some(pacing) = &mut topic.pacing else {
             return;
         };
+        let earlier = pacing.bytes;
         for publication in batch {
             pacing.keep(publication, &mut self.frames);
         }
+        self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
         let has_too_many = pacing.newest.len() > PACED_KEYS_MAX;
         self.serve(index, has_too_many);
     }
 
-    /// Serves the paced topics that have something for someone.
-    pub(super) fn serve_paced(&mut self) {
+    /// Serves the paced topics that have something for someone: those who are due, or all.
+    pub(super) fn serve_paced(&mut self, all: bool) {
         for (index, serial) in std::mem::take(&mut self.paced) {
             let topic = self.topics.get_mut(index as usize);
             let Some(topic) = topic.filter(|topic| topic.serial == serial) else {
@@ -35,7 +37,7 @@ impl Hub {
             };
             if let Some(pacing) = &mut topic.pacing {
                 pacing.is_listed = false;
-                self.serve(index, false);
+                self.serve(index, all);
             }
         }
     }
@@ -54,7 +56,9 @@ impl Hub {
                 self.serve_one(index, member, &mut pacing, at);
             }
         }
+        let earlier = pacing.bytes;
         pacing.forget_served(&mut self.frames);
+        self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
         let topic = &mut self.topics[index as usize];
         if !pacing.newest.is_empty() && !std::mem::replace(&mut pacing.is_listed, true) {
             self.paced.push((index, topic.serial));
@@ -122,7 +126,9 @@ impl Hub {
         let topic = &mut self.topics[index as usize];
         if let Some(pacing) = &mut topic.pacing {
             pacing.paces.swap_remove(at as usize);
+            let earlier = pacing.bytes;
             pacing.forget_served(&mut self.frames);
+            self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
             if pacing.paces.is_empty() {
                 topic.pacing = None;
             }

@@ -50,7 +50,7 @@ impl Hub {
         self.sweep.ticked_at = now;
         self.let_go();
         self.sweep_connections(elapsed_ms);
-        self.serve_paced();
+        self.serve_paced(false);
         self.ask_occupancy();
         self.drain_some();
     }

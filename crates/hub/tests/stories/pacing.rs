@@ -153,3 +153,26 @@ fn who_leaves_leaves_nothing_waiting() {
     assert_eq!(shard.read(other), [r#"a/1 "1""#, r#"a/2 "2""#]);
     shard.end();
 }
+
+#[test]
+fn what_is_kept_for_a_rate_counts_in_the_budget_of_all() {
+    let mut shard = Shard::with_limits(fanfare_hub::Limits {
+        waiting_bytes_max: 5_000,
+        ..fanfare_hub::Limits::default()
+    });
+    let client = paced(&mut shard);
+    shard.publish("a", "first");
+    shard.turn();
+    shard.read(client);
+    let text = "x".repeat(1_000);
+    for key in 0..4 {
+        shard.publish_with("a", &text, Some(&key.to_string()));
+        shard.turn();
+    }
+    assert_eq!(shard.read(client), [""; 0]);
+    shard.publish_with("a", &text, Some("one too many"));
+    shard.turn();
+    assert_eq!(shard.read(client).len(), 5, "they are delivered early");
+    assert_eq!(shard.hub.counters().disconnects.iter().sum::<u64>(), 0);
+    shard.end();
+}

@@ -33,8 +33,16 @@ fn the_page_is_open_metrics() {
         }
     }
     assert!(kinds.len() > 20, "{}", kinds.len());
-    for name in kinds.keys() {
+    let documented = include_str!("../../../../docs/operating/metrics.md");
+    for (name, kind) in &kinds {
         assert!(helps.contains(name), "{name} has a help text");
+        let suffix = if *kind == "counter" { "_total" } else { "" };
+        assert!(
+            [format!("`{name}{suffix}`"), format!("`{name}{suffix}{{")]
+                .iter()
+                .any(|word| documented.contains(word)),
+            "{name} is not in docs/operating/metrics.md"
+        );
         assert!(
             name.starts_with("fanfare_") || *name == "process_resident_memory_bytes",
             "{name}"
