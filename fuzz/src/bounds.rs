@@ -12,6 +12,9 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// The longest that one input may keep the processor busy. The clock on the wall would tell how busy the machine is.
 const WORK_MAX: Duration = Duration::from_secs(1);
 
+/// What compression may hold beside what passes through it: a compressor, a decompressor and their buffers.
+pub(crate) const COMPRESSION_BYTES_MAX: usize = 640 << 10;
+
 /// Does `work`; panics when it held more than `bytes_max` of new memory at any moment, or worked for over a second.
 ///
 /// The memory of the whole process is measured, so one check at a time can run in it.

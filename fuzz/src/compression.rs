@@ -15,7 +15,8 @@ use miniz_oxide::inflate::core::inflate_flags::{
 use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
 
 use crate::bounds::bounded;
-use crate::stream::{Decoded, pieces};
+use crate::decoded::Decoded;
+use crate::stream::pieces;
 
 const LIMITS: [u32; 4] = [0, 300, 5_000, 70_000];
 

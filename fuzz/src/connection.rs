@@ -1,7 +1,7 @@
 //! `connection`: the bytes of one client through decoder, dialect, hub and outbox, and what it and others are answered.
 //!
-//! The first byte chooses the dialect and whether the rest is the bytes of the socket or texts, which are sent in a frame
-//! each, with a byte 255 between two. The next two are the seed of everything around the client: where its bytes are cut,
+//! The first byte chooses the dialect, who negotiated compression, and whether the rest is the bytes of the socket or
+//! texts, which are sent in a frame each, with a byte 255 between two. The next two are the seed of everything around the client: where its bytes are cut,
 //! how much its socket takes, when turns and ticks come. Checked: every byte it is sent
 //! is a whole frame that a server may send, in an order that is possible; an observer in the same topic gets what is
 //! published there, whatever this client did; memory within the limits; when it is gone, nothing is left.
@@ -10,11 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use fanfare_hub::{Dirty, Limits, Opened, Role};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Compression, Opcode, encode_masked_frame};
+use fanfare_protocol::websocket::{Compression, Deflater, Opcode, encode_frame, encode_masked_frame};
 use fanfare_protocol::{ConnectionId, Draft, Payload, Timestamp, TopicName, UserName};
 use fastrand::Rng;
 
-use crate::bounds::bounded;
+use crate::bounds::{COMPRESSION_BYTES_MAX, bounded};
 use crate::listener::LAST_WORD;
 use crate::shard::{Shard, slow_rules};
 use crate::stream::pieces;
@@ -47,32 +47,82 @@ pub fn run(bytes: &[u8]) {
     let Some((&[choice, high, low], stream)) = bytes.split_first_chunk() else {
         return;
     };
-    let dialect = Dialect::ALL[usize::from(choice >> 1) % Dialect::ALL.len()];
-    let texts = if choice & 1 == 1 {
-        framed(stream)
-    } else {
-        Vec::new()
-    };
-    let stream = if choice & 1 == 1 { &texts } else { stream };
+    let choices = Choices::of(choice);
+    let texts = choices.framed(stream);
+    let stream = texts.as_deref().unwrap_or(stream);
     let mut rng = Rng::with_seed(u16::from_be_bytes([high, low]).into());
     let cuts = pieces(stream, &mut rng);
     // What the checks keep of the outputs grows with the stream.
-    bounded(BYTES_MAX + 96 * stream.len(), || play(dialect, &cuts, &mut rng));
+    let bytes_max = BYTES_MAX + COMPRESSION_BYTES_MAX + 96 * stream.len();
+    bounded(bytes_max, || play(choices, &cuts, &mut rng));
 }
 
-/// Each text in a masked frame.
-fn framed(texts: &[u8]) -> Vec<u8> {
-    let mut frames = Vec::new();
-    for text in texts.split(|&byte| byte == 0xff) {
-        encode_masked_frame(Opcode::Text, text, [1, 2, 3, 4], &mut frames);
+/// What the first byte says.
+#[derive(Clone, Copy)]
+struct Choices {
+    /// Whether texts are given and not bytes.
+    is_texts: bool,
+    /// Whether the texts are sent compressed, as far as that makes them shorter.
+    is_compressed: bool,
+    dialect: Dialect,
+    client: Compression,
+    observer: Compression,
+}
+
+impl Choices {
+    fn of(byte: u8) -> Self {
+        let bit = |at: u8| byte >> at & 1 == 1;
+        Self {
+            is_texts: bit(0),
+            dialect: Dialect::ALL[usize::from(bit(1))],
+            client: match (bit(2), bit(3)) {
+                (false, false) => Compression::None,
+                (false, true) => Compression::FromClient,
+                (true, _) => Compression::Both,
+            },
+            is_compressed: bit(4),
+            observer: if bit(5) {
+                Compression::Both
+            } else {
+                Compression::None
+            },
+        }
     }
-    frames
+
+    /// Each text in a masked frame; none when bytes are given.
+    fn framed(self, texts: &[u8]) -> Option<Vec<u8>> {
+        let mut deflater = self.is_compressed.then(Deflater::default);
+        self.is_texts.then(|| {
+            let mut frames = Vec::new();
+            for text in texts.split(|&byte| byte == 0xff) {
+                match &mut deflater {
+                    Some(deflater) => encode_compressed(deflater, text, &mut frames),
+                    None => encode_masked_frame(Opcode::Text, text, [1, 2, 3, 4], &mut frames),
+                }
+            }
+            frames
+        })
+    }
 }
 
-fn play(dialect: Dialect, pieces: &[&[u8]], rng: &mut Rng) {
+/// Appends a text in a frame that is compressed if that is shorter, and masked with a key of zeros, which changes nothing.
+fn encode_compressed(deflater: &mut Deflater, text: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_frame(Opcode::Text, text, out);
+    deflater.compress_frame(out, start);
+    let header_bytes = match out[start + 1] {
+        126 => 4,
+        127 => 10,
+        _ => 2,
+    };
+    out[start + 1] |= 0x80;
+    out.splice(start + header_bytes..start + header_bytes, [0; 4]);
+}
+
+fn play(choices: Choices, pieces: &[&[u8]], rng: &mut Rng) {
     let mut shard = Shard::new(limits(), 1);
-    let observer = shard.open(opened(Dialect::Json, None));
-    let client = shard.open(opened(dialect, Some("ada")));
+    let observer = shard.open(opened(Dialect::Json, choices.observer, None));
+    let client = shard.open(opened(choices.dialect, choices.client, Some("ada")));
     shard.turn();
     for piece in pieces {
         shard.receive(client, piece);
@@ -131,11 +181,11 @@ fn topic() -> TopicName {
     TopicName::parse("a").unwrap()
 }
 
-fn opened(dialect: Dialect, user: Option<&str>) -> Opened {
+fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Opened {
     Opened {
         connection: ConnectionId::from_bits(0),
         dialect,
-        compression: Compression::None,
+        compression,
         role: Role::Subscriber,
         user: user.and_then(|user| UserName::parse(user).ok()),
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),

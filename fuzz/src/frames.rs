@@ -8,7 +8,8 @@ use fanfare_protocol::websocket::Role;
 use fastrand::Rng;
 
 use crate::bounds::bounded;
-use crate::stream::{decode, pieces};
+use crate::decoded::decode;
+use crate::stream::pieces;
 
 const LIMITS: [u32; 8] = [0, 1, 125, 126, 300, 4_096, 70_000, u32::MAX];
 

@@ -17,7 +17,7 @@ use fanfare_protocol::{
     CommandId, ConnectionId, Draft, Epoch, Every, Key, Payload, Position, Timestamp, TopicName, UserName,
 };
 
-use crate::bounds::bounded;
+use crate::bounds::{COMPRESSION_BYTES_MAX, bounded};
 use crate::shard::{Answer, Shard, slow_rules};
 
 /// Steps of one story; what follows is not played.
@@ -53,6 +53,7 @@ struct Door {
     occupancy: bool,
     every: Option<u8>,
     conflates: bool,
+    compression: u8,
 }
 
 /// What happens to one connection, which may be gone.
@@ -160,7 +161,7 @@ pub fn run(bytes: &[u8]) {
         };
         steps.push(step);
     }
-    let bytes_max = START_BYTES_MAX + STEP_BYTES_MAX * steps.len() + 64 * bytes.len();
+    let bytes_max = START_BYTES_MAX + COMPRESSION_BYTES_MAX + STEP_BYTES_MAX * steps.len() + 64 * bytes.len();
     bounded(bytes_max, || {
         let (first, second) = (play(&steps, 1), play(&steps, 2));
         assert_eq!(first, second, "two hubs made different things of the same");
@@ -234,7 +235,7 @@ impl Door {
             } else {
                 Role::Subscriber
             },
-            compression: Compression::None,
+            compression: COMPRESSIONS[usize::from(self.compression) % COMPRESSIONS.len()],
             user: self.user.map(user),
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             user_agent: None,
@@ -455,6 +456,8 @@ fn cause(number: u8) -> Disconnect {
 }
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+
+const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::FromClient, Compression::Both];
 
 /// Codes that a client may close with.
 const CLOSE_CODES: [u16; 5] = [1000, 1001, 1014, 3000, 4999];

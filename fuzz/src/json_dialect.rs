@@ -18,7 +18,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::bounds::bounded;
-use crate::stream::{Decoded, only_item};
+use crate::decoded::Decoded;
+use crate::stream::only_item;
 
 /// The longest frame of a refusal, in bytes.
 const REFUSAL_BYTES_MAX: usize = 2_048;

@@ -13,10 +13,14 @@
 pub mod bounds;
 pub mod compression;
 pub mod connection;
+#[path = "../../crates/protocol/tests/websocket/decoded.rs"]
+mod decoded;
 pub mod extensions;
 pub mod frames;
 pub mod hub_inputs;
 pub mod json_dialect;
+#[path = "../../crates/protocol/tests/websocket/judge.rs"]
+mod judge;
 mod listener;
 pub mod names;
 pub mod proxy_header;

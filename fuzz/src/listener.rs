@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Decoder, Item, Role};
+use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -13,6 +13,7 @@ pub(crate) const LAST_WORD: &str = "the last word \u{1f3ba}";
 /// What a client has heard.
 pub(crate) struct Listener {
     dialect: Dialect,
+    compression: Compression,
     decoder: Decoder,
     /// The last offset heard per topic and subscription.
     offsets: BTreeMap<String, u64>,
@@ -25,9 +26,10 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect, compression: Compression) -> Self {
         Self {
             dialect,
+            compression,
             decoder: Decoder::new(Role::Client),
             offsets: BTreeMap::new(),
             heard: 0,
@@ -38,7 +40,7 @@ impl Listener {
     }
 
     /// Takes what the socket took; panics when it is not what a server may say.
-    pub(crate) fn receive(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn receive(&mut self, bytes: &mut [u8], inflater: &mut Inflater) {
         for &byte in &*bytes {
             // FNV-1a: plain, quick, and the same in every process.
             self.digest = (self.digest ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
@@ -46,7 +48,11 @@ impl Listener {
         let mut decoder = std::mem::replace(&mut self.decoder, Decoder::new(Role::Client));
         let mut input = bytes;
         loop {
-            match decoder.next(&mut input, u32::MAX) {
+            let next = match self.compression {
+                Compression::None | Compression::FromClient => decoder.next(&mut input, u32::MAX),
+                Compression::Both => decoder.next_inflating(&mut input, u32::MAX, inflater),
+            };
+            match next {
                 Ok(None) => break,
                 Ok(Some(item)) => self.hear(&item),
                 Err(violation) => panic!("the server breaks the protocol: {violation}"),

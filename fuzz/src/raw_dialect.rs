@@ -8,7 +8,8 @@ use fanfare_protocol::websocket::{Decoder, Opcode, Role, encode_masked_frame};
 use fanfare_protocol::{Draft, Payload, Position, Publication, Timestamp, TopicName, Verb};
 
 use crate::bounds::bounded;
-use crate::stream::{Decoded, only_item};
+use crate::decoded::Decoded;
+use crate::stream::only_item;
 
 /// How often a payload is repeated: enough to need every form of a frame's length.
 const TIMES: [usize; 4] = [1, 2, 30, 1_000];

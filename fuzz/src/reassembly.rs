@@ -1,27 +1,17 @@
 //! `reassembly`: frames and fragments, mostly as they should be, against tungstenite's server side.
 //!
 //! The input is read as a list of frames and a tail of any bytes. Checked: both make the same of the same bytes, the
-//! same items up to the first error, and an error or none, whatever the cuts.
-//!
-//! The differences that are allowed are all tungstenite's, the same as in
-//! `crates/protocol/tests/websocket/agreement.rs`: it looks at a frame once all of it has arrived, so it is given zeros
-//! behind a stream with an error; it accepts lengths that are not in their shortest form; it delivers a close with a
-//! code that must not be on the wire, 1014 among them, as one with 1002; it names another error where a frame has
-//! several.
-
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+//! same items up to the first error, and an error or none, whatever the cuts. The judge is that of the tests of the
+//! protocol, `crates/protocol/tests/websocket/judge.rs`.
 
 use arbitrary::{Arbitrary, Unstructured};
-use fanfare_protocol::websocket::{Role, Violation};
+use fanfare_protocol::websocket::Role;
 use fastrand::Rng;
-use tungstenite::error::{Error, ProtocolError};
-use tungstenite::protocol::{Message, WebSocket, WebSocketConfig};
 
 use crate::bounds::bounded;
-use crate::stream::{Decoded, decode, pieces};
-
-const MESSAGE_BYTES_MAX: u32 = 300;
+use crate::decoded::decode;
+use crate::judge::{MESSAGE_BYTES_MAX, assert_agreement};
+use crate::stream::pieces;
 
 /// What a client sends.
 #[derive(Arbitrary, Debug)]
@@ -128,105 +118,5 @@ fn check(stream: &[u8], pieces: &[&[u8]]) {
     let whole = decode(Role::Server, [stream], MESSAGE_BYTES_MAX);
     let cut = decode(Role::Server, pieces.iter().copied(), MESSAGE_BYTES_MAX);
     assert_eq!(cut, whole, "in pieces");
-    let (mut items, mut violation) = (whole.items, whole.violation);
-    if let Some(close) = items.iter().position(|item| matches!(item, Decoded::Close(_))) {
-        items.truncate(close + 1);
-        violation = None;
-    }
-    let zeros = [0; MESSAGE_BYTES_MAX as usize + 14];
-    let completion = violation.map(|_| zeros.as_slice());
-    let (mut theirs, has_error) = theirs(pieces.iter().copied().chain(completion));
-    match violation {
-        None => {
-            items.iter_mut().for_each(replace_1014);
-            assert_eq!((theirs, has_error), (items, false));
-        }
-        Some(Violation::LengthNotMinimal { .. } | Violation::LongControl { .. }) => {
-            theirs.truncate(items.len());
-            assert_eq!(theirs, items);
-        }
-        Some(Violation::CloseCode { .. }) if !has_error => {
-            items.push(close_with_wrong_code());
-            assert_eq!(theirs, items);
-        }
-        Some(violation) => assert_eq!((theirs, has_error), (items, true), "we say {violation}"),
-    }
-}
-
-/// What tungstenite makes of the pieces, up to the first close or error, and whether there was an error.
-fn theirs<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> (Vec<Decoded>, bool) {
-    let pieces = pieces
-        .filter(|piece| !piece.is_empty())
-        .map(<[u8]>::to_vec)
-        .collect();
-    let config = WebSocketConfig::default()
-        .read_buffer_size(1_024)
-        .max_frame_size(Some(MESSAGE_BYTES_MAX as usize))
-        .max_message_size(Some(MESSAGE_BYTES_MAX as usize));
-    let role = tungstenite::protocol::Role::Server;
-    let mut socket = WebSocket::from_raw_socket(Pipe { pieces }, role, Some(config));
-    let mut items = Vec::new();
-    loop {
-        match socket.read() {
-            Ok(message) => items.push(owned(message)),
-            Err(Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => return (items, false),
-            Err(_) => return (items, true),
-        }
-        if let Some(Decoded::Close(_)) = items.last() {
-            return (items, false);
-        }
-    }
-}
-
-fn owned(message: Message) -> Decoded {
-    match message {
-        Message::Text(text) => Decoded::Text(text.as_str().to_owned()),
-        Message::Binary(bytes) => Decoded::Binary(bytes.to_vec()),
-        Message::Ping(payload) => Decoded::Ping(payload.to_vec()),
-        Message::Pong(payload) => Decoded::Pong(payload.to_vec()),
-        Message::Close(close) => {
-            Decoded::Close(close.map(|close| (close.code.into(), close.reason.as_str().to_owned())))
-        }
-        Message::Frame(_) => panic!("raw frames are not read"),
-    }
-}
-
-fn replace_1014(item: &mut Decoded) {
-    if matches!(item, Decoded::Close(Some((1014, _)))) {
-        *item = close_with_wrong_code();
-    }
-}
-
-fn close_with_wrong_code() -> Decoded {
-    Decoded::Close(Some((1002, "Protocol violation".to_owned())))
-}
-
-/// A transport that gives one piece after the other and takes everything.
-struct Pipe {
-    pieces: VecDeque<Vec<u8>>,
-}
-
-impl Read for Pipe {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Some(piece) = self.pieces.front_mut() else {
-            return Ok(0);
-        };
-        let length = piece.len().min(buffer.len());
-        buffer[..length].copy_from_slice(&piece[..length]);
-        piece.drain(..length);
-        if piece.is_empty() {
-            self.pieces.pop_front();
-        }
-        Ok(length)
-    }
-}
-
-impl Write for Pipe {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    assert_agreement(pieces);
 }

@@ -10,7 +10,7 @@ use fanfare_hub::{
     Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, Received, SlowRule, SlowRules,
 };
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::websocket::{Decoder, Item, Role, Violation};
+use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
 use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
 
 use crate::listener::Listener;
@@ -30,6 +30,8 @@ pub(crate) struct Shard {
     mail: VecDeque<BrokerEvent>,
     held: VecDeque<Output>,
     answers: VecDeque<Input<'static>>,
+    /// Of the shard and of its clients.
+    inflater: Inflater,
     message_bytes_max: u32,
 }
 
@@ -89,6 +91,7 @@ impl Shard {
             mail: VecDeque::new(),
             held: VecDeque::new(),
             answers: VecDeque::new(),
+            inflater: Inflater::default(),
         }
     }
 
@@ -108,7 +111,7 @@ impl Shard {
         self.sockets.push(Socket {
             opened: opened.clone(),
             room: usize::MAX,
-            client: Listener::new(opened.dialect),
+            client: Listener::new(opened.dialect, opened.compression),
             is_released: false,
             decoder: Decoder::new(Role::Server),
             stash: Vec::new(),
@@ -171,15 +174,24 @@ impl Shard {
         }
         let placeholder = Decoder::new(Role::Server);
         let mut decoder = std::mem::replace(&mut self.sockets[at].decoder, placeholder);
+        let mut inflater = std::mem::take(&mut self.inflater);
+        let compression = self.sockets[at].opened.compression;
         let mut input = bytes;
         while self.hub.is_readable(id) {
-            match decoder.next(&mut input, self.message_bytes_max) {
+            let next = match compression {
+                Compression::None => decoder.next(&mut input, self.message_bytes_max),
+                Compression::FromClient | Compression::Both => {
+                    decoder.next_inflating(&mut input, self.message_bytes_max, &mut inflater)
+                }
+            };
+            match next {
                 Ok(None) => break,
                 Ok(Some(item)) => {
                     self.take_item(at, &item);
                     received.is_anew |= !decoder.is_message_open();
                 }
                 Err(violation) => {
+                    self.inflater = inflater;
                     self.sockets[at].is_discarding = true;
                     self.handle(Input::Disconnect(id, cause_of(&violation)));
                     return received;
@@ -189,6 +201,7 @@ impl Shard {
         received.bytes = count - input.len();
         received.is_partial = !decoder.is_idle();
         self.sockets[at].decoder = decoder;
+        self.inflater = inflater;
         received
     }
 
@@ -297,7 +310,7 @@ impl Shard {
         if socket.room != usize::MAX {
             socket.room -= bytes.len();
         }
-        socket.client.receive(&mut bytes);
+        socket.client.receive(&mut bytes, &mut self.inflater);
         self.hub
             .wrote(self.now, connection, bytes.len(), bytes.len() < given);
         self.drain();

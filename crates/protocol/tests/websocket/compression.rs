@@ -1,7 +1,8 @@
 //! Compressed messages: the shapes of RFC 7692, wrong ones, bombs, and what another implementation of deflate makes of
 //! ours and we of its.
 
-use super::stream::{Decoded, MESSAGE_BYTES_MAX, Outcome, masked_stream, pieces};
+use super::decoded::{Decoded, Outcome};
+use super::stream::{MESSAGE_BYTES_MAX, masked_stream, pieces};
 use fanfare_protocol::websocket::{
     Agreement, DEFLATE_WINDOW_BITS, Decoder, Deflater, Inflater, Opcode, Role, Violation, encode_frame,
 };
@@ -269,7 +270,7 @@ fn the_compressed_bit_has_its_place() {
     }
     assert_eq!(items(&[(0xe1, HELLO)]), bits(0b010), "second bit");
     assert_eq!(items(&[(0xd1, HELLO)]), bits(0b001), "third bit");
-    let plain = super::stream::decode(
+    let plain = super::decoded::decode(
         Role::Server,
         [masked_stream(&[(TEXT, HELLO)]).as_slice()],
         MESSAGE_BYTES_MAX,

@@ -1,6 +1,7 @@
 //! Streams without faults and their items: the RFC's examples, and what masked clients send.
 
-use super::stream::{Decoded, masked_stream};
+use super::decoded::Decoded;
+use super::stream::masked_stream;
 use fanfare_protocol::websocket::Role;
 
 /// A stream without faults and its items.

@@ -1,6 +1,7 @@
 //! Where a stream is cut must not matter: every cut of a stream gives what the whole gives.
 
-use super::stream::{MESSAGE_BYTES_MAX, Outcome, decode, pieces};
+use super::decoded::{Outcome, decode};
+use super::stream::{MESSAGE_BYTES_MAX, pieces};
 use super::{conversations, faults};
 use fanfare_protocol::websocket::Role;
 

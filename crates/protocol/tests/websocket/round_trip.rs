@@ -1,6 +1,7 @@
 //! What is encoded is decoded: any messages, fragmented and interleaved with control frames, cut anywhere.
 
-use super::stream::{Decoded, Outcome, RawFrame, decode, pieces};
+use super::decoded::{Decoded, Outcome, decode};
+use super::stream::{RawFrame, pieces};
 use fanfare_protocol::websocket::{Opcode, Role, encode_close, encode_frame, encode_masked_frame};
 use proptest::prelude::*;
 use proptest::sample::Index;

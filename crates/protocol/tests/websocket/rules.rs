@@ -1,6 +1,7 @@
 //! What each stream written by hand becomes when it arrives in one piece, and what the encoders write.
 
-use super::stream::{Decoded, MESSAGE_BYTES_MAX, Outcome, RawFrame, decode, masked_stream};
+use super::decoded::{Decoded, Outcome, decode};
+use super::stream::{MESSAGE_BYTES_MAX, RawFrame, masked_stream};
 use super::{conversations, faults};
 use fanfare_protocol::websocket::{Decoder, Item, Opcode, Role, Violation};
 use fanfare_protocol::websocket::{encode_close, encode_frame, encode_header, encode_masked_frame};
