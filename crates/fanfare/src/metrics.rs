@@ -108,11 +108,7 @@ impl Collector for Shards {
             None,
             handshakes,
         )?;
-        encode_refusals(&mut encoder, &self.fanfare)?;
-        encode_disconnects(&mut encoder, &shards)?;
-        encode_rejections(&mut encoder, &shards)?;
-        encode_holds(&mut encoder, &shards)?;
-        encode_panics(&mut encoder, &shards)?;
+        encode_causes(&mut encoder, &self.fanfare, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
@@ -281,80 +277,118 @@ const GAUGES: &[GaugeRow] = &[
     ),
 ];
 
-fn encode_disconnects(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
-    let help = "Connections closed by the server, by close code; 4000 stands for all codes of applications";
-    let mut metric = encoder.encode_descriptor("fanfare_disconnects", help, None, MetricType::Counter)?;
-    for (cause, (code, reason)) in Disconnect::causes().enumerate() {
-        let count = shards
-            .iter()
-            .map(|shard| shard.hub.disconnects[cause])
-            .sum::<u64>();
-        count_labelled(
-            &mut metric,
-            &[("code", code.to_string().as_str()), ("reason", reason)],
-            count,
-        )?;
+/// Counters of the same name, one for each value of its labels.
+fn encode_labelled<const N: usize>(
+    encoder: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    labels: [&str; N],
+    rows: impl IntoIterator<Item = ([String; N], u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (values, count) in rows {
+        let labels: Vec<(&str, &str)> = labels
+            .into_iter()
+            .zip(values.iter().map(String::as_str))
+            .collect();
+        metric
+            .encode_family(&labels.as_slice())?
+            .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
     }
     Ok(())
 }
 
-fn encode_rejections(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
-    let help = "Commands refused, by error code";
-    let mut metric = encoder.encode_descriptor("fanfare_rejections", help, None, MetricType::Counter)?;
-    for (at, code) in ErrorCode::ALL.iter().enumerate() {
-        let count = shards.iter().map(|shard| shard.hub.rejected[at]).sum::<u64>();
-        count_labelled(&mut metric, &[("code", code.name())], count)?;
-    }
-    Ok(())
-}
-
-fn encode_panics(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
-    let help = "Panics that shards caught, by place; after one in the hub the shard begins anew, else a connection is closed";
-    let mut metric = encoder.encode_descriptor("fanfare_panics", help, None, MetricType::Counter)?;
-    for place in PanicPlace::ALL {
-        let count = shards
-            .iter()
-            .map(|shard| shard.panics[place as usize])
-            .sum::<u64>();
-        count_labelled(&mut metric, &[("place", place.name())], count)?;
-    }
-    Ok(())
-}
-
-fn encode_refusals(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fmt::Result {
-    let help = "Connections and requests turned away at the door, by cause";
-    let mut metric = encoder.encode_descriptor("fanfare_refusals", help, None, MetricType::Counter)?;
-    for &cause in Cause::ALL {
-        let count = fanfare.gate().refusals_of(cause);
-        count_labelled(&mut metric, &[("cause", cause.name())], count)?;
-    }
-    Ok(())
-}
-
-fn encode_holds(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
-    let help = "Times that a connection was not read from for a while, by what it had used up or waited for";
-    let mut metric = encoder.encode_descriptor("fanfare_holds", help, None, MetricType::Counter)?;
-    for (at, hold) in Hold::ALL.iter().enumerate() {
-        let count = shards.iter().map(|shard| shard.hub.held[at]).sum::<u64>();
-        count_labelled(&mut metric, &[("limit", hold.name())], count)?;
-    }
-    Ok(())
-}
-
-fn encode_overflows(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
-    let help = "Outboxes that were full, by the rule that was applied";
-    let mut metric =
-        encoder.encode_descriptor("fanfare_outbox_overflows", help, None, MetricType::Counter)?;
+/// What is counted by cause: every value is there from the start, so that a rise from nothing can be seen.
+fn encode_causes(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare, shards: &[Snapshot]) -> fmt::Result {
     let sum = |read: &dyn Fn(&Snapshot) -> u64| shards.iter().map(read).sum::<u64>();
-    let closed = sum(&|shard| shard.hub.overflow_disconnects);
-    count_labelled(&mut metric, &[("rule", SlowRule::Disconnect.name())], closed)?;
-    let help = "Publications left out for a connection that read too slowly, by the rule of their topic";
-    let mut metric = encoder.encode_descriptor("fanfare_left_out", help, None, MetricType::Counter)?;
-    for &rule in SlowRule::ALL.iter().filter(|&&rule| rule != SlowRule::Disconnect) {
-        let count = sum(&|shard| shard.hub.left_out[rule as usize]);
-        count_labelled(&mut metric, &[("rule", rule.name())], count)?;
-    }
-    Ok(())
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_refusals",
+            "Connections and requests turned away at the door, by cause",
+        ),
+        ["cause"],
+        Cause::ALL.iter().map(|&cause| {
+            let count = fanfare.gate().refusals_of(cause);
+            ([cause.name().to_owned()], count)
+        }),
+    )?;
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_disconnects",
+            "Connections closed by the server, by close code; 4000 stands for all codes of applications",
+        ),
+        ["code", "reason"],
+        Disconnect::causes().enumerate().map(|(cause, (code, reason))| {
+            let count = sum(&|shard| shard.hub.disconnects[cause]);
+            ([code.to_string(), reason.to_owned()], count)
+        }),
+    )?;
+    encode_labelled(
+        encoder,
+        ("fanfare_rejections", "Commands refused, by error code"),
+        ["code"],
+        ErrorCode::ALL.iter().enumerate().map(|(at, code)| {
+            let count = sum(&|shard| shard.hub.rejected[at]);
+            ([code.name().to_owned()], count)
+        }),
+    )?;
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_holds",
+            "Times that a connection was not read from for a while, by what it had used up or waited for",
+        ),
+        ["limit"],
+        Hold::ALL.iter().enumerate().map(|(at, hold)| {
+            let count = sum(&|shard| shard.hub.held[at]);
+            ([hold.name().to_owned()], count)
+        }),
+    )?;
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_panics",
+            "Panics that shards caught, by place; after one in the hub the shard begins anew, else a connection is closed",
+        ),
+        ["place"],
+        PanicPlace::ALL.into_iter().map(|place| {
+            let count = sum(&|shard| shard.panics[place as usize]);
+            ([place.name().to_owned()], count)
+        }),
+    )
+}
+
+/// What became of full outboxes.
+fn encode_overflows(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {
+    let sum = |read: &dyn Fn(&Snapshot) -> u64| shards.iter().map(read).sum::<u64>();
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_outbox_overflows",
+            "Outboxes that were full, by the rule that was applied",
+        ),
+        ["rule"],
+        [(
+            [SlowRule::Disconnect.name().to_owned()],
+            sum(&|shard| shard.hub.overflow_disconnects),
+        )],
+    )?;
+    encode_labelled(
+        encoder,
+        (
+            "fanfare_left_out",
+            "Publications left out for a connection that read too slowly, by the rule of their topic",
+        ),
+        ["rule"],
+        SlowRule::ALL
+            .iter()
+            .filter(|&&rule| rule != SlowRule::Disconnect)
+            .map(|&rule| {
+                let count = sum(&|shard| shard.hub.left_out[rule as usize]);
+                ([rule.name().to_owned()], count)
+            }),
+    )
 }
 
 /// How far those connections are behind that are; each counts once a second.
@@ -405,12 +439,6 @@ fn encode_behind(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fm
         Histogram { sum, total, buckets }.encode(metric)?;
     }
     Ok(())
-}
-
-fn count_labelled(metric: &mut MetricEncoder<'_>, labels: &[(&str, &str)], count: u64) -> fmt::Result {
-    metric
-        .encode_family(&labels)?
-        .encode_counter::<NoLabelSet, u64, u64>(&count, None)
 }
 
 fn encode_turns(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt::Result {

@@ -1,7 +1,8 @@
 //! What a hub counts. Plain numbers, read by the shard once per turn.
 
-use crate::SlowRule;
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
+
+use crate::SlowRule;
 
 /// Why a connection is not read from for a while. Also its place in [`Counters::held`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,8 +13,6 @@ pub(crate) struct Pacing {
     pub(crate) paces: Vec<Pace>,
     /// At most one publication per key, in the order of their offsets.
     pub(crate) newest: Vec<Newest>,
-    /// Bytes of their payloads.
-    pub(crate) bytes: usize,
     /// Whether it stands in the list of topics that are looked at every tick.
     pub(crate) is_listed: bool,
 }
@@ -40,15 +38,15 @@ impl Pacing {
         Self {
             paces: Vec::new(),
             newest: Vec::new(),
-            bytes: 0,
             is_listed: false,
         }
     }
 
-    /// Keeps a publication in the place of the one before it with the same key.
-    pub(crate) fn keep(&mut self, publication: &Arc<Publication>, frames: &mut Frames) {
-        self.forget_where(frames, |known| known.draft.key == publication.draft.key);
-        self.bytes += publication.draft.payload.as_bytes().len();
+    /// Keeps a publication in the place of the one before it with the same key. `bytes` are those of the payloads that
+    /// the hub keeps like this, of all topics.
+    pub(crate) fn keep(&mut self, publication: &Arc<Publication>, frames: &mut Frames, bytes: &mut usize) {
+        self.forget_where(frames, bytes, |known| known.draft.key == publication.draft.key);
+        *bytes += publication.draft.payload.as_bytes().len();
         self.newest.push(Newest {
             publication: Arc::clone(publication),
             frames: [None; Format::ALL.len()],
@@ -56,15 +54,19 @@ impl Pacing {
     }
 
     /// Forgets what everyone was served.
-    pub(crate) fn forget_served(&mut self, frames: &mut Frames) {
+    pub(crate) fn forget_served(&mut self, frames: &mut Frames, bytes: &mut usize) {
         let served = self.paces.iter().map(|pace| pace.served).min();
-        self.forget_where(frames, |known| {
+        self.forget_where(frames, bytes, |known| {
             served.is_none_or(|served| known.position.offset <= served)
         });
     }
 
-    fn forget_where(&mut self, frames: &mut Frames, is_forgotten: impl Fn(&Publication) -> bool) {
-        let bytes = &mut self.bytes;
+    fn forget_where(
+        &mut self,
+        frames: &mut Frames,
+        bytes: &mut usize,
+        is_forgotten: impl Fn(&Publication) -> bool,
+    ) {
         self.newest.retain(|newest| {
             let is_forgotten = is_forgotten(&newest.publication);
             if is_forgotten {

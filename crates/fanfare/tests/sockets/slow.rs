@@ -6,9 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use fanfare::{Disconnect, Limits, Options, Payload, Selector};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::client::{CLOSE, Client, eventually};
+use crate::client::{Client, eventually};
 use crate::server::{Server, options};
 
 /// A subscriber of `a` that will not read.
@@ -86,18 +86,6 @@ fn publish(server: &Server, count: usize, readers: Option<&Readers>) {
     }
 }
 
-/// What a client that begins to read again finds before the end: the last message and the close code.
-fn read_to_the_end(client: &mut Client) -> (Value, u16) {
-    let mut last = Value::Null;
-    loop {
-        let frame = client.message().expect("a close frame before the end");
-        if frame.first == CLOSE {
-            return (last, u16::from_be_bytes(*frame.payload.first_chunk().unwrap()));
-        }
-        last = serde_json::from_slice(&frame.payload).unwrap();
-    }
-}
-
 #[test]
 fn a_reader_that_stops_is_disconnected_and_told_when_it_reads_again() {
     let server = narrow(Limits {
@@ -115,12 +103,10 @@ fn a_reader_that_stops_is_disconnected_and_told_when_it_reads_again() {
     eventually("nobody is subscribed any more", || {
         server.fanfare.subscribers("a") == 0
     });
-    let (goodbye, code) = read_to_the_end(&mut slow);
-    assert_eq!(code, 3001);
-    assert_eq!(
-        goodbye,
-        json!({"type": "goodbye", "code": 3001, "reason": "slow", "reconnect": true})
-    );
+    let ending = slow.ending();
+    assert_eq!(ending.code, 3001);
+    let expected = json!({"type": "goodbye", "code": 3001, "reason": "slow", "reconnect": true});
+    assert_eq!(ending.goodbye, Some(expected));
 }
 
 #[test]
@@ -154,8 +140,9 @@ fn a_client_that_takes_nothing_for_the_write_timeout_is_dropped() {
     let mut client = stalled(&server);
     publish(&server, 100, None);
     eventually("it is dropped", || server.disconnects(3003) == 1);
-    let (goodbye, code) = read_to_the_end(&mut client);
-    assert_eq!((code, &goodbye["reason"]), (3003, &json!("stalled")));
+    let ending = client.ending();
+    let goodbye = ending.goodbye.expect("a goodbye before the close frame");
+    assert_eq!((ending.code, &goodbye["reason"]), (3003, &json!("stalled")));
     assert_eq!(server.fanfare.stats().overflow_disconnects, 0);
 }
 

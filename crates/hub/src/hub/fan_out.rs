@@ -106,19 +106,19 @@ impl Hub {
         if self.topics[index as usize].audiences[format.index()].is_empty() {
             return;
         }
-        let left_out = self.left_out(index, format, batch);
+        let excepted = self.excepted(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
             let run = Run::encode(format, rest, &mut self.encoder, &mut self.counters);
             let (these, later) = rest.split_at(run.ends.len());
             self.counters.encoded += these.len() as u64;
-            self.fan_out_run(index, format, run, these, &left_out);
+            self.fan_out_run(index, format, run, these, &excepted);
             rest = later;
         }
     }
 
     /// Members whose own publication in the batch is not for them.
-    fn left_out(&self, index: u32, format: Format, batch: &[Arc<Publication>]) -> Vec<usize> {
+    fn excepted(&self, index: u32, format: Format, batch: &[Arc<Publication>]) -> Vec<usize> {
         let is_member = |slot: usize| {
             self.sessions[slot]
                 .as_ref()
@@ -144,7 +144,7 @@ impl Hub {
         format: Format,
         run: Run,
         batch: &[Arc<Publication>],
-        left_out: &[usize],
+        excepted: &[usize],
     ) {
         let Run { bytes, ends } = run;
         let (publications, bytes_count) = (ends.len(), bytes.len());
@@ -157,7 +157,7 @@ impl Hub {
             let slot = member.slot();
             let outbox = &mut self.outboxes[slot];
             if (outbox.is_blocked && rule != SlowRule::Disconnect)
-                || (!left_out.is_empty() && left_out.binary_search(&slot).is_ok())
+                || (!excepted.is_empty() && excepted.binary_search(&slot).is_ok())
             {
                 apart.push(slot);
                 continue;

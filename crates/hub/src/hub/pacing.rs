@@ -19,11 +19,9 @@ impl Hub {
         let Some(pacing) = &mut topic.pacing else {
             return;
         };
-        let earlier = pacing.bytes;
         for publication in batch {
-            pacing.keep(publication, &mut self.frames);
+            pacing.keep(publication, &mut self.frames, &mut self.paced_bytes);
         }
-        self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
         let has_too_many = pacing.newest.len() > PACED_KEYS_MAX;
         self.serve(index, has_too_many);
     }
@@ -56,9 +54,7 @@ impl Hub {
                 self.serve_one(index, member, &mut pacing, at);
             }
         }
-        let earlier = pacing.bytes;
-        pacing.forget_served(&mut self.frames);
-        self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
+        pacing.forget_served(&mut self.frames, &mut self.paced_bytes);
         let topic = &mut self.topics[index as usize];
         if !pacing.newest.is_empty() && !std::mem::replace(&mut pacing.is_listed, true) {
             self.paced.push((index, topic.serial));
@@ -126,9 +122,7 @@ impl Hub {
         let topic = &mut self.topics[index as usize];
         if let Some(pacing) = &mut topic.pacing {
             pacing.paces.swap_remove(at as usize);
-            let earlier = pacing.bytes;
-            pacing.forget_served(&mut self.frames);
-            self.paced_bytes = self.paced_bytes - earlier + pacing.bytes;
+            pacing.forget_served(&mut self.frames, &mut self.paced_bytes);
             if pacing.paces.is_empty() {
                 topic.pacing = None;
             }

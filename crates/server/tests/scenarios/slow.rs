@@ -3,9 +3,9 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::client::{CLOSE, Client, TEXT, eventually, masked};
+use crate::client::{Client, TEXT, eventually, masked};
 use crate::process::Server;
 use crate::proxy::{Fault, Proxy, Way};
 use crate::story::{Bystanders, disconnects, story};
@@ -40,18 +40,6 @@ fn publish(server: &Server, topic: &str, count: usize, reader: Option<&mut Clien
     }
 }
 
-/// What a client that begins to read again finds: the last message and the close code.
-fn read_to_the_end(client: &mut Client) -> (Value, u16) {
-    let mut last = Value::Null;
-    loop {
-        let frame = client.message().expect("a close frame before the end");
-        if frame.first == CLOSE {
-            return (last, u16::from_be_bytes(*frame.payload.first_chunk().unwrap()));
-        }
-        last = serde_json::from_slice(&frame.payload).unwrap();
-    }
-}
-
 // Row 37: the line of one subscriber takes less than is published; the other one gets all of it.
 #[test]
 fn a_reader_on_a_slow_line_is_told_that_it_is_slow_and_closed() {
@@ -71,10 +59,10 @@ fn a_reader_on_a_slow_line_is_told_that_it_is_slow_and_closed() {
         publish(server, "a", 300, Some(&mut quick));
         server.await_metrics(&[(&disconnects(3001, "slow"), 1), (OVERFLOWS, 1)]);
         proxy.heal();
-        let (goodbye, code) = read_to_the_end(&mut slow);
-        assert_eq!(code, 3001);
+        let ending = slow.ending();
+        assert_eq!(ending.code, 3001);
         let expected = json!({"type": "goodbye", "code": 3001, "reason": "slow", "reconnect": true});
-        assert_eq!(goodbye, expected);
+        assert_eq!(ending.goodbye, Some(expected));
         assert_eq!(quick.close(1000), 1000);
     });
 }
