@@ -1,5 +1,5 @@
-//! `names`: names of topics and users, patterns, keys, rates, ids of connections and commands, and epochs against second, naive readings of their
-//! grammars.
+//! `names`: names of topics and users, patterns, keys, rates, ids of connections and commands, and epochs against
+//! second, naive readings of their grammars.
 
 use fanfare_protocol::{
     CommandId, ConnectionId, Epoch, Every, Key, TOPIC_BYTES_MAX, TopicName, TopicNameError, TopicPattern,
@@ -79,12 +79,17 @@ fn check_connection(text: &str) {
 
 /// A command id is checked as it comes: as one JSON value.
 fn check_command(text: &str) {
-    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
-        return;
-    };
     if text.trim() != text {
         return;
     }
+    // Nested values are no ids, and read here they take more memory than the code under test may.
+    if text.starts_with(['{', '[']) {
+        assert!(CommandId::from_json(text).is_err(), "{text:?}");
+        return;
+    }
+    let Ok(value) = serde_json::from_str::<serde_json::Value>(text) else {
+        return;
+    };
     let is_id = match &value {
         serde_json::Value::String(_) => text.len() <= 2 + 64,
         serde_json::Value::Number(number) => {
