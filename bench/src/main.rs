@@ -106,10 +106,10 @@ impl Common {
 }
 
 /// Fanfare as it serves when nobody configures it, on one shard.
-const DEFENDED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1";
+const DEFENDED: &str = "target/release/fanfare serve --open --listen 127.0.0.1:0 --shards 1";
 
 /// The same for measurements whose load is more than one client is allowed.
-const UNLIMITED: &str = "target/release/fanfare serve --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
+const UNLIMITED: &str = "target/release/fanfare serve --open --listen 127.0.0.1:0 --shards 1 --commands-per-second 0 \
                          --bytes-per-second 0 --publications-per-second 0";
 
 /// The server to compare with.

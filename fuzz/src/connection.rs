@@ -7,7 +7,9 @@
 //! published there, whatever this client did; memory within the limits; when it is gone, nothing is left.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
+use fanfare_hub::access::Identity;
 use fanfare_hub::{Dirty, Limits, Opened, Role};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{Compression, Deflater, Opcode, encode_frame, encode_masked_frame};
@@ -187,11 +189,15 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         dialect,
         compression,
         role: Role::Subscriber,
-        user: user.and_then(|user| UserName::parse(user).ok()),
+        identity: user
+            .and_then(|user| UserName::parse(user).ok())
+            .map(|user| Arc::new(Identity::of_user(user))),
+        is_awaited: false,
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
         user_agent: None,
         joined_at: Timestamp(0),
         topics: vec![topic()],
+        granted_topics: Vec::new(),
         occupancy: false,
         every: None,
         conflates: true,

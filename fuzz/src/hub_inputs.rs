@@ -6,8 +6,10 @@
 //! nothing is left; and two hubs that are given the same give the same, though their topics are hashed differently.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
+use fanfare_hub::access::Identity;
 use fanfare_hub::broker::Refusal;
 use fanfare_hub::{Asked, Control, Dirty, Input, Limits, Opened, Output, Role, Selector, Ticket};
 use fanfare_protocol::codes::Disconnect;
@@ -236,11 +238,13 @@ impl Door {
                 Role::Subscriber
             },
             compression: COMPRESSIONS[usize::from(self.compression) % COMPRESSIONS.len()],
-            user: self.user.map(user),
+            identity: self.user.map(|number| Arc::new(Identity::of_user(user(number)))),
+            is_awaited: false,
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             user_agent: None,
             joined_at: Timestamp(0),
             topics: names(self.topics),
+            granted_topics: Vec::new(),
             occupancy: self.occupancy,
             every: self.every.map(every),
             conflates: self.conflates,

@@ -52,8 +52,10 @@ fn check_command(text: &str, command: &Command<'_>) {
             topics,
             occupancy,
             every,
+            token,
         } => {
             assert_eq!(kind, "subscribe");
+            assert_eq!(token.as_deref(), optional(&members, "token").as_deref());
             check_topics(&members, topics);
             assert_eq!(*occupancy, flag(&members, "occupancy", false));
             assert_eq!(
@@ -85,6 +87,15 @@ fn check_command(text: &str, command: &Command<'_>) {
                 Target::User(user) => assert_eq!(user.as_str(), string(&members, "user")),
             }
             check_payload(&members, payload);
+        }
+        Verb::Call { method, payload } => {
+            assert_eq!(kind, "call");
+            assert_eq!(*method, string(&members, "method"));
+            check_payload(&members, payload);
+        }
+        Verb::Authenticate { token } => {
+            assert_eq!(kind, "auth");
+            assert_eq!(*token, string(&members, "token"));
         }
         Verb::Ping => assert_eq!(kind, "ping"),
         Verb::Relay { .. } => panic!("json has no relay"),

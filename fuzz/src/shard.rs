@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{
     Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, Received, SlowRule, SlowRules,
@@ -81,7 +82,7 @@ impl Shard {
     pub(crate) fn new(limits: Limits, seed: u64) -> Self {
         Self {
             message_bytes_max: limits.message_bytes_max,
-            hub: Hub::new(limits, seed),
+            hub: Hub::new(limits, Arc::new(TopicRules::open()), seed),
             now: Now::default(),
             sockets: Vec::new(),
             joins: Answer::Yes,
@@ -399,6 +400,14 @@ impl Shard {
                 let concerned = self.hub.control(self.now, Control::Deliver(to, direct));
                 self.answers
                     .push_back(Input::Delivered(ticket, Ok(concerned == 1)));
+            }
+            Output::Ask(connection, _, question) => {
+                let answer = Input::Answered(connection, question.unasked());
+                self.answers.push_back(answer);
+            }
+            Output::TokenRefused(connection) => {
+                let is_here = self.sockets.iter().any(|socket| socket.is(connection));
+                assert!(is_here, "{connection} is blamed and is not here");
             }
             Output::Resume(connection) => {
                 let is_here = self.sockets.iter().any(|socket| socket.is(connection));

@@ -1,5 +1,8 @@
 //! What happens at random while there are faults.
 
+use std::sync::Arc;
+
+use fanfare_hub::access::Identity;
 use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
@@ -98,11 +101,13 @@ impl World {
             dialect,
             compression: client.compression,
             role,
-            user: client.user.clone(),
+            identity: client.user.clone().map(|user| Arc::new(Identity::of_user(user))),
+            is_awaited: false,
             remote: ([127, 0, 0, 1], 9).into(),
             user_agent: None,
             joined_at: self.now.wall,
             topics,
+            granted_topics: Vec::new(),
             occupancy,
             every,
             conflates,

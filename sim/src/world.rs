@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use fanfare_hub::access::TopicRules;
 use fanfare_hub::{Hub, Input, Limits, Now, Opened, SlowRule, SlowRules, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft, Millis, Payload, Timestamp, TopicName};
@@ -88,7 +90,7 @@ impl World {
             .iter()
             .filter_map(|name| TopicName::parse(name).ok())
             .collect();
-        let hub = || Hub::new(limits.clone(), seed);
+        let hub = || Hub::new(limits.clone(), Arc::new(TopicRules::open()), seed);
         let shard = || Shard {
             hub: hub(),
             ticked_at: Millis::default(),

@@ -29,8 +29,9 @@ const SHARES: [(&str, &str); 2] = [("half", "--include"), ("rest", "--exclude")]
 
 /// Cases about limits need room for messages of 16 MiB, groups 12 and 13 are about compression, and
 /// many say much in little time.
-const FLAGS: [&str; 11] = [
+const FLAGS: [&str; 12] = [
     "serve",
+    "--open",
     "--listen=127.0.0.1:0",
     "--message-bytes-max=16MiB",
     "--outbox-bytes-max=64MiB",

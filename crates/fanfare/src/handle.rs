@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, TopicPage};
 use fanfare_hub::{ConnectionRow, Control, Limits, Listed, Opened, Selector};
 use fanfare_protocol::UserName;
@@ -16,16 +17,18 @@ use fanfare_protocol::{
     ConnectionId, Draft, Key, Payload, Position, Publication, SHARDS_MAX, TopicName, TopicNameError,
 };
 use slab::Slab;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError, RwLock};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
 use crate::door::{Cause, Gate, Place};
+use crate::hooks::Application;
 use crate::pressure::Pressure;
 use crate::shard::{
-    Adoption, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
+    Adoption, Assistant, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
     Snapshot,
 };
 
@@ -38,6 +41,7 @@ pub struct Fanfare {
 
 struct Inner {
     options: Options,
+    rules: RwLock<Arc<TopicRules>>,
     mailboxes: Arc<[Arc<Mailbox>]>,
     stats: Vec<Arc<ShardStats>>,
     broker: Arc<MemoryBroker>,
@@ -123,7 +127,8 @@ impl Fanfare {
     /// Starts the shards.
     ///
     /// # Errors
-    /// When a poll or a thread cannot be made: descriptors or memory are exhausted.
+    /// When a poll or a thread cannot be made: descriptors or memory are exhausted. And when there is an
+    /// [application](Options::application) to ask and this is not called on a tokio runtime.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
         let broker = Arc::new(MemoryBroker::new(
@@ -142,6 +147,7 @@ impl Fanfare {
         let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
         let failures: Failures = Arc::default();
         let pressure = Pressure::default();
+        let assistant = options.application.clone().map(assistant_of).transpose()?;
         let mut threads = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let shard_options = ShardOptions {
@@ -150,6 +156,8 @@ impl Fanfare {
                     waiting_bytes_max: options.limits.waiting_bytes_max / count,
                     ..options.limits.clone()
                 },
+                rules: Arc::clone(&options.rules),
+                assistant: assistant.clone(),
                 pressure: pressure.clone(),
                 seed: fastrand::u64(..),
                 clock,
@@ -176,6 +184,7 @@ impl Fanfare {
         let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
+            rules: RwLock::new(Arc::clone(&options.rules)),
             options,
             mailboxes,
             stats,
@@ -270,6 +279,20 @@ impl Fanfare {
             payload,
         };
         Ok(self.ask(to.shard(), Control::Deliver(to, direct)).await? == 1)
+    }
+
+    /// From now on these are the rules of topics, in every shard within a turn. They decide about what is asked from now
+    /// on: nobody is unsubscribed.
+    pub fn set_rules(&self, rules: Arc<TopicRules>) {
+        for mailbox in self.inner.mailboxes.iter() {
+            mailbox.post_unbounded(Mail::Rules(Arc::clone(&rules)));
+        }
+        *self.inner.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    /// The rules of topics as they are now.
+    pub fn rules(&self) -> Arc<TopicRules> {
+        Arc::clone(&self.inner.rules.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Subscribes the selected connections to topics; gives how many connections were subscribed. One that would pass
@@ -529,7 +552,7 @@ impl Fanfare {
     ) -> Result<usize, CallError> {
         let shards = match who {
             Selector::Connection(connection) => connection.shard()..connection.shard() + 1,
-            Selector::User(_) => 0..self.inner.mailboxes.len(),
+            Selector::User(_) | Selector::Token(_) => 0..self.inner.mailboxes.len(),
         };
         let mut concerned = 0;
         for shard in shards {
@@ -576,6 +599,12 @@ impl Drop for Inner {
             .iter()
             .for_each(|mailbox| mailbox.post_unbounded(Mail::Stop));
     }
+}
+
+/// Somebody to ask the application on the runtime that the hub is started on.
+fn assistant_of(application: Application) -> io::Result<Assistant> {
+    let runtime = Handle::try_current().map_err(io::Error::other)?;
+    Ok(Assistant::new(application, runtime))
 }
 
 /// The most rows of one page.

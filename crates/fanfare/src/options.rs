@@ -1,10 +1,14 @@
 //! What an embedder can choose.
 
+use std::sync::Arc;
+
 use fanfare_hub::Limits;
+use fanfare_hub::access::TopicRules;
 use fanfare_protocol::SHARDS_MAX;
 
 use crate::broker::HistoryOptions;
 use crate::door::{DoorLimits, Network, OriginRule};
+use crate::hooks::Application;
 
 /// How a [`crate::Fanfare`] runs. All of it has a default.
 #[derive(Clone, Debug)]
@@ -13,6 +17,13 @@ pub struct Options {
     pub shards: usize,
     /// Bounds per connection.
     pub limits: Limits,
+    /// Who may do what with which topics. Default: nobody anything that was not granted;
+    /// [`TopicRules::open`](crate::TopicRules::open) is the opposite.
+    pub rules: Arc<TopicRules>,
+    /// Whether clients may connect without saying who they are. Default false.
+    pub anonymous: bool,
+    /// What the application decides. Default: nothing.
+    pub application: Option<Application>,
     /// Bounds on who may connect.
     pub door: DoorLimits,
     /// Proxies that are believed when they say in `X-Forwarded-For`, or in a PROXY header where the listener expects
@@ -41,6 +52,9 @@ impl Default for Options {
                 .map_or(1, usize::from)
                 .min(SHARDS_MAX),
             limits: Limits::default(),
+            rules: Arc::default(),
+            anonymous: false,
+            application: None,
             door: DoorLimits::default(),
             trusted_proxies: Vec::new(),
             is_development: false,

@@ -17,6 +17,8 @@ pub enum Hold {
     UserBytes,
     /// Too many of its subscribe commands wait for the broker.
     Broker,
+    /// A command of it waits for the application.
+    Application,
 }
 
 impl Hold {
@@ -27,6 +29,7 @@ impl Hold {
         Self::UserCommands,
         Self::UserBytes,
         Self::Broker,
+        Self::Application,
     ];
 
     /// What it is called in the metrics.
@@ -37,6 +40,7 @@ impl Hold {
             Self::UserCommands => "user_commands",
             Self::UserBytes => "user_bytes",
             Self::Broker => "broker",
+            Self::Application => "application",
         }
     }
 

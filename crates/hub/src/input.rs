@@ -9,6 +9,8 @@ use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{Command, ConnectionId, Every, Millis, Position, Timestamp, TopicName, UserName};
 
 use crate::Ticket;
+use crate::access::{Identity, TopicRules};
+use crate::ask::Answer;
 use crate::broker::{BrokerEvent, Refusal};
 
 /// One thing that happened. See [`crate::Hub::handle`].
@@ -36,6 +38,10 @@ pub enum Input<'a> {
     Delivered(Ticket, Result<bool, Refusal>),
     /// The answer to [`crate::Output::Count`].
     Counted(TopicName, u64),
+    /// The answer to an [`crate::Output::Ask`].
+    Answered(ConnectionId, Answer),
+    /// From now on these are the rules of topics. They decide about what is asked from now on; nobody is unsubscribed.
+    Rules(Arc<TopicRules>),
     /// The inputs at hand are all taken in: fan out what was gathered.
     Settle,
     /// Time went by; given at least every 100 ms.
@@ -54,6 +60,8 @@ pub enum Selector {
     Connection(ConnectionId),
     /// All connections of a user.
     User(UserName),
+    /// All connections that showed the token of this id (`jti`).
+    Token(Box<str>),
 }
 
 /// What the application asks of a hub, beside the commands of clients. See [`crate::Hub::control`].
@@ -89,16 +97,20 @@ pub struct Opened {
     pub compression: Compression,
     /// Whether it receives.
     pub role: Role,
-    /// Who it belongs to.
-    pub user: Option<UserName>,
+    /// Who it is, when that is known: `None` for an anonymous one.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether it is still to say who it is, by its first command.
+    pub is_awaited: bool,
     /// Where it comes from.
     pub remote: SocketAddr,
     /// What it calls itself.
     pub user_agent: Option<Arc<str>>,
     /// When it was opened.
     pub joined_at: Timestamp,
-    /// Topics to subscribe at once; for `raw` also those that its messages go to.
+    /// Topics that it asks to be subscribed to at once; for `raw` also those that its messages go to.
     pub topics: Vec<TopicName>,
+    /// Topics that it is subscribed to whatever the rules say.
+    pub granted_topics: Vec<TopicName>,
     /// Whether to push the occupancy of those topics.
     pub occupancy: bool,
     /// How often the newest of those topics is delivered at most; `None` delivers everything at once.

@@ -9,6 +9,8 @@
 //! what the simulator in `sim/` checks by the hundred thousand. Order is not made here either: that is the
 //! [`broker`]'s, whose contract and conformance suite live in this crate.
 
+pub mod access;
+mod ask;
 pub mod broker;
 mod bucket;
 pub mod conformance;
@@ -27,6 +29,7 @@ mod session;
 mod slow_rule;
 mod topic;
 
+pub use ask::{Admission, Answer, Denial, Question};
 pub use bucket::{Bucket, Rate};
 pub use counters::{Counters, Hold, Samples};
 pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Listed, Received};

@@ -71,6 +71,11 @@ pub struct Limits {
     /// Subscribe commands of a connection that may wait for the broker. Beyond: it is not read from until one is
     /// answered. 0 counts as 1. Default 64.
     pub subscribes_pending_max: u32,
+    /// Time that a client has to say who it is, where it did not when it connected, in milliseconds. Beyond: close code
+    /// 3502. Default 10,000.
+    pub auth_timeout_ms: u64,
+    /// Tokens of a connection that may be refused. With so many: close code 3502. 0 counts as 1. Default 3.
+    pub tokens_refused_max: u32,
 }
 
 impl Limits {
@@ -115,9 +120,14 @@ impl Default for Limits {
             topics_max: 1_000_000,
             refusals_max: 200,
             subscribes_pending_max: 64,
+            auth_timeout_ms: 10_000,
+            tokens_refused_max: 3,
         }
     }
 }
+
+/// The longest message of a client that has yet to say who it is, in bytes: a token and what is around it.
+pub(crate) const AUTH_MESSAGE_BYTES_MAX: u32 = 16 << 10;
 
 /// Subscribers from which on a topic's fan-out is big: written in slices, after all small ones.
 pub(crate) const BIG_FAN_OUT: usize = 64;

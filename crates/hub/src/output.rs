@@ -1,7 +1,12 @@
 //! What comes out of a hub.
 
+use std::sync::Arc;
+
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{CommandId, ConnectionId, Draft, TopicName};
+
+use crate::access::Identity;
+use crate::ask::Question;
 
 /// One thing to be done in the world. See [`crate::Hub::poll_output`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +23,11 @@ pub enum Output {
     Publish(Draft, Ticket),
     /// Hand to a connection of any shard; answer with [`crate::Input::Delivered`].
     Deliver(ConnectionId, Direct, Ticket),
+    /// Ask the application on behalf of a connection that is who it says; answer with [`crate::Input::Answered`]. A
+    /// connection asks one question at a time.
+    Ask(ConnectionId, Option<Arc<Identity>>, Question),
+    /// A token of the connection was refused.
+    TokenRefused(ConnectionId),
     /// The connection may be read from again.
     Resume(ConnectionId),
     /// The connection is over: close its socket and forget it. Given exactly once for every one opened.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{ConnectionId, Format, Millis, Timestamp, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Every, Format, Millis, Timestamp, TopicName, UserName};
 
+use crate::access::Identity;
+use crate::ask::Waiting;
 use crate::demand::Demand;
-use crate::input::Role;
+pub(crate) use crate::input::Role;
 use crate::slow_rule::SlowRule;
 
 /// One connection as the hub sees it.
@@ -18,7 +20,8 @@ pub(crate) struct Session {
     pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) state: SessionState,
-    pub(crate) user: Option<UserName>,
+    /// Who it is; `None` for an anonymous one, and before it has said so.
+    pub(crate) identity: Option<Arc<Identity>>,
     pub(crate) user_agent: Option<Arc<str>>,
     pub(crate) remote: SocketAddr,
     pub(crate) joined_at: Timestamp,
@@ -41,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) user_key: u32,
     /// What it asks just now, if it does.
     pub(crate) demand: Option<Box<Demand>>,
+    /// What it waits for the application to decide, if it does.
+    pub(crate) waiting: Option<Box<Waiting>>,
 }
 
 /// The key of a connection without user.
@@ -49,6 +54,11 @@ pub(crate) const NO_USER: u32 = u32::MAX;
 /// Where a session stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SessionState {
+    /// It is to say who it is; nothing else is taken, and nothing delivered.
+    Awaited {
+        /// When it is closed unless it has.
+        deadline: Millis,
+    },
     /// Commands are taken, publications delivered.
     Open,
     /// A close frame is queued or written; nothing else is taken or delivered.
@@ -67,6 +77,15 @@ pub(crate) struct Subscription {
     pub(crate) topic: u32,
     /// Whether it is a member already.
     pub(crate) place: Place,
+}
+
+/// How a client wants its subscriptions to be.
+#[derive(Clone, Copy)]
+pub(crate) struct Wishes {
+    /// Whether to be told the occupancy.
+    pub(crate) occupancy: bool,
+    /// How often the newest is delivered at most.
+    pub(crate) every: Option<Every>,
 }
 
 /// Where a subscription stands.
@@ -95,6 +114,23 @@ impl Subscription {
 }
 
 impl Session {
+    /// The user, if it has said who it is and has a name.
+    pub(crate) fn user(&self) -> Option<&UserName> {
+        self.identity.as_ref()?.user.as_ref()
+    }
+
+    /// Whether the application is asked about a command of it.
+    pub(crate) fn is_asking(&self) -> bool {
+        self.waiting
+            .as_ref()
+            .is_some_and(|waiting| waiting.suspended.is_some())
+    }
+
+    /// Whether it has yet to say who it is.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self.state, SessionState::Awaited { .. })
+    }
+
     /// What it asks just now.
     pub(crate) fn demand(&self) -> Demand {
         self.demand.as_deref().copied().unwrap_or_default()

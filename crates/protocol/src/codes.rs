@@ -38,12 +38,14 @@ error_codes! {
     BadJson "bad_json" false "The message is not one JSON object.";
     BadCommand "bad_command" false "The `type` is missing or unknown, or a field is missing or of the wrong kind.";
     BadTopic "bad_topic" false "A topic name breaks the grammar.";
+    Unauthenticated "unauthenticated" false "The client has not said who it is, or its token is not accepted.";
+    Forbidden "forbidden" false "The client may not do this.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
-    NotFound "not_found" false "No such connection is open.";
+    NotFound "not_found" false "No such connection is open, or the application knows no such method.";
     RateLimited "rate_limited" true "The client asks too much too fast; `retry_after_ms` says when to come back.";
     TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed or published.";
     Overloaded "overloaded" true "The server cannot take the publication now; nothing was published.";
-    Unavailable "unavailable" true "The broker does not answer now; nothing was published.";
+    Unavailable "unavailable" true "The broker or the application does not answer now; nothing was done.";
 }
 
 macro_rules! disconnects {
@@ -107,8 +109,13 @@ disconnects! {
     Reconnect 3006 "reconnect" 11 "The API asked the client to connect again.";
     Shed 3007 "shed" 12 "The server's memory for what waits was full, and most of it waited for this client.";
     MessageTimeout 3008 "message timeout" 13 "A message was begun and not finished in time.";
-    Disconnected 3500 "disconnected" 14 "The API closed the connection for good.";
-    Flooding 3501 "flooding" 15 "The client went on asking too much after it was told to wait.";
+    Expired 3009 "expired" 14 "The client's token has expired; connect again with a new one.";
+    Disconnected 3500 "disconnected" 15 "The API closed the connection for good.";
+    Flooding 3501 "flooding" 16 "The client went on asking too much after it was told to wait.";
+    Unauthenticated 3502 "unauthenticated" 17
+        "The client did not say who it is in time, or its tokens were refused too often.";
+    Forbidden 3503 "forbidden" 18 "Something was not allowed and the dialect has no other way to say so.";
+    Revoked 3504 "revoked" 19 "The client's token was revoked.";
 }
 
 impl Disconnect {

@@ -25,6 +25,8 @@ pub enum Verb<'a> {
         occupancy: bool,
         /// How often the newest is delivered at most; `None` delivers everything at once.
         every: Option<Every>,
+        /// A token that allows it.
+        token: Option<Cow<'a, str>>,
     },
     /// Receive these topics no longer.
     Unsubscribe {
@@ -53,6 +55,18 @@ pub enum Verb<'a> {
         to: Target,
         /// What to send.
         payload: Payload,
+    },
+    /// Call a procedure of the application's.
+    Call {
+        /// Its name as the client gave it.
+        method: Cow<'a, str>,
+        /// What it is called with.
+        payload: Payload,
+    },
+    /// Say who the client is, for the first time or anew.
+    Authenticate {
+        /// The token as the client gave it.
+        token: Cow<'a, str>,
     },
     /// Answer, to show that the way to the hub and back works.
     Ping,

@@ -65,6 +65,8 @@ pub struct Publisher {
     pub connection: ConnectionId,
     /// Its user, when known.
     pub user: Option<UserName>,
+    /// What others may see of it: JSON.
+    pub info: Option<Arc<str>>,
 }
 
 /// A publication on its way to the broker: everything but the place in the order, which only the broker gives.

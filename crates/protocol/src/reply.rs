@@ -1,7 +1,7 @@
 //! What the server says: replies to commands, and pushes that nobody asked for.
 
 use crate::codes::{Disconnect, ErrorCode};
-use crate::{ConnectionId, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, Payload, Position, Timestamp, TopicName, UserName};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,18 @@ pub enum Reply {
     },
     /// The publication was handed over.
     Sent,
+    /// What a procedure of the application's gave.
+    Result {
+        /// Its result.
+        payload: Payload,
+    },
+    /// The client is who it says.
+    Authenticated {
+        /// The user, if it has one.
+        user: Option<UserName>,
+        /// When it must have said so again.
+        expires_at: Option<Timestamp>,
+    },
     /// The way to the hub and back works.
     Pong {
         /// The server's wall clock.
@@ -75,6 +87,8 @@ pub struct Welcome {
     pub connection: ConnectionId,
     /// Its user, when known.
     pub user: Option<UserName>,
+    /// How long the client may take to say who it is, in milliseconds; `None` when that is settled.
+    pub auth_timeout_ms: Option<u64>,
     /// How often the server pings, in milliseconds.
     pub ping_interval_ms: u64,
     /// How long it waits for an answer, in milliseconds.

@@ -57,6 +57,11 @@ impl TopicName {
         Self(Arc::from(format!("$user:{user}")))
     }
 
+    /// The name under which rules speak of what is sent to one connection, `$connection:ID`. Nothing is published there.
+    pub fn of_connection(connection: ConnectionId) -> Self {
+        Self(Arc::from(format!("$connection:{connection}")))
+    }
+
     /// Whether the name belongs to the server.
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with('$')

@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::failure::{Failure, print};
-use crate::{publish_command, serve_command, subscribe_command};
+use crate::{check_command, publish_command, serve_command, subscribe_command};
 
 /// Runs the subcommand the process was called with. Help, the version and wrong usage end the process.
 ///
@@ -14,6 +14,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     let matches = command().get_matches();
     match matches.subcommand() {
         Some(("serve", matches)) => serve_command::run(matches),
+        Some(("check", matches)) => check_command::run(matches),
+        Some(("schema", _)) => check_command::run_schema(),
         Some(("pub", matches)) => publish_command::run(matches),
         Some(("sub", matches)) => subscribe_command::run(matches),
         Some(("completions", matches)) => completions(matches),
@@ -28,6 +30,8 @@ fn command() -> Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("Real-time messaging: topics over WebSocket, in order, to nobody's delay")
         .subcommand(serve_command::command())
+        .subcommand(check_command::command())
+        .subcommand(check_command::schema_command())
         .subcommand(publish_command::command())
         .subcommand(subscribe_command::command())
         .subcommand(completions_command())

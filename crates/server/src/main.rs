@@ -4,6 +4,7 @@
 //! called wrongly, 1 when it was called rightly and failed.
 
 mod api;
+mod check_command;
 mod cli;
 mod endpoint_flags;
 mod failure;

@@ -6,7 +6,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::failure::{Failure, print, tell};
 use crate::logging;
-use crate::options::{ConfigFile, Inputs, OPTIONS, OptionSpec, print_config, resolve, unknown_variables};
+use crate::options::{
+    ConfigFile, Inputs, OPTIONS, OptionSpec, print_config, resolve, unknown_key, unknown_variables,
+};
 use crate::panics;
 use crate::serve;
 
@@ -25,6 +27,13 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the effective configuration as TOML, with the source of each value, and exit"),
         )
+        .arg(
+            Arg::new(SET)
+                .long("set")
+                .value_name("KEY=VALUE")
+                .action(ArgAction::Append)
+                .help("Set an option by its key in the file; repeatable, and as strong as the option's own flag"),
+        )
         .args(OPTIONS.iter().map(flag))
 }
 
@@ -33,7 +42,7 @@ pub(crate) fn command() -> Command {
 /// # Errors
 /// The configuration is wrong, or serving failed.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
-    let sources = Sources::of(matches);
+    let sources = Sources::of(matches).map_err(Failure::Usage)?;
     let inputs = sources.read().map_err(Failure::Usage)?;
     for warning in unknown_variables(&inputs.environment) {
         tell("warning", &warning);
@@ -57,15 +66,31 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(matches: &ArgMatches) -> Self {
+    /// # Errors
+    /// Every `--set` that sets nothing.
+    fn of(matches: &ArgMatches) -> Result<Self, Vec<String>> {
         let file = matches.get_one::<PathBuf>(CONFIG).cloned();
-        Self {
-            flags: OPTIONS
-                .iter()
-                .filter_map(|spec| Some((spec.key, flag_values(matches, spec)?)))
-                .collect(),
-            file: file.filter(|path| !path.as_os_str().is_empty()),
+        let mut flags: Vec<(&'static str, Vec<String>)> = OPTIONS
+            .iter()
+            .filter_map(|spec| Some((spec.key, flag_values(matches, spec)?)))
+            .collect();
+        let mut problems = Vec::new();
+        for text in matches.get_many::<String>(SET).into_iter().flatten() {
+            match assignment(text) {
+                Ok((key, value)) => match flags.iter_mut().find(|(known, _)| *known == key) {
+                    Some((_, values)) => values.push(value),
+                    None => flags.push((key, vec![value])),
+                },
+                Err(problem) => problems.push(problem),
+            }
         }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        Ok(Self {
+            flags,
+            file: file.filter(|path| !path.as_os_str().is_empty()),
+        })
     }
 
     /// Everything that is said in all of them now.
@@ -78,6 +103,17 @@ impl Sources {
             environment: std::env::vars_os().collect(),
             file: self.file.as_deref().map(ConfigFile::read).transpose()?,
         })
+    }
+}
+
+/// What a `--set` says.
+fn assignment(text: &str) -> Result<(&'static str, String), String> {
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(format!("--set is `{}`: it must set a key; write `KEY=VALUE`", text.escape_debug()));
+    };
+    match OPTIONS.iter().find(|spec| spec.key == key.trim()) {
+        Some(spec) => Ok((spec.key, value.trim().to_owned())),
+        None => Err(format!("--set: {}", unknown_key(key.trim()))),
     }
 }
 
@@ -126,3 +162,4 @@ fn flag(spec: &'static OptionSpec) -> Arg {
 
 const CONFIG: &str = "config";
 const PRINT_CONFIG: &str = "print_config";
+const SET: &str = "set";

@@ -226,6 +226,15 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "write a number in that range",
     ),
     ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    ("open", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    ("anonymous", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    (
+        "topic_rule",
+        "{ pattern = \"a b\" }",
+        "[{ pattern = \"a b\" }]",
+        "white-space",
+        "are not allowed",
+    ),
     (
         "compression",
         "gzip",
@@ -606,7 +615,7 @@ fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
     let output = fanfare(&["serve", "--config", file.path()]).output().unwrap();
     assert_eq!(code(&output), Some(2));
     let expected = format!(
-        "error: {}:3: unknown key `listne`, did you mean `listen`?\n",
+        "error: {}:3:1: unknown key `listne`, did you mean `listen`?\n",
         file.path()
     );
     assert_eq!(stderr(&output), expected);

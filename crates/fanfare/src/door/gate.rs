@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderMap;
+use fanfare_hub::Denial;
 use fanfare_protocol::UserName;
+use fanfare_protocol::codes::ErrorCode;
 
 use super::address::{self, AddressKey, Network};
 use super::limits::DoorLimits;
@@ -27,6 +29,9 @@ pub(crate) struct Gate {
     handshakes_by_address: Tally<AddressKey>,
     connections_by_address: Tally<AddressKey>,
     connections_by_user: Tally<UserName>,
+    /// Connections whose clients have yet to say who they are.
+    awaited: AtomicUsize,
+    refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
     refusals: Refusals,
@@ -42,12 +47,22 @@ pub(super) struct Handshake {
     address: Option<AddressKey>,
 }
 
-/// A WebSocket connection that is counted by address or user, as long as it is.
+/// A WebSocket connection that is counted by address or user, or as one that has yet to say who it is, as long as it is.
 #[derive(Debug)]
 pub(crate) struct Place {
     gate: Arc<Gate>,
     address: Option<AddressKey>,
     user: Option<UserName>,
+    is_awaited: bool,
+}
+
+/// Who wants to become a WebSocket connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Candidate<'a> {
+    pub(super) address: IpAddr,
+    pub(super) user: Option<&'a UserName>,
+    /// Whether it has yet to say who it is.
+    pub(super) is_awaited: bool,
 }
 
 impl Gate {
@@ -61,6 +76,8 @@ impl Gate {
             handshakes_by_address: Tally::default(),
             connections_by_address: Tally::default(),
             connections_by_user: Tally::default(),
+            awaited: AtomicUsize::new(0),
+            refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),
             has_descriptors: AtomicBool::new(true),
@@ -103,8 +120,7 @@ impl Gate {
     /// connection has room for one.
     pub(super) fn admit(
         self: &Arc<Self>,
-        client: IpAddr,
-        user: Option<&UserName>,
+        candidate: Candidate<'_>,
         connections: usize,
     ) -> Result<Option<Box<Place>>, Refused> {
         if let Some(max) = self.limits.connections_max
@@ -113,33 +129,76 @@ impl Gate {
             let reason = format!("{max} connections are open, which is the limit, connect again later");
             return Err(Refused::unavailable(Cause::Connections, reason, COME_BACK_S));
         }
-        let place = self.take_place(client, user)?;
-        self.take_turn(client)?;
-        let is_counted = place.address.is_some() || place.user.is_some();
+        let place = self.take_place(candidate)?;
+        self.take_turn(candidate.address)?;
+        let is_counted = place.address.is_some() || place.user.is_some() || place.is_awaited;
         Ok(is_counted.then(|| Box::new(place)))
     }
 
-    fn take_place(self: &Arc<Self>, client: IpAddr, user: Option<&UserName>) -> Result<Place, Refused> {
+    fn take_place(self: &Arc<Self>, candidate: Candidate<'_>) -> Result<Place, Refused> {
         let mut place = Place {
             gate: Arc::clone(self),
             address: None,
             user: None,
+            is_awaited: false,
         };
-        if let (Some(max), Some(key)) = (self.limits.connections_per_address_max, self.key_of(client)) {
+        let key = self.key_of(candidate.address);
+        if let (Some(max), Some(key)) = (self.limits.connections_per_address_max, key) {
             if !self.connections_by_address.take(key, max) {
                 let cause = Cause::ConnectionsPerAddress;
                 return Err(too_many(cause, max, "connections are open from your address"));
             }
             place.address = Some(key);
         }
-        if let (Some(max), Some(user)) = (self.limits.connections_per_user_max, user) {
-            if !self.connections_by_user.take(user.clone(), max) {
-                let cause = Cause::ConnectionsPerUser;
-                return Err(too_many(cause, max, "connections of this user are open"));
+        if !place.take_user(candidate.user) {
+            let max = self.limits.connections_per_user_max;
+            let cause = Cause::ConnectionsPerUser;
+            let what = "connections of this user are open";
+            return Err(too_many(cause, max.unwrap_or(NonZeroU32::MIN), what));
+        }
+        if candidate.is_awaited {
+            place.is_awaited = true;
+            let count = self.awaited.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(max) = self.limits.unauthenticated_max.filter(|max| count > max.get() as usize) {
+                let reason = format!("{max} connections have yet to say who they are, which is the limit");
+                return Err(Refused::unavailable(Cause::Unauthenticated, reason, COME_BACK_S));
             }
-            place.user = Some(user.clone());
         }
         Ok(place)
+    }
+
+    /// Refuses an address that showed too many tokens that were not accepted.
+    pub(super) fn refuse_guessing(&self, address: IpAddr) -> Result<(), Refused> {
+        let is_guessing = self.key_of(address).is_some_and(|key| self.is_guessing(key));
+        if is_guessing {
+            return Err(Refused::too_many(Cause::RefusedTokens, GUESSING, COME_BACK_S));
+        }
+        Ok(())
+    }
+
+    /// Counts a token that was not accepted.
+    pub(super) fn token_refused(&self, address: IpAddr) {
+        if let Some(key) = self.key_of(address) {
+            self.count_refused_token(key);
+        }
+    }
+
+    fn count_refused_token(&self, key: AddressKey) {
+        if let Some(max) = self.limits.refused_tokens_per_address {
+            let now = self.began.elapsed().as_nanos() as u64;
+            // Beyond the bound it is not asked any more.
+            let _ = self
+                .refused_tokens_by_address
+                .take(key, Rate::per_second(max), now);
+        }
+    }
+
+    fn is_guessing(&self, key: AddressKey) -> bool {
+        let now = self.began.elapsed().as_nanos() as u64;
+        self.limits.refused_tokens_per_address.is_some_and(|max| {
+            self.refused_tokens_by_address
+                .is_empty(key, Rate::per_second(max), now)
+        })
     }
 
     fn take_turn(&self, client: IpAddr) -> Result<(), Refused> {
@@ -235,8 +294,58 @@ impl Drop for Handshake {
     }
 }
 
+impl Place {
+    /// Takes note that the client has said who it is.
+    ///
+    /// # Errors
+    /// The user has as many connections as it may.
+    pub(crate) fn identify(&mut self, user: Option<&UserName>) -> Result<(), Denial> {
+        if self.user.is_none() && !self.take_user(user) {
+            return Err(Denial::Refused {
+                code: ErrorCode::RateLimited,
+                message: "this user has as many connections open as it may, come back later".to_owned(),
+                retry_after_ms: Some(1_000 * COME_BACK_S),
+            });
+        }
+        if std::mem::take(&mut self.is_awaited) {
+            self.gate.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Counts a token of this connection that was not accepted.
+    pub(crate) fn token_refused(&self) {
+        if let Some(key) = self.address {
+            self.gate.count_refused_token(key);
+        }
+    }
+
+    /// The answer to another token from an address that showed too many.
+    pub(crate) fn deny_guessing(&self) -> Option<Denial> {
+        let is_guessing = self.address.is_some_and(|key| self.gate.is_guessing(key));
+        is_guessing.then(|| Denial::Refused {
+            code: ErrorCode::RateLimited,
+            message: GUESSING.to_owned(),
+            retry_after_ms: Some(1_000 * COME_BACK_S),
+        })
+    }
+
+    /// Counts it by its user, if it has one; false when that user has as many connections as it may.
+    fn take_user(&mut self, user: Option<&UserName>) -> bool {
+        let (Some(max), Some(user)) = (self.gate.limits.connections_per_user_max, user) else {
+            return true;
+        };
+        let is_taken = self.gate.connections_by_user.take(user.clone(), max);
+        self.user = is_taken.then(|| user.clone());
+        is_taken
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
+        if self.is_awaited {
+            self.gate.awaited.fetch_sub(1, Ordering::Relaxed);
+        }
         if let Some(key) = &self.address {
             self.gate.connections_by_address.give_back(key);
         }
@@ -250,6 +359,8 @@ fn too_many(cause: Cause, max: NonZeroU32, what: &str) -> Refused {
     let reason = format!("{max} {what}, which is the limit, come back later");
     Refused::too_many(cause, reason, COME_BACK_S)
 }
+
+const GUESSING: &str = "too many tokens from your address were not accepted, come back later";
 
 /// The time in seconds over which those are spread who wait for others to leave.
 const COME_BACK_S: u64 = 5;
@@ -271,6 +382,16 @@ mod tests {
             handshakes_per_address_max: None,
             admissions_per_second: None,
             admissions_per_address: None,
+            unauthenticated_max: None,
+            refused_tokens_per_address: None,
+        }
+    }
+
+    fn candidate<'a>(address: &str, user: Option<&'a UserName>) -> Candidate<'a> {
+        Candidate {
+            address: ip(address),
+            user,
+            is_awaited: false,
         }
     }
 
@@ -288,7 +409,7 @@ mod tests {
             connections_per_address_max: NonZeroU32::new(1),
             ..unbound()
         });
-        let admit = |address: &str| gate.admit(ip(address), None, 1);
+        let admit = |address: &str| gate.admit(candidate(address, None), 1);
         for (one, same, other) in [
             ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
             ("2001:db8::1", "2001:db8::ffff:0:0:2", "2001:db8:0:1::1"),
@@ -315,15 +436,15 @@ mod tests {
             ..unbound()
         });
         let anna = UserName::parse("anna").unwrap();
-        let first = gate.admit(ip("192.0.2.1"), Some(&anna), 1).unwrap();
+        let first = gate.admit(candidate("192.0.2.1", Some(&anna)), 1).unwrap();
         for _ in 0..5 {
-            let refused = gate.admit(ip("192.0.2.1"), Some(&anna), 1);
+            let refused = gate.admit(candidate("192.0.2.1", Some(&anna)), 1);
             assert_eq!(cause(refused), Cause::ConnectionsPerUser);
-            let refused = gate.admit(ip("192.0.2.3"), None, 4);
+            let refused = gate.admit(candidate("192.0.2.3", None), 4);
             assert_eq!(cause(refused), Cause::Connections);
         }
-        let second = gate.admit(ip("192.0.2.1"), None, 1).unwrap();
-        let refused = gate.admit(ip("192.0.2.1"), None, 1);
+        let second = gate.admit(candidate("192.0.2.1", None), 1).unwrap();
+        let refused = gate.admit(candidate("192.0.2.1", None), 1);
         assert_eq!(cause(refused), Cause::ConnectionsPerAddress);
         drop((first, second));
         assert!(gate.connections_by_address.is_empty() && gate.connections_by_user.is_empty());
@@ -336,14 +457,14 @@ mod tests {
             admissions_per_address: NonZeroU32::new(1),
             ..unbound()
         });
-        gate.admit(ip("192.0.2.1"), None, 1).unwrap();
+        gate.admit(candidate("192.0.2.1", None), 1).unwrap();
         for _ in 0..5 {
-            let refused = gate.admit(ip("192.0.2.1"), None, 1);
+            let refused = gate.admit(candidate("192.0.2.1", None), 1);
             assert_eq!(cause(refused), Cause::AdmissionsPerAddress);
         }
-        gate.admit(ip("192.0.2.2"), None, 1).unwrap();
-        gate.admit(ip("192.0.2.3"), None, 1).unwrap();
-        let refused = gate.admit(ip("192.0.2.4"), None, 1);
+        gate.admit(candidate("192.0.2.2", None), 1).unwrap();
+        gate.admit(candidate("192.0.2.3", None), 1).unwrap();
+        let refused = gate.admit(candidate("192.0.2.4", None), 1);
         assert_eq!(cause(refused), Cause::Admissions);
     }
 
@@ -364,5 +485,57 @@ mod tests {
         drop((first, second, third));
         assert_eq!(gate.handshakes(), 0);
         assert!(gate.handshakes_by_address.is_empty());
+    }
+
+    #[test]
+    fn who_has_yet_to_say_who_it_is_is_bounded_and_counts_by_its_user_afterwards() {
+        let one = NonZeroU32::new(1);
+        let gate = gate(DoorLimits {
+            unauthenticated_max: one,
+            connections_per_user_max: one,
+            ..unbound()
+        });
+        let awaited = || {
+            gate.admit(
+                Candidate {
+                    is_awaited: true,
+                    ..candidate("192.0.2.1", None)
+                },
+                1,
+            )
+        };
+        let mut first = awaited().unwrap().unwrap();
+        assert_eq!(cause(awaited()), Cause::Unauthenticated);
+        assert_eq!(cause(awaited()), Cause::Unauthenticated, "who was refused is not counted");
+        let anna = UserName::parse("anna").unwrap();
+        first.identify(Some(&anna)).unwrap();
+        let mut second = awaited().unwrap().unwrap();
+        assert!(second.identify(Some(&anna)).is_err(), "that user has its connection");
+        first.identify(Some(&anna)).unwrap();
+        drop((first, second));
+        assert!(gate.connections_by_user.is_empty());
+        assert_eq!(gate.awaited.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn an_address_that_guesses_is_not_listened_to() {
+        let gate = gate(DoorLimits {
+            connections_per_address_max: NonZeroU32::new(9),
+            refused_tokens_per_address: NonZeroU32::new(3),
+            ..unbound()
+        });
+        let place = gate.admit(candidate("192.0.2.1", None), 1).unwrap().unwrap();
+        for _ in 0..3 {
+            gate.refuse_guessing(ip("192.0.2.1")).unwrap();
+            assert_eq!(place.deny_guessing(), None);
+            gate.token_refused(ip("192.0.2.1"));
+        }
+        assert_eq!(cause(gate.refuse_guessing(ip("192.0.2.1"))), Cause::RefusedTokens);
+        assert!(place.deny_guessing().is_some(), "over an open connection neither");
+        gate.refuse_guessing(ip("192.0.2.2")).unwrap();
+        for _ in 0..9 {
+            gate.token_refused(ip("127.0.0.1"));
+        }
+        gate.refuse_guessing(ip("127.0.0.1")).unwrap();
     }
 }

@@ -28,6 +28,11 @@ pub struct DoorLimits {
     pub admissions_per_second: Option<NonZeroU32>,
     /// The same of one address. Beyond: 429. Default 1,000.
     pub admissions_per_address: Option<NonZeroU32>,
+    /// WebSocket connections whose clients have yet to say who they are. Beyond: 503. Default 10,000.
+    pub unauthenticated_max: Option<NonZeroU32>,
+    /// Tokens of one address that may be refused per second. Beyond: 429, or the error `rate_limited`, without a look at
+    /// the token. Default 10.
+    pub refused_tokens_per_address: Option<NonZeroU32>,
 }
 
 impl DoorLimits {
@@ -40,6 +45,8 @@ impl DoorLimits {
         handshakes_per_address_max: NonZeroU32::new(1_024),
         admissions_per_second: NonZeroU32::new(10_000),
         admissions_per_address: NonZeroU32::new(1_000),
+        unauthenticated_max: NonZeroU32::new(10_000),
+        refused_tokens_per_address: NonZeroU32::new(10),
     };
 }
 

@@ -6,6 +6,7 @@
 
 mod address;
 mod gate;
+mod identify;
 mod limits;
 mod listener;
 mod origin;

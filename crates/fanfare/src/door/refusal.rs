@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use fanfare_hub::Denial;
+use fanfare_protocol::codes::ErrorCode;
 
 /// Declares the causes; each has a name for the metrics and says whether an operator should read of it.
 macro_rules! causes {
@@ -50,6 +52,10 @@ causes! {
     ConnectionsPerUser "connections_per_user" Warn "as many connections of one user as may be are open";
     Admissions "admissions" Warn "more connections come than are admitted in a second";
     AdmissionsPerAddress "admissions_per_address" Warn "more connections of one address come than are admitted in a second";
+    Unauthenticated "unauthenticated" Warn "as many connections as may be have yet to say who they are";
+    RefusedTokens "refused_tokens" Warn "too many tokens of one address were not accepted";
+    Token "token" Debug "nobody knows who it is, or its token was not accepted";
+    Hook "hook" Debug "the application did not let it in";
     Adoption "adoption" Warn "a connection got its 101 and no shard took it";
 }
 
@@ -100,6 +106,42 @@ impl Refused {
             cause: Cause::Origin,
             ..Self::new(StatusCode::FORBIDDEN, reason)
         }
+    }
+
+    /// Somebody of whom nobody knows who it is.
+    pub(super) fn unauthenticated(reason: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Token,
+            ..Self::new(StatusCode::UNAUTHORIZED, reason)
+        }
+    }
+
+    /// Somebody whom the application did not let in.
+    pub(super) fn denied(denial: &Denial) -> Self {
+        let (code, message, retry_after_ms) = match denial {
+            Denial::Refused {
+                code,
+                message,
+                retry_after_ms,
+            } => (*code, message.as_str(), *retry_after_ms),
+            Denial::Closed(cause) => (ErrorCode::Forbidden, cause.reason(), None),
+        };
+        let status = match code {
+            ErrorCode::Unauthenticated => return Self::unauthenticated(message),
+            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Unavailable | ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::FORBIDDEN,
+        };
+        Self {
+            cause: Cause::Hook,
+            retry_after_s: retry_after_ms.map(|ms| ms.div_ceil(1_000).clamp(1, SPREAD_S_MAX)),
+            ..Self::new(status, message)
+        }
+    }
+
+    /// Whether its token was not accepted.
+    pub(super) fn is_unauthenticated(&self) -> bool {
+        self.cause == Cause::Token
     }
 
     /// Someone who would be welcome at another time, and is asked to come back within `spread_s` seconds: each at
@@ -154,6 +196,9 @@ impl IntoResponse for Refused {
             // Where its request ended is not sure any more.
             StatusCode::BAD_REQUEST => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            StatusCode::UNAUTHORIZED => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             StatusCode::METHOD_NOT_ALLOWED => {
                 headers.insert(header::ALLOW, HeaderValue::from_static("GET"));

@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, Method, StatusCode, Uri, Version, header};
-use fanfare_hub::{Opened, Role, SlowRule};
+use fanfare_hub::{Admission, Opened, Role, SlowRule};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{Compression, is_valid_key};
 use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
 
+use super::identify::{Entry, TOKEN_SUBPROTOCOL};
 use super::refusal::Refused;
 use crate::Options;
 use crate::clock::wall;
@@ -101,7 +102,11 @@ pub(super) fn choose_dialect(
         .get_all(header::SEC_WEBSOCKET_PROTOCOL)
         .iter()
         .filter_map(|value| value.to_str().ok());
-    let offered: Vec<&str> = values.flat_map(|value| value.split(',')).map(str::trim).collect();
+    let offered: Vec<&str> = values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|offer| !offer.starts_with(TOKEN_SUBPROTOCOL))
+        .collect();
     let spoken = |name: &&str| {
         Dialect::ALL
             .iter()
@@ -139,9 +144,20 @@ pub(super) struct Query {
     every: Option<Every>,
     slow: Option<SlowRule>,
     user: Option<UserName>,
+    token: Option<String>,
 }
 
 impl Query {
+    /// The user that it names, in development mode.
+    pub(super) fn user(&self) -> Option<&UserName> {
+        self.user.as_ref()
+    }
+
+    /// The token that it carries.
+    pub(super) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// Reads the parameters that the endpoint knows; others are left to the application.
     pub(super) fn parse(uri: &Uri, options: &Options) -> Result<Self, Refused> {
         let mut query = Self::default();
@@ -166,6 +182,7 @@ impl Query {
                     return Err(Refused::new(StatusCode::FORBIDDEN, reason));
                 }
                 "user" => query.user = Some(parse_user(&value)?),
+                "token" => query.token = Some(value.into_owned()),
                 _ => {}
             }
         }
@@ -185,6 +202,7 @@ impl Query {
         dialect: Dialect,
         headers: &HeaderMap,
         remote: SocketAddr,
+        entry: Entry,
     ) -> Result<Opened, Refused> {
         if self.role == Role::Publisher && dialect != Dialect::Raw {
             return Err(Refused::bad(
@@ -200,12 +218,18 @@ impl Query {
         if dialect == Dialect::Raw && topics.is_empty() {
             topics.extend(TopicName::parse(LOBBY));
         }
+        let is_awaited = matches!(entry, Entry::Awaited);
+        let (identity, granted_topics) = match entry {
+            Entry::Known(Admission { identity, topics }) => (Some(identity), topics),
+            Entry::Anonymous | Entry::Awaited => (None, Vec::new()),
+        };
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
             dialect,
             compression: Compression::None,
             role: self.role,
-            user: self.user,
+            identity,
+            is_awaited,
             remote,
             user_agent: headers
                 .get(header::USER_AGENT)
@@ -213,6 +237,7 @@ impl Query {
                 .map(user_agent),
             joined_at: wall(),
             topics,
+            granted_topics,
             occupancy: self.occupancy,
             every: self.every,
             conflates: self.slow == Some(SlowRule::Conflate),

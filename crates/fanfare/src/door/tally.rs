@@ -90,6 +90,13 @@ impl AddressRates {
         *full_at = taken.unwrap_or(*full_at);
         taken.is_some()
     }
+
+    /// Whether the bucket of an address is empty.
+    pub(crate) fn is_empty(&self, key: AddressKey, rate: Rate, now: u64) -> bool {
+        let buckets = lock(&self.buckets);
+        let full_at = buckets.full_at.get(&key);
+        full_at.is_some_and(|&full_at| rate.take(full_at, now).is_none())
+    }
 }
 
 /// What is counted stays right whoever panicked meanwhile: each change is one step.

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
@@ -15,7 +16,7 @@ use hyper_util::server::conn::auto::upgrade::downcast;
 use tokio::net::TcpStream;
 
 use super::address::{ClientAddress, canonical};
-use super::gate::{Gate, Place};
+use super::gate::{Candidate, Gate, Place};
 use super::refusal::Refused;
 use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
@@ -27,44 +28,58 @@ impl Fanfare {
     /// It answers the opening handshake of RFC 6455 and takes the socket out of HTTP: neither a task nor a buffer of
     /// the host's runtime is left behind for a connection.
     ///
+    /// Who the client is: what the host put into the request's extensions as [`Arc<Identity>`](crate::Identity), or what
+    /// the [application](crate::Options::application) makes of its token. A token comes as `Authorization: Bearer TOKEN`,
+    /// as a subprotocol `fanfare.token.TOKEN`, as the parameter `token`, or with the command `auth` as the first thing
+    /// that the client says.
+    ///
     /// The client's address is what the host put into the request's extensions as [`ClientAddress`]; otherwise the one
     /// of axum's [`ConnectInfo`], or whom that one names if it is a [trusted proxy](crate::Options::trusted_proxies).
     /// Where the host provides neither, clients are not counted by address.
     pub fn websocket<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         let fanfare = self.clone();
-        any(move |request: Request| std::future::ready(fanfare.open(request)))
+        any(move |request: Request| {
+            let fanfare = fanfare.clone();
+            async move { fanfare.open(request).await }
+        })
     }
 
-    fn open(&self, request: Request) -> Response {
-        let client = self.client_of(&request);
-        self.admit(request, client).unwrap_or_else(|refused| {
+    async fn open(&self, request: Request) -> Response {
+        let (parts, _) = request.into_parts();
+        let client = self.client_of(&parts);
+        self.admit(parts, client).await.unwrap_or_else(|refused| {
             self.gate().turned_away(refused.cause, client);
             refused.into_response()
         })
     }
 
-    fn admit(&self, mut request: Request, client: SocketAddr) -> Result<Response, Refused> {
-        let key = check_handshake(request.method(), request.version(), request.headers())?;
-        self.check_origin(&request)?;
+    async fn admit(&self, mut parts: Parts, client: SocketAddr) -> Result<Response, Refused> {
+        let key = check_handshake(&parts.method, parts.version, &parts.headers)?;
+        self.check_origin(&parts.headers)?;
         if self.is_draining() {
             return Err(self.gate().refuse_drained());
         }
         if self.is_memory_short() {
             return Err(Gate::refuse_short());
         }
-        let query = Query::parse(request.uri(), self.options())?;
-        let (dialect, subprotocol) = choose_dialect(&query, request.headers())?;
-        let mut opened = query.into_opened(dialect, request.headers(), client)?;
-        let agreement = self.negotiate(request.headers());
+        let query = Query::parse(&parts.uri, self.options())?;
+        let (dialect, subprotocol) = choose_dialect(&query, &parts.headers)?;
+        let entry = self.identify(&parts, (&query, dialect), client).await?;
+        let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;
+        let agreement = self.negotiate(&parts.headers);
         opened.compression = agreement.map(Agreement::compression).unwrap_or_default();
-        let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
             let reason =
                 "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
             return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason));
         };
         let seat = self.take_seat();
-        let user = opened.user.as_ref();
-        let place = self.gate().admit(client.ip(), user, self.connection_count())?;
+        let candidate = Candidate {
+            address: client.ip(),
+            user: opened.identity.as_ref().and_then(|identity| identity.user.as_ref()),
+            is_awaited: opened.is_awaited,
+        };
+        let place = self.gate().admit(candidate, self.connection_count())?;
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => take_out(upgraded, opened, seat, place),
@@ -83,15 +98,10 @@ impl Fanfare {
             .flatten()
     }
 
-    fn check_origin(&self, request: &Request) -> Result<(), Refused> {
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refused> {
         let text = |value: &HeaderValue| value.to_str().unwrap_or("unreadable").to_owned();
-        let origins: Vec<String> = request
-            .headers()
-            .get_all(header::ORIGIN)
-            .iter()
-            .map(text)
-            .collect();
-        let host = request.headers().get(header::HOST).map(text);
+        let origins: Vec<String> = headers.get_all(header::ORIGIN).iter().map(text).collect();
+        let host = headers.get(header::HOST).map(text);
         let is_admitted = match &origins[..] {
             [] => self.options().origins.admits(None, host.as_deref()),
             [origin] => self.options().origins.admits(Some(origin), host.as_deref()),
@@ -108,16 +118,16 @@ impl Fanfare {
     }
 
     /// Where a request comes from; the unspecified address where the host does not say.
-    fn client_of(&self, request: &Request) -> SocketAddr {
-        if let Some(ClientAddress(client)) = request.extensions().get() {
+    fn client_of(&self, parts: &Parts) -> SocketAddr {
+        if let Some(ClientAddress(client)) = parts.extensions.get() {
             return canonical(*client);
         }
         let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let peer = request
-            .extensions()
+        let peer = parts
+            .extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(unknown, |info| info.0);
-        self.gate().client_behind(peer, request.headers())
+        self.gate().client_behind(peer, &parts.headers)
     }
 }
 

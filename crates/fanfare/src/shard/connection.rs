@@ -30,8 +30,8 @@ pub(super) struct Connection {
     pub(super) is_hung_up: bool,
     /// Whether what comes is thrown away, because a frame broke the protocol.
     pub(super) is_discarding: bool,
-    /// Held for its drop, which takes the connection out of the counts of its address and user.
-    _place: Option<Box<Place>>,
+    /// Its drop takes the connection out of the counts of its address and user.
+    pub(super) place: Option<Box<Place>>,
 }
 
 impl Connection {
@@ -61,7 +61,7 @@ impl Connection {
             is_readable: false,
             is_hung_up: false,
             is_discarding: false,
-            _place: place,
+            place,
         })
     }
 

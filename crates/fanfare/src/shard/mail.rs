@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use fanfare_hub::broker::{BrokerEvent, Refusal};
-use fanfare_hub::{ConnectionRow, Control, Listed, Opened, Ticket};
+use fanfare_hub::access::TopicRules;
+use fanfare_hub::{Answer, ConnectionRow, Control, Listed, Opened, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Publication};
 use tokio::sync::oneshot;
@@ -28,6 +29,10 @@ pub(crate) enum Mail {
     },
     /// The answer to a `Deliver`.
     Delivered(Ticket, Result<bool, Refusal>),
+    /// What the application decided about a command.
+    Answered(ConnectionId, Box<Answer>),
+    /// Other rules of topics.
+    Rules(Arc<TopicRules>),
     /// The application asks for something.
     Control(Box<Control>, oneshot::Sender<usize>),
     /// The application wants a page of connections, from a slot on.

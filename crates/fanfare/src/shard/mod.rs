@@ -5,6 +5,7 @@
 //! time with a look at the poll between — and then looks at the time. What a turn took in for one connection leaves in
 //! one write. Nothing here waits for another shard, and no code of an embedder runs here.
 
+mod assistant;
 mod connection;
 mod fault;
 mod mail;
@@ -25,6 +26,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
 use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
@@ -35,6 +37,7 @@ use slab::Slab;
 
 use crate::clock::Clock;
 use crate::pressure::Pressure;
+pub(crate) use assistant::Assistant;
 use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
 pub(crate) use mailbox::{Mailbox, NotPosted};
@@ -46,6 +49,8 @@ pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 pub(crate) struct ShardOptions {
     pub(crate) index: usize,
     pub(crate) limits: Limits,
+    pub(crate) rules: Arc<TopicRules>,
+    pub(crate) assistant: Option<Assistant>,
     pub(crate) pressure: Pressure,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
@@ -152,7 +157,11 @@ impl Shard {
         Self {
             poll,
             events: Events::with_capacity(1024),
-            hub: Hub::new(options.limits.clone(), options.seed),
+            hub: Hub::new(
+                options.limits.clone(),
+                Arc::clone(&options.rules),
+                options.seed,
+            ),
             now: options.clock.now(),
             connections: Vec::new(),
             free: Vec::new(),
@@ -293,6 +302,8 @@ impl Shard {
                 receipt.sign(was_there);
             }
             Mail::Delivered(ticket, outcome) => self.handle(Input::Delivered(ticket, outcome)),
+            Mail::Answered(connection, answer) => self.answered(connection, *answer),
+            Mail::Rules(rules) => self.handle(Input::Rules(rules)),
             // Whoever asked may have gone; then nobody wants the answer.
             Mail::Control(control, answer) => drop(answer.send(self.control(*control))),
             Mail::Page {

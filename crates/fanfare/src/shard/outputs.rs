@@ -1,14 +1,17 @@
 //! What the hub wants done in the world.
 
+use std::sync::Arc;
 use std::task::Poll;
 
 use fanfare_hub::broker::{PublishId, Refusal};
-use fanfare_hub::{Control, Input, Output, Ticket};
+use fanfare_hub::access::Identity;
+use fanfare_hub::{Answer, Control, Input, Output, Question, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft};
 
 use super::mail::Receipt;
 use super::{Mail, Shard};
+use crate::hooks::Caller;
 
 impl Shard {
     /// Gives one input to the hub and does everything that comes of it.
@@ -48,8 +51,54 @@ impl Shard {
             }
             Output::Publish(draft, ticket) => self.publish(draft, ticket),
             Output::Deliver(to, direct, ticket) => self.send(to, direct, ticket),
+            Output::Ask(connection, identity, question) => self.ask(connection, identity, question),
+            Output::TokenRefused(connection) => self.token_refused(connection),
             Output::Resume(id) => self.resume(id),
             Output::Release(id) => self.release(id),
+        }
+    }
+
+    /// Has the application asked, on its own runtime.
+    fn ask(&mut self, connection: ConnectionId, identity: Option<Arc<Identity>>, question: Question) {
+        let caller = Caller {
+            connection,
+            identity,
+        };
+        if let Question::Authenticate { .. } = question
+            && let Some(Some(known)) = self.connections.get(connection.slot())
+            && let Some(denial) = known.place.as_ref().and_then(|place| place.deny_guessing())
+        {
+            let answer = question.denied(denial);
+            return self.answers.push_back(Input::Answered(connection, answer));
+        }
+        match &self.options.assistant {
+            Some(assistant) => assistant.ask(&self.mailbox, caller, question),
+            None => {
+                let answer = Input::Answered(connection, question.unasked());
+                self.answers.push_back(answer);
+            }
+        }
+    }
+
+    /// Gives the hub what the application decided. Somebody who has just said who it is counts among the connections of
+    /// its user from now on, or is one too many.
+    pub(super) fn answered(&mut self, connection: ConnectionId, mut answer: Answer) {
+        if let Answer::Authenticate(Ok(admission)) = &answer
+            && let Some(Some(known)) = self.connections.get_mut(connection.slot())
+            && known.id == connection
+            && let Some(place) = &mut known.place
+            && let Err(denial) = place.identify(admission.identity.user.as_ref())
+        {
+            answer = Answer::Authenticate(Err(denial));
+        }
+        self.handle(Input::Answered(connection, answer));
+    }
+
+    fn token_refused(&mut self, connection: ConnectionId) {
+        if let Some(Some(known)) = self.connections.get(connection.slot())
+            && let Some(place) = &known.place
+        {
+            place.token_refused();
         }
     }
 

@@ -219,7 +219,7 @@ impl Shard {
             if !may_go_on && !input.is_empty() {
                 return None;
             }
-            let bytes_max = self.options.limits.message_bytes_max;
+            let bytes_max = self.hub.message_bytes_max(id);
             let (lender, input) = (&mut *source, &mut *input);
             let decoded = attempt(&mut self.snapshot.panics, PanicPlace::Decoding, move || {
                 fault::trip(PanicPlace::Decoding, input);

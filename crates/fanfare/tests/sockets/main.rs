@@ -6,6 +6,7 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+mod access;
 mod client;
 mod closing;
 mod compression;

@@ -1,10 +1,11 @@
 //! A hub in this process, mounted in an axum application on a port of the system's choice.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{ConnectionId, Fanfare, Limits, ListenerOptions, Options};
+use fanfare::{ConnectionId, Fanfare, Limits, ListenerOptions, Options, TopicRules};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -37,7 +38,10 @@ impl Server {
             .enable_all()
             .build()
             .unwrap();
-        let fanfare = Fanfare::start(options).unwrap();
+        let fanfare = {
+            let _on_it = runtime.enter();
+            Fanfare::start(options).unwrap()
+        };
         let router = Router::new().route("/ws", fanfare.websocket());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
@@ -101,6 +105,7 @@ pub(crate) fn options() -> Options {
     Options {
         shards: 2,
         is_development: true,
+        rules: Arc::new(TopicRules::open()),
         ..Options::default()
     }
 }

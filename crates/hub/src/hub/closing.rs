@@ -71,6 +71,8 @@ impl Hub {
         let was_taken_in = self.is_taken_in(slot);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
+            self.awaited -= usize::from(session.is_awaited());
+            session.waiting = None;
             session.state = SessionState::Closing {
                 deadline,
                 is_answered,
@@ -139,6 +141,7 @@ impl Hub {
         outbox.is_closing = true;
         self.blocked -= usize::from(std::mem::take(&mut outbox.is_blocked));
         self.open -= 1;
+        self.awaited -= usize::from(session.is_awaited());
         self.rates.leave(session.user_key);
         self.counters.released += 1;
         self.outputs.push_back(Output::Release(session.connection));

@@ -1,6 +1,7 @@
 //! Commands of clients, and the answers that come later.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::{BadMessage, Direct};
@@ -11,9 +12,10 @@ use fanfare_protocol::{
 };
 
 use super::Hub;
-use super::subscribing::Wishes;
+use crate::access::{Action, Verdict};
 use crate::broker::Refusal;
 use crate::outbox::Lane;
+use crate::session::{Session, Wishes};
 use crate::{Asked, Dirty, Output, Ticket};
 
 impl Hub {
@@ -59,13 +61,24 @@ impl Hub {
 
     fn command(&mut self, slot: usize, connection: ConnectionId, command: Command<'_>) {
         let Command { id, verb } = command;
+        let is_awaited = self.sessions[slot].as_ref().is_some_and(Session::is_awaited);
+        if is_awaited && !matches!(verb, Verb::Authenticate { .. } | Verb::Ping) {
+            let message = "the client has not said who it is, send `auth` with a token first";
+            return self.reject(slot, Rejection::new(id, ErrorCode::Unauthenticated, message));
+        }
         match verb {
+            Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
+            Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
             Verb::Subscribe {
                 topics,
                 occupancy,
                 every,
+                token,
             } => match names(&topics) {
-                Ok(names) => self.subscribe(slot, id, &names, Wishes { occupancy, every }),
+                Ok(names) => {
+                    let wishes = Wishes { occupancy, every };
+                    self.subscribe_by_rules(slot, id, names, wishes, token.map(Into::into));
+                }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Unsubscribe { topics } => match names(&topics) {
@@ -93,7 +106,8 @@ impl Hub {
                         asked: Asked::Publish,
                     };
                     let except = (!echo).then_some(connection);
-                    self.publish(slot, ticket, (topic, key), payload, except);
+                    let draft = self.draft(slot, (topic, key), payload, except);
+                    self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
                 }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
@@ -115,24 +129,22 @@ impl Hub {
         }
     }
 
-    fn publish(
+    fn draft(
         &mut self,
         slot: usize,
-        ticket: Ticket,
         (topic, key): (TopicName, Option<Key>),
         payload: Payload,
         except: Option<ConnectionId>,
-    ) {
+    ) -> Draft {
         self.counters.publish_commands += 1;
-        let draft = Draft {
+        Draft {
             topic,
             payload,
             from: self.publisher(slot),
             time: self.now.wall,
             key,
             except,
-        };
-        self.outputs.push_back(Output::Publish(draft, ticket));
+        }
     }
 
     fn relay(&mut self, slot: usize, connection: ConnectionId, payload: &Payload) {
@@ -142,14 +154,19 @@ impl Hub {
         let relay = std::mem::take(&mut session.relay);
         // The message itself was counted as one already.
         self.charge(slot, relay.len().saturating_sub(1) as u32);
-        for topic in &relay {
-            let ticket = Ticket {
-                connection,
-                id: None,
-                asked: Asked::Publish,
-            };
-            self.publish(slot, ticket, (topic.clone(), None), payload.clone(), None);
-        }
+        let ticket = Ticket {
+            connection,
+            id: None,
+            asked: Asked::Publish,
+        };
+        let drafts = relay
+            .iter()
+            .map(|topic| {
+                let draft = self.draft(slot, (topic.clone(), None), payload.clone(), None);
+                (ticket.clone(), draft)
+            })
+            .collect();
+        self.publish_by_rules(slot, drafts);
         if let Some(session) = &mut self.sessions[slot] {
             session.relay = relay;
         }
@@ -158,6 +175,10 @@ impl Hub {
     fn send(&mut self, slot: usize, ticket: Ticket, to: Target, payload: Payload) {
         match to {
             Target::Connection(to) => {
+                let topic = TopicName::of_connection(to);
+                if self.verdict(slot, Action::Publish, &topic) != Verdict::Allowed {
+                    return self.forbid(slot, ticket.id, Action::Publish, &topic);
+                }
                 let direct = Direct {
                     from: self.publisher(slot),
                     time: self.now.wall,
@@ -166,7 +187,8 @@ impl Hub {
                 self.outputs.push_back(Output::Deliver(to, direct, ticket));
             }
             Target::User(user) => {
-                self.publish(slot, ticket, (TopicName::of_user(&user), None), payload, None);
+                let draft = self.draft(slot, (TopicName::of_user(&user), None), payload, None);
+                self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
             }
         }
     }
@@ -224,7 +246,11 @@ impl Hub {
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
-            return self.disconnect(slot, &Disconnect::Overloaded, None);
+            let cause = match code {
+                ErrorCode::Forbidden => Disconnect::Forbidden,
+                _ => Disconnect::Overloaded,
+            };
+            return self.disconnect(slot, &cause, None);
         }
         let reply = Reply::Error {
             code,
@@ -241,7 +267,8 @@ impl Hub {
         let session = self.sessions[slot].as_ref()?;
         Some(Publisher {
             connection: session.connection,
-            user: session.user.clone(),
+            user: session.user().cloned(),
+            info: session.identity.as_ref().and_then(|identity| identity.info.clone()),
         })
     }
 

@@ -72,6 +72,8 @@ pub struct Gauges {
     pub pending: usize,
     /// Connections that are not read from because they, or their users, asked too fast.
     pub held: usize,
+    /// Connections that have yet to say who they are.
+    pub awaited: usize,
 }
 
 impl Hub {
@@ -109,6 +111,16 @@ impl Hub {
             .collect()
     }
 
+    /// The connections that showed a token. Costs a look at every connection.
+    fn connections_with(&self, token: &str) -> Vec<ConnectionId> {
+        let showed = |session: &&Session| {
+            let identity = session.identity.as_ref();
+            identity.is_some_and(|identity| identity.token_id.as_deref() == Some(token))
+        };
+        let sessions = self.sessions.iter().flatten().filter(showed);
+        sessions.map(|session| session.connection).collect()
+    }
+
     /// What it counted so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
@@ -126,6 +138,7 @@ impl Hub {
             notices: self.notices.len(),
             pending: self.pending.len(),
             held: self.rates.held(),
+            awaited: self.awaited,
         }
     }
 
@@ -157,6 +170,7 @@ impl Hub {
         let connections = match selector {
             Selector::Connection(connection) => vec![*connection],
             Selector::User(user) => self.connections_of(user),
+            Selector::Token(token) => self.connections_with(token),
         };
         let mut concerned = 0;
         for connection in connections {
@@ -176,7 +190,7 @@ impl Hub {
             .map(|s| &self.topics[s.topic as usize].name);
         ConnectionRow {
             connection: session.connection,
-            user: session.user.clone(),
+            user: session.user().cloned(),
             joined_at: session.joined_at,
             remote: session.remote,
             dialect: session.dialect,

@@ -1,5 +1,6 @@
 //! The hub itself: one value that takes inputs in and gives outputs out. Split by what is asked of it.
 
+mod asking;
 mod behind;
 mod closing;
 mod commands;
@@ -12,35 +13,41 @@ mod timers;
 
 use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
+use std::sync::Arc;
 
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{ConnectionId, Millis, Push, Reply, TopicName, Welcome};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
+use crate::access::TopicRules;
 use crate::broker::BrokerEvent;
 use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
+use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
-use crate::session::{NO_USER, Session, SessionState};
+use crate::session::{NO_USER, Session, SessionState, Wishes};
 use crate::topic::Topic;
-use crate::{Counters, Input, Limits, Now, Opened, Output, Role};
+use crate::{Counters, Input, Limits, Now, Opened, Output};
 
 pub use listing::{ConnectionRow, Gauges, Listed};
 use rates::Rates;
 pub use rates::Received;
-use subscribing::{Pending, Wishes};
+use subscribing::Pending;
 use timers::{Drain, Sweep, Watched};
 
 /// The state machine of one shard: its sessions, topics and outboxes. See the crate's front page.
 pub struct Hub {
     limits: Limits,
+    rules: Arc<TopicRules>,
     now: Now,
     /// Sessions by slot; `outboxes` has one for each, apart because the fan-out touches nothing else.
     sessions: Vec<Option<Session>>,
     outboxes: Vec<Outbox>,
     open: usize,
+    /// Connections that have yet to say who they are.
+    awaited: usize,
     /// Connections whose socket is blocked.
     blocked: usize,
     topics: Slab<Topic>,
@@ -86,8 +93,8 @@ pub enum Dirty {
 }
 
 impl Hub {
-    /// An empty hub. `seed` goes into the hash of topic names, which come from clients: take a random one.
-    pub fn new(limits: Limits, seed: u64) -> Self {
+    /// An empty hub with the rules of its topics. `seed` goes into the hash of topic names, which come from clients: take a random one.
+    pub fn new(limits: Limits, rules: Arc<TopicRules>, seed: u64) -> Self {
         let mut frames = Frames::new();
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
@@ -96,10 +103,12 @@ impl Hub {
         let rates = Rates::new(&limits, hasher.clone());
         Self {
             limits,
+            rules,
             now: Now::default(),
             sessions: Vec::new(),
             outboxes: Vec::new(),
             open: 0,
+            awaited: 0,
             blocked: 0,
             topics: Slab::new(),
             names: HashMap::with_hasher(hasher),
@@ -131,7 +140,7 @@ impl Hub {
     /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
     /// count as lost.
     pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
-        let mut hub = Self::new(limits, seed);
+        let mut hub = Self::new(limits, Arc::clone(&failed.rules), seed);
         hub.counters = failed.counters.clone();
         hub.counters.lose_all();
         hub
@@ -162,6 +171,8 @@ impl Hub {
             Input::Broker(BrokerEvent::Published { .. }) => {}
             Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
             Input::Delivered(ticket, outcome) => self.send_decided(ticket, outcome),
+            Input::Answered(connection, answer) => self.answered(connection, answer),
+            Input::Rules(rules) => self.set_rules(rules),
             Input::Counted(topic, subscribers) => self.counted(&topic, subscribers),
             Input::Settle => self.settle(),
             Input::Tick => self.tick(),
@@ -188,6 +199,15 @@ impl Hub {
     pub fn is_readable(&self, connection: ConnectionId) -> bool {
         self.slot_of(connection)
             .is_some_and(|slot| self.is_taken_in(slot))
+    }
+
+    /// The longest message that the connection may send now, in bytes: before it has said who it is, a token's.
+    pub fn message_bytes_max(&self, connection: ConnectionId) -> u32 {
+        let slot = self.slot_of(connection);
+        let session = slot.and_then(|slot| self.sessions[slot].as_ref());
+        let is_awaited = session.is_some_and(Session::is_awaited);
+        let max = if is_awaited { AUTH_MESSAGE_BYTES_MAX } else { u32::MAX };
+        self.limits.message_bytes_max.min(max)
     }
 
     /// Whether the connection is open and its messages mean anything.
@@ -302,8 +322,10 @@ impl Hub {
             dialect,
             compression,
             role,
-            user,
+            identity,
+            is_awaited,
             topics,
+            granted_topics,
             occupancy,
             every,
             conflates,
@@ -314,14 +336,19 @@ impl Hub {
         } else {
             topics.clone()
         };
-        let user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
+        let state = if is_awaited {
+            let deadline = self.auth_deadline();
+            SessionState::Awaited { deadline }
+        } else {
+            SessionState::Open
+        };
         self.sessions[slot] = Some(Session {
             connection,
             dialect,
             compression,
             role,
-            state: SessionState::Open,
-            user: user.clone(),
+            state,
+            identity: identity.clone(),
             user_agent: opened.user_agent,
             remote: opened.remote,
             joined_at: opened.joined_at,
@@ -333,31 +360,34 @@ impl Hub {
             pinged_at: self.now.monotonic,
             blocked_at: self.now.monotonic,
             is_pong_due: false,
-            user_key,
+            user_key: NO_USER,
             demand: None,
+            waiting: None,
         });
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
         self.counters.opened += 1;
-        self.welcome(slot, connection, user.clone());
-        if let Some(user) = user {
-            self.subscribe_quietly(slot, TopicName::of_user(&user));
-        }
-        if role == Role::Subscriber {
-            self.subscribe_quietly(slot, self.all.clone());
-            if !topics.is_empty() {
-                self.subscribe(slot, None, &topics, Wishes { occupancy, every });
-            }
+        self.welcome(slot);
+        let entry = (topics, Wishes { occupancy, every });
+        if is_awaited {
+            self.awaited += 1;
+            self.keep_entry(slot, entry);
+        } else {
+            self.enter(slot, Some(entry), granted_topics);
         }
         if self.drain.is_some() {
             self.say_shutdown(slot);
         }
     }
 
-    fn welcome(&mut self, slot: usize, connection: ConnectionId, user: Option<fanfare_protocol::UserName>) {
+    fn welcome(&mut self, slot: usize) {
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
         let welcome = Welcome {
-            connection,
-            user,
+            connection: session.connection,
+            user: session.user().cloned(),
+            auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
             ping_interval_ms: self.limits.ping_interval_ms,
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,

@@ -187,11 +187,10 @@ impl Hub {
     /// Whether the hub does not want to hear of it now, which is not for being behind on its replies. What a closing
     /// connection asked does not count any more.
     pub(super) fn is_held_back(&self, session: &Session) -> bool {
-        let Some(demand) = &session.demand else {
-            return false;
-        };
+        let is_closing = matches!(session.state, SessionState::Closing { .. });
+        let demand = session.demand();
         let awaits_broker = demand.pending >= self.rates.pending_max;
-        demand.is_held || (awaits_broker && session.state == SessionState::Open)
+        demand.is_held || (!is_closing && (awaits_broker || session.is_asking()))
     }
 
     /// Takes commands out of what a connection may ask.

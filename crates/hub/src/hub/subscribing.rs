@@ -11,7 +11,7 @@ use super::timers::Watched;
 use crate::Output;
 use crate::broker::{Refusal, Snapshot};
 use crate::outbox::Lane;
-use crate::session::{PACED, Place, SILENT, Seat, Subscription};
+use crate::session::{PACED, Place, SILENT, Seat, Subscription, Wishes};
 use crate::topic::{Member, Topic};
 
 /// A subscribe command that waits for the broker.
@@ -23,15 +23,6 @@ pub(super) struct Pending {
     unanswered: usize,
     refusal: Option<Refusal>,
     options: SubscribeOptions,
-}
-
-/// How a client wants its subscriptions to be.
-#[derive(Clone, Copy)]
-pub(super) struct Wishes {
-    /// Whether to be told the occupancy.
-    pub(super) occupancy: bool,
-    /// How often the newest is delivered at most.
-    pub(super) every: Option<Every>,
 }
 
 #[derive(Clone, Copy)]
@@ -161,7 +152,7 @@ impl Hub {
     fn topic_of(&mut self, name: &TopicName) -> u32 {
         let index = self.names.get(name).copied().unwrap_or_else(|| {
             self.topics_made += 1;
-            let rule = self.limits.slow_rules.of(name);
+            let rule = self.slow_rule_of(name);
             let index = self
                 .topics
                 .insert(Topic::new(name.clone(), self.topics_made, rule)) as u32;

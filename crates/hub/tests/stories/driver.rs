@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::IoSlice;
+use std::sync::Arc;
 
+use fanfare_hub::access::{Grants, Identity, TopicRules};
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Received, Role};
 use fanfare_protocol::dialect::Dialect;
@@ -66,10 +68,24 @@ pub(crate) struct Door {
     pub(crate) compression: Compression,
     pub(crate) role: Role,
     pub(crate) user: Option<&'static str>,
+    /// What was granted to the user.
+    pub(crate) grants: Grants,
+    pub(crate) is_awaited: bool,
     pub(crate) topics: &'static [&'static str],
+    pub(crate) granted_topics: &'static [&'static str],
     pub(crate) occupancy: bool,
     pub(crate) every: Option<Every>,
     pub(crate) conflates: bool,
+}
+
+impl Door {
+    fn identity(&self) -> Option<Arc<Identity>> {
+        let user = UserName::parse(self.user?).unwrap();
+        Some(Arc::new(Identity {
+            grants: self.grants.clone(),
+            ..Identity::of_user(user)
+        }))
+    }
 }
 
 impl Default for Door {
@@ -79,7 +95,10 @@ impl Default for Door {
             compression: Compression::None,
             role: Role::Subscriber,
             user: None,
+            grants: Grants::default(),
+            is_awaited: false,
             topics: &[],
+            granted_topics: &[],
             occupancy: false,
             every: None,
             conflates: false,
@@ -93,8 +112,13 @@ impl Shard {
     }
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
+        Self::with_rules(limits, TopicRules::open())
+    }
+
+    pub(crate) fn with_rules(limits: Limits, rules: TopicRules) -> Self {
+        let rules = Arc::new(rules);
         Self {
-            hub: Hub::new(limits, 1),
+            hub: Hub::new(limits, rules, 1),
             now: Now::default(),
             logs: HashMap::new(),
             mail: VecDeque::new(),
@@ -138,11 +162,13 @@ impl Shard {
             dialect: door.dialect,
             compression: door.compression,
             role: door.role,
-            user: door.user.map(|user| UserName::parse(user).unwrap()),
+            identity: door.identity(),
+            is_awaited: door.is_awaited,
             remote: "127.0.0.1:9".parse().unwrap(),
             user_agent: None,
             joined_at: self.now.wall,
             topics: door.topics.iter().map(|name| topic(name)).collect(),
+            granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
             occupancy: door.occupancy,
             every: door.every,
             conflates: door.conflates,
@@ -404,7 +430,8 @@ impl Shard {
                 self.answers
                     .push_back(Input::Delivered(ticket, Ok(concerned == 1)));
             }
-            Output::Resume(_) => {}
+            // A story answers what it is asked itself.
+            Output::Ask(..) | Output::TokenRefused(_) | Output::Resume(_) => {}
             Output::Release(connection) => {
                 let socket = self.sockets.get_mut(&connection).unwrap();
                 assert!(!socket.is_released, "{connection} is released twice");

@@ -7,6 +7,7 @@
     reason = "the driver is part of the tests: what it cannot do fails the story"
 )]
 
+mod access;
 mod closing;
 mod driver;
 mod fan_out;

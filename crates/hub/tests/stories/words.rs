@@ -28,6 +28,8 @@ fn of_json(json: &Value) -> String {
         "unsubscribed" => format!("unsubscribed{id} {}", joined(&json["topics"])),
         "published" => format!("published{id} {}/{}", text("topic"), json["offset"]),
         "sent" => format!("sent{id}"),
+        "result" => format!("result{id} {}", json["data"]),
+        "authenticated" => format!("authenticated{id}"),
         "pong" => format!("pong{id}"),
         "error" => match json.get("retry_after_ms") {
             Some(after) => format!("error{id} {} after {after}", text("code")),

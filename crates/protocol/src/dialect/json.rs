@@ -61,6 +61,10 @@ struct Fields<'a> {
     connection: Option<Text<'a>>,
     #[serde(borrow)]
     user: Option<Text<'a>>,
+    #[serde(borrow)]
+    token: Option<Text<'a>>,
+    #[serde(borrow)]
+    method: Option<Text<'a>>,
 }
 
 /// A string that borrows from the input unless it has escapes. (`Option<Cow<str>>` alone would always copy.)
@@ -79,24 +83,33 @@ impl<'a> Fields<'a> {
             return Err(format!("`type` is missing, it is one of {VERBS}"));
         };
         match &**kind {
-            "subscribe" => {
-                let occupancy = self.occupancy.unwrap_or(false);
-                let every = self.every.as_ref().map(|Text(every)| every.parse::<Every>());
-                let every = every.transpose().map_err(|error| error.to_string())?;
-                Ok(Verb::Subscribe {
-                    topics: self.topics()?,
-                    occupancy,
-                    every,
-                })
-            }
+            "subscribe" => self.subscribe(),
             "unsubscribe" => Ok(Verb::Unsubscribe {
                 topics: self.topics()?,
             }),
             "publish" => self.publish(),
             "send" => self.send(),
+            "call" => self.call(),
+            "auth" => match self.token {
+                Some(Text(token)) => Ok(Verb::Authenticate { token }),
+                None => Err("`token` is missing".to_owned()),
+            },
             "ping" => Ok(Verb::Ping),
             other => Err(format!("`type` is {}, it is one of {VERBS}", quoted(other))),
         }
+    }
+
+    fn subscribe(mut self) -> Result<Verb<'a>, String> {
+        let occupancy = self.occupancy.unwrap_or(false);
+        let every = self.every.as_ref().map(|Text(every)| every.parse::<Every>());
+        let every = every.transpose().map_err(|error| error.to_string())?;
+        let token = self.token.take().map(|Text(token)| token);
+        Ok(Verb::Subscribe {
+            topics: self.topics()?,
+            occupancy,
+            every,
+            token,
+        })
     }
 
     fn topics(self) -> Result<Vec<Cow<'a, str>>, String> {
@@ -138,6 +151,20 @@ impl<'a> Fields<'a> {
         Ok(Verb::Send { to, payload })
     }
 
+    fn call(self) -> Result<Verb<'a>, String> {
+        let payload = self.payload()?;
+        match self.method {
+            Some(Text(method)) if (1..=METHOD_BYTES_MAX).contains(&method.len()) => {
+                Ok(Verb::Call { method, payload })
+            }
+            Some(Text(method)) => Err(format!(
+                "`method` is {} bytes, it has 1 to {METHOD_BYTES_MAX}",
+                method.len()
+            )),
+            None => Err("`method` is missing".to_owned()),
+        }
+    }
+
     fn payload(&self) -> Result<Payload, String> {
         self.data
             .map(Payload::json)
@@ -145,7 +172,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-const VERBS: &str = "`subscribe`, `unsubscribe`, `publish`, `send`, `ping`";
+const VERBS: &str = "`auth`, `subscribe`, `unsubscribe`, `publish`, `send`, `call`, `ping`";
+
+/// The longest name of a procedure, in bytes.
+const METHOD_BYTES_MAX: usize = 128;
 
 /// What to say about a message that is not a command, with its `id` where that much can be read.
 fn unreadable(text: &str, error: &serde_json::Error) -> Rejection {
@@ -263,6 +293,14 @@ enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
     },
+    Authenticated {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
+    },
     Pong {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
@@ -281,6 +319,8 @@ enum Answer<'a> {
         connection: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         user: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth_timeout_ms: Option<u64>,
         ping_interval_ms: u64,
         pong_timeout_ms: u64,
         limits: Limits,
@@ -328,6 +368,8 @@ struct From<'a> {
     connection: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a RawValue>,
 }
 
 impl<'a> From<'a> {
@@ -335,6 +377,10 @@ impl<'a> From<'a> {
         Self {
             connection: publisher.connection.to_string(),
             user: publisher.user.as_ref().map(UserName::as_str),
+            info: publisher
+                .info
+                .as_ref()
+                .and_then(|info| serde_json::from_str(info).ok()),
         }
     }
 }
@@ -369,6 +415,12 @@ pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Ve
             at: At::of(topic, *position),
         },
         Reply::Sent => Answer::Sent { id },
+        Reply::Result { payload } => return encode_result(id, payload, frame),
+        Reply::Authenticated { user, expires_at } => Answer::Authenticated {
+            id,
+            user: user.as_ref().map(UserName::as_str),
+            expires_at: expires_at.map(|at| at.0),
+        },
         Reply::Pong { time } => Answer::Pong { id, time: time.0 },
         Reply::Error {
             code,
@@ -385,12 +437,26 @@ pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Ve
     append_answer(&answer, frame);
 }
 
+/// What a procedure gave. Its payload is as raw as a publication's.
+fn encode_result(id: Option<&RawValue>, payload: &Payload, frame: &mut Vec<u8>) {
+    let mut text = Vec::with_capacity(payload.as_bytes().len() + 64);
+    text.extend_from_slice(b"{\"type\":\"result\"");
+    if let Some(id) = id {
+        text.extend_from_slice(b",\"id\":");
+        append_json(id, &mut text);
+    }
+    append_payload(payload, &mut text);
+    text.push(b'}');
+    encode_frame(Opcode::Text, &text, frame);
+}
+
 /// A push.
 pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
     let answer = match push {
         Push::Welcome(welcome) => Answer::Welcome {
             connection: welcome.connection.to_string(),
             user: welcome.user.as_ref().map(UserName::as_str),
+            auth_timeout_ms: welcome.auth_timeout_ms,
             ping_interval_ms: welcome.ping_interval_ms,
             pong_timeout_ms: welcome.pong_timeout_ms,
             limits: Limits {

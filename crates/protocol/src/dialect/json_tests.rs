@@ -45,7 +45,8 @@ fn commands_are_read() {
         Verb::Subscribe {
             topics: vec!["a".into()],
             occupancy: false,
-            every: None
+            every: None,
+            token: None,
         }
     );
     assert_eq!(
@@ -53,7 +54,8 @@ fn commands_are_read() {
         Verb::Subscribe {
             topics: vec!["a".into(), "b".into()],
             occupancy: true,
-            every: None
+            every: None,
+            token: None,
         }
     );
     assert_eq!(
@@ -108,7 +110,8 @@ fn escaped_names_are_understood() {
         Verb::Subscribe {
             topics: vec!["café".into()],
             occupancy: false,
-            every: None
+            every: None,
+            token: None,
         }
     );
 }
@@ -120,7 +123,8 @@ fn a_rate_and_a_key_are_read() {
         Verb::Subscribe {
             topics: vec!["a".into()],
             occupancy: false,
-            every: "2s".parse().ok()
+            every: "2s".parse().ok(),
+            token: None,
         }
     );
     let Verb::Publish { key, .. } = verb(r#"{"type":"publish","topic":"a","key":"EURUSD","data":1}"#) else {

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
@@ -19,10 +19,12 @@ use subtle::{Choice, ConstantTimeEq as _};
 use super::answer::{Code, Problem};
 use crate::options::Secret;
 
-/// The rule of who may call. Of the keys it keeps only hashes. Cloning costs one reference count.
+/// The rule of who may call. Of the keys it keeps only hashes. Clones are the same rule: keys that are set in one are set
+/// in all.
 #[derive(Clone)]
 pub(crate) struct Access {
-    rule: Arc<Rule>,
+    rule: Arc<RwLock<Rule>>,
+    listen: SocketAddr,
 }
 
 enum Rule {
@@ -32,15 +34,31 @@ enum Rule {
     Local(SocketAddr),
 }
 
+impl Rule {
+    fn of(keys: &[Secret], listen: SocketAddr) -> Self {
+        if keys.is_empty() {
+            return Self::Local(listen);
+        }
+        Self::Keys(keys.iter().map(|key| hash(key.expose().as_bytes())).collect())
+    }
+}
+
 impl Access {
     /// The rule for a listener bound to `listen`. With no keys it is for this machine alone.
     pub(crate) fn new(keys: &[Secret], listen: SocketAddr) -> Self {
-        let rule = if keys.is_empty() {
-            Rule::Local(listen)
-        } else {
-            Rule::Keys(keys.iter().map(|key| hash(key.expose().as_bytes())).collect())
-        };
-        Self { rule: Arc::new(rule) }
+        Self {
+            rule: Arc::new(RwLock::new(Rule::of(keys, listen))),
+            listen,
+        }
+    }
+
+    /// From now on these are the keys.
+    pub(crate) fn set_keys(&self, keys: &[Secret]) {
+        *self.rule.write().unwrap_or_else(PoisonError::into_inner) = Rule::of(keys, self.listen);
+    }
+
+    fn rule(&self) -> RwLockReadGuard<'_, Rule> {
+        self.rule.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts this rule before all of `router`, for pages outside the API that are not everyone's.
@@ -62,7 +80,7 @@ impl Access {
     /// A key in the address, where logs would keep it, or no right to call.
     pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
         refuse_key_in_query(request.uri().query().unwrap_or_default())?;
-        match &*self.rule {
+        match &*self.rule() {
             Rule::Keys(keys) => check_key(keys, request.headers()),
             Rule::Local(listen) => check_local(*listen, request),
         }
@@ -71,7 +89,7 @@ impl Access {
 
 impl fmt::Debug for Access {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.rule {
+        match &*self.rule() {
             Rule::Keys(keys) => write!(formatter, "Access({} keys)", keys.len()),
             Rule::Local(listen) => write!(formatter, "Access(local, {listen})"),
         }

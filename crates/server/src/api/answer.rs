@@ -51,6 +51,7 @@ codes! {
     SlowBody "slow_body" REQUEST_TIMEOUT "The body did not arrive within 10 seconds.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body or the payload passes its limit.";
     WrongType "wrong_type" UNSUPPORTED_MEDIA_TYPE "The content type is not one that is read here.";
+    BadConfiguration "bad_configuration" UNPROCESSABLE_ENTITY "The configuration is wrong; the one that runs is kept.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The server cannot take the publication now; nothing was published.";
     TooManyTopics "too_many_topics" SERVICE_UNAVAILABLE "The server holds as many topics as it may; nothing was published.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";

@@ -12,6 +12,7 @@ mod control;
 mod listing;
 mod publish;
 mod query;
+mod reload;
 #[cfg(test)]
 mod tests;
 
@@ -26,14 +27,16 @@ use axum::routing::{MethodRouter, any, get, post};
 use fanfare::Fanfare;
 use tokio::sync::Semaphore;
 
+use crate::serve::Reload;
 pub(crate) use access::Access;
 use answer::{Code, Problem};
 
 /// Everything below `/api`. Callers that `access` does not admit get nothing but the description of the API.
-pub(crate) fn router(fanfare: Fanfare, access: Access) -> Router {
+pub(crate) fn router(fanfare: Fanfare, access: Access, reload: Arc<Reload>) -> Router {
     Api {
         fanfare,
         access,
+        reload,
         calls: Arc::new(Semaphore::new(CALLS_MAX)),
     }
     .into_router()
@@ -44,6 +47,7 @@ pub(crate) fn router(fanfare: Fanfare, access: Access) -> Router {
 struct Api {
     fanfare: Fanfare,
     access: Access,
+    reload: Arc<Reload>,
     calls: Arc<Semaphore>,
 }
 
@@ -76,7 +80,7 @@ struct Route {
 }
 
 /// Every path that needs a right to call.
-fn routes() -> [Route; 9] {
+fn routes() -> [Route; 10] {
     let posted = |path, methods| Route {
         path,
         method: "post",
@@ -94,6 +98,7 @@ fn routes() -> [Route; 9] {
         posted("/api/subscribe", post(control::subscribe)),
         posted("/api/unsubscribe", post(control::unsubscribe)),
         posted("/api/disconnect", post(control::disconnect)),
+        posted("/api/reload", post(reload::reload)),
         got("/api/topics", get(listing::topics)),
         got("/api/connections", get(listing::connections)),
         got("/api/stats", get(listing::stats)),

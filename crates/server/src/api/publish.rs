@@ -155,6 +155,8 @@ async fn send_to(api: &Api, to: Selector, payload: Payload) -> Result<Json<Sent>
                 position,
             ))))
         }
+        // The API has no word for it here.
+        Selector::Token(_) => Err(Problem::new(Code::NotFound, "nobody is addressed by a token")),
         Selector::Connection(connection) => {
             if api.fanfare.send_to_connection(connection, payload).await? {
                 let connection = connection.to_string();

@@ -1,5 +1,6 @@
 //! The configuration file: TOML with one key per option at the top level, read with the line of each value.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -22,10 +23,17 @@ pub(crate) struct ConfigFile {
 pub(super) struct Entry {
     /// The option's key.
     pub(super) key: &'static str,
-    /// The line of the value, from 1.
-    pub(super) line: usize,
+    /// Where it stands.
+    pub(super) place: Place,
     /// The value; several for an array.
     pub(super) texts: Vec<String>,
+}
+
+/// A line and a column of a file, both from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    line: usize,
+    column: usize,
 }
 
 impl ConfigFile {
@@ -41,19 +49,19 @@ impl ConfigFile {
     /// Takes the text of a file apart; `path` only names it in problems.
     fn parse(path: &Path, text: &str) -> Result<Self, Vec<String>> {
         let table = DeTable::parse(text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(text, span.start));
+            let place = Place::of(text, error.span().map_or(0, |span| span.start));
             vec![format!(
-                "{}:{line}: not TOML: {}; correct the line",
+                "{}:{place}: not TOML: {}; correct the line",
                 path.display(),
                 one_line(error.message())
             )]
         })?;
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
         for (key, value) in table.get_ref() {
-            let line = line_of(text, key.span().start);
-            match entry(key.get_ref(), value, line) {
+            let place = Place::of(text, key.span().start);
+            match entry(key.get_ref(), value, place) {
                 Ok(entry) => entries.push(entry),
-                Err(problem) => problems.push(format!("{}:{line}: {problem}", path.display())),
+                Err(problem) => problems.push(format!("{}:{place}: {problem}", path.display())),
             }
         }
         if problems.is_empty() {
@@ -71,9 +79,9 @@ impl ConfigFile {
         self.entries.iter().find(|entry| entry.key == key)
     }
 
-    /// A line of the file as problems name it.
-    pub(super) fn place(&self, line: usize) -> String {
-        format!("{}:{line}", self.path.display())
+    /// A place in the file as problems name it.
+    pub(super) fn place(&self, place: Place) -> String {
+        format!("{}:{place}", self.path.display())
     }
 }
 
@@ -99,14 +107,20 @@ fn read_bounded(path: &Path) -> Result<String, String> {
 }
 
 /// The entry a key and its value make.
-fn entry(key: &str, value: &Spanned<DeValue<'_>>, line: usize) -> Result<Entry, String> {
+fn entry(key: &str, value: &Spanned<DeValue<'_>>, place: Place) -> Result<Entry, String> {
     let Some(spec) = OPTIONS.iter().find(|spec| spec.key == key) else {
-        return Err(unknown_key(key, value.get_ref()));
+        return Err(match value.get_ref() {
+            DeValue::Table(_) => unknown_table(key),
+            _ => unknown_key(key),
+        });
     };
     let texts = match value.get_ref() {
         DeValue::Array(values) if spec.kind.is_list() => values
             .iter()
-            .map(|value| scalar(key, value.get_ref()))
+            .map(|value| match value.get_ref() {
+                DeValue::Table(table) if spec.kind.is_of_tables() => inline(key, table),
+                value => scalar(key, value),
+            })
             .collect::<Result<_, _>>()?,
         DeValue::Array(_) => {
             return Err(format!(
@@ -117,7 +131,7 @@ fn entry(key: &str, value: &Spanned<DeValue<'_>>, line: usize) -> Result<Entry, 
     };
     Ok(Entry {
         key: spec.key,
-        line,
+        place,
         texts,
     })
 }
@@ -143,13 +157,29 @@ fn scalar(key: &str, value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// What to say about a key that is no option.
-fn unknown_key(key: &str, value: &DeValue<'_>) -> String {
-    if matches!(value, DeValue::Table(_)) {
-        return format!(
-            "unknown table `[{key}]`: options have no tables; write the keys at the top of the file"
-        );
+/// A table of texts as one line.
+fn inline(key: &str, table: &DeTable<'_>) -> Result<String, String> {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let members = table.iter().map(|(name, value)| {
+        let value = scalar(&format!("{key}.{}", name.get_ref()), value.get_ref())?;
+        Ok(format!("{} = {}", quoted(name.get_ref()), quoted(&value)))
+    });
+    let members: Vec<String> = members.collect::<Result<_, String>>()?;
+    Ok(format!("{{ {} }}", members.join(", ")))
+}
+
+/// What to say about a table that is no option.
+fn unknown_table(key: &str) -> String {
+    let tables = OPTIONS.iter().filter(|spec| spec.kind.is_of_tables());
+    match nearest(key, tables.map(|spec| spec.key)) {
+        Some(known) => format!("unknown table `[{key}]`, did you mean `[[{known}]]`?"),
+        None => format!("unknown table `[{key}]`: write the keys at the top of the file"),
     }
+}
+
+/// What to say about a key that is no option.
+pub(crate) fn unknown_key(key: &str) -> String {
+    let key = &key.chars().take(KEY_CHARS_MAX).collect::<String>();
     let keys = OPTIONS.iter().map(|spec| spec.key);
     match nearest(&key.to_ascii_lowercase().replace('-', "_"), keys) {
         Some(known) => format!("unknown key `{key}`, did you mean `{known}`?"),
@@ -157,9 +187,22 @@ fn unknown_key(key: &str, value: &DeValue<'_>) -> String {
     }
 }
 
-/// The number, from 1, of the line that byte `at` is on.
-fn line_of(text: &str, at: usize) -> usize {
-    text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1
+impl Place {
+    /// Where byte `at` of a text is.
+    fn of(text: &str, at: usize) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
 }
 
 /// A parser's words on one line.
@@ -168,6 +211,7 @@ fn one_line(text: &str) -> String {
 }
 
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
+const KEY_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -184,18 +228,18 @@ mod tests {
         let file =
             ConfigFile::parse(Path::new("f.toml"), "\nshards = 0x10\napi_key = [\"a\", \"b\"]\n").unwrap();
         let (shards, keys) = (file.entry("shards").unwrap(), file.entry("api_key").unwrap());
-        assert_eq!((shards.line, &shards.texts[..]), (2, &["16".to_owned()][..]));
-        assert_eq!((keys.line, keys.texts.len()), (3, 2));
+        assert_eq!((shards.place.to_string(), &shards.texts[..]), ("2:1".to_owned(), &["16".to_owned()][..]));
+        assert_eq!((keys.place.to_string(), keys.texts.len()), ("3:1".to_owned(), 2));
     }
 
     #[test]
     fn every_unknown_key_is_reported_with_line_and_suggestion() {
         let problems = problems("listn = 1\nmessage-bytes-max = 2\nfrobnicate = 3\n[server]\nlisten = 4\n");
         for part in [
-            "f.toml:1: unknown key `listn`, did you mean `listen`?",
-            "f.toml:2: unknown key `message-bytes-max`, did you mean `message_bytes_max`?",
-            "f.toml:3: unknown key `frobnicate`",
-            "f.toml:4: unknown table `[server]`",
+            "f.toml:1:1: unknown key `listn`, did you mean `listen`?",
+            "f.toml:2:1: unknown key `message-bytes-max`, did you mean `message_bytes_max`?",
+            "f.toml:3:1: unknown key `frobnicate`",
+            "f.toml:4:2: unknown table `[server]`",
         ] {
             assert!(problems.contains(part), "{part:?} in {problems}");
         }
@@ -204,7 +248,7 @@ mod tests {
     #[test]
     fn what_is_not_toml_is_reported_with_its_line_and_without_its_text() {
         let problems = problems("shards = 1\napi_key = \"hush-hush\n");
-        assert!(problems.starts_with("f.toml:2: not TOML"), "{problems}");
+        assert!(problems.starts_with("f.toml:2:"), "{problems}");
         assert!(!problems.contains("hush"), "{problems}");
     }
 

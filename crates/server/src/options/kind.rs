@@ -8,6 +8,7 @@ use fanfare::{Network, Origin};
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
+use super::topic_rule::TopicRuleOption;
 use super::value;
 
 /// Where in [`ServeOptions`] a value is stored.
@@ -54,6 +55,8 @@ pub(crate) enum Kind {
     Origins { at: Place<Vec<Origin>> },
     /// Any number of rules for slow clients.
     SlowRules { at: Place<Vec<SlowRuleOption>> },
+    /// Any number of rules of topics.
+    TopicRules { at: Place<Vec<TopicRuleOption>> },
     /// Any number of networks.
     Networks { at: Place<Vec<Network>> },
     /// Any number of keys that are never shown.
@@ -90,6 +93,7 @@ impl Kind {
             Self::Switch { at } => *at(into) = value::switch(one())?,
             Self::Origins { at } => *at(into) = all(texts)?,
             Self::SlowRules { at } => *at(into) = all(texts)?,
+            Self::TopicRules { at } => *at(into) = all(texts)?,
             Self::Networks { at } => *at(into) = all(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
@@ -112,11 +116,38 @@ impl Kind {
             Self::Switch { at } => vec![at(from).to_string()],
             Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Secrets { .. } => Vec::new(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
+    }
+
+    /// Takes the value of one option over from other options.
+    pub(crate) fn copy(&self, from: &ServeOptions, into: &mut ServeOptions) {
+        let from = &mut from.clone();
+        match self {
+            Self::Address { at } => at(into).clone_from(at(from)),
+            Self::Count { at, .. } | Self::Size { at, .. } => at(into).clone_from(at(from)),
+            Self::MaybeCount { at, .. } | Self::MaybeSize { at, .. } => at(into).clone_from(at(from)),
+            Self::Time { at, .. } => at(into).clone_from(at(from)),
+            Self::Switch { at } => at(into).clone_from(at(from)),
+            Self::Origins { at } => at(into).clone_from(at(from)),
+            Self::SlowRules { at } => at(into).clone_from(at(from)),
+            Self::TopicRules { at } => at(into).clone_from(at(from)),
+            Self::Networks { at } => at(into).clone_from(at(from)),
+            Self::Secrets { at } => at(into).clone_from(at(from)),
+            Self::Format { at } => at(into).clone_from(at(from)),
+            Self::Filter { at } => at(into).clone_from(at(from)),
+        }
+    }
+
+    /// Whether an option has the same value in both.
+    pub(crate) fn is_same(&self, one: &ServeOptions, other: &ServeOptions) -> bool {
+        let mut copied = one.clone();
+        self.copy(other, &mut copied);
+        copied == *one
     }
 
     /// How many secrets are set; `None` for kinds that hold none.
@@ -131,13 +162,22 @@ impl Kind {
     pub(crate) fn is_list(&self) -> bool {
         matches!(
             self,
-            Self::Origins { .. } | Self::Networks { .. } | Self::SlowRules { .. } | Self::Secrets { .. }
+            Self::Origins { .. }
+                | Self::Networks { .. }
+                | Self::SlowRules { .. }
+                | Self::TopicRules { .. }
+                | Self::Secrets { .. }
         )
     }
 
     /// Whether it is a flag that needs no value.
     pub(crate) fn is_switch(&self) -> bool {
         matches!(self, Self::Switch { .. })
+    }
+
+    /// Whether its values are tables, which the file writes without quotes.
+    pub(super) fn is_of_tables(&self) -> bool {
+        matches!(self, Self::TopicRules { .. })
     }
 
     /// Whether its values must not be shown.
@@ -163,6 +203,7 @@ impl Kind {
             Self::Switch { .. } => "BOOL",
             Self::Origins { .. } => "ORIGIN",
             Self::SlowRules { .. } => "PATTERN=RULE",
+            Self::TopicRules { .. } => "RULE",
             Self::Networks { .. } => "NETWORK",
             Self::Secrets { .. } => "KEY",
             Self::Format { .. } => "FORMAT",
@@ -189,6 +230,7 @@ impl Kind {
             Self::Switch { .. } => "`true` or `false`".to_owned(),
             Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
             Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
+            Self::TopicRules { .. } => "list of tables".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),

@@ -9,16 +9,19 @@ mod file;
 mod kind;
 mod print;
 mod resolve;
+mod schema;
 mod secret;
 mod slow_rule;
 mod suggest;
 mod table;
+mod topic_rule;
 mod value;
 
-pub(crate) use file::ConfigFile;
+pub(crate) use file::{ConfigFile, unknown_key};
 pub(crate) use kind::LogFormat;
 pub(crate) use print::print_config;
 pub(crate) use resolve::{Inputs, resolve, unknown_variables};
+pub(crate) use schema::schema;
 pub(crate) use secret::Secret;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
 

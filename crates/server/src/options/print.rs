@@ -35,6 +35,7 @@ fn line(spec: &OptionSpec, options: &ServeOptions, source: &Source) -> String {
 fn toml_value(kind: &Kind, texts: &[String]) -> String {
     let quoted = |text: &String| toml::Value::from(text.as_str()).to_string();
     match texts {
+        texts if kind.is_of_tables() => format!("[{}]", texts.join(", ")),
         texts if kind.is_list() => format!("[{}]", texts.iter().map(quoted).collect::<Vec<_>>().join(", ")),
         [text] if kind.is_bare_in_file() => text.clone(),
         texts => texts.iter().map(quoted).collect(),

@@ -85,7 +85,9 @@ fn said(spec: &OptionSpec, inputs: &Inputs) -> Result<Option<(Source, Vec<String
         return Ok(Some((Source::Flag(format!("--{}", spec.flag())), texts.clone())));
     }
     if let Some(text) = variable(&spec.variable(), &inputs.environment)? {
-        let texts = if spec.kind.is_list() {
+        let texts = if spec.kind.is_of_tables() {
+            split_tables(&text)
+        } else if spec.kind.is_list() {
             split_list(&text)
         } else {
             vec![text]
@@ -96,7 +98,7 @@ fn said(spec: &OptionSpec, inputs: &Inputs) -> Result<Option<(Source, Vec<String
         .file
         .as_ref()
         .and_then(|file| Some((file, file.entry(spec.key)?)));
-    Ok(entry.map(|(file, entry)| (Source::File(file.place(entry.line)), entry.texts.clone())))
+    Ok(entry.map(|(file, entry)| (Source::File(file.place(entry.place)), entry.texts.clone())))
 }
 
 /// The value of a variable; an empty one counts as not set.
@@ -118,6 +120,15 @@ fn split_list(text: &str) -> Vec<String> {
         .map(|part| part.trim().to_owned())
         .filter(|part| !part.is_empty())
         .collect()
+}
+
+/// The tables of a list in a variable, which is written as in the file, or with one table only.
+fn split_tables(text: &str) -> Vec<String> {
+    let listed = toml::from_str::<toml::Table>(&format!("list = {text}")).ok();
+    match listed.as_ref().and_then(|line| line.get("list")) {
+        Some(toml::Value::Array(tables)) => tables.iter().map(ToString::to_string).collect(),
+        _ => vec![text.to_owned()],
+    }
 }
 
 /// A refused value the way a problem may show it.

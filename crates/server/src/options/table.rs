@@ -9,6 +9,7 @@ use fanfare::{DoorLimits, Network, Origin};
 use super::kind::{Kind, LogFormat};
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
+use super::topic_rule::TopicRuleOption;
 
 /// One option as data.
 ///
@@ -86,7 +87,7 @@ options! {
         listen: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), Address;
         /// Threads that each serve a share of the connections.
         shards: usize = cores(), Count[1, SHARDS_MAX] ("the number of cores");
-        /// Development mode: clients may name their own user, and rules that protect a public server are relaxed.
+        /// Development mode: clients may name their own user, and everything is open as with `open`.
         dev: bool = false, Switch;
         /// Compress what is published, for clients that offer it (permessage-deflate): fewer bytes for more processor time.
         compression: bool = false, Switch;
@@ -95,6 +96,14 @@ options! {
         /// Origin whose pages may connect from a browser, such as `https://example.org`.
         /// Repeat the flag for several; in the environment they are separated by commas.
         allow_origin: Vec<Origin> = Vec::new(), Origins;
+        /// Clients may connect without saying who they are.
+        anonymous: bool = false, Switch;
+        /// Clients may connect without saying who they are, and do everything with every topic that no rule speaks of.
+        open: bool = false, Switch;
+        /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`, and
+        /// the rule for `slow` clients. The first pattern that matches a topic decides; without one, nobody may do
+        /// anything that was not granted to it.
+        topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, at least 16 bytes.
         /// Prefer the file or the environment: flags are visible in the list of processes.
         api_key: Vec<Secret> = Vec::new(), Secrets;

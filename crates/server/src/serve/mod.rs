@@ -5,10 +5,10 @@
 
 mod descriptors;
 mod fault;
-mod hangup;
 mod health;
 mod memory;
 mod pages;
+mod reload;
 
 use std::future::poll_fn;
 use std::io;
@@ -20,7 +20,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
-use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules};
+use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, TopicRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -31,9 +31,10 @@ use crate::logging::Log;
 use crate::options::ServeOptions;
 use crate::panics;
 use descriptors::Descriptors;
-use hangup::ReadAgain;
+use reload::ReadAgain;
+pub(crate) use reload::{Reload, Reloaded, tell};
 
-/// Serves until the process is told to stop. At SIGHUP the configuration is checked with `read_again`.
+/// Serves until the process is told to stop. At SIGHUP the configuration is read again with `read_again`.
 ///
 /// # Errors
 /// The address cannot be bound, the shards cannot be started, or one of them or the listener failed for good.
@@ -59,7 +60,6 @@ async fn serve(
     // Before anyone is told that the server is there: who reads that may stop it at once.
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
-    tokio::spawn(hangup::check_at_each(hangups, options.clone(), read_again));
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
@@ -73,7 +73,9 @@ async fn serve(
         ..ListenerOptions::default()
     };
     let access = Access::new(&options.api_key, address);
-    let router = router(&fanfare, access, log);
+    let reload = Arc::new(Reload::new(fanfare.clone(), access.clone(), options.clone(), read_again));
+    tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
+    let router = router(&fanfare, access, reload, log);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
@@ -112,10 +114,10 @@ fn fail(problem: &str) -> Result<(), Failure> {
 }
 
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access, log: &Log) -> Router {
+fn router(fanfare: &Fanfare, access: Access, reload: Arc<Reload>, log: &Log) -> Router {
     let router = Router::new()
         .route("/ws", fanfare.websocket())
-        .merge(api::router(fanfare.clone(), access.clone()))
+        .merge(api::router(fanfare.clone(), access.clone(), reload))
         .merge(access.guard(health::metrics(fanfare.clone(), log.clone())))
         .merge(health::router(fanfare.clone()))
         .merge(pages::router());
@@ -158,6 +160,8 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
             subscribes_pending_max: options.subscribes_pending_max as u32,
             ..Limits::default()
         },
+        rules: Arc::new(topic_rules(options)),
+        anonymous: options.anonymous || options.open,
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
@@ -173,6 +177,19 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
     }
 }
 
+/// Who may do what.
+fn topic_rules(options: &ServeOptions) -> TopicRules {
+    let TopicRules { otherwise, .. } = if options.open || options.dev {
+        TopicRules::open()
+    } else {
+        TopicRules::default()
+    };
+    TopicRules {
+        by_pattern: options.topic_rule.iter().map(|rule| rule.0.clone()).collect(),
+        otherwise,
+    }
+}
+
 /// The bounds on who may connect; 0 is none.
 fn door_limits(options: &ServeOptions, connections_max: usize) -> DoorLimits {
     let bound = |count: usize| NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX));
@@ -184,6 +201,7 @@ fn door_limits(options: &ServeOptions, connections_max: usize) -> DoorLimits {
         handshakes_per_address_max: bound(options.handshakes_per_address_max),
         admissions_per_second: bound(options.admissions_per_second),
         admissions_per_address: bound(options.admissions_per_address),
+        ..DoorLimits::DEFAULT
     }
 }
 

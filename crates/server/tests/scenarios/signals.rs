@@ -130,7 +130,7 @@ impl Drop for ConfigFile {
 
 // Row 69.
 #[test]
-fn a_hangup_checks_the_configuration_and_keeps_the_one_that_runs() {
+fn a_hangup_reads_the_configuration_and_a_wrong_one_changes_nothing() {
     let file = ConfigFile::new("hangup", "subscriptions_max = 2\n");
     let arguments = ["--config", file.0.to_str().unwrap(), "--close-timeout", "1s"];
     let tell = |server: &crate::process::Server, log: &crate::story::Log| {
@@ -158,8 +158,16 @@ fn a_hangup_checks_the_configuration_and_keeps_the_one_that_runs() {
         hang_up(1);
         fs::remove_file(&file.0).unwrap();
         hang_up(1);
-        file.write("subscriptions_max = 100\n");
+        file.write(
+            "subscriptions_max = 100\n[[topic_rule]]\npattern = \"secret\"\nsubscribe = \"nobody\"\n",
+        );
         hang_up(1);
+        let (mut newcomer, _) = Client::open_json(server.address, "/ws");
+        eventually("the rule is in force", || {
+            let refused = newcomer.ask(json!({"type": "subscribe", "topic": "secret", "id": 1}));
+            newcomer.ask(json!({"type": "unsubscribe", "topic": "secret"}));
+            refused["code"] == "forbidden"
+        });
         // The threads that read files go when there is nothing to read.
         let threads = server.threads();
         eventually("as many threads as before", || server.threads() < threads);
@@ -170,23 +178,23 @@ fn a_hangup_checks_the_configuration_and_keeps_the_one_that_runs() {
         let expected = [
             (
                 "INFO",
-                "SIGHUP: the configuration is right and the one that runs".to_owned(),
+                "the configuration was read again asked_by=\"SIGHUP\" applied=\"\" at_restart=\"\"".to_owned(),
             ),
             (
                 "ERROR",
                 format!(
-                    "problem=\"{name}:2: unknown key `subscription_max`, did you mean `subscriptions_max`?"
+                    "problem=\"{name}:2:1: unknown key `subscription_max`, did you mean `subscriptions_max`?"
                 ),
             ),
-            ("ERROR", format!("problem=\"{name}:1: subscriptions_max is `0`")),
-            ("ERROR", format!("problem=\"{name}:1: not TOML")),
+            ("ERROR", format!("problem=\"{name}:1:1: subscriptions_max is `0`")),
+            ("ERROR", format!("problem=\"{name}:1:")),
             (
                 "ERROR",
                 format!("problem=\"{name}: cannot be read as a configuration file"),
             ),
             (
                 "INFO",
-                "what is new in it takes effect at the next start".to_owned(),
+                "applied=\"topic_rule\" at_restart=\"subscriptions_max\"".to_owned(),
             ),
         ];
         assert_eq!(lines.len(), expected.len(), "{log}");

@@ -97,6 +97,7 @@ fn a_flood_of_refusals_is_a_line_a_second() {
     command
         .args([
             "serve",
+            "--open",
             "--listen",
             "127.0.0.1:0",
             "--log",

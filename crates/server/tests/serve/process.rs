@@ -196,7 +196,7 @@ pub(crate) fn serve_with_log(log: &str, listen: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command
         .args(["serve", "--listen", listen])
-        .env("FANFARE_LOG", log);
+        .envs([("FANFARE_LOG", log), ("FANFARE_OPEN", "true")]);
     command
 }
 

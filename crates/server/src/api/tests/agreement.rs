@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -13,7 +14,8 @@ use tokio::sync::Semaphore;
 use super::super::answer::{Code, code_table};
 use super::super::{Api, OPENAPI, OPENAPI_PATH, routes};
 use super::contract::{DOCUMENT, resolve};
-use super::{Stand, fanfare, local, request};
+use super::{Stand, fanfare, local, reload, request};
+use crate::options::ServeOptions;
 
 /// A body of which nothing ever arrives.
 struct Stuck;
@@ -135,6 +137,7 @@ fn success(path: &str) -> Request {
         "/api/send" => json!({"user": "ana", "data": 1}),
         "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
         "/api/disconnect" => json!({"user": "ana"}),
+        "/api/reload" => return request("POST", path).body(Body::empty()).unwrap(),
         _ => return request("GET", path).body(Body::empty()).unwrap(),
     };
     request("POST", path).body(Body::from(body.to_string())).unwrap()
@@ -182,10 +185,16 @@ fn calls_of(path: &str, method: &str) -> Vec<Request> {
 
 #[tokio::test(start_paused = true)]
 async fn every_described_answer_happens() {
-    let stand = Stand::start();
+    let reads = AtomicUsize::new(0);
+    let stand = Stand::reading(move || match reads.fetch_add(1, Ordering::Relaxed) % 2 {
+        0 => Ok(ServeOptions::default()),
+        _ => Err(vec!["listen is `x`".to_owned()]),
+    });
+    let (fanfare, access) = (fanfare(), local());
     let full = Api {
-        fanfare: fanfare(),
-        access: local(),
+        reload: reload(&fanfare, &access, || Ok(ServeOptions::default())),
+        fanfare,
+        access,
         calls: Arc::new(Semaphore::new(0)),
     };
     let full = Stand {

@@ -4,7 +4,8 @@ use axum::body::Body;
 use serde_json::{Value, json};
 
 use super::super::answer::Code;
-use super::{Access, MESSAGE_BYTES_MAX, Stand, fanfare, request, router};
+use super::{Access, MESSAGE_BYTES_MAX, Stand, fanfare, reload, request, router};
+use crate::options::ServeOptions;
 
 const JSON: &str = "application/json";
 const CURL: &str = "application/x-www-form-urlencoded";
@@ -315,7 +316,8 @@ async fn whoever_has_no_right_learns_how_to_get_it() {
         "0.0.0.0:80".parse().unwrap(),
     );
     let fanfare = fanfare();
-    let router = router(fanfare.clone(), access);
+    let reload = reload(&fanfare, &access, || Ok(ServeOptions::default()));
+    let router = router(fanfare.clone(), access, reload);
     let stand = Stand { fanfare, router };
     for uri in ["/api/stats", "/api/nothing"] {
         let answer = stand.get(uri).await;

@@ -10,12 +10,14 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use fanfare::broker::HistoryOptions;
-use fanfare::{Fanfare, Limits, Options};
+use fanfare::{Fanfare, Limits, Options, TopicRules};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Access, router};
+use crate::options::ServeOptions;
+use crate::serve::Reload;
 
 /// The longest message on the stand.
 const MESSAGE_BYTES_MAX: usize = 1_000;
@@ -51,8 +53,16 @@ impl Answer {
 impl Stand {
     /// One without keys, on a loopback listener.
     fn start() -> Self {
-        let fanfare = fanfare();
-        let router = router(fanfare.clone(), local());
+        Self::reading(|| Ok(ServeOptions::default()))
+    }
+
+    /// The same, where that is what is read when the configuration is read again.
+    fn reading(
+        read_again: impl Fn() -> Result<ServeOptions, Vec<String>> + Send + Sync + 'static,
+    ) -> Self {
+        let (fanfare, access) = (fanfare(), local());
+        let reload = reload(&fanfare, &access, read_again);
+        let router = router(fanfare.clone(), access, reload);
         Self { fanfare, router }
     }
 
@@ -106,6 +116,7 @@ fn fanfare() -> Fanfare {
             ..Limits::default()
         },
         is_development: true,
+        rules: Arc::new(TopicRules::open()),
         history: HistoryOptions {
             frames_max: 100,
             ..HistoryOptions::default()
@@ -113,6 +124,20 @@ fn fanfare() -> Fanfare {
         ..Options::default()
     };
     Fanfare::start(options).unwrap()
+}
+
+fn reload(
+    fanfare: &Fanfare,
+    access: &Access,
+    read_again: impl Fn() -> Result<ServeOptions, Vec<String>> + Send + Sync + 'static,
+) -> Arc<Reload> {
+    let running = ServeOptions::default();
+    Arc::new(Reload::new(
+        fanfare.clone(),
+        access.clone(),
+        running,
+        Box::new(read_again),
+    ))
 }
 
 fn local() -> Access {

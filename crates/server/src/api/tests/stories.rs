@@ -1,6 +1,7 @@
 //! What clients receive of what callers do, over real sockets.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,6 +11,7 @@ use tokio::net::TcpListener;
 use tungstenite::{Message, WebSocket};
 
 use super::Stand;
+use crate::options::ServeOptions;
 
 /// A stand whose hub also listens.
 async fn listening() -> (Stand, SocketAddr) {
@@ -329,4 +331,31 @@ async fn those_who_read_are_not_listed_as_behind() {
     );
     let behind = stand.get("/api/connections?behind=true").await.done();
     assert_eq!(listed(behind), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_that_is_read_again_takes_effect() {
+    let written = Arc::new(Mutex::new(ServeOptions::default()));
+    let file = Arc::clone(&written);
+    let stand = Stand::reading(move || Ok(file.lock().unwrap().clone()));
+    let nothing = json!({"applied": [], "at_restart": []});
+    assert_eq!(stand.post("/api/reload", "", "").await.done(), nothing);
+    {
+        let mut options = written.lock().unwrap();
+        options.topic_rule = vec![r#"{ pattern = "x", publish = "nobody" }"#.parse().unwrap()];
+        options.shards += 1;
+    }
+    let changed = json!({"applied": ["topic_rule"], "at_restart": ["shards"]});
+    assert_eq!(stand.post("/api/reload", "", "").await.done(), changed);
+    assert_eq!(stand.fanfare.rules().by_pattern.len(), 1);
+    let still = json!({"applied": [], "at_restart": ["shards"]});
+    assert_eq!(stand.post("/api/reload", "", "").await.done(), still);
+    written.lock().unwrap().api_key = vec!["0123456789abcdef".parse().unwrap()];
+    let keyed = json!({"applied": ["api_key"], "at_restart": ["shards"]});
+    assert_eq!(stand.post("/api/reload", "", "").await.done(), keyed);
+    assert_eq!(
+        stand.get("/api/stats").await.verdict(),
+        (401, json!("unauthorized")),
+        "from now on the key is needed"
+    );
 }

@@ -1,0 +1,115 @@
+//! Who a request is from: what the host has found out, what a token says, and what the application makes of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::http::header::{self, HeaderMap};
+use axum::http::request::Parts;
+use fanfare_hub::access::Identity;
+use fanfare_hub::{Admission, Denial};
+use fanfare_protocol::dialect::Dialect;
+
+use super::refusal::Refused;
+use super::request::Query;
+use crate::Fanfare;
+use crate::hooks::Entrant;
+
+/// Who somebody at the door turned out to be.
+pub(super) enum Entry {
+    /// Somebody who is known.
+    Known(Admission),
+    /// Nobody in particular, who may come in like that.
+    Anonymous,
+    /// Somebody who is to say who it is by its first command.
+    Awaited,
+}
+
+impl Fanfare {
+    /// Finds out who a request is from. What the host's own middleware put into the extensions goes before any token.
+    pub(super) async fn identify(
+        &self,
+        parts: &Parts,
+        (query, dialect): (&Query, Dialect),
+        client: SocketAddr,
+    ) -> Result<Entry, Refused> {
+        let known = match parts.extensions.get::<Arc<Identity>>() {
+            Some(identity) => Some(Admission {
+                identity: Arc::clone(identity),
+                topics: Vec::new(),
+            }),
+            None => self.identify_by_token(parts, query, client).await?,
+        };
+        let Some(application) = &self.options().application else {
+            return self.enter(known, dialect);
+        };
+        let entrant = Entrant {
+            remote: client,
+            target: parts.uri.to_string(),
+            headers: parts.headers.clone(),
+        };
+        let known = application.connect(&entrant, known).await;
+        self.enter(known.map_err(|denial| Refused::denied(&denial))?, dialect)
+    }
+
+    async fn identify_by_token(
+        &self,
+        parts: &Parts,
+        query: &Query,
+        client: SocketAddr,
+    ) -> Result<Option<Admission>, Refused> {
+        let Some(token) = token_of(&parts.headers, query)? else {
+            return Ok(query.user().map(|user| Admission {
+                identity: Arc::new(Identity::of_user(user.clone())),
+                topics: Vec::new(),
+            }));
+        };
+        self.gate().refuse_guessing(client.ip())?;
+        let outcome = match &self.options().application {
+            Some(application) => application.authenticate(token).await,
+            None => Err(Denial::unauthenticated("tokens are not accepted here")),
+        };
+        outcome.map(Some).map_err(|denial| {
+            let refused = Refused::denied(&denial);
+            if refused.is_unauthenticated() {
+                self.gate().token_refused(client.ip());
+            }
+            refused
+        })
+    }
+
+    /// What becomes of somebody who is known, or not.
+    fn enter(&self, known: Option<Admission>, dialect: Dialect) -> Result<Entry, Refused> {
+        match known {
+            Some(admission) => Ok(Entry::Known(admission)),
+            None if self.options().anonymous || self.options().is_development => Ok(Entry::Anonymous),
+            // A dialect without replies has no words for it.
+            None if dialect.has_errors() && self.options().application.is_some() => Ok(Entry::Awaited),
+            None => Err(Refused::unauthenticated(
+                "nobody knows who this is, send a token as `Authorization: Bearer TOKEN`",
+            )),
+        }
+    }
+}
+
+/// The token that a request carries: in a header, as a subprotocol, or in the address.
+fn token_of<'r>(headers: &'r HeaderMap, query: &'r Query) -> Result<Option<&'r str>, Refused> {
+    let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let by_header = values(header::AUTHORIZATION).filter_map(bearer);
+    let by_subprotocol = values(header::SEC_WEBSOCKET_PROTOCOL)
+        .flat_map(|value| value.split(','))
+        .filter_map(|offer| offer.trim().strip_prefix(TOKEN_SUBPROTOCOL));
+    let mut tokens = by_header.chain(by_subprotocol).chain(query.token());
+    match (tokens.next(), tokens.next()) {
+        (token, None) => Ok(token),
+        _ => Err(Refused::bad("several tokens are given, give one")),
+    }
+}
+
+/// The token in an `Authorization` header (RFC 6750, section 2.1).
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// What a subprotocol begins with that is a token. Browsers can send no header but this one.
+pub(super) const TOKEN_SUBPROTOCOL: &str = "fanfare.token.";

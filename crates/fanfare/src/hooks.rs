@@ -1,0 +1,206 @@
+//! What the application decides: who somebody is, and what the rules leave to it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+use fanfare_hub::access::Identity;
+use fanfare_hub::{Admission, Answer, Denial, Question};
+use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
+
+/// Decisions of the application. Every method has a default, so an application writes those that it needs; the rules of
+/// topics say when the others are asked ([`Who::Hook`](crate::Who::Hook)).
+///
+/// They run on the application's tokio runtime, never on a shard. The connection that asked waits, and its commands
+/// behind this one with it, in order; nobody else does. So a hook should answer soon, or with
+/// [`Denial::unavailable`]: nothing here ends one that does not. A hook that panics has answered just that.
+///
+/// ```
+/// use fanfare::{Caller, Denial, Draft, Hooks, Payload};
+///
+/// struct Moderator;
+///
+/// impl Hooks for Moderator {
+///     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+///         match std::str::from_utf8(draft.payload.as_bytes()) {
+///             Ok(text) if text.contains("spam") => Err(Denial::forbidden("no advertising, please")),
+///             _ => Ok(None),
+///         }
+///     }
+/// }
+/// ```
+pub trait Hooks: Send + Sync + 'static {
+    /// Who shows this token: at the door, or with the command `auth`. By default nobody is known.
+    fn authenticate(&self, token: &str) -> impl Future<Output = Result<Admission, Denial>> + Send {
+        let _ = token;
+        async { Err(Denial::unauthenticated("tokens are not accepted here")) }
+    }
+
+    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then. What it
+    /// gives takes the place of `admission`. By default everyone stays who they are.
+    fn connect(
+        &self,
+        entrant: &Entrant,
+        admission: Option<Admission>,
+    ) -> impl Future<Output = Result<Option<Admission>, Denial>> + Send {
+        let _ = entrant;
+        async { Ok(admission) }
+    }
+
+    /// Whether somebody may receive all of these topics. By default not.
+    fn subscribe(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> impl Future<Output = Result<(), Denial>> + Send {
+        let _ = (caller, topics, token);
+        async { Err(Denial::forbidden("this topic is not open to you")) }
+    }
+
+    /// Whether somebody may publish this, and what is published in its place, if something else is. By default not.
+    fn publish(
+        &self,
+        caller: &Caller,
+        draft: &Draft,
+    ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
+        let _ = (caller, draft);
+        async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
+    }
+
+    /// What a procedure gives to somebody who calls it. By default there are none.
+    fn call(
+        &self,
+        caller: &Caller,
+        method: &str,
+        payload: &Payload,
+    ) -> impl Future<Output = Result<Payload, Denial>> + Send {
+        let _ = (caller, payload);
+        let message = format!("there is no method {method:?}");
+        async { Err(Denial::refused(ErrorCode::NotFound, message)) }
+    }
+}
+
+/// Whose command the application is asked about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Who it is; `None` for an anonymous one.
+    pub identity: Option<Arc<Identity>>,
+}
+
+/// Somebody at the door.
+#[derive(Clone, Debug)]
+pub struct Entrant {
+    /// Where it comes from.
+    pub remote: SocketAddr,
+    /// What it asked for: the path and query of its request.
+    pub target: String,
+    /// The headers of its request.
+    pub headers: HeaderMap,
+}
+
+/// The application's hooks, whatever type they are.
+#[derive(Clone)]
+pub struct Application(Arc<dyn AnyHooks>);
+
+impl Application {
+    /// These hooks.
+    pub fn new(hooks: impl Hooks) -> Self {
+        Self(Arc::new(hooks))
+    }
+
+    /// Who shows a token.
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
+        self.0.authenticate(token).await
+    }
+
+    /// Whether somebody may connect.
+    pub(crate) async fn connect(
+        &self,
+        entrant: &Entrant,
+        admission: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        self.0.connect(entrant, admission).await
+    }
+
+    /// What the application answers to a question of a hub.
+    pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
+        match question {
+            Question::Authenticate { token } => Answer::Authenticate(self.0.authenticate(&token).await),
+            Question::Subscribe { topics, token } => {
+                Answer::Subscribe(self.0.subscribe(caller, &topics, token.as_deref()).await)
+            }
+            Question::Publish(draft) => Answer::Publish(self.0.publish(caller, &draft).await),
+            Question::Call { method, payload } => Answer::Call(self.0.call(caller, &method, &payload).await),
+        }
+    }
+}
+
+impl std::fmt::Debug for Application {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Application")
+    }
+}
+
+/// [`Hooks`] behind a pointer.
+trait AnyHooks: Send + Sync {
+    fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission>;
+    fn connect<'a>(
+        &'a self,
+        entrant: &'a Entrant,
+        admission: Option<Admission>,
+    ) -> Deciding<'a, Option<Admission>>;
+    fn subscribe<'a>(
+        &'a self,
+        caller: &'a Caller,
+        topics: &'a [TopicName],
+        token: Option<&'a str>,
+    ) -> Deciding<'a, ()>;
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
+    fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
+    -> Deciding<'a, Payload>;
+}
+
+/// A decision under way.
+type Deciding<'a, T> = Pin<Box<dyn Future<Output = Result<T, Denial>> + Send + 'a>>;
+
+impl<H: Hooks> AnyHooks for H {
+    fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission> {
+        Box::pin(Hooks::authenticate(self, token))
+    }
+
+    fn connect<'a>(
+        &'a self,
+        entrant: &'a Entrant,
+        admission: Option<Admission>,
+    ) -> Deciding<'a, Option<Admission>> {
+        Box::pin(Hooks::connect(self, entrant, admission))
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        caller: &'a Caller,
+        topics: &'a [TopicName],
+        token: Option<&'a str>,
+    ) -> Deciding<'a, ()> {
+        Box::pin(Hooks::subscribe(self, caller, topics, token))
+    }
+
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>> {
+        Box::pin(Hooks::publish(self, caller, draft))
+    }
+
+    fn call<'a>(
+        &'a self,
+        caller: &'a Caller,
+        method: &'a str,
+        payload: &'a Payload,
+    ) -> Deciding<'a, Payload> {
+        Box::pin(Hooks::call(self, caller, method, payload))
+    }
+}

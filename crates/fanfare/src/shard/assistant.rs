@@ -1,0 +1,63 @@
+//! Asks the application on its own runtime and brings the answer back to the shard.
+
+use std::sync::Arc;
+
+use fanfare_hub::{Answer, Denial, Question};
+use tokio::runtime::Handle;
+
+use super::mail::Mail;
+use super::mailbox::Mailbox;
+use crate::hooks::{Application, Caller};
+
+/// An application and the runtime that its hooks run on.
+///
+/// A connection asks one question at a time and is not read from meanwhile, so there are never more tasks than
+/// connections.
+#[derive(Clone, Debug)]
+pub(crate) struct Assistant {
+    application: Application,
+    runtime: Handle,
+}
+
+impl Assistant {
+    pub(crate) fn new(application: Application, runtime: Handle) -> Self {
+        Self {
+            application,
+            runtime,
+        }
+    }
+
+    /// Asks; the answer comes as mail.
+    pub(super) fn ask(&self, mailbox: &Arc<Mailbox>, caller: Caller, question: Question) {
+        let reply = Reply {
+            to: Arc::clone(mailbox),
+            caller,
+            answer: question.denied(Denial::unavailable()),
+        };
+        let application = self.application.clone();
+        self.runtime.spawn(reply.fill(application, question));
+    }
+}
+
+/// The answer that is owed to a connection. It is posted when this is dropped, so that nobody waits for ever for a hook
+/// that panicked or a runtime that ended.
+struct Reply {
+    to: Arc<Mailbox>,
+    caller: Caller,
+    answer: Answer,
+}
+
+impl Reply {
+    async fn fill(mut self, application: Application, question: Question) {
+        self.answer = application.answer(&self.caller, question).await;
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let unanswered = Answer::Call(Err(Denial::unavailable()));
+        let answer = std::mem::replace(&mut self.answer, unanswered);
+        let mail = Mail::Answered(self.caller.connection, Box::new(answer));
+        self.to.post_unbounded(mail);
+    }
+}

@@ -1,0 +1,327 @@
+//! The rules of topics: an ordered list of patterns, the first of which decides.
+
+use std::fmt;
+use std::str::FromStr;
+
+use fanfare_protocol::{TopicName, TopicTemplate};
+
+use super::{Action, Identity, KeyScopes, Subject, Verdict};
+use crate::SlowRule;
+
+/// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
+/// without one, [`TopicRules::otherwise`] does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TopicRules {
+    /// The rules, in order.
+    pub by_pattern: Vec<TopicRule>,
+    /// Who may do what with topics that no rule speaks of. Default: whom it was granted.
+    pub otherwise: Access,
+}
+
+/// What is done with the topics of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopicRule {
+    /// Which topics, and with its places also for whom: who does not fill them may do only what was granted.
+    pub topics: TopicTemplate,
+    /// Who may do what.
+    pub access: Access,
+    /// The rule for slow clients; `None` for that of [`Limits::slow_rules`](crate::Limits::slow_rules).
+    pub slow: Option<SlowRule>,
+}
+
+/// Who may do what with a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// Who may receive.
+    pub subscribe: Who,
+    /// Who may publish.
+    pub publish: Who,
+    /// Who may see who is there.
+    pub presence: Who,
+    /// Who may read what was published.
+    pub history: Who,
+}
+
+/// Who may do something. What was granted by a token or by the application comes on top, except where it is nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Who {
+    /// No client at all, whatever was granted.
+    Nobody,
+    /// Only whom it was granted.
+    #[default]
+    Granted,
+    /// Who is subscribed to the topic.
+    Subscribers,
+    /// Who has a user name.
+    Users,
+    /// Everyone, anonymous clients too.
+    Anyone,
+    /// Whom the application lets, asked each time.
+    Hook,
+}
+
+impl TopicRules {
+    /// Rules under which everyone may do everything.
+    pub fn open() -> Self {
+        Self {
+            by_pattern: Vec::new(),
+            otherwise: Access {
+                subscribe: Who::Anyone,
+                publish: Who::Anyone,
+                presence: Who::Anyone,
+                history: Who::Anyone,
+            },
+        }
+    }
+
+    /// The rule that speaks of a topic.
+    pub fn of(&self, topic: &TopicName) -> Option<&TopicRule> {
+        self.by_pattern
+            .iter()
+            .find(|rule| rule.topics.shape().matches(topic))
+    }
+
+    /// Whether `subject` may do `action` with `topic`.
+    ///
+    /// Costs a look at each rule before the one that decides, and at each pattern that was granted.
+    pub fn decide(&self, subject: Subject<'_>, action: Action, topic: &TopicName) -> Verdict {
+        let is_allowed = match subject {
+            Subject::Application => true,
+            Subject::Key(scopes) => scopes.permit(action, topic),
+            Subject::Client {
+                identity,
+                is_subscribed,
+            } => return self.decide_client(identity, is_subscribed, action, topic),
+        };
+        if is_allowed { Verdict::Allowed } else { Verdict::Denied }
+    }
+
+    fn decide_client(
+        &self,
+        identity: Option<&Identity>,
+        is_subscribed: bool,
+        action: Action,
+        topic: &TopicName,
+    ) -> Verdict {
+        let rule = self.of(topic);
+        let who = rule.map_or(self.otherwise, |rule| rule.access).of(action);
+        if who == Who::Nobody {
+            return Verdict::Denied;
+        }
+        if identity.is_some_and(|identity| identity.grants.cover(action, topic)) {
+            return Verdict::Allowed;
+        }
+        let nobody = Identity::default();
+        let is_meant = rule.is_none_or(|rule| rule.topics.admits(topic, identity.unwrap_or(&nobody)));
+        let is_allowed = match who {
+            Who::Hook if is_meant => return Verdict::Ask,
+            Who::Nobody | Who::Granted | Who::Hook => false,
+            Who::Subscribers => is_subscribed,
+            Who::Users => identity.is_some_and(|identity| identity.user.is_some()),
+            Who::Anyone => true,
+        };
+        if is_meant && is_allowed {
+            Verdict::Allowed
+        } else {
+            Verdict::Denied
+        }
+    }
+}
+
+impl Access {
+    /// Who may do `action`.
+    pub fn of(&self, action: Action) -> Who {
+        match action {
+            Action::Subscribe => self.subscribe,
+            Action::Publish => self.publish,
+            Action::Presence => self.presence,
+            Action::History => self.history,
+        }
+    }
+}
+
+impl KeyScopes {
+    /// Whether the holder may do `action` with `topic`.
+    fn permit(&self, action: Action, topic: &TopicName) -> bool {
+        self.admin
+            || match action {
+                Action::Publish => self.publish.iter().any(|pattern| pattern.matches(topic)),
+                Action::Presence | Action::History => self.stats,
+                Action::Subscribe => false,
+            }
+    }
+}
+
+impl Who {
+    /// Everyone who can be named.
+    pub const ALL: &'static [Self] = &[
+        Self::Nobody,
+        Self::Granted,
+        Self::Subscribers,
+        Self::Users,
+        Self::Anyone,
+        Self::Hook,
+    ];
+
+    /// The name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Granted => "granted",
+            Self::Subscribers => "subscribers",
+            Self::Users => "users",
+            Self::Anyone => "anyone",
+            Self::Hook => "hook",
+        }
+    }
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Who {
+    type Err = WhoError;
+
+    fn from_str(text: &str) -> Result<Self, WhoError> {
+        let who = Self::ALL.iter().copied().find(|who| who.name() == text);
+        who.ok_or(WhoError)
+    }
+}
+
+/// Why a text names nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("who may do something is one of nobody, granted, subscribers, users, anyone, hook")]
+pub struct WhoError;
+
+#[cfg(test)]
+mod tests {
+    use fanfare_protocol::{TopicPattern, UserName};
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+    use crate::access::Grants;
+
+    /// The same decision, one sentence of the documentation after the other.
+    fn naive(
+        rules: &[(String, Who)],
+        otherwise: Who,
+        (user, grants, is_subscribed): (Option<&str>, &[String], bool),
+        topic: &str,
+    ) -> Verdict {
+        let glob = |pattern: &str| {
+            let pattern: TopicPattern = pattern.parse().unwrap();
+            pattern.matches(&TopicName::parse(topic).unwrap())
+        };
+        let deciding = rules.iter().find(|(pattern, _)| glob(&pattern.replace("{user}", "*")));
+        let who = deciding.map_or(otherwise, |(_, who)| *who);
+        let is_granted = grants.iter().any(|pattern| glob(pattern));
+        let is_meant = match deciding {
+            Some((pattern, _)) if pattern.contains("{user}") => {
+                user.is_some_and(|user| glob(&pattern.replace("{user}", user)))
+            }
+            _ => true,
+        };
+        match who {
+            Who::Nobody => Verdict::Denied,
+            _ if is_granted => Verdict::Allowed,
+            _ if !is_meant => Verdict::Denied,
+            Who::Hook => Verdict::Ask,
+            Who::Anyone => Verdict::Allowed,
+            Who::Users if user.is_some() => Verdict::Allowed,
+            Who::Subscribers if is_subscribed => Verdict::Allowed,
+            _ => Verdict::Denied,
+        }
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        prop::collection::vec(select(vec!["a", "b", ":", "*", "{user}"]), 1..4)
+            .prop_map(|parts| parts.concat())
+            .prop_filter("one place", |pattern| pattern.matches("{user}").count() <= 1)
+    }
+
+    fn who() -> impl Strategy<Value = Who> {
+        select(Who::ALL.to_vec())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(5_000))]
+
+        #[test]
+        fn it_decides_as_it_is_documented(
+            rules in prop::collection::vec((pattern(), who()), 0..4),
+            otherwise in who(),
+            user in prop::option::of(select(vec!["a", "b", "ab"])),
+            grants in prop::collection::vec("[ab*]{1,3}", 0..3),
+            is_subscribed in any::<bool>(),
+            topic in "[ab:]{1,4}",
+            action in select(Action::ALL.to_vec()),
+        ) {
+            let access = |who| Access { subscribe: who, publish: who, presence: who, history: who };
+            let rule = |(pattern, who): &(String, Who)| TopicRule {
+                topics: pattern.parse().unwrap(),
+                access: access(*who),
+                slow: None,
+            };
+            let compiled = TopicRules {
+                by_pattern: rules.iter().map(rule).collect(),
+                otherwise: access(otherwise),
+            };
+            let patterns: Vec<TopicPattern> = grants.iter().map(|grant| grant.parse().unwrap()).collect();
+            let identity = Identity {
+                user: user.map(|user| UserName::parse(user).unwrap()),
+                grants: Grants {
+                    subscribe: patterns.clone(),
+                    publish: patterns.clone(),
+                    presence: patterns.clone(),
+                    history: patterns,
+                },
+                ..Identity::default()
+            };
+            let subject = Subject::Client { identity: Some(&identity), is_subscribed };
+            let verdict = compiled.decide(subject, action, &TopicName::parse(&topic).unwrap());
+            prop_assert_eq!(verdict, naive(&rules, otherwise, (user, &grants, is_subscribed), &topic));
+        }
+    }
+
+    #[test]
+    fn a_key_does_what_its_scopes_say() {
+        let publisher = KeyScopes {
+            publish: vec!["news:*".parse().unwrap()],
+            ..KeyScopes::default()
+        };
+        let (reader, admin) = (
+            KeyScopes {
+                stats: true,
+                ..KeyScopes::default()
+            },
+            KeyScopes {
+                admin: true,
+                ..KeyScopes::default()
+            },
+        );
+        let rules = TopicRules::open();
+        let may = |scopes: &KeyScopes, action, topic: &str| {
+            let topic = TopicName::parse(topic).unwrap();
+            rules.decide(Subject::Key(scopes), action, &topic) == Verdict::Allowed
+        };
+        assert!(may(&publisher, Action::Publish, "news:1") && !may(&publisher, Action::Publish, "chat"));
+        assert!(!may(&publisher, Action::History, "news:1"));
+        assert!(may(&reader, Action::Presence, "x") && !may(&reader, Action::Publish, "x"));
+        assert!(Action::ALL.iter().all(|&action| may(&admin, action, "x")));
+        let topic = TopicName::all();
+        let verdict = TopicRules::default().decide(Subject::Application, Action::Publish, &topic);
+        assert_eq!(verdict, Verdict::Allowed);
+    }
+
+    #[test]
+    fn who_is_read_as_it_is_written() {
+        for &who in Who::ALL {
+            assert_eq!(who.to_string().parse(), Ok(who));
+        }
+        assert_eq!("everyone".parse::<Who>(), Err(WhoError));
+    }
+}

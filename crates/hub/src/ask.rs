@@ -1,0 +1,159 @@
+//! What a hub asks of the application, and what it is answered.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use fanfare_protocol::{CommandId, Draft, Payload, TopicName};
+
+use crate::Ticket;
+use crate::access::Identity;
+use crate::session::Wishes;
+
+/// What the application is to decide. Until it has, the connection that asks is not read from, so that its commands
+/// stay in order and its line is TCP's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// Who is it that shows this token?
+    Authenticate {
+        /// As the client sent it.
+        token: Box<str>,
+    },
+    /// May it receive these topics?
+    Subscribe {
+        /// Those about which the rules ask, or of which they say no and the token may say yes.
+        topics: Vec<TopicName>,
+        /// The token that the command carries, if it does.
+        token: Option<Box<str>>,
+    },
+    /// May it publish this?
+    Publish(Draft),
+    /// What does this procedure give?
+    Call {
+        /// Its name.
+        method: Box<str>,
+        /// What it is called with.
+        payload: Payload,
+    },
+}
+
+/// What the application decided: of the same kind as the question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Who it is.
+    Authenticate(Result<Admission, Denial>),
+    /// It may receive the topics.
+    Subscribe(Result<(), Denial>),
+    /// It may publish; with a payload, that one in place of its own.
+    Publish(Result<Option<Payload>, Denial>),
+    /// What the procedure gave.
+    Call(Result<Payload, Denial>),
+}
+
+/// Somebody who is let in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admission {
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// Topics that it is subscribed to whatever the rules say.
+    pub topics: Vec<TopicName>,
+}
+
+/// What a connection waits for.
+#[derive(Default)]
+pub(crate) struct Waiting {
+    /// The command that the application was asked about: until it is answered nothing more is taken in.
+    pub(crate) suspended: Option<Suspended>,
+    /// What it asked for when it was opened, until it has said who it is.
+    pub(crate) entry: Option<(Vec<TopicName>, Wishes)>,
+    /// How many of its tokens were refused.
+    pub(crate) refused_tokens: u32,
+}
+
+/// A command that waits for the application.
+pub(crate) enum Suspended {
+    /// To say who it is.
+    Authenticate(Option<CommandId>),
+    /// To receive topics.
+    Subscribe {
+        id: Option<CommandId>,
+        topics: Vec<TopicName>,
+        wishes: Wishes,
+    },
+    /// To publish; behind the first, what is still to be looked at.
+    Publish(VecDeque<(Ticket, Draft)>),
+    /// To call a procedure.
+    Call(Option<CommandId>),
+}
+
+/// Why something was not allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// The command is refused.
+    Refused {
+        /// The code of the table.
+        code: ErrorCode,
+        /// What the client is told.
+        message: String,
+        /// When to ask again, in milliseconds, if that may help.
+        retry_after_ms: Option<u64>,
+    },
+    /// The connection is closed.
+    Closed(Disconnect),
+}
+
+impl Denial {
+    /// A refusal that waiting does not help.
+    pub fn refused(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::Refused {
+            code,
+            message: message.into(),
+            retry_after_ms: None,
+        }
+    }
+
+    /// A refusal with the code `forbidden`.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::refused(ErrorCode::Forbidden, message)
+    }
+
+    /// A refusal with the code `unauthenticated`: the token is not accepted. It counts against the client.
+    pub fn unauthenticated(message: impl Into<String>) -> Self {
+        Self::refused(ErrorCode::Unauthenticated, message)
+    }
+
+    /// The answer of nobody: the application could not be asked.
+    pub fn unavailable() -> Self {
+        Self::Refused {
+            code: ErrorCode::Unavailable,
+            message: "the application does not answer, try again later".to_owned(),
+            retry_after_ms: Some(UNAVAILABLE_RETRY_MS),
+        }
+    }
+}
+
+impl Question {
+    /// The answer where there is no application to be asked.
+    pub fn unasked(&self) -> Answer {
+        self.denied(match self {
+            Self::Authenticate { .. } => Denial::unauthenticated("tokens are not accepted here"),
+            Self::Subscribe { .. } | Self::Publish(_) => {
+                Denial::forbidden("there is no application to ask for leave")
+            }
+            Self::Call { .. } => Denial::refused(ErrorCode::NotFound, "there are no methods here"),
+        })
+    }
+
+    /// The answer that denies it.
+    pub fn denied(&self, denial: Denial) -> Answer {
+        match self {
+            Self::Authenticate { .. } => Answer::Authenticate(Err(denial)),
+            Self::Subscribe { .. } => Answer::Subscribe(Err(denial)),
+            Self::Publish(_) => Answer::Publish(Err(denial)),
+            Self::Call { .. } => Answer::Call(Err(denial)),
+        }
+    }
+}
+
+/// When to ask again what the application did not answer, in milliseconds.
+const UNAVAILABLE_RETRY_MS: u64 = 1_000;

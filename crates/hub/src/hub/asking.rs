@@ -1,0 +1,338 @@
+//! What clients may do, and what the application is asked about it. A connection asks one question at a time and is not
+//! read from until it is answered: its commands stay in order, and nobody else waits.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use fanfare_protocol::{
+    CommandId, ConnectionId, Draft, Millis, Payload, Rejection, Reply, TopicName,
+};
+
+use super::Hub;
+use crate::access::{Action, Subject, TopicRules, Verdict};
+use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
+use crate::counters::Hold;
+use crate::outbox::Lane;
+use crate::session::{NO_USER, Role, SessionState, Wishes};
+use crate::{Output, SlowRule, Ticket};
+
+impl Hub {
+    /// The rule for slow clients of a topic.
+    pub(super) fn slow_rule_of(&self, topic: &TopicName) -> SlowRule {
+        let own = self.rules.of(topic).and_then(|rule| rule.slow);
+        own.unwrap_or_else(|| self.limits.slow_rules.of(topic))
+    }
+
+    /// Other rules from now on. What was allowed by the old ones stays.
+    pub(super) fn set_rules(&mut self, rules: Arc<TopicRules>) {
+        self.rules = rules;
+        let indices: Vec<usize> = self.topics.iter().map(|(index, _)| index).collect();
+        for index in indices {
+            self.topics[index].rule = self.slow_rule_of(&self.topics[index].name);
+        }
+    }
+
+    /// What the rules say about something that a client wants to do.
+    pub(super) fn verdict(&self, slot: usize, action: Action, topic: &TopicName) -> Verdict {
+        let Some(session) = &self.sessions[slot] else {
+            return Verdict::Denied;
+        };
+        let index = self.names.get(topic);
+        let subject = Subject::Client {
+            identity: session.identity.as_deref(),
+            is_subscribed: index.is_some_and(|&index| session.is_member(index)),
+        };
+        self.rules.decide(subject, action, topic)
+    }
+
+    /// Subscribes to what the rules allow, asks about what they leave to the application, and refuses all of it for one
+    /// topic that they deny.
+    pub(super) fn subscribe_by_rules(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        topics: Vec<TopicName>,
+        wishes: Wishes,
+        token: Option<Box<str>>,
+    ) {
+        let mut asked = Vec::new();
+        for topic in &topics {
+            match self.verdict(slot, Action::Subscribe, topic) {
+                Verdict::Allowed => {}
+                Verdict::Denied if token.is_none() => {
+                    return self.forbid(slot, id, Action::Subscribe, topic);
+                }
+                Verdict::Denied | Verdict::Ask => asked.push(topic.clone()),
+            }
+        }
+        if asked.is_empty() {
+            return self.subscribe(slot, id, &topics, wishes);
+        }
+        let question = Question::Subscribe {
+            topics: asked,
+            token,
+        };
+        self.ask(slot, Suspended::Subscribe { id, topics, wishes }, question);
+    }
+
+    /// Publishes one draft after the other as the rules allow; the rest waits while the application is asked.
+    pub(super) fn publish_by_rules(&mut self, slot: usize, mut drafts: VecDeque<(Ticket, Draft)>) {
+        while let Some((ticket, draft)) = drafts.pop_front() {
+            match self.verdict(slot, Action::Publish, &draft.topic) {
+                Verdict::Allowed => self.outputs.push_back(Output::Publish(draft, ticket)),
+                Verdict::Denied => self.forbid(slot, ticket.id, Action::Publish, &draft.topic),
+                Verdict::Ask => {
+                    let question = Question::Publish(draft.clone());
+                    drafts.push_front((ticket, draft));
+                    return self.ask(slot, Suspended::Publish(drafts), question);
+                }
+            }
+        }
+    }
+
+    /// Calls a procedure of the application's.
+    pub(super) fn call(&mut self, slot: usize, id: Option<CommandId>, method: Box<str>, payload: Payload) {
+        self.ask(slot, Suspended::Call(id), Question::Call { method, payload });
+    }
+
+    /// The client says who it is.
+    pub(super) fn authenticate(&mut self, slot: usize, id: Option<CommandId>, token: Box<str>) {
+        self.ask(slot, Suspended::Authenticate(id), Question::Authenticate { token });
+    }
+
+    /// Answers a command that the rules deny.
+    pub(super) fn forbid(&mut self, slot: usize, id: Option<CommandId>, action: Action, topic: &TopicName) {
+        let message = format!("{} {topic:?} is not allowed to this client", action.name());
+        self.reject(slot, Rejection::new(id, ErrorCode::Forbidden, message));
+    }
+
+    fn ask(&mut self, slot: usize, suspended: Suspended, question: Question) {
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        let waiting = session.waiting.get_or_insert_default();
+        debug_assert!(
+            waiting.suspended.is_none(),
+            "a connection that waits for an answer is not read from"
+        );
+        waiting.suspended = Some(suspended);
+        let (connection, identity) = (session.connection, session.identity.clone());
+        self.counters.held[Hold::Application as usize] += 1;
+        self.outputs.push_back(Output::Ask(connection, identity, question));
+    }
+
+    /// The application has decided: the command goes on, and the connection is read from again.
+    pub(super) fn answered(&mut self, connection: ConnectionId, answer: Answer) {
+        let Some(slot) = self.open_slot_of(connection) else {
+            return;
+        };
+        let Some(suspended) = self.take_suspended(slot) else {
+            return;
+        };
+        match (suspended, answer) {
+            (Suspended::Authenticate(id), Answer::Authenticate(outcome)) => match outcome {
+                Ok(admission) => self.identified(slot, id, admission),
+                Err(denial) => self.token_refused(slot, id, denial),
+            },
+            (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
+                Ok(()) => self.subscribe(slot, id, &topics, wishes),
+                Err(denial) => self.deny(slot, id, denial),
+            },
+            (Suspended::Publish(drafts), Answer::Publish(outcome)) => {
+                self.publish_decided_by_application(slot, drafts, outcome);
+            }
+            (Suspended::Call(id), Answer::Call(outcome)) => match outcome {
+                Ok(payload) => {
+                    self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Result { payload });
+                }
+                Err(denial) => self.deny(slot, id, denial),
+            },
+            (suspended, _) => self.deny(slot, suspended.into_id(), Denial::unavailable()),
+        }
+        self.go_on(slot);
+    }
+
+    fn take_suspended(&mut self, slot: usize) -> Option<Suspended> {
+        let session = self.sessions[slot].as_mut()?;
+        let suspended = session.waiting.as_mut()?.suspended.take();
+        session.waiting.take_if(|waiting| waiting.is_over());
+        suspended
+    }
+
+    /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
+    fn go_on(&mut self, slot: usize) {
+        let now = self.now.monotonic;
+        let Some(session) = self.sessions[slot].as_mut().filter(|session| !session.is_asking()) else {
+            return;
+        };
+        session.heard_at = now;
+        if let Some(demand) = &mut session.demand {
+            demand.begun_at = demand.begun_at.map(|_| now);
+        }
+        if !self.outboxes[slot].is_closing {
+            self.outputs.push_back(Output::Resume(session.connection));
+        }
+    }
+
+    fn publish_decided_by_application(
+        &mut self,
+        slot: usize,
+        mut drafts: VecDeque<(Ticket, Draft)>,
+        outcome: Result<Option<Payload>, Denial>,
+    ) {
+        let Some((ticket, mut draft)) = drafts.pop_front() else {
+            return;
+        };
+        match outcome {
+            Ok(payload) => {
+                draft.payload = payload.unwrap_or(draft.payload);
+                self.outputs.push_back(Output::Publish(draft, ticket));
+            }
+            Err(denial) => self.deny(slot, ticket.id, denial),
+        }
+        if !self.outboxes[slot].is_closing {
+            self.publish_by_rules(slot, drafts);
+        }
+    }
+
+    fn deny(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
+        match denial {
+            Denial::Closed(cause) => self.disconnect(slot, &cause, None),
+            Denial::Refused {
+                code,
+                message,
+                retry_after_ms,
+            } => {
+                let rejection = Rejection {
+                    id,
+                    code,
+                    message,
+                    retry_after_ms,
+                };
+                self.reject(slot, rejection);
+            }
+        }
+    }
+
+    /// A token was not accepted. A few times that is an error, then the end.
+    fn token_refused(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
+        let is_clients_fault = matches!(
+            denial,
+            Denial::Refused {
+                code: ErrorCode::Unauthenticated,
+                ..
+            }
+        );
+        self.deny(slot, id, denial);
+        let Some(session) = self.sessions[slot].as_mut().filter(|_| is_clients_fault) else {
+            return;
+        };
+        let waiting = session.waiting.get_or_insert_default();
+        waiting.refused_tokens += 1;
+        let is_enough = waiting.refused_tokens >= self.limits.tokens_refused_max;
+        self.outputs.push_back(Output::TokenRefused(session.connection));
+        if is_enough {
+            self.disconnect(slot, &Disconnect::Unauthenticated, None);
+        }
+    }
+
+    /// The client is who it says: a new one is let in, another one's identity takes the place of the old.
+    fn identified(&mut self, slot: usize, id: Option<CommandId>, admission: Admission) {
+        let Admission { identity, topics } = admission;
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        let is_new = session.is_awaited();
+        if !is_new && session.user() != identity.user.as_ref() {
+            let message = "the token is another user's, connect anew to be somebody else";
+            return self.reject(slot, Rejection::new(id, ErrorCode::Forbidden, message));
+        }
+        session.identity = Some(Arc::clone(&identity));
+        if is_new {
+            session.state = SessionState::Open;
+            self.awaited -= 1;
+        }
+        let reply = Reply::Authenticated {
+            user: identity.user.clone(),
+            expires_at: identity.expires_at,
+        };
+        self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
+        let entry = self.sessions[slot]
+            .as_mut()
+            .and_then(|session| session.waiting.take()?.entry);
+        if is_new {
+            self.enter(slot, entry, topics);
+        } else {
+            self.subscribe_by_application(slot, &topics);
+        }
+    }
+
+    /// Everything that a connection gets once it is known who it is: its user's topic and everyone's, what was granted
+    /// to it and what it asked for when it was opened.
+    pub(super) fn enter(
+        &mut self,
+        slot: usize,
+        entry: Option<(Vec<TopicName>, Wishes)>,
+        granted: Vec<TopicName>,
+    ) {
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        let (role, user) = (session.role, session.user().cloned());
+        session.user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
+        if let Some(user) = user {
+            self.subscribe_quietly(slot, TopicName::of_user(&user));
+        }
+        if role == Role::Publisher {
+            return;
+        }
+        self.subscribe_quietly(slot, self.all.clone());
+        if !granted.is_empty() {
+            self.subscribe_by_application(slot, &granted);
+        }
+        if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
+            self.subscribe_by_rules(slot, None, topics, wishes, None);
+        }
+    }
+
+    /// Keeps what a connection asked for when it was opened, until it has said who it is.
+    pub(super) fn keep_entry(&mut self, slot: usize, entry: (Vec<TopicName>, Wishes)) {
+        if let Some(session) = &mut self.sessions[slot]
+            && !entry.0.is_empty()
+        {
+            session.waiting.get_or_insert_default().entry = Some(entry);
+        }
+    }
+
+    /// Whether a connection must go because nobody knows who it is, or no longer.
+    pub(super) fn lapse(&self, slot: usize) -> Option<Disconnect> {
+        let session = self.sessions[slot].as_ref()?;
+        if let SessionState::Awaited { deadline } = session.state {
+            return (self.now.monotonic >= deadline).then_some(Disconnect::Unauthenticated);
+        }
+        let expires_at = session.identity.as_ref()?.expires_at?;
+        (self.now.wall >= expires_at).then_some(Disconnect::Expired)
+    }
+
+    /// When a connection must have said who it is.
+    pub(super) fn auth_deadline(&self) -> Millis {
+        Millis(self.now.monotonic.0 + self.limits.auth_timeout_ms)
+    }
+}
+
+impl Suspended {
+    /// The id of the command.
+    fn into_id(self) -> Option<CommandId> {
+        match self {
+            Self::Authenticate(id) | Self::Subscribe { id, .. } | Self::Call(id) => id,
+            Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),
+        }
+    }
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        self.suspended.is_none() && self.entry.is_none() && self.refused_tokens == 0
+    }
+}

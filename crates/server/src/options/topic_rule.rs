@@ -1,0 +1,157 @@
+//! Rules of topics as an operator writes them: a table with a pattern and what holds for its topics.
+
+use std::fmt;
+use std::str::FromStr;
+
+use fanfare::{Access, Action, SlowRule, TopicRule, Who};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// One rule. In the file a table `[[topic_rule]]`, elsewhere the same as an inline table:
+/// `{ pattern = "chat:*", subscribe = "anyone", publish = "users" }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TopicRuleOption(pub(crate) TopicRule);
+
+/// The table as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    pattern: String,
+    subscribe: Option<String>,
+    publish: Option<String>,
+    presence: Option<String>,
+    history: Option<String>,
+    slow: Option<String>,
+}
+
+impl FromStr for TopicRuleOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Line {
+            rule: Written,
+        }
+        let line = format!("rule = {text}");
+        let Line { rule } = toml::from_str(&line).map_err(|error| {
+            let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
+            format!("{message}; write a table such as `{EXAMPLE}`")
+        })?;
+        rule.check().map(Self)
+    }
+}
+
+impl Written {
+    fn check(self) -> Result<TopicRule, String> {
+        let who = |action: Action, name: Option<&String>| match name {
+            Some(name) => name
+                .parse::<Who>()
+                .map_err(|error| format!("`{}` is {name:?}: {error}", action.name())),
+            None => Ok(Who::default()),
+        };
+        let topics = self
+            .pattern
+            .parse()
+            .map_err(|error| format!("`pattern` is {:?}: {error}", self.pattern))?;
+        let slow = self.slow.map(|name| {
+            name.parse()
+                .map_err(|error| format!("`slow` is {name:?}: {error}"))
+        });
+        Ok(TopicRule {
+            topics,
+            access: Access {
+                subscribe: who(Action::Subscribe, self.subscribe.as_ref())?,
+                publish: who(Action::Publish, self.publish.as_ref())?,
+                presence: who(Action::Presence, self.presence.as_ref())?,
+                history: who(Action::History, self.history.as_ref())?,
+            },
+            slow: slow.transpose()?,
+        })
+    }
+}
+
+impl fmt::Display for TopicRuleOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(rule) = self;
+        let quoted = |text: &dyn fmt::Display| toml::Value::from(text.to_string()).to_string();
+        write!(f, "{{ pattern = {}", quoted(&rule.topics))?;
+        for &action in Action::ALL {
+            write!(f, ", {} = {}", action.name(), quoted(&rule.access.of(action)))?;
+        }
+        if let Some(slow) = rule.slow {
+            write!(f, ", slow = {}", quoted(&slow))?;
+        }
+        f.write_str(" }")
+    }
+}
+
+/// What the file may say in one, as JSON Schema.
+pub(super) fn schema() -> Value {
+    let who = |doc: &str| {
+        let names: Vec<_> = Who::ALL.iter().map(|who| who.name()).collect();
+        json!({"enum": names, "description": doc})
+    };
+    let slow: Vec<_> = SlowRule::ALL.iter().map(|rule| rule.name()).collect();
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "required": ["pattern"],
+        "properties": {
+            "pattern": {
+                "type": "string",
+                "description": "Topics: text in which `*` stands for any characters, and `{user}` and `{claims.NAME}` for \
+                                who asks.",
+            },
+            "subscribe": who("Who may receive. Default: granted."),
+            "publish": who("Who may publish. Default: granted."),
+            "presence": who("Who may see who is there. Default: granted."),
+            "history": who("Who may read what was published. Default: granted."),
+            "slow": {"enum": slow, "description": "The rule for slow clients. Default: that of slow_rule."},
+        },
+    })
+}
+
+/// What a rule looks like.
+const EXAMPLE: &str = r#"{ pattern = "chat:*", subscribe = "anyone", publish = "users" }"#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_read_as_it_is_written() {
+        for text in [
+            EXAMPLE,
+            r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
+            r#"{ pattern = "*" }"#,
+        ] {
+            let rule: TopicRuleOption = text.parse().unwrap();
+            assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_said_is_for_those_to_whom_it_was_granted() {
+        let TopicRuleOption(rule) = EXAMPLE.parse().unwrap();
+        assert_eq!(
+            Action::ALL.iter().map(|&action| rule.access.of(action)).collect::<Vec<_>>(),
+            [Who::Anyone, Who::Users, Who::Granted, Who::Granted]
+        );
+    }
+
+    #[test]
+    fn what_is_no_rule_is_explained() {
+        for (text, says) in [
+            ("chat:*", "write a table such as"),
+            ("{}", "pattern"),
+            (r#"{ pattern = "a", publsh = "users" }"#, "publsh"),
+            (r#"{ pattern = "a", publish = "everyone" }"#, "`publish` is \"everyone\": who may do something is one of"),
+            (r#"{ pattern = "a b" }"#, "white-space"),
+            (r#"{ pattern = "{uuid}" }"#, "`{uuid}` is no place"),
+            (r#"{ pattern = "a", slow = "drop" }"#, "`slow` is \"drop\""),
+        ] {
+            let refusal = text.parse::<TopicRuleOption>().unwrap_err();
+            assert!(refusal.contains(says), "{text}: {refusal}");
+        }
+    }
+}
