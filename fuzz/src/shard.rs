@@ -62,6 +62,8 @@ pub(crate) enum Answer {
 struct Log {
     position: Position,
     is_joined: bool,
+    /// Whether the join was refused: then it may be asked again, and the topic is left all the same.
+    is_refused: bool,
     reported: u32,
 }
 
@@ -430,12 +432,11 @@ impl Shard {
         let log = Log {
             position,
             is_joined: false,
+            is_refused: false,
             reported: 0,
         };
-        assert!(
-            self.logs.insert(topic.clone(), log).is_none(),
-            "{topic} is joined twice"
-        );
+        let before = self.logs.insert(topic.clone(), log);
+        assert!(before.is_none_or(|log| log.is_refused), "{topic} is joined twice");
         match self.joins {
             Answer::Later => self.held.push_back(Output::Join(topic)),
             Answer::Yes => self.answer_join(topic, Ok(())),
@@ -447,7 +448,7 @@ impl Shard {
         let Some(log) = self.logs.get_mut(&topic) else {
             return;
         };
-        log.is_joined = answer.is_ok();
+        (log.is_joined, log.is_refused) = (answer.is_ok(), answer.is_err());
         let outcome = answer.map(|()| Snapshot {
             position: log.position,
             missed: Vec::new(),

@@ -130,10 +130,11 @@ pub trait Broker: Send + Sync {
     fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>>;
 
     /// From the answering [`BrokerEvent::Joined`] on, `outlet` gets every publication of `topic`. With `since`, the
-    /// answer carries what came after that place.
+    /// answer carries what came after that place. A refused join has changed nothing and may be asked again.
     fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>);
 
-    /// From now on, `outlet` is posted no publication of `topic`; some may still stand in its mailbox.
+    /// From now on, `outlet` is posted no publication of `topic`; some may still stand in its mailbox. Nothing, for a
+    /// topic that it has not joined or whose join was refused.
     fn leave(&self, outlet: OutletId, topic: &TopicName);
 
     /// Takes note that `outlet` has this many subscribers of `topic`, which it has joined.

@@ -9,9 +9,6 @@ use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Vi
 
 use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
-/// Reads per connection and turn: one that sends without pause gets its share and no more.
-const READS_PER_TURN: usize = 4;
-
 /// Connections read in one turn.
 const CONNECTIONS_PER_TURN: usize = 1024;
 
@@ -59,29 +56,26 @@ impl Shard {
         read
     }
 
-    /// Reads from one connection, within its budget. One whose replies are not drained, or that sends more than it may,
-    /// is not read from; the hub says when to go on.
+    /// Reads from one connection, once in a turn: one that sends without pause gets its share and no more. One whose
+    /// replies are not drained, or that sends more than it may, is not read from; the hub says when to go on.
     fn read_from(&mut self, id: ConnectionId) {
         let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
         else {
             return;
         };
         connection.is_readable = false;
-        for _ in 0..READS_PER_TURN {
-            let bytes_max = self.hub.reading_room(self.now, id).min(READ_BUFFER_BYTES);
-            if bytes_max == 0 {
-                return;
-            }
-            if !self.has_room() {
-                break;
-            }
-            match self.read_once(id, bytes_max) {
-                Seen::Drained => return,
-                Seen::More => {}
-                Seen::Gone => return self.handle(Input::Lost(id)),
-            }
+        let bytes_max = self.hub.reading_room(self.now, id).min(READ_BUFFER_BYTES);
+        if bytes_max == 0 {
+            return;
         }
-        self.resume(id);
+        if !self.has_room() {
+            return self.resume(id);
+        }
+        match self.read_once(id, bytes_max) {
+            Seen::Drained => {}
+            Seen::More => self.resume(id),
+            Seen::Gone => self.handle(Input::Lost(id)),
+        }
     }
 
     /// Puts a connection in the line of those to read.

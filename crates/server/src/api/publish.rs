@@ -173,9 +173,10 @@ async fn send_to(api: &Api, to: Selector, payload: Payload) -> Result<Json<Sent>
 /// Checks all names, so that a bad one keeps the payload from every topic.
 fn check_topics(topics: &[String], unclear: Code) -> Result<(), Problem> {
     check_count(topics.len(), unclear)?;
-    for topic in topics {
-        TopicName::check(topic)
-            .map_err(|error| Problem::new(Code::BadTopic, format!("{topic:?}: {error}")))?;
+    for (at, topic) in topics.iter().enumerate() {
+        // By its place: a name may be as long as a request.
+        let problem = |error| format!("topic {} of {}: {error}", at + 1, topics.len());
+        TopicName::check(topic).map_err(|error| Problem::new(Code::BadTopic, problem(error)))?;
     }
     Ok(())
 }

@@ -236,7 +236,7 @@ fn cores() -> usize {
 pub(super) const ENVELOPE_BYTES_MAX: usize = 4 * KIB;
 
 /// What a shard reads from a connection at once.
-pub(super) const READ_BYTES: usize = 64 * KIB;
+pub(super) const READ_BYTES: usize = 32 * KIB;
 
 const SHARDS_MAX: usize = 256;
 const KIB: usize = 1024;
