@@ -128,6 +128,7 @@ enum Said {
 enum Whom {
     Connection(u8),
     User(u8),
+    Token(u8),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -360,6 +361,7 @@ fn words(shard: &Shard, what: &Said) -> String {
         Said::SendTo { whom } => match selector(shard, *whom) {
             Selector::Connection(id) => format!(r#"{{"type":"send","connection":"{id}","data":1,"id":3}}"#),
             Selector::User(user) => format!(r#"{{"type":"send","user":{user:?},"data":1,"id":4}}"#),
+            Selector::Token(token) => format!(r#"{{"type":"auth","token":{token:?},"id":6}}"#),
         },
         Said::Ping => r#"{"type":"ping","id":5}"#.to_owned(),
     }
@@ -409,6 +411,7 @@ fn selector(shard: &Shard, whom: Whom) -> Selector {
             Selector::Connection(pick(shard, who).map_or(stranger, |at| id_of(shard, at)))
         }
         Whom::User(user) => Selector::User(self::user(user)),
+        Whom::Token(token) => Selector::Token(Box::from(TOKENS[usize::from(token) % TOKENS.len()])),
     }
 }
 
@@ -460,6 +463,8 @@ fn cause(number: u8) -> Disconnect {
 }
 
 const TOPICS: [&str; 4] = ["a", "b", "c", "d"];
+
+const TOKENS: [&str; 2] = ["s", "t"];
 
 const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::FromClient, Compression::Both];
 

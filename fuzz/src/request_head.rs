@@ -6,12 +6,12 @@
 //! in them but the key's digest; memory is bounded by that of a request head.
 
 use std::net::SocketAddr;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use fanfare::{Dialect, DoorLimits, Fanfare, ListenerOptions, Options, OriginRule};
+use fanfare::{Dialect, DoorLimits, Fanfare, ListenerOptions, Options, OriginRule, TopicRules};
 use fanfare_protocol::websocket::accept_key;
 use fastrand::Rng;
 use hyper::Request;
@@ -38,6 +38,8 @@ const UNBOUNDED: DoorLimits = DoorLimits {
     handshakes_per_address_max: None,
     admissions_per_second: None,
     admissions_per_address: None,
+    unauthenticated_max: None,
+    refused_tokens_per_address: None,
 };
 
 /// Headers that the server may write.
@@ -87,6 +89,7 @@ impl Door {
                 compression: true,
                 trusted_proxies: vec!["127.0.0.1".parse().unwrap()],
                 is_development: true,
+                rules: Arc::new(TopicRules::open()),
                 origins: OriginRule::allow(["https://good.example"]).unwrap(),
                 ..Options::default()
             };

@@ -28,8 +28,8 @@ use crate::door::{Cause, Gate, Place};
 use crate::hooks::Application;
 use crate::pressure::Pressure;
 use crate::shard::{
-    Adoption, Assistant, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions, ShardStats,
-    Snapshot,
+    Adoption, Assistant, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions,
+    ShardStats, Snapshot,
 };
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last

@@ -36,19 +36,22 @@ pub use door::{
     ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,
     OriginRuleError,
 };
-pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
-pub use fanfare_hub::{Admission, ConnectionRow, Denial, Limits, Listed, Role, Selector, SlowRule, SlowRules};
+pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
+pub use fanfare_hub::{
+    Admission, ConnectionRow, Denial, Limits, Listed, Role, Selector, SlowRule, SlowRules,
+};
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     ConnectionId, ConnectionIdError, Draft, Epoch, Key, KeyError, Payload, PayloadKind, Position, SHARDS_MAX,
-    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, UserName, UserNameError,
+    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
+    UserName, UserNameError,
 };
-pub use hooks::{Application, Caller, Entrant, Hooks};
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
+pub use hooks::{Application, Caller, Entrant, Hooks};
 pub use metrics::{HostCounter, resident_bytes};
 pub use options::Options;

@@ -151,6 +151,7 @@ fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
         from: Some(Publisher {
             connection,
             user: fanfare_protocol::UserName::parse("ada").ok(),
+            info: Some(Arc::from("{\"color\":\"red\"}")),
         }),
         key: Key::parse("key").ok(),
         except: Some(connection),

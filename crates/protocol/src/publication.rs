@@ -1,5 +1,7 @@
 //! What travels through a broker.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use crate::{ConnectionId, Key, Position, Timestamp, TopicName, UserName};

@@ -75,7 +75,12 @@ impl TopicTemplate {
                 }
                 Part::Claim(claim) => {
                     let values = asker.claim(claim).iter().map(|value| &**value);
-                    step(name, starts, values.filter(|value| !value.is_empty()), &mut reached);
+                    step(
+                        name,
+                        starts,
+                        values.filter(|value| !value.is_empty()),
+                        &mut reached,
+                    );
                 }
             }
         }
@@ -107,7 +112,9 @@ impl Part {
     fn place(text: &str) -> Result<Self, TopicTemplateError> {
         let is_name = |name: &str| {
             (1..=CLAIM_NAME_BYTES_MAX).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
         match text.strip_prefix("claims.") {
             _ if text == "user" => Ok(Self::User),

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::UserName;
+use crate::{ConnectionId, UserName};
 
 /// The longest topic name in bytes of UTF-8.
 pub const TOPIC_BYTES_MAX: usize = 255;

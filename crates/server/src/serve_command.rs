@@ -109,7 +109,10 @@ impl Sources {
 /// What a `--set` says.
 fn assignment(text: &str) -> Result<(&'static str, String), String> {
     let Some((key, value)) = text.split_once('=') else {
-        return Err(format!("--set is `{}`: it must set a key; write `KEY=VALUE`", text.escape_debug()));
+        return Err(format!(
+            "--set is `{}`: it must set a key; write `KEY=VALUE`",
+            text.escape_debug()
+        ));
     };
     match OPTIONS.iter().find(|spec| spec.key == key.trim()) {
         Some(spec) => Ok((spec.key, value.trim().to_owned())),

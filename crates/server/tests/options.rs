@@ -227,7 +227,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
     ("open", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
-    ("anonymous", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
+    (
+        "anonymous",
+        "maybe",
+        "\"maybe\"",
+        "on or off",
+        "`true` or `false`",
+    ),
     (
         "topic_rule",
         "{ pattern = \"a b\" }",

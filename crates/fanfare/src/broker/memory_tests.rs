@@ -107,6 +107,7 @@ fn a_client() -> Publisher {
     Publisher {
         connection: ConnectionId::new(0, 0, 1),
         user: None,
+        info: None,
     }
 }
 

@@ -159,7 +159,11 @@ impl Gate {
         if candidate.is_awaited {
             place.is_awaited = true;
             let count = self.awaited.fetch_add(1, Ordering::Relaxed) + 1;
-            if let Some(max) = self.limits.unauthenticated_max.filter(|max| count > max.get() as usize) {
+            if let Some(max) = self
+                .limits
+                .unauthenticated_max
+                .filter(|max| count > max.get() as usize)
+            {
                 let reason = format!("{max} connections have yet to say who they are, which is the limit");
                 return Err(Refused::unavailable(Cause::Unauthenticated, reason, COME_BACK_S));
             }
@@ -506,11 +510,18 @@ mod tests {
         };
         let mut first = awaited().unwrap().unwrap();
         assert_eq!(cause(awaited()), Cause::Unauthenticated);
-        assert_eq!(cause(awaited()), Cause::Unauthenticated, "who was refused is not counted");
+        assert_eq!(
+            cause(awaited()),
+            Cause::Unauthenticated,
+            "who was refused is not counted"
+        );
         let anna = UserName::parse("anna").unwrap();
         first.identify(Some(&anna)).unwrap();
         let mut second = awaited().unwrap().unwrap();
-        assert!(second.identify(Some(&anna)).is_err(), "that user has its connection");
+        assert!(
+            second.identify(Some(&anna)).is_err(),
+            "that user has its connection"
+        );
         first.identify(Some(&anna)).unwrap();
         drop((first, second));
         assert!(gate.connections_by_user.is_empty());

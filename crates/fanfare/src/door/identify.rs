@@ -93,7 +93,12 @@ impl Fanfare {
 
 /// The token that a request carries: in a header, as a subprotocol, or in the address.
 fn token_of<'r>(headers: &'r HeaderMap, query: &'r Query) -> Result<Option<&'r str>, Refused> {
-    let values = |name| headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    let values = |name| {
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+    };
     let by_header = values(header::AUTHORIZATION).filter_map(bearer);
     let by_subprotocol = values(header::SEC_WEBSOCKET_PROTOCOL)
         .flat_map(|value| value.split(','))

@@ -76,7 +76,10 @@ impl Fanfare {
         let seat = self.take_seat();
         let candidate = Candidate {
             address: client.ip(),
-            user: opened.identity.as_ref().and_then(|identity| identity.user.as_ref()),
+            user: opened
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.user.as_ref()),
             is_awaited: opened.is_awaited,
         };
         let place = self.gate().admit(candidate, self.connection_count())?;

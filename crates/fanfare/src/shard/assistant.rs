@@ -21,10 +21,7 @@ pub(crate) struct Assistant {
 
 impl Assistant {
     pub(crate) fn new(application: Application, runtime: Handle) -> Self {
-        Self {
-            application,
-            runtime,
-        }
+        Self { application, runtime }
     }
 
     /// Asks; the answer comes as mail.

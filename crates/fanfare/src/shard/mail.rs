@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::broker::{BrokerEvent, Refusal};
 use fanfare_hub::access::TopicRules;
+use fanfare_hub::broker::{BrokerEvent, Refusal};
 use fanfare_hub::{Answer, ConnectionRow, Control, Listed, Opened, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Publication};

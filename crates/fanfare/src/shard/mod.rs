@@ -158,11 +158,7 @@ impl Shard {
         Self {
             poll,
             events: Events::with_capacity(1024),
-            hub: Hub::new(
-                options.limits.clone(),
-                Arc::clone(&options.rules),
-                options.seed,
-            ),
+            hub: Hub::new(options.limits.clone(), Arc::clone(&options.rules), options.seed),
             now: options.clock.now(),
             connections: Vec::new(),
             free: Vec::new(),

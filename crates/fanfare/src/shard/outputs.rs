@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::task::Poll;
 
-use fanfare_hub::broker::{PublishId, Refusal};
 use fanfare_hub::access::Identity;
+use fanfare_hub::broker::{PublishId, Refusal};
 use fanfare_hub::{Answer, Control, Input, Output, Question, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft};
@@ -60,10 +60,7 @@ impl Shard {
 
     /// Has the application asked, on its own runtime.
     fn ask(&mut self, connection: ConnectionId, identity: Option<Arc<Identity>>, question: Question) {
-        let caller = Caller {
-            connection,
-            identity,
-        };
+        let caller = Caller { connection, identity };
         if let Question::Authenticate { .. } = question
             && let Some(Some(known)) = self.connections.get(connection.slot())
             && let Some(denial) = known.place.as_ref().and_then(|place| place.deny_guessing())
@@ -71,12 +68,11 @@ impl Shard {
             let answer = question.denied(denial);
             return self.answers.push_back(Input::Answered(connection, answer));
         }
-        match &self.options.assistant {
-            Some(assistant) => assistant.ask(&self.mailbox, caller, question),
-            None => {
-                let answer = Input::Answered(connection, question.unasked());
-                self.answers.push_back(answer);
-            }
+        if let Some(assistant) = &self.options.assistant {
+            assistant.ask(&self.mailbox, caller, question);
+        } else {
+            let answer = Input::Answered(connection, question.unasked());
+            self.answers.push_back(answer);
         }
     }
 

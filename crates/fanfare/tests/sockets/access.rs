@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::{
-    Access, Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Limits,
-    Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
+    Access, Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity,
+    Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -47,7 +47,12 @@ impl Hooks for Backend {
         Ok(admission)
     }
 
-    async fn subscribe(&self, caller: &Caller, topics: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<(), Denial> {
         let topic = topics[0].as_str();
         match topic {
             "slow" => {
@@ -57,7 +62,10 @@ impl Hooks for Backend {
             "broken" => panic!("the application has a fault"),
             _ if token == Some(topic) => Ok(()),
             _ => {
-                let user = caller.identity.as_ref().and_then(|identity| identity.user.clone());
+                let user = caller
+                    .identity
+                    .as_ref()
+                    .and_then(|identity| identity.user.clone());
                 let user = user.ok_or_else(|| Denial::forbidden("no name, no topic"))?;
                 let is_own = topic.ends_with(user.as_str());
                 is_own.then_some(()).ok_or_else(|| Denial::forbidden("not yours"))
@@ -67,7 +75,9 @@ impl Hooks for Backend {
 
     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
         let text = std::str::from_utf8(draft.payload.as_bytes()).unwrap();
-        Ok(Some(Payload::json(&serde_json::value::to_raw_value(&text.to_uppercase()).unwrap())))
+        Ok(Some(Payload::json(
+            &serde_json::value::to_raw_value(&text.to_uppercase()).unwrap(),
+        )))
     }
 
     async fn call(&self, _: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
@@ -117,13 +127,19 @@ fn a_token_is_given_in_any_of_four_ways() {
     let server = Server::with(with_backend());
     let ways: [(&str, &[&str]); 3] = [
         ("/ws", &["Authorization: Bearer ada"]),
-        ("/ws", &["Sec-WebSocket-Protocol: fanfare.json.v1, fanfare.token.ada"]),
+        (
+            "/ws",
+            &["Sec-WebSocket-Protocol: fanfare.json.v1, fanfare.token.ada"],
+        ),
         ("/ws?token=ada", &[]),
     ];
     for (target, lines) in ways {
         let (response, mut client) = knock(&server, target, lines);
         assert_eq!(response.status, 101, "{lines:?}: {response:?}");
-        assert!(!response.head.contains("fanfare.token"), "a token is not said back");
+        assert!(
+            !response.head.contains("fanfare.token"),
+            "a token is not said back"
+        );
         assert_eq!(client.expect("welcome")["user"], "ada");
         assert_eq!(client.expect("subscribed")["topics"][0]["topic"], "news");
     }
@@ -185,7 +201,10 @@ fn what_is_published_is_what_the_application_made_of_it() {
     assert_eq!(message["data"], "\"HELLO\"", "{message}");
     assert_eq!(message["from"]["info"], json!({"color": "red"}), "{message}");
     let result = ada.ask(json!({"type": "call", "method": "echo", "data": [1, {"a": null}], "id": 4}));
-    assert_eq!(result, json!({"type": "result", "id": 4, "data": [1, {"a": null}]}));
+    assert_eq!(
+        result,
+        json!({"type": "result", "id": 4, "data": [1, {"a": null}]})
+    );
     let unknown = ada.ask(json!({"type": "call", "method": "x", "data": 1, "id": 5}));
     assert_eq!(unknown["code"], "not_found");
     let with_token = json!({"type": "subscribe", "topic": "vip", "token": "vip", "id": 6});
@@ -231,7 +250,10 @@ fn a_hook_that_panics_has_answered_that_it_is_unavailable() {
     ada.expect("welcome");
     ada.expect("subscribed");
     let reply = ada.ask(json!({"type": "subscribe", "topic": "broken", "id": 1}));
-    assert_eq!((&reply["code"], &reply["temporary"]), (&json!("unavailable"), &json!(true)));
+    assert_eq!(
+        (&reply["code"], &reply["temporary"]),
+        (&json!("unavailable"), &json!(true))
+    );
     assert_eq!(ada.ask(json!({"type": "ping", "id": 2}))["type"], "pong");
 }
 
@@ -289,7 +311,10 @@ fn who_guesses_tokens_is_not_listened_to_for_a_while() {
     assert_eq!(statuses[..4], [401; 4], "{statuses:?}");
     assert!(statuses.contains(&429), "{statuses:?}");
     let refused = open.ask(json!({"type": "auth", "token": "mallory", "id": 1}));
-    assert!(["rate_limited", "unauthenticated"].contains(&refused["code"].as_str().unwrap()), "{refused}");
+    assert!(
+        ["rate_limited", "unauthenticated"].contains(&refused["code"].as_str().unwrap()),
+        "{refused}"
+    );
     assert_eq!(guess("192.0.2.2", "ada"), 101, "nobody else is meant");
     std::thread::sleep(Duration::from_millis(1_100));
     assert_eq!(guess("192.0.2.1", "ada"), 101, "it passes");

@@ -93,7 +93,11 @@ impl TopicRules {
                 is_subscribed,
             } => return self.decide_client(identity, is_subscribed, action, topic),
         };
-        if is_allowed { Verdict::Allowed } else { Verdict::Denied }
+        if is_allowed {
+            Verdict::Allowed
+        } else {
+            Verdict::Denied
+        }
     }
 
     fn decide_client(
@@ -216,7 +220,9 @@ mod tests {
             let pattern: TopicPattern = pattern.parse().unwrap();
             pattern.matches(&TopicName::parse(topic).unwrap())
         };
-        let deciding = rules.iter().find(|(pattern, _)| glob(&pattern.replace("{user}", "*")));
+        let deciding = rules
+            .iter()
+            .find(|(pattern, _)| glob(&pattern.replace("{user}", "*")));
         let who = deciding.map_or(otherwise, |(_, who)| *who);
         let is_granted = grants.iter().any(|pattern| glob(pattern));
         let is_meant = match deciding {

@@ -5,9 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{
-    CommandId, ConnectionId, Draft, Millis, Payload, Rejection, Reply, TopicName,
-};
+use fanfare_protocol::{CommandId, ConnectionId, Draft, Millis, Payload, Rejection, Reply, TopicName};
 
 use super::Hub;
 use crate::access::{Action, Subject, TopicRules, Verdict};
@@ -69,10 +67,7 @@ impl Hub {
         if asked.is_empty() {
             return self.subscribe(slot, id, &topics, wishes);
         }
-        let question = Question::Subscribe {
-            topics: asked,
-            token,
-        };
+        let question = Question::Subscribe { topics: asked, token };
         self.ask(slot, Suspended::Subscribe { id, topics, wishes }, question);
     }
 
@@ -98,7 +93,11 @@ impl Hub {
 
     /// The client says who it is.
     pub(super) fn authenticate(&mut self, slot: usize, id: Option<CommandId>, token: Box<str>) {
-        self.ask(slot, Suspended::Authenticate(id), Question::Authenticate { token });
+        self.ask(
+            slot,
+            Suspended::Authenticate(id),
+            Question::Authenticate { token },
+        );
     }
 
     /// Answers a command that the rules deny.
@@ -119,7 +118,8 @@ impl Hub {
         waiting.suspended = Some(suspended);
         let (connection, identity) = (session.connection, session.identity.clone());
         self.counters.held[Hold::Application as usize] += 1;
-        self.outputs.push_back(Output::Ask(connection, identity, question));
+        self.outputs
+            .push_back(Output::Ask(connection, identity, question));
     }
 
     /// The application has decided: the command goes on, and the connection is read from again.
@@ -163,7 +163,10 @@ impl Hub {
     /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
     fn go_on(&mut self, slot: usize) {
         let now = self.now.monotonic;
-        let Some(session) = self.sessions[slot].as_mut().filter(|session| !session.is_asking()) else {
+        let Some(session) = self.sessions[slot]
+            .as_mut()
+            .filter(|session| !session.is_asking())
+        else {
             return;
         };
         session.heard_at = now;
@@ -264,7 +267,7 @@ impl Hub {
         if is_new {
             self.enter(slot, entry, topics);
         } else {
-            self.subscribe_by_application(slot, &topics);
+            self.subscribe_granted(slot, &topics);
         }
     }
 
@@ -288,11 +291,16 @@ impl Hub {
             return;
         }
         self.subscribe_quietly(slot, self.all.clone());
-        if !granted.is_empty() {
-            self.subscribe_by_application(slot, &granted);
-        }
+        self.subscribe_granted(slot, &granted);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
+        }
+    }
+
+    /// Subscribes to what was granted, as far as the limit goes: past it to none of it.
+    fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName]) {
+        if !topics.is_empty() {
+            self.subscribe_by_application(slot, topics);
         }
     }
 

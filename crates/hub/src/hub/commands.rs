@@ -268,7 +268,10 @@ impl Hub {
         Some(Publisher {
             connection: session.connection,
             user: session.user().cloned(),
-            info: session.identity.as_ref().and_then(|identity| identity.info.clone()),
+            info: session
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.info.clone()),
         })
     }
 

@@ -206,7 +206,11 @@ impl Hub {
         let slot = self.slot_of(connection);
         let session = slot.and_then(|slot| self.sessions[slot].as_ref());
         let is_awaited = session.is_some_and(Session::is_awaited);
-        let max = if is_awaited { AUTH_MESSAGE_BYTES_MAX } else { u32::MAX };
+        let max = if is_awaited {
+            AUTH_MESSAGE_BYTES_MAX
+        } else {
+            u32::MAX
+        };
         self.limits.message_bytes_max.min(max)
     }
 

@@ -77,7 +77,12 @@ fn what_no_rule_allows_is_forbidden_and_nothing_is_done() {
     let both = r#"{"type":"subscribe","topics":["open","a"],"id":3}"#;
     assert_eq!(ask(&mut shard, ada, both), ["error #3 forbidden"]);
     assert_eq!(shard.hub.counters().subscriptions, 0);
-    assert!(!shard.performed.iter().any(|output| matches!(output, Output::Publish(..))));
+    assert!(
+        !shard
+            .performed
+            .iter()
+            .any(|output| matches!(output, Output::Publish(..)))
+    );
     let open = r#"{"type":"subscribe","topic":"open","id":4}"#;
     assert_eq!(ask(&mut shard, ada, open), ["subscribed #4 open@0"]);
     shard.end();
@@ -85,7 +90,10 @@ fn what_no_rule_allows_is_forbidden_and_nothing_is_done() {
 
 #[test]
 fn a_place_in_a_pattern_is_for_whom_it_names() {
-    let mut shard = shard(&[("inbox:{user}", Who::Users, Who::Nobody), ("*", Who::Anyone, Who::Anyone)]);
+    let mut shard = shard(&[
+        ("inbox:{user}", Who::Users, Who::Nobody),
+        ("*", Who::Anyone, Who::Anyone),
+    ]);
     let (ada, nobody) = (user(&mut shard, "ada"), shard.client(&[]));
     let inbox = r#"{"type":"subscribe","topic":"inbox:ada","id":1}"#;
     assert_eq!(ask(&mut shard, ada, inbox), ["subscribed #1 inbox:ada@0"]);
@@ -101,7 +109,10 @@ fn a_place_in_a_pattern_is_for_whom_it_names() {
 
 #[test]
 fn what_was_granted_comes_on_top_except_where_nobody_may() {
-    let by_pattern = [("never", Who::Nobody, Who::Nobody), ("a", Who::Granted, Who::Granted)];
+    let by_pattern = [
+        ("never", Who::Nobody, Who::Nobody),
+        ("a", Who::Granted, Who::Granted),
+    ];
     let mut shard = shard(&by_pattern);
     let all = || vec!["*".parse().unwrap()];
     let ada = shard.open(Door {
@@ -140,18 +151,27 @@ fn the_application_is_asked_and_the_connection_waits() {
         panic!("one question")
     };
     assert_eq!(topics[0].as_str(), "a");
-    assert!(!shard.hub.is_readable(ada), "its next command waits in the socket");
+    assert!(
+        !shard.hub.is_readable(ada),
+        "its next command waits in the socket"
+    );
     assert_eq!(shard.hub.reading_room(shard.now, ada), 0);
     assert!(shard.hub.is_readable(bob), "nobody else waits");
     assert_eq!(shard.hub.counters().held[Hold::Application as usize], 1);
 
-    assert_eq!(answer(&mut shard, ada, Answer::Subscribe(Ok(()))), ["subscribed #1 a@0"]);
+    assert_eq!(
+        answer(&mut shard, ada, Answer::Subscribe(Ok(()))),
+        ["subscribed #1 a@0"]
+    );
     assert!(shard.hub.is_readable(ada));
     assert!(shard.performed.contains(&Output::Resume(ada)));
 
     ask(&mut shard, bob, SUBSCRIBE_A);
     let denial = Denial::forbidden("not you");
-    assert_eq!(answer(&mut shard, bob, Answer::Subscribe(Err(denial))), ["error #1 forbidden"]);
+    assert_eq!(
+        answer(&mut shard, bob, Answer::Subscribe(Err(denial))),
+        ["error #1 forbidden"]
+    );
     shard.end();
 }
 
@@ -172,7 +192,10 @@ fn what_the_application_makes_of_a_publication_is_published() {
     );
     ask(&mut shard, ada, PUBLISH_A);
     let unavailable = Answer::Publish(Err(Denial::unavailable()));
-    assert_eq!(answer(&mut shard, ada, unavailable), ["error #2 unavailable after 1000"]);
+    assert_eq!(
+        answer(&mut shard, ada, unavailable),
+        ["error #2 unavailable after 1000"]
+    );
     ask(&mut shard, ada, PUBLISH_A);
     let wrong = Answer::Subscribe(Ok(()));
     assert_eq!(
@@ -243,7 +266,11 @@ fn to_send_to_somebody_is_to_publish_to_that_ones_own_topic() {
     let open = rules(&[("$connection:*", Who::Nobody, Who::Users)]);
     shard.handle(Input::Rules(Arc::new(open)));
     assert_eq!(ask(&mut shard, ada, &to_connection), ["sent #2"]);
-    assert_eq!(ask(&mut shard, ada, to_bob), ["error #1 forbidden"], "the rules are others now");
+    assert_eq!(
+        ask(&mut shard, ada, to_bob),
+        ["error #1 forbidden"],
+        "the rules are others now"
+    );
     shard.end();
 }
 
@@ -261,7 +288,10 @@ fn a_call_gives_what_the_application_gives() {
     assert_eq!(answer(&mut shard, ada, result), ["result #7 \"three\""]);
     ask(&mut shard, ada, call);
     let denial = Denial::refused(ErrorCode::NotFound, "no such method");
-    assert_eq!(answer(&mut shard, ada, Answer::Call(Err(denial))), ["error #7 not_found"]);
+    assert_eq!(
+        answer(&mut shard, ada, Answer::Call(Err(denial))),
+        ["error #7 not_found"]
+    );
     shard.end();
 }
 
@@ -409,11 +439,19 @@ fn a_token_with_a_subscription_is_asked_about() {
     let ada = user(&mut shard, "ada");
     let with_token = r#"{"type":"subscribe","topic":"a","token":"t","id":1}"#;
     ask(&mut shard, ada, with_token);
-    let [Question::Subscribe { token: Some(token), .. }] = &questions(&mut shard)[..] else {
+    let [
+        Question::Subscribe {
+            token: Some(token), ..
+        },
+    ] = &questions(&mut shard)[..]
+    else {
         panic!("one question")
     };
     assert_eq!(&**token, "t");
-    assert_eq!(answer(&mut shard, ada, Answer::Subscribe(Ok(()))), ["subscribed #1 a@0"]);
+    assert_eq!(
+        answer(&mut shard, ada, Answer::Subscribe(Ok(()))),
+        ["subscribed #1 a@0"]
+    );
     shard.end();
 }
 

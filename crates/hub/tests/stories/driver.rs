@@ -465,7 +465,7 @@ impl Shard {
         if log.is_joined {
             let publication = Publication { draft, position };
             self.mail
-                .push_back(BrokerEvent::Publication(std::sync::Arc::new(publication)));
+                .push_back(BrokerEvent::Publication(Arc::new(publication)));
         }
         position
     }

@@ -345,6 +345,7 @@ fn pushes_are_written() {
     let welcome = Welcome {
         connection: ConnectionId::new(0, 1, 2),
         user: Some(UserName::parse("alice").unwrap()),
+        auth_timeout_ms: None,
         ping_interval_ms: 25_000,
         pong_timeout_ms: 10_000,
         message_bytes_max: 65_536,
@@ -405,6 +406,7 @@ fn messages_carry_every_kind_of_payload() {
             from: Some(Publisher {
                 connection: ConnectionId::new(0, 0, 1),
                 user: None,
+                info: None,
             }),
             time: Timestamp(1_700_000_000_000),
             key: None,

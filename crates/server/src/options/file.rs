@@ -87,7 +87,7 @@ impl ConfigFile {
 
 /// The whole text of a file that is not suspiciously large.
 fn read_bounded(path: &Path) -> Result<String, String> {
-    let cannot = |why: &dyn std::fmt::Display| {
+    let cannot = |why: &dyn fmt::Display| {
         format!(
             "{}: cannot be read as a configuration file: {why}; name a readable TOML file with --config",
             path.display()
@@ -228,7 +228,10 @@ mod tests {
         let file =
             ConfigFile::parse(Path::new("f.toml"), "\nshards = 0x10\napi_key = [\"a\", \"b\"]\n").unwrap();
         let (shards, keys) = (file.entry("shards").unwrap(), file.entry("api_key").unwrap());
-        assert_eq!((shards.place.to_string(), &shards.texts[..]), ("2:1".to_owned(), &["16".to_owned()][..]));
+        assert_eq!(
+            (shards.place.to_string(), &shards.texts[..]),
+            ("2:1".to_owned(), &["16".to_owned()][..])
+        );
         assert_eq!((keys.place.to_string(), keys.texts.len()), ("3:1".to_owned(), 2));
     }
 

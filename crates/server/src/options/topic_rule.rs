@@ -134,7 +134,10 @@ mod tests {
     fn what_is_not_said_is_for_those_to_whom_it_was_granted() {
         let TopicRuleOption(rule) = EXAMPLE.parse().unwrap();
         assert_eq!(
-            Action::ALL.iter().map(|&action| rule.access.of(action)).collect::<Vec<_>>(),
+            Action::ALL
+                .iter()
+                .map(|&action| rule.access.of(action))
+                .collect::<Vec<_>>(),
             [Who::Anyone, Who::Users, Who::Granted, Who::Granted]
         );
     }
@@ -145,7 +148,10 @@ mod tests {
             ("chat:*", "write a table such as"),
             ("{}", "pattern"),
             (r#"{ pattern = "a", publsh = "users" }"#, "publsh"),
-            (r#"{ pattern = "a", publish = "everyone" }"#, "`publish` is \"everyone\": who may do something is one of"),
+            (
+                r#"{ pattern = "a", publish = "everyone" }"#,
+                "`publish` is \"everyone\": who may do something is one of",
+            ),
             (r#"{ pattern = "a b" }"#, "white-space"),
             (r#"{ pattern = "{uuid}" }"#, "`{uuid}` is no place"),
             (r#"{ pattern = "a", slow = "drop" }"#, "`slow` is \"drop\""),

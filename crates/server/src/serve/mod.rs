@@ -73,7 +73,12 @@ async fn serve(
         ..ListenerOptions::default()
     };
     let access = Access::new(&options.api_key, address);
-    let reload = Arc::new(Reload::new(fanfare.clone(), access.clone(), options.clone(), read_again));
+    let reload = Arc::new(Reload::new(
+        fanfare.clone(),
+        access.clone(),
+        options.clone(),
+        read_again,
+    ));
     tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
     let router = router(&fanfare, access, reload, log);
     say_where(address, connections_max, descriptors)?;
@@ -162,6 +167,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         },
         rules: Arc::new(topic_rules(options)),
         anonymous: options.anonymous || options.open,
+        application: None,
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,

@@ -100,7 +100,11 @@ pub(crate) fn tell(asked_by: &str, outcome: &Result<Reloaded, Vec<String>>) {
         }
         Err(problems) => {
             for problem in problems {
-                tracing::error!(asked_by, problem, "the configuration is wrong, the one that runs is kept");
+                tracing::error!(
+                    asked_by,
+                    problem,
+                    "the configuration is wrong, the one that runs is kept"
+                );
             }
         }
     }

@@ -100,7 +100,14 @@ impl Program {
     fn start_on(address: SocketAddr, flags: &[&'static str]) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fanfare"))
             .env_clear()
-            .args(["serve", "--open", "--log", "error", "--listen", &address.to_string()])
+            .args([
+                "serve",
+                "--open",
+                "--log",
+                "error",
+                "--listen",
+                &address.to_string(),
+            ])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -5,6 +5,8 @@ mod contract;
 mod errors;
 mod stories;
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
@@ -57,9 +59,7 @@ impl Stand {
     }
 
     /// The same, where that is what is read when the configuration is read again.
-    fn reading(
-        read_again: impl Fn() -> Result<ServeOptions, Vec<String>> + Send + Sync + 'static,
-    ) -> Self {
+    fn reading(read_again: impl Fn() -> Result<ServeOptions, Vec<String>> + Send + Sync + 'static) -> Self {
         let (fanfare, access) = (fanfare(), local());
         let reload = reload(&fanfare, &access, read_again);
         let router = router(fanfare.clone(), access, reload);
