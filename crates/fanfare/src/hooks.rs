@@ -152,6 +152,10 @@ impl Application {
     }
 
     /// How often tokens were revoked. Who is let in between two counts that differ may have shown one of them.
+    #[cfg_attr(
+        not(feature = "tokens"),
+        expect(clippy::unused_self, reason = "nothing is revoked without")
+    )]
     pub(crate) fn revocations(&self) -> u64 {
         #[cfg(feature = "tokens")]
         if let Some(tokens) = &self.tokens {

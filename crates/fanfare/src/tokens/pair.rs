@@ -9,7 +9,7 @@ use aws_lc_rs::signature::{
 };
 use aws_lc_rs::{rand, rsa};
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::Algorithm;
 
@@ -66,11 +66,11 @@ impl NewKey {
 #[error("the system gives no randomness, so no key can be made")]
 pub struct NewKeyError;
 
-/// Random bytes in hexadecimal digits.
+/// Random bytes as text.
 fn secret(bytes: usize) -> Result<String, Unspecified> {
     let mut random = vec![0; bytes];
     rand::fill(&mut random)?;
-    Ok(random.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(URL_SAFE_NO_PAD.encode(random))
 }
 
 fn ecdsa(algorithm: &'static EcdsaSigningAlgorithm) -> Result<NewKey, Unspecified> {
