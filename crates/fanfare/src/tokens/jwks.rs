@@ -6,6 +6,7 @@
 //! has no size.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,8 +28,8 @@ use super::{TokenKey, TokenRefusal, TokensError};
 /// Where an issuer publishes its keys, and how they are fetched.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JwksOptions {
-    /// The address: `https`, or `http` to this machine. Redirects are not followed.
-    pub url: String,
+    /// The address. Redirects are not followed.
+    pub url: JwksUrl,
     /// How long a fetch may take. Beyond it has failed. Default 5 s.
     pub timeout: Duration,
     /// After how long the keys are fetched again, when a token needs one. Default 10 minutes.
@@ -42,9 +43,9 @@ pub struct JwksOptions {
 
 impl JwksOptions {
     /// The keys at an address, fetched as the defaults say.
-    pub fn new(url: impl Into<String>) -> Self {
+    pub fn new(url: JwksUrl) -> Self {
         Self {
-            url: url.into(),
+            url,
             timeout: Duration::from_secs(5),
             refresh_after: Duration::from_secs(10 * 60),
             retry_after: Duration::from_secs(30),
@@ -53,10 +54,46 @@ impl JwksOptions {
     }
 }
 
+/// The address of a set of keys: `https`, or `http` to this machine, without a password. Whoever could change on the way
+/// what comes from it could be anybody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JwksUrl(Uri);
+
+impl FromStr for JwksUrl {
+    type Err = JwksUrlError;
+
+    fn from_str(text: &str) -> Result<Self, JwksUrlError> {
+        let uri: Uri = text.parse().map_err(|_| JwksUrlError)?;
+        let host = uri.host().unwrap_or_default();
+        let is_this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+        let has_password = uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'));
+        let is_trusted = match uri.scheme() {
+            Some(scheme) if *scheme == Scheme::HTTPS => !host.is_empty(),
+            Some(scheme) if *scheme == Scheme::HTTP => is_this_machine,
+            _ => false,
+        };
+        (is_trusted && !has_password)
+            .then_some(Self(uri))
+            .ok_or(JwksUrlError)
+    }
+}
+
+impl fmt::Display for JwksUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Why keys are not fetched from an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("keys are fetched from `https://HOST/PATH` without a password, or from `http://` on this machine")]
+pub struct JwksUrlError;
+
 /// Keys that are kept as long as they are good.
 pub(super) struct Jwks {
     options: JwksOptions,
-    uri: Uri,
     client: Client<HttpsConnector<HttpConnector>, Empty<Bytes>>,
     kept: Mutex<Kept>,
     /// Held while keys are fetched.
@@ -80,7 +117,6 @@ struct Kept {
 
 impl Jwks {
     pub(super) fn new(options: JwksOptions, counters: Arc<JwksCounters>) -> Result<Self, TokensError> {
-        let uri = check_url(&options.url)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_webpki_roots(provider)
@@ -90,7 +126,6 @@ impl Jwks {
             .build();
         Ok(Self {
             options,
-            uri,
             client: Client::builder(TokioExecutor::new()).build(connector),
             kept: Mutex::default(),
             fetching: Arc::default(),
@@ -155,14 +190,14 @@ impl Jwks {
             }
             Err(error) => {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
-                let host = self.uri.host().unwrap_or_default();
+                let host = self.options.url.0.host().unwrap_or_default();
                 tracing::warn!(host, %error, "the keys that verify tokens could not be fetched, it is tried again");
             }
         }
     }
 
     async fn fetch(&self) -> Result<Arc<[TokenKey]>, FetchError> {
-        let request = Request::get(self.uri.clone())
+        let request = Request::get(self.options.url.0.clone())
             .header(header::ACCEPT, "application/jwk-set+json, application/json")
             .body(Empty::new())
             .map_err(|_| FetchError::Unreachable)?;
@@ -226,25 +261,6 @@ fn read(body: &[u8]) -> Result<Arc<[TokenKey]>, FetchError> {
     Ok(keys.collect())
 }
 
-/// The address of a set of keys: whoever can change what comes from it can be anybody.
-fn check_url(url: &str) -> Result<Uri, TokensError> {
-    let refused = || TokensError::Url { url: url.to_owned() };
-    let uri: Uri = url.parse().map_err(|_| refused())?;
-    let host = uri.host().unwrap_or_default();
-    let is_this_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    let has_credentials = uri
-        .authority()
-        .is_some_and(|authority| authority.as_str().contains('@'));
-    let is_trusted = match uri.scheme() {
-        Some(scheme) if *scheme == Scheme::HTTPS => !host.is_empty(),
-        Some(scheme) if *scheme == Scheme::HTTP => is_this_machine,
-        _ => false,
-    };
-    (is_trusted && !has_credentials)
-        .then_some(uri)
-        .ok_or_else(refused)
-}
-
 /// The bytes of a set of keys; a larger one is no set.
 const SET_BYTES_MAX: usize = 256 << 10;
 
@@ -263,7 +279,7 @@ mod tests {
             "http://localhost/keys",
             "http://[::1]:1/",
         ] {
-            assert!(check_url(url).is_ok(), "{url}");
+            assert!(url.parse::<JwksUrl>().is_ok(), "{url}");
         }
         for url in [
             "",
@@ -275,7 +291,7 @@ mod tests {
             "http://127.0.0.1@evil.example/keys",
             "https://user:password@id.example/keys",
         ] {
-            assert!(check_url(url).is_err(), "{url}");
+            assert!(url.parse::<JwksUrl>().is_err(), "{url}");
         }
     }
 

@@ -46,7 +46,7 @@ use fanfare_hub::Admission;
 use fanfare_protocol::{Timestamp, TopicName, UserName};
 
 pub use algorithm::{Algorithm, AlgorithmError};
-pub use jwks::JwksOptions;
+pub use jwks::{JwksOptions, JwksUrl, JwksUrlError};
 pub use key::{SigningKey, TokenKey, TokenKeyError};
 pub use pair::{NewKey, NewKeyError};
 pub use refusal::TokenRefusal;
@@ -147,14 +147,6 @@ pub enum TokensError {
     /// Two issuers have the same name.
     #[error("two issuers of tokens have the same name, each has its own")]
     Twice,
-    /// Keys cannot be fetched from there.
-    #[error(
-        "{url:?} is no address to fetch keys from: it is `https://…` without a password, or `http://` on this machine"
-    )]
-    Url {
-        /// What is given.
-        url: String,
-    },
     /// TLS cannot be used.
     #[error("TLS cannot be used to fetch keys: {0}")]
     Tls(String),

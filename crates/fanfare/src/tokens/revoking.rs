@@ -56,8 +56,8 @@ impl Fanfare {
         Ok(self.disconnect(who, Disconnect::Revoked).await?)
     }
 
-    /// What verifies tokens here.
-    pub(crate) fn tokens(&self) -> Option<&Tokens> {
+    /// What verifies tokens here, if anything does.
+    pub fn tokens(&self) -> Option<&Tokens> {
         self.options().application.as_ref()?.tokens()
     }
 }
