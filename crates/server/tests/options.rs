@@ -762,7 +762,10 @@ fn options_that_contradict_each_other_are_refused() {
             &["--bytes-per-second=2KiB", "--message-timeout=30s"],
             "raise bytes_per_second or message_timeout",
         ),
-        (&["--token-issuer=https://id.example"], "set token_key or token_jwks_url"),
+        (
+            &["--token-issuer=https://id.example"],
+            "set token_key or token_jwks_url",
+        ),
     ] {
         // Printed, so that what is accepted by mistake does not serve for ever.
         let mut command = fanfare(&["serve", "--print-config"]);

@@ -13,9 +13,13 @@ mod compression;
 mod door;
 mod floods;
 mod handshake;
+#[cfg(feature = "tokens")]
+mod issuer;
 mod json;
 mod order;
 mod raw;
 mod server;
 mod slow;
 mod slow_rules;
+#[cfg(feature = "tokens")]
+mod tokens;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::tokens::{
-    Algorithm, IssuerOptions, JwksOptions, Revocation, SigningKey, TokenKey, TokenLimits, TokenRefusal, Tokens,
-    TokensOptions,
+    Algorithm, IssuerOptions, JwksOptions, Revocation, SigningKey, TokenKey, TokenLimits, TokenRefusal,
+    Tokens, TokensOptions,
 };
 use fanfare::{
     Access, Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Limits, Options,
@@ -27,7 +27,10 @@ fn now() -> u64 {
 }
 
 fn claims(changes: &Value) -> Map<String, Value> {
-    let mut claims = json!({"sub": "ada", "exp": now() + 60}).as_object().unwrap().clone();
+    let mut claims = json!({"sub": "ada", "exp": now() + 60})
+        .as_object()
+        .unwrap()
+        .clone();
     claims.extend(changes.as_object().unwrap().clone());
     claims
 }
@@ -110,7 +113,10 @@ fn enter(server: &Server, token: &str) -> Client {
 
 fn may(client: &mut Client, action: &str, topic: &str) -> bool {
     let reply = client.ask_past_messages(json!({"type": action, "topic": topic, "data": 1, "id": 1}));
-    assert!(["subscribed", "published", "error"].contains(&reply["type"].as_str().unwrap()), "{reply}");
+    assert!(
+        ["subscribed", "published", "error"].contains(&reply["type"].as_str().unwrap()),
+        "{reply}"
+    );
     reply["type"] != "error"
 }
 
@@ -132,7 +138,10 @@ fn a_token_is_given_in_any_of_four_ways() {
     let mut client = Client::open(server.address, "/ws");
     client.expect("welcome");
     let reply = client.ask(json!({"type": "auth", "token": token, "id": 1}));
-    assert_eq!((&reply["type"], &reply["user"]), (&json!("authenticated"), &json!("ada")));
+    assert_eq!(
+        (&reply["type"], &reply["user"]),
+        (&json!("authenticated"), &json!("ada"))
+    );
     assert_eq!(client.expect("subscribed")["topics"][0]["topic"], "news");
 }
 
@@ -140,7 +149,10 @@ fn a_token_is_given_in_any_of_four_ways() {
 fn claims_and_grants_open_what_the_rules_leave_to_them() {
     let server = Server::with(with_tokens());
     let grants = json!({"subscribe": ["chat:*", "closed"], "publish": ["chat:ada"]});
-    let mut ada = enter(&server, &token(json!({"team": ["red", "blue"], "fanfare": grants})));
+    let mut ada = enter(
+        &server,
+        &token(json!({"team": ["red", "blue"], "fanfare": grants})),
+    );
     for (action, topic, is_open) in [
         ("subscribe", "inbox:ada", true),
         ("subscribe", "inbox:bob", false),
@@ -173,18 +185,31 @@ fn refused_tokens_are_told_one_thing_at_the_door_and_behind_it() {
         let (response, _) = knock(&server, "/ws", &[&format!("Authorization: Bearer {token}")]);
         assert_eq!(response.status, 401);
         assert_eq!(response.header("www-authenticate"), Some("Bearer"));
-        assert!(response.body.contains("the token is not accepted"), "{response:?}");
+        assert!(
+            response.body.contains("the token is not accepted"),
+            "{response:?}"
+        );
         let mut client = Client::open(server.address, "/ws");
         client.expect("welcome");
         let reply = client.ask(json!({"type": "auth", "token": token, "id": 1}));
-        assert_eq!((&reply["code"], &reply["message"]), (&json!("unauthenticated"), &json!("the token is not accepted")));
+        assert_eq!(
+            (&reply["code"], &reply["message"]),
+            (&json!("unauthenticated"), &json!("the token is not accepted"))
+        );
     }
-    let (response, _) = knock(&server, &format!("/ws?token={good}"), &[&format!("Authorization: Bearer {good}")]);
+    let (response, _) = knock(
+        &server,
+        &format!("/ws?token={good}"),
+        &[&format!("Authorization: Bearer {good}")],
+    );
     assert_eq!(response.status, 400, "two tokens are one too many");
     let tokens = server.fanfare.tokens().unwrap();
     assert_eq!(tokens.refused(TokenRefusal::Expired), 2);
     let metrics = server.fanfare.metrics();
-    assert!(metrics.contains("fanfare_tokens_refused_total{cause=\"expired\"} 2\n"), "{metrics}");
+    assert!(
+        metrics.contains("fanfare_tokens_refused_total{cause=\"expired\"} 2\n"),
+        "{metrics}"
+    );
 }
 
 // Row 51.
@@ -201,15 +226,29 @@ fn nothing_is_done_for_who_has_not_said_who_it_is() {
         json!({"type": "call", "method": "x", "data": 1, "id": 1}),
     ] {
         let reply = client.ask(command.clone());
-        assert_eq!((&reply["code"], &reply["id"]), (&json!("unauthenticated"), &json!(1)), "{command}");
+        assert_eq!(
+            (&reply["code"], &reply["id"]),
+            (&json!("unauthenticated"), &json!(1)),
+            "{command}"
+        );
     }
     assert_eq!(client.ask(json!({"type": "ping", "id": 2}))["type"], "pong");
     let reply = client.ask(json!({"type": "auth", "token": token(json!({})), "id": 3}));
     assert_eq!(reply["type"], "authenticated");
     let others = token(json!({"sub": "bob"}));
     let reply = client.ask(json!({"type": "auth", "token": others, "id": 4}));
-    assert_eq!(reply["code"], "forbidden", "nobody becomes somebody else: {reply}");
-    assert!(server.fanfare.topics(0, 10).topics.iter().all(|row| row.topic.is_reserved()));
+    assert_eq!(
+        reply["code"], "forbidden",
+        "nobody becomes somebody else: {reply}"
+    );
+    assert!(
+        server
+            .fanfare
+            .topics(0, 10)
+            .topics
+            .iter()
+            .all(|row| row.topic.is_reserved())
+    );
 }
 
 // Row 52.
@@ -248,10 +287,21 @@ fn guessing_ends_a_connection_and_slows_an_address_down() {
     }
     assert_eq!(one.ending().code, 3502, "three are the end");
     let statuses: Vec<u16> = (0..40)
-        .map(|guess| knock(&server, "/ws", &[from, &format!("Authorization: Bearer a.b.{guess}")]).0.status)
+        .map(|guess| {
+            knock(
+                &server,
+                "/ws",
+                &[from, &format!("Authorization: Bearer a.b.{guess}")],
+            )
+            .0
+            .status
+        })
         .collect();
     assert!(statuses.contains(&429), "{statuses:?}");
-    assert!(statuses.iter().all(|status| [401, 429].contains(status)), "{statuses:?}");
+    assert!(
+        statuses.iter().all(|status| [401, 429].contains(status)),
+        "{statuses:?}"
+    );
     let looked_at = server.fanfare.tokens().unwrap().refused(TokenRefusal::Format);
     assert!(looked_at < 43, "{looked_at} were looked at");
     let good = format!("Authorization: Bearer {}", token(json!({})));
@@ -288,7 +338,11 @@ fn a_subscription_token_opens_its_topic_to_its_user() {
         assert_eq!(ask(&mut ada, topic, token)["code"], "unauthenticated", "{topic}");
     }
     let closed = token(json!({"topic": "closed"}));
-    assert_eq!(ask(&mut ada, "closed", closed)["code"], "forbidden", "nobody is nobody");
+    assert_eq!(
+        ask(&mut ada, "closed", closed)["code"],
+        "forbidden",
+        "nobody is nobody"
+    );
     // It is no token to come in with.
     let (response, _) = knock(&server, "/ws", &[&format!("Authorization: Bearer {}", vip())]);
     assert_eq!(response.status, 401);
@@ -300,7 +354,8 @@ fn what_is_revoked_is_closed_and_does_not_come_back() {
     let revoke = |what| server.runtime.block_on(server.fanfare.revoke(what)).unwrap();
     let (one, two) = (token(json!({"jti": "one"})), token(json!({"jti": "two"})));
     let bobs = token(json!({"sub": "bob"}));
-    let (mut first, mut second, mut bob) = (enter(&server, &one), enter(&server, &two), enter(&server, &bobs));
+    let (mut first, mut second, mut bob) =
+        (enter(&server, &one), enter(&server, &two), enter(&server, &bobs));
     let id = Box::from("one");
     assert_eq!(revoke(Revocation::Token { id, expires_at: None }), 1);
     assert_eq!(first.ending().code, 3504);
@@ -335,7 +390,10 @@ impl Hooks for Backend {
 
     async fn subscribe(&self, caller: &Caller, _: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
         assert_eq!(token, None, "a token decides alone");
-        let user = caller.identity.as_ref().and_then(|identity| identity.user.as_ref());
+        let user = caller
+            .identity
+            .as_ref()
+            .and_then(|identity| identity.user.as_ref());
         let is_ada = user.is_some_and(|user| user.as_str() == "ada");
         is_ada.then_some(()).ok_or_else(|| Denial::forbidden("not you"))
     }
@@ -360,7 +418,10 @@ fn an_application_is_asked_the_rest() {
 /// A key pair with an id: what signs, and what an issuer publishes.
 fn pair(id: &str) -> (SigningKey, Value) {
     let (private, public) = jwk(id);
-    (SigningKey::new(Some(id), Algorithm::Es256, private.as_bytes()).unwrap(), public)
+    (
+        SigningKey::new(Some(id), Algorithm::Es256, private.as_bytes()).unwrap(),
+        public,
+    )
 }
 
 fn fetching(keys: &KeyServer, change: impl Fn(&mut JwksOptions)) -> Tokens {
@@ -374,7 +435,9 @@ fn fetching(keys: &KeyServer, change: impl Fn(&mut JwksOptions)) -> Tokens {
 
 fn status(server: &Server, key: &SigningKey) -> u16 {
     let token = key.sign(&claims(&json!({})));
-    knock(server, "/ws", &[&format!("Authorization: Bearer {token}")]).0.status
+    knock(server, "/ws", &[&format!("Authorization: Bearer {token}")])
+        .0
+        .status
 }
 
 #[test]
@@ -478,5 +541,7 @@ fn known_keys_are_used_while_their_issuer_is_away() {
         assert!([101, 503].contains(&status(&server, &key)));
         server.fanfare.tokens().unwrap().fetches().1 > 0
     });
-    eventually("keys that are too old are not used", || status(&server, &key) == 503);
+    eventually("keys that are too old are not used", || {
+        status(&server, &key) == 503
+    });
 }
