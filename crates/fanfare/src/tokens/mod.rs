@@ -152,6 +152,20 @@ pub enum TokensError {
     Tls(String),
 }
 
+/// What a token is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPurpose {
+    /// To say who one is.
+    User(Admission),
+    /// To receive topics.
+    Subscription {
+        /// Who may; `None` for anonymous clients.
+        user: Option<UserName>,
+        /// What.
+        topics: Vec<TopicName>,
+    },
+}
+
 #[derive(Debug)]
 struct Issuer {
     name: Option<String>,
@@ -231,12 +245,24 @@ impl Tokens {
         outcome
     }
 
-    async fn admission(&self, token: &str) -> Result<Admission, TokenRefusal> {
+    /// What a token is good for. It is not counted as shown by anybody: for tools.
+    ///
+    /// # Errors
+    /// Why it is good for nothing.
+    pub async fn read(&self, token: &str) -> Result<TokenPurpose, TokenRefusal> {
         let Verified { claims, span } = self.verify(token).await?;
-        if claims.topics()?.is_some() {
-            return Err(TokenRefusal::Purpose);
+        let Some(topics) = claims.topics()? else {
+            return claims.admission(span, &self.inner.claims).map(TokenPurpose::User);
+        };
+        let user = claims.user()?;
+        Ok(TokenPurpose::Subscription { user, topics })
+    }
+
+    async fn admission(&self, token: &str) -> Result<Admission, TokenRefusal> {
+        match self.read(token).await? {
+            TokenPurpose::User(admission) => Ok(admission),
+            TokenPurpose::Subscription { .. } => Err(TokenRefusal::Purpose),
         }
-        claims.admission(span, &self.inner.claims)
     }
 
     async fn permission(
@@ -245,9 +271,14 @@ impl Tokens {
         user: Option<&UserName>,
         topics: &[TopicName],
     ) -> Result<(), TokenRefusal> {
-        let Verified { claims, .. } = self.verify(token).await?;
-        let allowed = claims.topics()?.ok_or(TokenRefusal::Purpose)?;
-        if claims.user()?.as_ref() != user {
+        let TokenPurpose::Subscription {
+            user: whose,
+            topics: allowed,
+        } = self.read(token).await?
+        else {
+            return Err(TokenRefusal::Purpose);
+        };
+        if whose.as_ref() != user {
             return Err(TokenRefusal::Subject);
         }
         let is_covered = topics.iter().all(|topic| allowed.contains(topic));

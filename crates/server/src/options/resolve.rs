@@ -282,7 +282,7 @@ impl fmt::Display for Source {
 }
 
 /// Variables that are no options of `serve`.
-const OTHERS: [&str; 2] = ["FANFARE_CONFIG", "FANFARE_URL"];
+const OTHERS: [&str; 3] = ["FANFARE_CONFIG", "FANFARE_SIGNING_KEY", "FANFARE_URL"];
 const TOKEN_KEYS_MAX: usize = 16;
 const SHOWN_CHARS_MAX: usize = 100;
 

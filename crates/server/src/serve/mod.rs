@@ -34,6 +34,7 @@ use crate::panics;
 use descriptors::Descriptors;
 use reload::ReadAgain;
 pub(crate) use reload::{Reload, Reloaded, tell};
+pub(crate) use tokens::tokens;
 
 /// Serves until the process is told to stop. At SIGHUP the configuration is read again with `read_again`.
 ///
@@ -66,7 +67,7 @@ async fn serve(
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let tokens = tokens::tokens(options).map_err(Failure::failed)?;
+    let tokens = tokens(options).map_err(Failure::failed)?;
     let application = tokens.map(Application::of_tokens);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;

@@ -8,7 +8,7 @@ use crate::options::ServeOptions;
 ///
 /// # Errors
 /// TLS cannot be used to fetch keys.
-pub(super) fn tokens(options: &ServeOptions) -> Result<Option<Tokens>, TokensError> {
+pub(crate) fn tokens(options: &ServeOptions) -> Result<Option<Tokens>, TokensError> {
     let limits = TokenLimits {
         leeway_ms: options.token_leeway.as_millis() as u64,
         lifetime_max_ms: options.token_lifetime_max.as_millis() as u64,
