@@ -73,7 +73,9 @@ fn api_key(matches: &ArgMatches) -> Result<(), Failure> {
     let usage = |problem: String| Failure::Usage(vec![problem]);
     let name = matches.get_one::<String>(NAME).map_or("", String::as_str);
     if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(usage(format!("--name is {name:?}: it is visible ASCII characters without blanks")));
+        return Err(usage(format!(
+            "--name is {name:?}: it is visible ASCII characters without blanks"
+        )));
     }
     let given: Vec<&str> = matches
         .get_many::<String>(SCOPE)
@@ -93,8 +95,13 @@ fn api_key(matches: &ArgMatches) -> Result<(), Failure> {
 
 fn write_new(path: &str, text: &str, mode: u32) -> Result<(), Failure> {
     let cannot = |error| Failure::failed(format!("{path} cannot be written: {error}"));
-    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(cannot)
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
+    file.and_then(|mut file| file.write_all(text.as_bytes()))
+        .map_err(cannot)
 }
 
 const KIND: &str = "kind";

@@ -27,17 +27,24 @@ pub(crate) fn command() -> Command {
 
 fn make_command() -> Command {
     let repeated = |name: &'static str, value, help| {
-        let arg = Arg::new(name).long(name).value_name(value).action(ArgAction::Append);
+        let arg = Arg::new(name)
+            .long(name)
+            .value_name(value)
+            .action(ArgAction::Append);
         arg.help(help)
     };
     let one = |name: &'static str, value, help| Arg::new(name).long(name).value_name(value).help(help);
     Command::new("make")
         .about("Make a token")
         .arg(
-            one(KEY, "KEY", "Key that signs: `hs256:SECRET`, or `kid=ID:es256:@FILE` with a private key in PEM")
-                .env("FANFARE_SIGNING_KEY")
-                .hide_env_values(true)
-                .required(true),
+            one(
+                KEY,
+                "KEY",
+                "Key that signs: `hs256:SECRET`, or `kid=ID:es256:@FILE` with a private key in PEM",
+            )
+            .env("FANFARE_SIGNING_KEY")
+            .hide_env_values(true)
+            .required(true),
         )
         .arg(one(USER, "NAME", "User (`sub`)").value_parser(|text: &str| UserName::parse(text)))
         .arg(
@@ -46,19 +53,31 @@ fn make_command() -> Command {
                 .value_parser(|text: &str| humantime::parse_duration(text)),
         )
         .arg(
-            repeated(FOR_TOPIC, "TOPIC", "Make a subscription token for this topic; repeatable")
-                .value_parser(|text: &str| TopicName::parse(text).map(|topic| topic.to_string())),
+            repeated(
+                FOR_TOPIC,
+                "TOPIC",
+                "Make a subscription token for this topic; repeatable",
+            )
+            .value_parser(|text: &str| TopicName::parse(text).map(|topic| topic.to_string())),
         )
         .arg(
-            repeated(TOPIC, "TOPIC", "Topic that the client is subscribed to; repeatable")
-                .value_parser(|text: &str| TopicName::parse(text).map(|topic| topic.to_string())),
+            repeated(
+                TOPIC,
+                "TOPIC",
+                "Topic that the client is subscribed to; repeatable",
+            )
+            .value_parser(|text: &str| TopicName::parse(text).map(|topic| topic.to_string())),
         )
         .args(GRANTS.map(|(name, help)| {
             repeated(name, "PATTERN", help)
                 .value_parser(|text: &str| text.parse::<TopicPattern>().map(|pattern| pattern.to_string()))
         }))
         .arg(one(INFO, "JSON", "What others may see of the client: an object"))
-        .arg(repeated(CLAIM, "NAME=VALUE", "Claim of text, or of JSON where VALUE is that; repeatable"))
+        .arg(repeated(
+            CLAIM,
+            "NAME=VALUE",
+            "Claim of text, or of JSON where VALUE is that; repeatable",
+        ))
         .arg(one(ISSUER, "NAME", "Issuer (`iss`)"))
         .arg(one(AUDIENCE, "NAME", "Whom it is for (`aud`)"))
         .arg(one(ID, "ID", "Id, to revoke it by (`jti`)"))
@@ -117,7 +136,10 @@ fn make(matches: &ArgMatches) -> Result<(), Failure> {
 /// What the token is to say.
 fn claims(matches: &ArgMatches) -> Result<Map<String, Value>, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let lifetime = matches.get_one::<Duration>(EXPIRES_IN).copied().unwrap_or_default();
+    let lifetime = matches
+        .get_one::<Duration>(EXPIRES_IN)
+        .copied()
+        .unwrap_or_default();
     let mut claims = Map::new();
     for text in matches.get_many::<String>(CLAIM).into_iter().flatten() {
         let (name, value) = text
@@ -154,8 +176,12 @@ fn own_claims(matches: &ArgMatches) -> Result<Map<String, Value>, String> {
         own.extend(all(matches, grant).map(|patterns| (grant.to_owned(), patterns)));
     }
     if let Some(text) = matches.get_one::<String>(INFO) {
-        let info: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| format!("--info is `{}`: it is no JSON object: {error}", text.escape_debug()))?;
+        let info: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+            format!(
+                "--info is `{}`: it is no JSON object: {error}",
+                text.escape_debug()
+            )
+        })?;
         own.insert("info".to_owned(), Value::Object(info));
     }
     Ok(own)
@@ -171,7 +197,9 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
     let mut parts = token.split('.');
     for name in ["header", "claims"] {
         let shown = parts.next().and_then(shown);
-        let shown = shown.ok_or_else(|| Failure::failed(format!("this is no token: its {name} is no JSON in base64url")))?;
+        let shown = shown.ok_or_else(|| {
+            Failure::failed(format!("this is no token: its {name} is no JSON in base64url"))
+        })?;
         print(&format!("{name} {shown}\n"))?;
     }
     let inputs = inputs(matches)?;
@@ -180,7 +208,8 @@ fn inspect(matches: &ArgMatches) -> Result<(), Failure> {
         return print("not checked: no key verifies tokens, name one with --token-key or in --config\n");
     };
     let outcome = runtime()?.block_on(tokens.read(&token));
-    let purpose = outcome.map_err(|cause| Failure::failed(format!("it is not accepted, the cause is `{}`", cause.name())))?;
+    let purpose = outcome
+        .map_err(|cause| Failure::failed(format!("it is not accepted, the cause is `{}`", cause.name())))?;
     print(&format!("accepted, {}\n", said(&purpose)))
 }
 
@@ -191,18 +220,26 @@ fn token(matches: &ArgMatches) -> Result<String, Failure> {
         return Ok(given.to_owned());
     }
     let mut token = String::new();
-    let read = std::io::stdin().lock().take(TOKEN_BYTES_MAX).read_to_string(&mut token);
+    let read = std::io::stdin()
+        .lock()
+        .take(TOKEN_BYTES_MAX)
+        .read_to_string(&mut token);
     read.map_err(|error| Failure::failed(format!("standard input cannot be read: {error}")))?;
     Ok(token.trim().to_owned())
 }
 
 /// The configuration as far as it is told here.
 fn inputs(matches: &ArgMatches) -> Result<Inputs, Failure> {
-    let file = matches.get_one::<PathBuf>(CONFIG).filter(|path| !path.as_os_str().is_empty());
+    let file = matches
+        .get_one::<PathBuf>(CONFIG)
+        .filter(|path| !path.as_os_str().is_empty());
     let file = file.map(|path| ConfigFile::read(path)).transpose();
     let keys = matches.get_many::<String>(TOKEN_KEY);
     Ok(Inputs {
-        flags: keys.map(|keys| ("token_key", keys.cloned().collect())).into_iter().collect(),
+        flags: keys
+            .map(|keys| ("token_key", keys.cloned().collect()))
+            .into_iter()
+            .collect(),
         environment: std::env::vars_os().collect(),
         file: file.map_err(Failure::Usage)?,
     })
@@ -226,7 +263,11 @@ fn shown(part: &str) -> Option<String> {
 fn said(purpose: &TokenPurpose) -> String {
     match purpose {
         TokenPurpose::User(admission) => {
-            let user = admission.identity.user.as_ref().map_or("nobody", UserName::as_str);
+            let user = admission
+                .identity
+                .user
+                .as_ref()
+                .map_or("nobody", UserName::as_str);
             format!("for {user}")
         }
         TokenPurpose::Subscription { user, topics } => {
@@ -256,7 +297,10 @@ const GRANTS: [(&str, &str); 4] = [
     ("subscribe", "Topics that it may receive; repeatable"),
     ("publish", "Topics that it may publish to; repeatable"),
     ("presence", "Topics of which it may see who is there; repeatable"),
-    ("history", "Topics of which it may read what was published; repeatable"),
+    (
+        "history",
+        "Topics of which it may read what was published; repeatable",
+    ),
 ];
 
 /// More than any token has.

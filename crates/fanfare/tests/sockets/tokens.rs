@@ -14,6 +14,7 @@ use fanfare::{
     TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
 
 use crate::client::{Client, Response, eventually, upgrade_request};
 use crate::issuer::{KeyServer, jwk};
@@ -413,6 +414,44 @@ fn an_application_is_asked_the_rest() {
     assert_eq!(reply["type"], "subscribed", "{reply}");
     let banned = token(json!({"sub": "mallory"}));
     assert_eq!(knock(&server, &format!("/ws?token={banned}"), &[]).0.status, 403);
+}
+
+/// An application that keeps everyone at the door for a while.
+struct Porter {
+    has_come: Arc<Notify>,
+    may_go: Arc<Notify>,
+}
+
+impl Hooks for Porter {
+    async fn connect(&self, _: &Entrant, admission: Option<Admission>) -> Result<Option<Admission>, Denial> {
+        self.has_come.notify_one();
+        self.may_go.notified().await;
+        Ok(admission)
+    }
+}
+
+#[test]
+fn who_is_at_the_door_while_something_is_revoked_is_to_come_again() {
+    let (has_come, may_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let porter = Porter {
+        has_come: Arc::clone(&has_come),
+        may_go: Arc::clone(&may_go),
+    };
+    let server = Server::with(with(Application::new(porter).with_tokens(tokens())));
+    let mut client = Client::connect(server.address);
+    let bearer = format!("Authorization: Bearer {}", token(json!({"jti": "one"})));
+    client.send(upgrade_request("/ws", &[&bearer]).as_bytes());
+    server.runtime.block_on(has_come.notified());
+    let one = Revocation::Token {
+        id: Box::from("one"),
+        expires_at: None,
+    };
+    let closed = server.runtime.block_on(server.fanfare.revoke(one)).unwrap();
+    assert_eq!(closed, 0, "it is not in yet");
+    may_go.notify_one();
+    assert_eq!(client.response().unwrap().status, 101);
+    client.expect("welcome");
+    assert_eq!(client.ending().code, 3006);
 }
 
 /// A key pair with an id: what signs, and what an issuer publishes.
