@@ -16,6 +16,8 @@ mod handshake;
 #[cfg(feature = "tokens")]
 mod issuer;
 mod json;
+#[cfg(feature = "tokens")]
+mod jwks;
 mod order;
 mod raw;
 mod server;
