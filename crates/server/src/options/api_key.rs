@@ -57,34 +57,38 @@ pub(crate) fn scopes<'t>(texts: impl Iterator<Item = &'t str>) -> Result<KeyScop
     Ok(scopes)
 }
 
+impl ApiKey {
+    /// A key that is set as itself.
+    fn of_itself(text: &str) -> Result<Self, String> {
+        let secret: Secret = text.parse()?;
+        let scopes = KeyScopes {
+            admin: true,
+            ..KeyScopes::default()
+        };
+        Ok(Self {
+            name: Box::from("without a name"),
+            scopes,
+            hash: hash(secret.expose().as_bytes()),
+        })
+    }
+}
+
 impl FromStr for ApiKey {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
-        match words[..] {
-            [name, ref scoped @ .., hashed] => {
-                let digits = hashed.strip_prefix(HASH).and_then(unhex);
-                let hash = digits.ok_or_else(|| {
-                    format!("it has no hash behind its scopes; write `{EXAMPLE}`, as `fanfare keygen api-key` does")
-                })?;
-                let scopes = scopes(scoped.iter().copied())?;
-                let name = Box::from(name);
-                Ok(Self { name, scopes, hash })
-            }
-            _ => {
-                let secret: Secret = text.parse()?;
-                let scopes = KeyScopes {
-                    admin: true,
-                    ..KeyScopes::default()
-                };
-                Ok(Self {
-                    name: Box::from("without a name"),
-                    scopes,
-                    hash: hash(secret.expose().as_bytes()),
-                })
-            }
-        }
+        let [name, scoped @ .., hashed] = &words[..] else {
+            return Self::of_itself(text);
+        };
+        let hash = hashed.strip_prefix(HASH).and_then(unhex).ok_or_else(|| {
+            format!("it has no hash behind its scopes; write `{EXAMPLE}`, as `fanfare keygen api-key` does")
+        })?;
+        Ok(Self {
+            name: Box::from(*name),
+            scopes: scopes(scoped.iter().copied())?,
+            hash,
+        })
     }
 }
 

@@ -109,12 +109,7 @@ impl Kind {
             Self::TokenKeys { at } => *at(into) = all(texts)?,
             Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
             Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
-            Self::Texts { at } => {
-                *at(into) = texts
-                    .iter()
-                    .map(|text| value::text(text))
-                    .collect::<Result<_, _>>()?
-            }
+            Self::Texts { at } => *at(into) = value::texts(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }

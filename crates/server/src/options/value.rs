@@ -33,6 +33,11 @@ pub(super) fn text(text: &str) -> Result<String, String> {
     Err("it must be 1 to 255 bytes without blanks and control characters; write it without them".to_owned())
 }
 
+/// Any number of such texts.
+pub(super) fn texts(all: &[String]) -> Result<Vec<String>, String> {
+    all.iter().map(|one| text(one)).collect()
+}
+
 /// A whole number from `min` to `max`.
 pub(super) fn count(text: &str, min: usize, max: usize) -> Result<usize, String> {
     let in_range = text.parse().ok().filter(|number| (min..=max).contains(number));
