@@ -31,6 +31,8 @@ mod metrics;
 mod options;
 mod pressure;
 mod shard;
+#[cfg(feature = "tokens")]
+pub mod tokens;
 
 pub use door::{
     ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,

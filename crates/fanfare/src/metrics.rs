@@ -108,6 +108,8 @@ impl Collector for Shards {
             None,
             handshakes,
         )?;
+        #[cfg(feature = "tokens")]
+        crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
         encode_causes(&mut encoder, &self.fanfare, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
@@ -115,7 +117,7 @@ impl Collector for Shards {
     }
 }
 
-fn gauge(
+pub(crate) fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -278,7 +280,7 @@ const GAUGES: &[GaugeRow] = &[
 ];
 
 /// Counters of the same name, one for each value of its labels.
-fn encode_labelled<const N: usize>(
+pub(crate) fn encode_labelled<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help): (&str, &str),
     labels: [&str; N],

@@ -242,6 +242,48 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "are not allowed",
     ),
     (
+        "token_jwks_url",
+        "http://id.example/keys",
+        "\"http://id.example/keys\"",
+        "fetched from `https://HOST/PATH`",
+        "write `https://id.example/keys`",
+    ),
+    (
+        "token_issuer",
+        "a b",
+        "\"a b\"",
+        "without blanks",
+        "write it without them",
+    ),
+    (
+        "token_audience",
+        "a b",
+        "[\"a b\"]",
+        "without blanks",
+        "write it without them",
+    ),
+    (
+        "token_leeway",
+        "6m",
+        "\"6m\"",
+        "to 5m",
+        "write a duration in that range",
+    ),
+    (
+        "token_lifetime_max",
+        "10ms",
+        "\"10ms\"",
+        "from 1s to",
+        "write a duration in that range",
+    ),
+    (
+        "token_claim",
+        "a b",
+        "[\"a b\"]",
+        "without blanks",
+        "write it without them",
+    ),
+    (
         "compression",
         "gzip",
         "\"gzip\"",
@@ -743,6 +785,22 @@ fn a_key_is_never_printed() {
 }
 
 #[test]
+fn a_wrong_key_is_explained_and_not_shown() {
+    for (flag, key, says) in [
+        ("--api-key", "hush", "16 to 256 bytes"),
+        ("--api-key", "shop read sha256$hush", "`fanfare keygen api-key`"),
+        ("--token-key", "hs256:hush", "at least 32 bytes"),
+        ("--token-key", "none:hush", "an algorithm is one of HS256"),
+        ("--token-key", "rs256:hush", "no PEM file"),
+    ] {
+        let output = fanfare(&["serve", flag, key]).output().unwrap();
+        let problem = stderr(&output);
+        assert_eq!(code(&output), Some(2), "{problem}");
+        assert!(problem.contains(says) && !problem.contains("hush"), "{problem}");
+    }
+}
+
+#[test]
 fn a_switch_can_be_turned_off_again() {
     let config = printed(fanfare(&["serve", "--dev=false"]).env("FANFARE_DEV", "1"));
     assert_eq!(line(&config, "dev"), "dev = false # flag --dev");
@@ -762,6 +820,10 @@ fn options_that_contradict_each_other_are_refused() {
         (
             &["--bytes-per-second=2KiB", "--message-timeout=30s"],
             "raise bytes_per_second or message_timeout",
+        ),
+        (
+            &["--token-issuer=https://id.example"],
+            "set token_key or token_jwks_url",
         ),
     ] {
         // Printed, so that what is accepted by mistake does not serve for ever.

@@ -13,9 +13,15 @@ mod compression;
 mod door;
 mod floods;
 mod handshake;
+#[cfg(feature = "tokens")]
+mod issuer;
 mod json;
+#[cfg(feature = "tokens")]
+mod jwks;
 mod order;
 mod raw;
 mod server;
 mod slow;
 mod slow_rules;
+#[cfg(feature = "tokens")]
+mod tokens;

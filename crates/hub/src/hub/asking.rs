@@ -58,7 +58,7 @@ impl Hub {
         for topic in &topics {
             match self.verdict(slot, Action::Subscribe, topic) {
                 Verdict::Allowed => {}
-                Verdict::Denied if token.is_none() => {
+                Verdict::Denied if token.is_none() || self.rules.is_closed(Action::Subscribe, topic) => {
                     return self.forbid(slot, id, Action::Subscribe, topic);
                 }
                 Verdict::Denied | Verdict::Ask => asked.push(topic.clone()),

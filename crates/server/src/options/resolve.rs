@@ -156,6 +156,7 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         unheard_proxies(options),
         small_receiving(options),
         slow_message(options),
+        keyless_tokens(options),
     ]
     .into_iter()
     .flatten()
@@ -211,6 +212,22 @@ fn slow_message(options: &ServeOptions) -> Option<String> {
             time_text(time),
         )
     })
+}
+
+/// A rule about tokens where none is accepted.
+fn keyless_tokens(options: &ServeOptions) -> Option<String> {
+    let has_keys = !options.token_key.is_empty() || options.token_jwks_url.is_some();
+    let is_about_tokens = options.token_issuer.is_some()
+        || !options.token_audience.is_empty()
+        || !options.token_claim.is_empty();
+    if is_about_tokens && !has_keys {
+        let problem = "token_issuer, token_audience or token_claim is set, and no key verifies tokens; set token_key or \
+                       token_jwks_url";
+        return Some(problem.to_owned());
+    }
+    let keys = options.token_key.len();
+    (keys > TOKEN_KEYS_MAX)
+        .then(|| format!("token_key is {keys} keys, limit is {TOKEN_KEYS_MAX}; drop old ones"))
 }
 
 /// Warnings about variables that look like options and are none.
@@ -270,7 +287,8 @@ impl fmt::Display for Source {
 }
 
 /// Variables that are no options of `serve`.
-const OTHERS: [&str; 2] = ["FANFARE_CONFIG", "FANFARE_URL"];
+const OTHERS: [&str; 3] = ["FANFARE_CONFIG", "FANFARE_SIGNING_KEY", "FANFARE_URL"];
+const TOKEN_KEYS_MAX: usize = 16;
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[cfg(test)]

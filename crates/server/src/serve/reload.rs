@@ -9,6 +9,7 @@ use fanfare::Fanfare;
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
+use super::tokens;
 use super::topic_rules;
 use crate::api::Access;
 use crate::options::{OPTIONS, OptionSpec, ServeOptions};
@@ -58,13 +59,15 @@ impl Reload {
     /// Every problem of the configuration; nothing has changed then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = (self.read_again)()?;
+        let issuer = tokens::issuer(&fresh);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<&OptionSpec> = OPTIONS
             .iter()
             .filter(|spec| !spec.kind.is_same(&running, &fresh))
             .collect();
-        let (applied, at_restart): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|spec| LIVE.contains(&spec.key));
+        let (applied, at_restart): (Vec<_>, Vec<_>) = changed
+            .into_iter()
+            .partition(|spec| self.is_live(spec.key, issuer.is_some()));
         for spec in &applied {
             spec.kind.copy(&fresh, &mut running);
         }
@@ -72,11 +75,23 @@ impl Reload {
             self.fanfare.set_rules(Arc::new(topic_rules(&running)));
             self.access.set_keys(&running.api_key);
         }
+        let is_about_tokens = applied.iter().any(|spec| tokens::LIVE.contains(&spec.key));
+        if let (true, Some(issuer), Some(tokens)) = (is_about_tokens, issuer, self.fanfare.tokens()) {
+            tokens
+                .set_issuers(vec![issuer])
+                .map_err(|error| vec![error.to_string()])?;
+        }
         let keys = |specs: Vec<&OptionSpec>| specs.into_iter().map(|spec| spec.key).collect();
         Ok(Reloaded {
             applied: keys(applied),
             at_restart: keys(at_restart),
         })
+    }
+
+    /// Whether another value of a key takes effect while the server runs. Tokens are accepted from the start or never.
+    fn is_live(&self, key: &str, has_issuer: bool) -> bool {
+        let is_of_tokens = tokens::LIVE.contains(&key);
+        LIVE.contains(&key) || (is_of_tokens && has_issuer && self.fanfare.tokens().is_some())
     }
 }
 

@@ -20,3 +20,4 @@ mod process;
 mod shutdown;
 mod start;
 mod together;
+mod tokens;
