@@ -53,5 +53,5 @@ pub use fanfare_protocol::{
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};
-pub use metrics::{HostCounter, resident_bytes};
+pub use metrics::{HostCounter, HostFamily, HostHistogram, HostValues, Labels, resident_bytes};
 pub use options::Options;

@@ -8,6 +8,7 @@ mod check_command;
 mod cli;
 mod endpoint_flags;
 mod failure;
+mod hooks;
 mod logging;
 mod options;
 mod panics;

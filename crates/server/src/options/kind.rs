@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use fanfare::{Network, Origin};
 
+use crate::hooks::{HookHeader, HookUrl};
+
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
@@ -61,6 +63,10 @@ pub(crate) enum Kind {
     Networks { at: Place<Vec<Network>> },
     /// Any number of keys that are never shown.
     Secrets { at: Place<Vec<Secret>> },
+    /// The URL of a hook, if there is one.
+    MaybeUrl { at: Place<Option<HookUrl>> },
+    /// Any number of names of headers.
+    Headers { at: Place<Vec<HookHeader>> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -96,6 +102,8 @@ impl Kind {
             Self::TopicRules { at } => *at(into) = all(texts)?,
             Self::Networks { at } => *at(into) = all(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
+            Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
+            Self::Headers { at } => *at(into) = all(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -119,6 +127,8 @@ impl Kind {
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Secrets { .. } => Vec::new(),
+            Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Headers { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -138,6 +148,8 @@ impl Kind {
             Self::TopicRules { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
             Self::Secrets { at } => at(into).clone_from(at(from)),
+            Self::MaybeUrl { at } => at(into).clone_from(at(from)),
+            Self::Headers { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -167,6 +179,7 @@ impl Kind {
                 | Self::SlowRules { .. }
                 | Self::TopicRules { .. }
                 | Self::Secrets { .. }
+                | Self::Headers { .. }
         )
     }
 
@@ -206,6 +219,8 @@ impl Kind {
             Self::TopicRules { .. } => "RULE",
             Self::Networks { .. } => "NETWORK",
             Self::Secrets { .. } => "KEY",
+            Self::MaybeUrl { .. } => "URL",
+            Self::Headers { .. } => "HEADER",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -233,6 +248,8 @@ impl Kind {
             Self::TopicRules { .. } => "list of tables".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
+            Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),
+            Self::Headers { .. } => "list of names of headers".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

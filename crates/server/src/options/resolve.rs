@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use fanfare::{Action, Who};
+
 use super::file::ConfigFile;
 use super::suggest::nearest;
 use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, READ_BYTES, ServeOptions};
+use super::topic_rule::TopicRuleOption;
 use super::value::{size_text, time_text};
 
 /// Everything an operator said, as text.
@@ -151,9 +154,11 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         unheard_proxies(options),
         small_receiving(options),
         slow_message(options),
+        unsigned_hooks(options),
     ]
     .into_iter()
     .flatten()
+    .chain(unasked_rules(options))
 }
 
 fn small_outbox(options: &ServeOptions) -> Option<String> {
@@ -205,6 +210,49 @@ fn slow_message(options: &ServeOptions) -> Option<String> {
             size_text(options.message_bytes_max),
             time_text(time),
         )
+    })
+}
+
+/// Whoever is asked must be able to see who asks.
+fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
+    let key = "hook_secret";
+    let urls = [
+        ("hook_connect_url", &options.hook_connect_url),
+        ("hook_subscribe_url", &options.hook_subscribe_url),
+        ("hook_publish_url", &options.hook_publish_url),
+        ("hook_call_url", &options.hook_call_url),
+    ];
+    let (url, _) = urls.into_iter().find(|(_, url)| url.is_some())?;
+    options.hook_secret.is_empty().then(|| {
+        format!(
+            "{url} is set and {key} is not: requests to hooks are signed; set {key}, for example to the output of \
+             `openssl rand -hex 32`"
+        )
+    })
+}
+
+/// Rules that leave something to a hook which there is not.
+fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
+    let missing = [
+        (
+            Action::Subscribe,
+            "hook_subscribe_url",
+            options.hook_subscribe_url.is_none(),
+        ),
+        (
+            Action::Publish,
+            "hook_publish_url",
+            options.hook_publish_url.is_none(),
+        ),
+    ];
+    missing.into_iter().filter_map(|(action, key, is_missing)| {
+        let asks = |rule: &&TopicRuleOption| rule.0.access.of(action) == Who::Hook;
+        let TopicRuleOption(rule) = options.topic_rule.iter().find(asks).filter(|_| is_missing)?;
+        Some(format!(
+            "topic_rule of `{}` says `{} = \"hook\"` and nobody can be asked; set {key}, or say who may without a hook",
+            rule.topics,
+            action.name(),
+        ))
     })
 }
 

@@ -52,6 +52,8 @@ fn item(kind: &Kind) -> Value {
         | Kind::Origins { .. }
         | Kind::SlowRules { .. }
         | Kind::Networks { .. }
+        | Kind::MaybeUrl { .. }
+        | Kind::Headers { .. }
         | Kind::Filter { .. } => json!({"type": "string"}),
     }
 }

@@ -20,13 +20,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
-use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, TopicRules};
+use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, TopicRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::api::{self, Access};
 use crate::failure::{Failure, print};
+use crate::hooks::{HookBounds, HookSettings, HttpHooks};
 use crate::logging::Log;
 use crate::options::ServeOptions;
 use crate::panics;
@@ -65,8 +66,16 @@ async fn serve(
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let fanfare = Fanfare::start(library_options(options, connections_max))
+    let hooks = hooks(options)?;
+    let library_options = fanfare::Options {
+        application: hooks.clone().map(Application::new),
+        ..library_options(options, connections_max)
+    };
+    let fanfare = Fanfare::start(library_options)
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
+    if let Some(hooks) = &hooks {
+        hooks.attach(fanfare.clone());
+    }
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
         proxy_protocol: options.proxy_protocol,
@@ -80,7 +89,7 @@ async fn serve(
         read_again,
     ));
     tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
-    let router = router(&fanfare, access, reload, log);
+    let router = router(&fanfare, access, reload, hooks.clone(), log);
     say_where(address, connections_max, descriptors)?;
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
@@ -119,11 +128,17 @@ fn fail(problem: &str) -> Result<(), Failure> {
 }
 
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access, reload: Arc<Reload>, log: &Log) -> Router {
+fn router(
+    fanfare: &Fanfare,
+    access: Access,
+    reload: Arc<Reload>,
+    hooks: Option<HttpHooks>,
+    log: &Log,
+) -> Router {
     let router = Router::new()
         .route("/ws", fanfare.websocket())
         .merge(api::router(fanfare.clone(), access.clone(), reload))
-        .merge(access.guard(health::metrics(fanfare.clone(), log.clone())))
+        .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))
         .merge(pages::router());
     fault::mount(router).layer(from_fn(panics::answer))
@@ -182,6 +197,43 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         send_buffer_bytes: options.send_buffer_bytes,
     }
 }
+
+/// The hooks that there are, if any.
+fn hooks(options: &ServeOptions) -> Result<Option<HttpHooks>, Failure> {
+    let urls = [
+        &options.hook_connect_url,
+        &options.hook_subscribe_url,
+        &options.hook_publish_url,
+        &options.hook_call_url,
+    ];
+    if urls.iter().all(|url| url.is_none()) {
+        return Ok(None);
+    }
+    let settings = HookSettings {
+        urls: urls.map(Clone::clone),
+        secrets: options.hook_secret.clone(),
+        headers: options
+            .hook_header
+            .iter()
+            .map(|header| header.0.clone())
+            .collect(),
+        bounds: HookBounds {
+            timeout: options.hook_timeout,
+            concurrency: options.hook_concurrency,
+            waiting_max: options.hook_waiting_max,
+            answer_bytes_max: 2 * options.message_bytes_max + HOOK_ENVELOPE_BYTES,
+            breaker_failures: options.hook_breaker_failures as u32,
+            breaker_pause: options.hook_breaker_pause,
+        },
+        payload_bytes_max: options.message_bytes_max,
+    };
+    HttpHooks::new(settings)
+        .map(Some)
+        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))
+}
+
+/// Room in a hook's answer beside twice a message, which may be written in base64 or with escapes.
+const HOOK_ENVELOPE_BYTES: usize = 64 << 10;
 
 /// Who may do what.
 fn topic_rules(options: &ServeOptions) -> TopicRules {
