@@ -235,6 +235,83 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`true` or `false`",
     ),
     (
+        "hook_connect_url",
+        "backend.example",
+        "\"backend.example\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
+        "hook_subscribe_url",
+        "ftp://a/",
+        "\"ftp://a/\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
+        "hook_publish_url",
+        "https://u:p@a.example/",
+        "\"https://u:p@a.example/\"",
+        "no user and no password",
+        "`https://backend.example/fanfare`",
+    ),
+    (
+        "hook_call_url",
+        "https://a.example/#b",
+        "\"https://a.example/#b\"",
+        "no fragment",
+        "`https://backend.example/fanfare`",
+    ),
+    (
+        "hook_secret",
+        "short",
+        "[\"short\"]",
+        "16 to 256 bytes",
+        "openssl rand",
+    ),
+    (
+        "hook_header",
+        "a b",
+        "[\"a b\"]",
+        "no name of a header",
+        "such as `cookie`",
+    ),
+    (
+        "hook_timeout",
+        "2h",
+        "\"2h\"",
+        "from 10ms to 1m",
+        "write a duration in that range",
+    ),
+    (
+        "hook_concurrency",
+        "0",
+        "0",
+        "from 1 to 10000",
+        "write a number in that range",
+    ),
+    (
+        "hook_waiting_max",
+        "-1",
+        "-1",
+        "from 0 to 1000000",
+        "write a number in that range",
+    ),
+    (
+        "hook_breaker_failures",
+        "few",
+        "\"few\"",
+        "whole number",
+        "write a number in that range",
+    ),
+    (
+        "hook_breaker_pause",
+        "0s",
+        "\"0s\"",
+        "from 100ms to 1h",
+        "write a duration in that range",
+    ),
+    (
         "topic_rule",
         "{ pattern = \"a b\" }",
         "[{ pattern = \"a b\" }]",
@@ -703,6 +780,18 @@ fn options_that_contradict_each_other_are_refused() {
         (
             &["--bytes-per-second=2KiB", "--message-timeout=30s"],
             "raise bytes_per_second or message_timeout",
+        ),
+        (
+            &["--hook-call-url=http://localhost/"],
+            "set hook_secret, for example",
+        ),
+        (
+            &["--topic-rule={ pattern = \"a:*\", publish = \"hook\" }"],
+            "topic_rule of `a:*` says `publish = \"hook\"` and nobody can be asked; set hook_publish_url",
+        ),
+        (
+            &["--topic-rule={ pattern = \"a\", subscribe = \"hook\" }"],
+            "set hook_subscribe_url",
         ),
     ] {
         let output = fanfare(&["serve"]).args(flags).output().unwrap();
