@@ -123,13 +123,13 @@ impl World {
             Output::Publish(draft, ticket) => self.publish_for(shard, draft, ticket),
             Output::Deliver(to, direct, ticket) => self.deliver(shard, to, direct, ticket),
             // Everything is allowed here, so nothing is asked.
-            Output::Ask(..) | Output::TokenRefused(_) => {}
+            Output::Ask(..) | Output::TokenRefused(_) | Output::Entered(..) => {}
             Output::Resume(connection) => {
                 if let Some(client) = self.client_of(connection) {
                     self.clients[client].is_readable = true;
                 }
             }
-            Output::Release(connection) => self.release(shard, connection),
+            Output::Release(connection, _) => self.release(shard, connection),
         }
     }
 

@@ -61,9 +61,9 @@ pub struct HostFamily {
 /// Values of a [`HostFamily`], each with its labels: few, and from closed sets.
 #[derive(Clone, Debug, PartialEq)]
 pub enum HostValues {
-    /// Counts that never go down.
+    /// Counts that never go down. A [`HostCounter`] is one without labels.
     Counters(Vec<(Labels, u64)>),
-    /// Figures of now.
+    /// Figures of now. One alone may have no labels.
     Gauges(Vec<(Labels, u64)>),
     /// How samples are spread.
     Histograms(Vec<(Labels, HostHistogram)>),
@@ -103,6 +103,14 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
+        encoder
+            .encode_descriptor(
+                "fanfare_notices_lost",
+                NOTICES_LOST_HELP,
+                None,
+                MetricType::Counter,
+            )?
+            .encode_counter::<NoLabelSet, u64, u64>(&self.fanfare.notices_lost(), None)?;
         for HostCounter { name, help, value } in &self.host {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -164,18 +172,17 @@ impl HostFamily {
                     .encode_family(&labels.as_slice())?
                     .encode_counter::<NoLabelSet, u64, u64>(count, None)
             }),
-            HostValues::Gauges(rows) => rows.iter().try_for_each(|(labels, value)| {
-                metric.encode_family(&labels.as_slice())?.encode_gauge(value)
+            // An empty pair of braces is no pair of labels.
+            HostValues::Gauges(rows) => rows.iter().try_for_each(|(labels, value)| match &labels[..] {
+                [] => metric.encode_gauge(value),
+                labels => metric.encode_family(&labels)?.encode_gauge(value),
             }),
-            HostValues::Histograms(rows) => {
-                rows.iter()
-                    .try_for_each(|(labels, HostHistogram { sum, buckets })| {
-                        let total = buckets.iter().map(|(_, count)| count).sum();
-                        metric
-                            .encode_family(&labels.as_slice())?
-                            .encode_histogram::<NoLabelSet>(*sum, total, buckets, None)
-                    })
-            }
+            HostValues::Histograms(rows) => rows.iter().try_for_each(|(labels, spread)| {
+                let total = spread.buckets.iter().map(|(_, count)| count).sum();
+                metric
+                    .encode_family(&labels.as_slice())?
+                    .encode_histogram::<NoLabelSet>(spread.sum, total, &spread.buckets, None)
+            }),
         }
     }
 }
@@ -297,6 +304,8 @@ const COUNTERS: &[CounterRow] = &[
         s.written_bytes
     }),
 ];
+
+const NOTICES_LOST_HELP: &str = "Notices lost because the application did not keep up";
 
 /// A gauge: its name, its help, its unit, and where it is read.
 type GaugeRow = (&'static str, &'static str, Option<Unit>, fn(&Snapshot) -> u64);

@@ -10,6 +10,7 @@ mod endpoint_flags;
 mod failure;
 mod hooks;
 mod logging;
+mod notices;
 mod options;
 mod panics;
 mod publish_command;

@@ -277,6 +277,27 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "such as `cookie`",
     ),
     (
+        "notice_url",
+        "mailto:a@b.example",
+        "\"mailto:a@b.example\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
+        "notice_queue_max",
+        "0",
+        "0",
+        "from 1 to 10000000",
+        "write a number in that range",
+    ),
+    (
+        "notice_queue_bytes_max",
+        "1TiB",
+        "\"1TiB\"",
+        "from 1KiB to 1GiB",
+        "write a size in that range",
+    ),
+    (
         "hook_timeout",
         "2h",
         "\"2h\"",

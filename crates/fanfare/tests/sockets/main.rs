@@ -14,6 +14,7 @@ mod door;
 mod floods;
 mod handshake;
 mod json;
+mod notices;
 mod order;
 mod raw;
 mod server;

@@ -19,14 +19,14 @@ use super::signature::{SIGNATURE_HEADER, Signer};
 
 /// Carries signed requests. Cloning gives another handle to the same connections.
 #[derive(Clone, Debug)]
-pub(super) struct Courier {
+pub(crate) struct Courier {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     signer: Arc<Signer>,
 }
 
 /// What a request came back with that is no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mishap {
+pub(crate) enum Mishap {
     /// No connection could be made: nobody has seen the request.
     Unreachable,
     /// The connection broke before all of the answer was there.
@@ -42,7 +42,7 @@ pub(super) enum Mishap {
 impl Courier {
     /// # Errors
     /// There is a URL with TLS and the system has no certificates to trust.
-    pub(super) fn new(signer: Signer, needs_tls: bool, connect_timeout: Duration) -> io::Result<Self> {
+    pub(crate) fn new(signer: Signer, needs_tls: bool, connect_timeout: Duration) -> io::Result<Self> {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
@@ -73,6 +73,17 @@ impl Courier {
             return Err(Mishap::NotJson);
         }
         collect(response.into_body(), bytes_max).await
+    }
+
+    /// Sends a body and looks at nothing but the status.
+    pub(crate) async fn tell(&self, to: &Uri, body: Bytes) -> Result<(), Mishap> {
+        let response = self.send(to, body).await?;
+        if !response.status().is_success() {
+            return Err(Mishap::Status(response.status()));
+        }
+        // Read to its end, so that the connection can be used again; what is too long for that is cut off with it.
+        let _ = collect(response.into_body(), HEAD_BYTES_MAX).await;
+        Ok(())
     }
 
     async fn send(&self, to: &Uri, body: Bytes) -> Result<Response<Incoming>, Mishap> {

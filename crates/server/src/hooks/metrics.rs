@@ -77,7 +77,7 @@ fn durations(counts: &HookCounts, asked: &Asked<'_>) -> HostFamily {
     let rows = asked.iter().map(|(kind, _)| {
         let (buckets, sum) = counts.durations(*kind);
         let bounds = DURATION_BUCKETS_MS.map(|ms| ms as f64 / 1e3).into_iter();
-        let buckets = bounds.chain([f64::MAX]).zip(buckets).collect();
+        let buckets = bounds.chain([f64::INFINITY]).zip(buckets).collect();
         (label(*kind), HostHistogram { sum, buckets })
     });
     HostFamily {

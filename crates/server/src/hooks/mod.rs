@@ -25,25 +25,25 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Payload, Selector, Timestamp,
-    TopicName,
+    Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice, Payload, Selector,
+    Timestamp, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
+use crate::notices::Notices;
 use crate::options::Secret;
 use answer::{Checked, Consent, Decision, Entry};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
 use counts::{HookCounts, Outcome};
-use courier::Courier;
+pub(crate) use courier::Courier;
 use kind::HookKind;
 use question::Question;
-use signature::Signer;
+pub(crate) use signature::Signer;
 pub(crate) use url::{HookHeader, HookUrl};
 
 /// What there is to be set about hooks.
-#[derive(Clone, Debug)]
 pub(crate) struct HookSettings {
     /// The URL of each kind, of connect, subscribe, publish and call. A kind without one is not asked.
     pub(crate) urls: [Option<HookUrl>; 4],
@@ -55,6 +55,8 @@ pub(crate) struct HookSettings {
     pub(crate) bounds: HookBounds,
     /// Bytes of a payload that comes from a backend.
     pub(crate) payload_bytes_max: usize,
+    /// Where notices go, if they go anywhere.
+    pub(crate) notices: Option<Notices>,
 }
 
 /// Hooks that ask over HTTP. Cloning gives another handle to the same ones.
@@ -67,6 +69,7 @@ struct Inner {
     headers: Vec<HeaderName>,
     payload_bytes_max: usize,
     counts: HookCounts,
+    notices: Option<Notices>,
     /// The hub that asks, once there is one: to subscribe connections.
     fanfare: OnceLock<Fanfare>,
 }
@@ -96,6 +99,7 @@ impl HttpHooks {
             headers: settings.headers,
             payload_bytes_max: settings.payload_bytes_max,
             counts: HookCounts::default(),
+            notices: settings.notices,
             fanfare: OnceLock::new(),
         })))
     }
@@ -111,7 +115,15 @@ impl HttpHooks {
         let asked = HookKind::ALL
             .into_iter()
             .filter_map(|kind| Some((kind, self.backend(kind)?)));
-        metrics::families(&self.0.counts, asked.collect())
+        let asked: Vec<_> = asked.collect();
+        let hooks = (!asked.is_empty()).then(|| metrics::families(&self.0.counts, asked));
+        let notices = self.0.notices.as_ref().map(Notices::metrics);
+        hooks.into_iter().flatten().chain(notices).collect()
+    }
+
+    /// Where notices go, if they go anywhere.
+    pub(crate) fn notices(&self) -> Option<&Notices> {
+        self.0.notices.as_ref()
     }
 
     fn backend(&self, kind: HookKind) -> Option<&Backend> {
@@ -178,6 +190,12 @@ impl HttpHooks {
 }
 
 impl Hooks for HttpHooks {
+    async fn notice(&self, notice: Notice) {
+        if let Some(notices) = &self.0.notices {
+            notices.add(&notice);
+        }
+    }
+
     async fn connect(
         &self,
         entrant: &Entrant,

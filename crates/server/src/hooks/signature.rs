@@ -12,10 +12,10 @@ pub(super) const SIGNATURE_HEADER: &str = "fanfare-signature";
 /// Signs with every secret that is valid, so that a receiver who knows one of them can check it while another takes its
 /// place.
 #[derive(Debug)]
-pub(super) struct Signer(Vec<hmac::Key>);
+pub(crate) struct Signer(Vec<hmac::Key>);
 
 impl Signer {
-    pub(super) fn new(secrets: &[Secret]) -> Self {
+    pub(crate) fn new(secrets: &[Secret]) -> Self {
         let key = |secret: &Secret| hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes());
         Self(secrets.iter().map(key).collect())
     }

@@ -11,11 +11,11 @@ pub(crate) struct HookUrl(Uri);
 
 impl HookUrl {
     /// Whether it asks for TLS.
-    pub(super) fn is_https(&self) -> bool {
+    pub(crate) fn is_https(&self) -> bool {
         self.0.scheme_str() == Some("https")
     }
 
-    pub(super) fn into_uri(self) -> Uri {
+    pub(crate) fn into_uri(self) -> Uri {
         self.0
     }
 }

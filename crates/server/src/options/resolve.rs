@@ -215,17 +215,17 @@ fn slow_message(options: &ServeOptions) -> Option<String> {
 
 /// Whoever is asked must be able to see who asks.
 fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
-    let key = "hook_secret";
     let urls = [
         ("hook_connect_url", &options.hook_connect_url),
         ("hook_subscribe_url", &options.hook_subscribe_url),
         ("hook_publish_url", &options.hook_publish_url),
         ("hook_call_url", &options.hook_call_url),
+        ("notice_url", &options.notice_url),
     ];
     let (url, _) = urls.into_iter().find(|(_, url)| url.is_some())?;
     options.hook_secret.is_empty().then(|| {
         format!(
-            "{url} is set and {key} is not: requests to hooks are signed; set {key}, for example to the output of \
+            "{url} is set and hook_secret is not: requests to it are signed; set hook_secret, for example to the output of \
              `openssl rand -hex 32`"
         )
     })

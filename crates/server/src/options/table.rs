@@ -136,6 +136,12 @@ options! {
         hook_breaker_failures: usize = 10, Count[0, 1_000_000];
         /// How long a hook's URL is not asked that does not answer; then one question decides whether it is again.
         hook_breaker_pause: Duration = SECOND, Time[TENTH, HOUR];
+        /// URL that is told who comes and goes, and which topics have somebody.
+        notice_url: Option<HookUrl> = None, MaybeUrl ("nobody is told");
+        /// Notices that may wait for notice_url; further ones are dropped and counted.
+        notice_queue_max: usize = 100_000, Count[1, 10_000_000];
+        /// Bytes that may wait for notice_url; further notices are dropped and counted.
+        notice_queue_bytes_max: usize = 32 * MIB, Size[KIB, 1024 * MIB];
     }
     "Door" {
         /// Proxy that is believed when it says in X-Forwarded-For whom a request is from, as an address or a network.

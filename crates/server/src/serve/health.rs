@@ -8,6 +8,7 @@ use fanfare::{Fanfare, HostCounter, HostFamily};
 
 use crate::hooks::HttpHooks;
 use crate::logging::Log;
+use crate::notices::Notices;
 use crate::panics;
 
 /// `/health` and `/ready`.
@@ -22,7 +23,10 @@ pub(super) fn router(fanfare: Fanfare) -> Router {
 pub(super) fn metrics(fanfare: Fanfare, hooks: Option<HttpHooks>, log: Log) -> Router {
     let page = move || {
         let families = hooks.as_ref().map(HttpHooks::metrics).unwrap_or_default();
-        std::future::ready(metrics_page(&fanfare, &families, &log))
+        let notices = hooks.as_ref().and_then(HttpHooks::notices);
+        let mut counters = counters(&log).to_vec();
+        counters.extend(notices.into_iter().flat_map(Notices::counters));
+        std::future::ready(metrics_page(&fanfare, &counters, &families))
     };
     Router::new().route("/metrics", get(page))
 }
@@ -40,11 +44,15 @@ fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
     }
 }
 
-fn metrics_page(fanfare: &Fanfare, families: &[HostFamily], log: &Log) -> impl IntoResponse + use<> {
+fn metrics_page(
+    fanfare: &Fanfare,
+    counters: &[HostCounter],
+    families: &[HostFamily],
+) -> impl IntoResponse + use<> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, kind)],
-        fanfare.metrics_with(&counters(log), families),
+        fanfare.metrics_with(counters, families),
     )
 }
 

@@ -6,6 +6,7 @@
 mod descriptors;
 mod fault;
 mod health;
+mod hooks;
 mod memory;
 mod pages;
 mod reload;
@@ -24,11 +25,13 @@ use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRul
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::api::{self, Access};
 use crate::failure::{Failure, print};
-use crate::hooks::{HookBounds, HookSettings, HttpHooks};
+use crate::hooks::HttpHooks;
 use crate::logging::Log;
+use crate::notices::Notices;
 use crate::options::ServeOptions;
 use crate::panics;
 use descriptors::Descriptors;
@@ -66,12 +69,10 @@ async fn serve(
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let hooks = hooks(options)?;
-    let library_options = fanfare::Options {
-        application: hooks.clone().map(Application::new),
-        ..library_options(options, connections_max)
-    };
-    let fanfare = Fanfare::start(library_options)
+    let hooks = hooks::start(options)
+        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))?;
+    let application = hooks.clone().map(Application::new);
+    let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
     if let Some(hooks) = &hooks {
         hooks.attach(fanfare.clone());
@@ -116,7 +117,7 @@ async fn serve(
         _ = &mut accepting => return fail("the listener failed, nobody could connect any more"),
     };
     stop.notify_one();
-    drain(signal, signals, &fanfare, options).await;
+    drain(signal, signals, &fanfare, hooks.as_ref(), options).await;
     accepting.abort();
     Ok(())
 }
@@ -145,7 +146,11 @@ fn router(
 }
 
 /// The program's options in the words of the library.
-fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::Options {
+fn library_options(
+    options: &ServeOptions,
+    connections_max: usize,
+    application: Option<Application>,
+) -> fanfare::Options {
     let millis = |duration: Duration| duration.as_millis() as u64;
     fanfare::Options {
         shards: options.shards,
@@ -182,7 +187,8 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         },
         rules: Arc::new(topic_rules(options)),
         anonymous: options.anonymous || options.open,
-        application: None,
+        application,
+        notices: options.notice_url.is_some(),
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
@@ -197,43 +203,6 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         send_buffer_bytes: options.send_buffer_bytes,
     }
 }
-
-/// The hooks that there are, if any.
-fn hooks(options: &ServeOptions) -> Result<Option<HttpHooks>, Failure> {
-    let urls = [
-        &options.hook_connect_url,
-        &options.hook_subscribe_url,
-        &options.hook_publish_url,
-        &options.hook_call_url,
-    ];
-    if urls.iter().all(|url| url.is_none()) {
-        return Ok(None);
-    }
-    let settings = HookSettings {
-        urls: urls.map(Clone::clone),
-        secrets: options.hook_secret.clone(),
-        headers: options
-            .hook_header
-            .iter()
-            .map(|header| header.0.clone())
-            .collect(),
-        bounds: HookBounds {
-            timeout: options.hook_timeout,
-            concurrency: options.hook_concurrency,
-            waiting_max: options.hook_waiting_max,
-            answer_bytes_max: 2 * options.message_bytes_max + HOOK_ENVELOPE_BYTES,
-            breaker_failures: options.hook_breaker_failures as u32,
-            breaker_pause: options.hook_breaker_pause,
-        },
-        payload_bytes_max: options.message_bytes_max,
-    };
-    HttpHooks::new(settings)
-        .map(Some)
-        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))
-}
-
-/// Room in a hook's answer beside twice a message, which may be written in base64 or with escapes.
-const HOOK_ENVELOPE_BYTES: usize = 64 << 10;
 
 /// Who may do what.
 fn topic_rules(options: &ServeOptions) -> TopicRules {
@@ -312,20 +281,42 @@ impl Signals {
 }
 
 /// Lets everybody go; a second signal ends that at once.
-async fn drain(signal: &str, mut signals: Signals, fanfare: &Fanfare, options: &ServeOptions) {
+async fn drain(
+    signal: &str,
+    mut signals: Signals,
+    fanfare: &Fanfare,
+    hooks: Option<&HttpHooks>,
+    options: &ServeOptions,
+) {
+    let deadline = Instant::now() + options.shutdown_timeout;
     let connections = fanfare.connection_count();
     tracing::info!(
         signal,
         connections,
         "stopping: clients are told to reconnect, a second signal ends at once"
     );
-    tokio::select! {
-        left = fanfare.shutdown(options.shutdown_window, options.shutdown_timeout) => {
-            if left > 0 {
-                tracing::warn!(left, "the shutdown timeout is over, connections were cut off");
-            }
+    let ended = async {
+        let left = fanfare
+            .shutdown(options.shutdown_window, options.shutdown_timeout)
+            .await;
+        if left > 0 {
+            tracing::warn!(left, "the shutdown timeout is over, connections were cut off");
         }
+        if let Some(notices) = hooks.and_then(HttpHooks::notices) {
+            flush(notices, deadline).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
         signal = signals.next() => tracing::warn!(signal, "told twice, ending at once"),
     }
     tracing::info!("stopped");
+}
+
+/// Delivers what waits, as far as there is time.
+async fn flush(notices: &Notices, deadline: Instant) {
+    let left = notices.flush(deadline).await;
+    if left > 0 {
+        tracing::warn!(left, "the shutdown timeout is over, notices were not delivered");
+    }
 }

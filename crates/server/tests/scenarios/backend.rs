@@ -174,9 +174,9 @@ pub(crate) fn ok(text: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// An answer without a body.
+/// An answer without a body, and the last one.
 pub(crate) fn status(line: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {line}\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    format!("HTTP/1.1 {line}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").into_bytes()
 }
 
 /// The next request on a connection; none at its end.

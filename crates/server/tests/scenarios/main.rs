@@ -56,7 +56,7 @@
 //! | 50 | binary protocols | there is none yet: `commands::binary_is_refused_where_commands_are_text_and_opaque_where_they_are_not` |
 //! | 51 | malformed commands | `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
-//! | 54 | hooks that are slow, dead, lying or flooding | `hooks` |
+//! | 54 | hooks that are slow, dead, lying or flooding | `hooks`; notices to such a backend: `notices` |
 //! | 56 | idempotency keys | there are none yet |
 //! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
 //! | 59 | a busy processor | `floods::what_one_client_has_sent_does_not_go_before_everything_of_the_others`, `floods::pings_and_health_are_answered_while_clients_flood` |
@@ -91,6 +91,7 @@ mod hooks;
 mod log;
 mod memory;
 mod names;
+mod notices;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
