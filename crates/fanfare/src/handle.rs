@@ -25,7 +25,6 @@ use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
 use crate::door::{Cause, Gate, Place};
-use crate::hooks::Application;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
 use crate::shard::{
@@ -134,11 +133,7 @@ impl Fanfare {
     /// [application](Options::application) to ask and this is not called on a tokio runtime.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
-        let assistant = options.application.clone().map(assistant_of).transpose()?;
-        let notices = assistant
-            .as_ref()
-            .filter(|_| options.notices)
-            .map(Assistant::notice_board);
+        let (assistant, notices) = assistants(&options)?;
         let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
         let broker = Arc::new(broker.with_notices(notices.clone()));
         let clock = Clock::start();
@@ -617,10 +612,16 @@ impl Drop for Inner {
     }
 }
 
-/// Somebody to ask the application on the runtime that the hub is started on.
-fn assistant_of(application: Application) -> io::Result<Assistant> {
+/// Who asks the application, and who tells it, on the runtime that the hub is started on.
+fn assistants(options: &Options) -> io::Result<(Option<Assistant>, Option<Arc<NoticeBoard>>)> {
+    let Some(application) = options.application.clone() else {
+        return Ok((None, None));
+    };
     let runtime = Handle::try_current().map_err(io::Error::other)?;
-    Ok(Assistant::new(application, runtime))
+    let notices = options
+        .notices
+        .then(|| NoticeBoard::start(application.clone(), &runtime));
+    Ok((Some(Assistant::new(application, runtime)), notices))
 }
 
 /// The most rows of one page.

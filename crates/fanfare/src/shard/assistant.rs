@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use super::mail::Mail;
 use super::mailbox::Mailbox;
 use crate::hooks::{Application, Caller};
-use crate::notices::NoticeBoard;
 
 /// An application and the runtime that its hooks run on.
 ///
@@ -23,11 +22,6 @@ pub(crate) struct Assistant {
 impl Assistant {
     pub(crate) fn new(application: Application, runtime: Handle) -> Self {
         Self { application, runtime }
-    }
-
-    /// Where what happens is posted, for the application to be told.
-    pub(crate) fn notice_board(&self) -> Arc<NoticeBoard> {
-        NoticeBoard::start(self.application.clone(), &self.runtime)
     }
 
     /// Asks; the answer comes as mail.

@@ -141,9 +141,9 @@ fn a_shutdown_ends_when_everything_was_told() {
         .collect();
     let ending = server.fanfare.shutdown(Duration::ZERO, Duration::from_secs(10));
     std::thread::spawn(move || {
-        clients
-            .into_iter()
-            .for_each(|(mut client, _)| drop(client.ending()))
+        for (mut client, _) in clients {
+            client.ending();
+        }
     });
     server.runtime.block_on(ending);
     let lines = diary.lines();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfare::{Admission, Caller, Draft, Entrant, Identity, Payload, PayloadKind, TopicName};
+use fanfare::{Admission, Caller, Draft, Entrant, Identity, Key, Payload, PayloadKind, TopicName, UserName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -108,7 +108,7 @@ impl<'a> Question<'a> {
     pub(super) fn publish(caller: &'a Caller, draft: &'a Draft) -> Self {
         let about = About::Publish {
             topic: draft.topic.as_str(),
-            key: draft.key.as_ref().map(|key| key.as_str()),
+            key: draft.key.as_ref().map(Key::as_str),
             payload: PayloadText::of(&draft.payload),
         };
         Self::of(HookKind::Publish, caller, about)
@@ -140,7 +140,7 @@ impl<'a> Question<'a> {
 impl<'a> IdentityText<'a> {
     fn of(identity: &'a Identity) -> Self {
         Self {
-            user: identity.user.as_ref().map(|user| user.as_str()),
+            user: identity.user.as_ref().map(UserName::as_str),
             info: identity.info.as_deref().and_then(raw),
             claims: &identity.claims,
         }
@@ -201,7 +201,7 @@ fn without_token(target: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use fanfare::{ConnectionId, UserName};
+    use fanfare::ConnectionId;
     use serde_json::{Value, json};
 
     use super::*;

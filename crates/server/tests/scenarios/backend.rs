@@ -1,6 +1,7 @@
 //! A backend of a test's own: a real HTTP server that answers hooks as it is told, rightly or wrongly.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -239,7 +240,10 @@ fn hmac(secret: &[u8], text: &[u8]) -> String {
     };
     let inner = Sha256::digest([pad(0x36), text.to_vec()].concat());
     let outer = Sha256::digest([pad(0x5c), inner.to_vec()].concat());
-    outer.iter().map(|byte| format!("{byte:02x}")).collect()
+    outer.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 fn now_seconds() -> u64 {

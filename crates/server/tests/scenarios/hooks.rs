@@ -112,33 +112,8 @@ fn a_backend_decides_who_connects_and_what_is_published_and_received() {
         assert_eq!(client.expect("subscribed")["topics"][0]["topic"], "gated:by-call");
         assert_eq!(client.expect("result")["data"], json!([1, 2]));
 
-        let asked = backend.asked().split_off(before);
-        let bodies: Vec<&Value> = asked.iter().map(|asked| &asked.body).collect();
-        let connection = &welcome["connection"];
-        let identity = json!({"user": "ada", "info": {"name": "Ada"}});
-        let about = |body: &Value, name: &str| body[name].clone();
-        assert_eq!(
-            bodies.iter().map(|body| about(body, "hook")).collect::<Vec<_>>(),
-            ["connect", "subscribe", "publish", "call"]
-        );
-        let client = &bodies[0]["client"];
-        assert_eq!(
-            (&client["target"], &client["headers"]),
-            (&json!("/ws?topic=gated%3Aa"), &json!({"x-tenant": ["red"]}))
-        );
-        for body in &bodies[1..] {
-            assert_eq!((&body["connection"], &body["identity"]), (connection, &identity));
-        }
-        assert_eq!(bodies[1]["topics"], json!(["gated:a"]));
-        assert_eq!(
-            (&bodies[2]["topic"], &bodies[2]["data"]),
-            (&json!("gated:a"), &json!({"said": "spam"}))
-        );
-        assert_eq!(
-            (&bodies[3]["method"], &bodies[3]["data"]),
-            (&json!("join"), &json!({"room": 1}))
-        );
-        for asked in &asked {
+        check_questions(&backend.asked()[before..], &welcome["connection"]);
+        for asked in &backend.asked()[before..] {
             assert_eq!(asked.target, "/hook");
             assert!(
                 asked.is_signed_with(SECRET) && asked.is_signed_with(old),
@@ -147,6 +122,31 @@ fn a_backend_decides_who_connects_and_what_is_published_and_received() {
             assert!(!asked.is_signed_with("a-secret-of-nobody"));
         }
     });
+}
+
+/// What a backend was asked: who somebody is who may connect, and then what it may do.
+fn check_questions(asked: &[Asked], connection: &Value) {
+    let bodies: Vec<&Value> = asked.iter().map(|asked| &asked.body).collect();
+    let identity = json!({"user": "ada", "info": {"name": "Ada"}});
+    let hooks: Vec<&Value> = bodies.iter().map(|body| &body["hook"]).collect();
+    assert_eq!(hooks, ["connect", "subscribe", "publish", "call"]);
+    let client = &bodies[0]["client"];
+    assert_eq!(
+        (&client["target"], &client["headers"]),
+        (&json!("/ws?topic=gated%3Aa"), &json!({"x-tenant": ["red"]}))
+    );
+    for body in &bodies[1..] {
+        assert_eq!((&body["connection"], &body["identity"]), (connection, &identity));
+    }
+    assert_eq!(bodies[1]["topics"], json!(["gated:a"]));
+    assert_eq!(
+        (&bodies[2]["topic"], &bodies[2]["data"]),
+        (&json!("gated:a"), &json!({"said": "spam"}))
+    );
+    assert_eq!(
+        (&bodies[3]["method"], &bodies[3]["data"]),
+        (&json!("join"), &json!({"room": 1}))
+    );
 }
 
 #[test]
@@ -203,21 +203,26 @@ fn a_denial_is_told_in_the_words_of_the_backend() {
     });
 }
 
-#[test]
-fn a_backend_that_talks_nonsense_has_not_answered_and_goes_on_being_asked() {
+/// What is no answer: its name, its bytes, and under what it is counted.
+fn lies() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let json_head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
     let head = |rest: &str| format!("{json_head}{rest}\r\n\r\n").into_bytes();
     let with_body = |kind: &str| {
         format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: 12\r\n\r\n{{\"allow\":{{}}}}")
             .into_bytes()
     };
-    let lies: Vec<(&str, Vec<u8>, &str)> = vec![
+    vec![
         ("no JSON", ok("internal-secret"), "bad_answer"),
         ("no answer", ok("{\"internal-secret\":1}"), "bad_answer"),
         ("two answers", ok("{\"allow\":{},\"deny\":{}}"), "bad_answer"),
         ("a deep one", ok(&"[".repeat(100_000)), "bad_answer"),
         ("HTML", with_body("text/html"), "bad_answer"),
-        ("no kind", head("Content-Length: 0"), "bad_answer"),
+        ("nothing at all", head("Content-Length: 0"), "bad_answer"),
+        (
+            "no content type",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"allow\":{}}".to_vec(),
+            "bad_answer",
+        ),
         (
             "an error",
             b"HTTP/1.1 500 E\r\nContent-Length: 15\r\n\r\ninternal-secret".to_vec(),
@@ -252,7 +257,12 @@ fn a_backend_that_talks_nonsense_has_not_answered_and_goes_on_being_asked() {
             [b"HTTP/1.1 200 OK\r\nX: ".to_vec(), vec![b'x'; 1 << 20]].concat(),
             "broken",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn a_backend_that_talks_nonsense_has_not_answered_and_goes_on_being_asked() {
+    let lies = lies();
     let answers: Vec<Vec<u8>> = lies.iter().map(|(_, bytes, _)| bytes.clone()).collect();
     let backend = Backend::start(move |asked| match asked.body["method"].as_str() {
         Some("truth") => Reply::Json(json!({"allow": {"data": "true"}})),
