@@ -11,6 +11,8 @@ use fanfare_hub::{Admission, Answer, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
 
+use crate::door::ClientCertificate;
+
 /// Decisions of the application. Every method has a default, so an application writes those that it needs; the rules of
 /// topics say when the others are asked ([`Who::Hook`](crate::Who::Hook)).
 ///
@@ -102,6 +104,8 @@ pub struct Entrant {
     pub target: String,
     /// The headers of its request.
     pub headers: HeaderMap,
+    /// The certificate that it has shown, if it did and TLS ends here.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The application's hooks, whatever type they are.

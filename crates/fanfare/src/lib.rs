@@ -31,10 +31,15 @@ mod metrics;
 mod options;
 mod pressure;
 mod shard;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 
 pub use door::{
-    ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,
-    OriginRuleError,
+    ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,
+    OriginError, OriginRule, OriginRuleError,
 };
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
@@ -55,3 +60,5 @@ pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};
 pub use metrics::{HostCounter, resident_bytes};
 pub use options::Options;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, Tls, TlsError, TlsOptions, TlsVersion};

@@ -20,6 +20,7 @@ mod reading_tests;
 mod stats;
 mod sync;
 mod writing;
+mod written;
 
 use std::collections::VecDeque;
 use std::io;
@@ -37,6 +38,7 @@ use slab::Slab;
 
 use crate::clock::Clock;
 use crate::pressure::Pressure;
+use crate::tls::Records;
 pub(crate) use assistant::Assistant;
 use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
@@ -44,6 +46,7 @@ pub(crate) use mailbox::{Mailbox, NotPosted};
 use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
 pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
+pub(crate) use written::Written;
 
 /// What a shard is made of.
 pub(crate) struct ShardOptions {
@@ -88,6 +91,10 @@ pub(crate) struct Shard {
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
+    /// What connections with TLS share beside it.
+    records: Records,
+    /// Bytes of records that sockets did not take, of all connections.
+    sealed_bytes: usize,
     /// Bytes held for messages that are not finished and for bytes that are not decoded, of all connections.
     receiving_bytes: usize,
     /// This shard's share of the limit.
@@ -164,6 +171,8 @@ impl Shard {
             free: Vec::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            records: Records::default(),
+            sealed_bytes: 0,
             receiving_bytes: 0,
             receiving_bytes_max,
             inflater: Inflater::default(),
@@ -347,6 +356,7 @@ impl Shard {
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption {
             socket,
+            tls,
             mut early,
             mut opened,
             place,
@@ -366,7 +376,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new(socket, &opened, place, &self.options)?;
+            let connection = Connection::new((socket, tls), &opened, place, &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {
@@ -385,9 +395,7 @@ impl Shard {
         counted.arrived();
         tracing::debug!(connection = %id, remote = %opened.remote, dialect = opened.dialect.name(), "opened");
         self.handle(Input::Opened(opened));
-        if !early.is_empty() {
-            self.take_bytes(id, &mut early);
-        }
+        self.take_early(id, &mut early);
     }
 }
 
