@@ -7,7 +7,7 @@ use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
 
-use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
+use super::{Connection, PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
 /// Connections read in one turn.
 const CONNECTIONS_PER_TURN: usize = 1024;
@@ -104,7 +104,7 @@ impl Shard {
         let bytes_max = bytes_max.min(READ_BUFFER_BYTES - connection.partial_record_bytes());
         match self.read_socket(id, bytes_max) {
             Ok(0) => Seen::Gone,
-            Ok(count) if count == bytes_max || is_hung_up => Seen::More,
+            Ok(count) if count == bytes_max || is_hung_up || self.is_at_end(id) => Seen::More,
             Ok(_) => Seen::Drained,
             Err(error) if error.kind() == ErrorKind::WouldBlock => Seen::Drained,
             Err(error) if error.kind() == ErrorKind::Interrupted => Seen::More,
@@ -116,6 +116,12 @@ impl Shard {
                 Seen::Gone
             }
         }
+    }
+
+    /// Whether a client has said in TLS that it sends no more, of which the poll knows nothing.
+    fn is_at_end(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.get(id.slot()).and_then(Option::as_ref);
+        connection.is_some_and(Connection::is_at_end)
     }
 
     /// Reads once and takes in what came; gives how many bytes that were on the wire. After a panic there is nothing to
@@ -166,12 +172,10 @@ impl Shard {
         let Some(Some(connection)) = self.connections.get(id.slot()).filter(|c| is(c.as_ref(), id)) else {
             return;
         };
-        let has_tls = connection.tls.is_some();
         if !early.is_empty() || connection.partial_record_bytes() > 0 {
             self.take_bytes(id, early, early.len());
         }
-        if has_tls {
-            // It may have said already that it sends no more, of which the poll knows nothing.
+        if self.is_at_end(id) {
             self.resume(id);
         }
     }

@@ -117,7 +117,6 @@ impl Session {
     /// Opens the whole records at the beginning of `bytes`; gives how many bytes are done with.
     fn open(&mut self, bytes: &mut [u8], plain: &mut Vec<u8>) -> Result<usize, Error> {
         let mut used = 0;
-        let mut failure = None;
         loop {
             let UnbufferedStatus { mut discard, state } =
                 self.connection.process_tls_records(&mut bytes[used..]);
@@ -144,13 +143,26 @@ impl Session {
                 }
                 // More is needed, or nothing more comes. Early data is never accepted.
                 Ok(_) => true,
-                // What it has to say about that comes next.
-                Err(error) => failure.replace(error).is_some(),
+                Err(error) => {
+                    self.queue_alert(&mut bytes[used..]);
+                    return Err(error);
+                }
             };
             used += discard;
-            self.is_over |= failure.is_some();
             if is_done {
-                return failure.map_or(Ok(used), Err);
+                return Ok(used);
+            }
+        }
+    }
+
+    /// Queues what rustls has to say about what it did not like, after which there is nothing to say. It does not look
+    /// at `bytes` again as long as it has something to write, and must not afterwards.
+    fn queue_alert(&mut self, bytes: &mut [u8]) {
+        self.is_over = true;
+        while self.connection.wants_write() {
+            match self.connection.process_tls_records(bytes).state {
+                Ok(ConnectionState::EncodeTlsData(alert)) => encode(alert, &mut self.outgoing),
+                _ => return,
             }
         }
     }

@@ -175,6 +175,8 @@ impl Failure {
                 PeerIncompatible::Tls12NotOffered
                 | PeerIncompatible::Tls12NotOfferedOrEnabled
                 | PeerIncompatible::SupportedVersionsExtensionRequired
+                // Missing in every hello of TLS 1.1 and before, which is noticed first.
+                | PeerIncompatible::SignatureAlgorithmsExtensionRequired
                 | PeerIncompatible::ServerDoesNotSupportTls12Or13
                 | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig,
             ) => Self::Version,

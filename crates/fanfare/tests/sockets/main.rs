@@ -19,3 +19,5 @@ mod raw;
 mod server;
 mod slow;
 mod slow_rules;
+#[cfg(feature = "tls")]
+mod tls;
