@@ -343,7 +343,7 @@ impl Source {
     }
 }
 
-fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
+fn is(connection: Option<&Connection>, id: ConnectionId) -> bool {
     connection.is_some_and(|connection| connection.id == id)
 }
 

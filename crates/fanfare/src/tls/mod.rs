@@ -54,6 +54,14 @@ impl TlsOptions {
             version_min: TlsVersion::default(),
         }
     }
+
+    /// Checks one of the [client authorities](Self::client_authorities) by itself.
+    ///
+    /// # Errors
+    /// When there is no certificate in it, or one cannot be read.
+    pub fn check_authorities(pem: &[u8]) -> Result<(), TlsError> {
+        add_authorities(&mut RootCertStore::empty(), pem)
+    }
 }
 
 /// A version of TLS.
@@ -168,17 +176,22 @@ fn verifier(options: &TlsOptions) -> Result<Arc<dyn ClientCertVerifier>, TlsErro
     }
     let mut authorities = RootCertStore::empty();
     for pem in &options.client_authorities {
-        for certificate in certificate::read_certificates(pem)? {
-            authorities
-                .add(certificate)
-                .map_err(|_| TlsError::CertificateUnreadable)?;
-        }
+        add_authorities(&mut authorities, pem)?;
     }
     let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), provider());
     if !options.requires_client_certificate {
         builder = builder.allow_unauthenticated();
     }
     builder.build().map_err(|_| TlsError::CertificateUnreadable)
+}
+
+fn add_authorities(authorities: &mut RootCertStore, pem: &[u8]) -> Result<(), TlsError> {
+    for certificate in certificate::read_certificates(pem)? {
+        authorities
+            .add(certificate)
+            .map_err(|_| TlsError::CertificateUnreadable)?;
+    }
+    Ok(())
 }
 
 /// Gives each client the certificate of the name that it asks for.

@@ -1,9 +1,10 @@
 //! The kinds of values options have: how each is read from text, shown as text, and what its rule is called.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fanfare::{Network, Origin};
+use fanfare::{Network, Origin, TlsVersion};
 
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
@@ -61,6 +62,10 @@ pub(crate) enum Kind {
     Networks { at: Place<Vec<Network>> },
     /// Any number of keys that are never shown.
     Secrets { at: Place<Vec<Secret>> },
+    /// Any number of files.
+    Files { at: Place<Vec<PathBuf>> },
+    /// A version of TLS.
+    TlsVersion { at: Place<TlsVersion> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -96,6 +101,13 @@ impl Kind {
             Self::TopicRules { at } => *at(into) = all(texts)?,
             Self::Networks { at } => *at(into) = all(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
+            Self::Files { at } => {
+                *at(into) = texts
+                    .iter()
+                    .map(|text| value::file(text))
+                    .collect::<Result<_, _>>()?;
+            }
+            Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -119,6 +131,8 @@ impl Kind {
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Secrets { .. } => Vec::new(),
+            Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
+            Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -138,6 +152,8 @@ impl Kind {
             Self::TopicRules { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
             Self::Secrets { at } => at(into).clone_from(at(from)),
+            Self::Files { at } => at(into).clone_from(at(from)),
+            Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -167,6 +183,7 @@ impl Kind {
                 | Self::SlowRules { .. }
                 | Self::TopicRules { .. }
                 | Self::Secrets { .. }
+                | Self::Files { .. }
         )
     }
 
@@ -206,6 +223,8 @@ impl Kind {
             Self::TopicRules { .. } => "RULE",
             Self::Networks { .. } => "NETWORK",
             Self::Secrets { .. } => "KEY",
+            Self::Files { .. } => "FILE",
+            Self::TlsVersion { .. } => "VERSION",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -233,6 +252,8 @@ impl Kind {
             Self::TopicRules { .. } => "list of tables".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
+            Self::Files { .. } => "list of files".to_owned(),
+            Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

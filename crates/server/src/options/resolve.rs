@@ -151,6 +151,8 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         unheard_proxies(options),
         small_receiving(options),
         slow_message(options),
+        lone_certificate(options),
+        unsigned_clients(options),
     ]
     .into_iter()
     .flatten()
@@ -206,6 +208,36 @@ fn slow_message(options: &ServeOptions) -> Option<String> {
             time_text(time),
         )
     })
+}
+
+fn lone_certificate(options: &ServeOptions) -> Option<String> {
+    let (certificates, keys) = (options.tls_cert.len(), options.tls_key.len());
+    (certificates != keys).then(|| {
+        format!(
+            "tls_cert names {certificates} files and tls_key {keys}: each certificate needs its key; name as many, in the \
+             same order"
+        )
+    })
+}
+
+fn unsigned_clients(options: &ServeOptions) -> Option<String> {
+    let needed = if !options.tls_client_ca.is_empty() && options.tls_cert.is_empty() {
+        (
+            "tls_client_ca",
+            "without TLS clients show no certificates",
+            "tls_cert and tls_key",
+        )
+    } else if options.tls_client_required && options.tls_client_ca.is_empty() {
+        (
+            "tls_client_required",
+            "no certificate of a client could be accepted",
+            "tls_client_ca",
+        )
+    } else {
+        return None;
+    };
+    let (key, rule, way_out) = needed;
+    Some(format!("{key} is set: {rule}; set {way_out}, too"))
 }
 
 /// Warnings about variables that look like options and are none.

@@ -45,6 +45,7 @@ fn item(kind: &Kind) -> Value {
         }
         Kind::Time { .. } => json!({"type": "string", "examples": ["500ms", "25s", "1m30s"]}),
         Kind::Switch { .. } => json!({"type": "boolean"}),
+        Kind::TlsVersion { .. } => json!({"enum": ["1.2", "1.3"]}),
         Kind::Format { .. } => json!({"enum": ["text", "json"]}),
         Kind::Secrets { .. } => json!({"type": "string", "minLength": 16, "maxLength": 256}),
         Kind::TopicRules { .. } => topic_rule::schema(),
@@ -52,6 +53,7 @@ fn item(kind: &Kind) -> Value {
         | Kind::Origins { .. }
         | Kind::SlowRules { .. }
         | Kind::Networks { .. }
+        | Kind::Files { .. }
         | Kind::Filter { .. } => json!({"type": "string"}),
     }
 }

@@ -2,9 +2,10 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use fanfare::{DoorLimits, Network, Origin};
+use fanfare::{DoorLimits, Network, Origin, TlsVersion};
 
 use super::kind::{Kind, LogFormat};
 use super::secret::Secret;
@@ -107,6 +108,20 @@ options! {
         /// Key that callers of the HTTP API present, at least 16 bytes.
         /// Prefer the file or the environment: flags are visible in the list of processes.
         api_key: Vec<Secret> = Vec::new(), Secrets;
+    }
+    "TLS" {
+        /// File with a certificate of the server and its chain, in PEM. With one, nothing but TLS is spoken.
+        /// Repeat the flag for several, each with its tls_key: a client gets the first for the name that it asks for, or
+        /// the first of all. Read again at each reload; open connections keep theirs.
+        tls_cert: Vec<PathBuf> = Vec::new(), Files;
+        /// File with the key to the tls_cert in the same place of the list, in PEM and without a passphrase.
+        tls_key: Vec<PathBuf> = Vec::new(), Files;
+        /// File with authorities in PEM whose certificates clients may show; others are refused.
+        tls_client_ca: Vec<PathBuf> = Vec::new(), Files;
+        /// Clients must show a certificate of tls_client_ca.
+        tls_client_required: bool = false, Switch;
+        /// The oldest version of TLS that is spoken.
+        tls_min_version: TlsVersion = TlsVersion::V1_2, TlsVersion;
     }
     "Door" {
         /// Proxy that is believed when it says in X-Forwarded-For whom a request is from, as an address or a network.

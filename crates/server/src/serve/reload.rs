@@ -5,11 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanfare::Fanfare;
+use fanfare::{Fanfare, Tls};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
-use super::topic_rules;
+use super::{tls, topic_rules};
 use crate::api::Access;
 use crate::options::{OPTIONS, OptionSpec, ServeOptions};
 
@@ -20,6 +20,7 @@ pub(crate) type ReadAgain = dyn Fn() -> Result<ServeOptions, Vec<String>> + Send
 pub(crate) struct Reload {
     fanfare: Fanfare,
     access: Access,
+    tls: Option<Tls>,
     read_again: Box<ReadAgain>,
     running: Mutex<ServeOptions>,
 }
@@ -39,13 +40,14 @@ const LIVE: [&str; 2] = ["topic_rule", "api_key"];
 impl Reload {
     pub(crate) fn new(
         fanfare: Fanfare,
-        access: Access,
+        (access, tls): (Access, Option<Tls>),
         running: ServeOptions,
         read_again: Box<ReadAgain>,
     ) -> Self {
         Self {
             fanfare,
             access,
+            tls,
             read_again,
             running: Mutex::new(running),
         }
@@ -58,13 +60,19 @@ impl Reload {
     /// Every problem of the configuration; nothing has changed then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = (self.read_again)()?;
+        let certificates = tls::read(&fresh)?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<&OptionSpec> = OPTIONS
             .iter()
             .filter(|spec| !spec.kind.is_same(&running, &fresh))
             .collect();
         let (applied, at_restart): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|spec| LIVE.contains(&spec.key));
+            changed.into_iter().partition(|spec| self.is_live(spec, &fresh));
+        if let (Some(tls), Some(certificates)) = (&self.tls, &certificates) {
+            // Their files may say something else under the same names.
+            tls.replace(certificates)
+                .map_err(|error| vec![error.to_string()])?;
+        }
         for spec in &applied {
             spec.kind.copy(&fresh, &mut running);
         }
@@ -77,6 +85,13 @@ impl Reload {
             applied: keys(applied),
             at_restart: keys(at_restart),
         })
+    }
+
+    /// Whether a key takes effect while the server runs. A server that speaks TLS goes on to, and one that does not does
+    /// not begin.
+    fn is_live(&self, spec: &OptionSpec, fresh: &ServeOptions) -> bool {
+        let goes_on = self.tls.is_some() && !fresh.tls_cert.is_empty();
+        LIVE.contains(&spec.key) || (goes_on && spec.key.starts_with("tls_"))
     }
 }
 

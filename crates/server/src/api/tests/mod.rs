@@ -134,14 +134,14 @@ fn reload(
     let running = ServeOptions::default();
     Arc::new(Reload::new(
         fanfare.clone(),
-        access.clone(),
+        (access.clone(), None),
         running,
         Box::new(read_again),
     ))
 }
 
 fn local() -> Access {
-    Access::new(&[], "127.0.0.1:8080".parse().unwrap())
+    Access::new(&[], ("http", "127.0.0.1:8080".parse().unwrap()))
 }
 
 /// A request of a program on this machine.
