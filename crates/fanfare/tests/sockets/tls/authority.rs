@@ -71,16 +71,21 @@ impl Authority {
             .unwrap()
     }
 
+    /// This authority, as clients trust it.
+    pub(crate) fn trusted(&self) -> RootCertStore {
+        let mut trusted = RootCertStore::empty();
+        trusted.add(self.der.clone()).unwrap();
+        trusted
+    }
+
     fn trusting(
         &self,
         versions: &[&'static SupportedProtocolVersion],
     ) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
-        let mut trusted = RootCertStore::empty();
-        trusted.add(self.der.clone()).unwrap();
         ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_protocol_versions(versions)
             .unwrap()
-            .with_root_certificates(trusted)
+            .with_root_certificates(self.trusted())
     }
 }
 
