@@ -45,3 +45,30 @@ impl Records {
         (&self.gathered, &mut self.sealed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_is_not_cut_behind_its_first_byte() {
+        let mut records = Records::default();
+        let bytes = [7; RECORD_CONTENT_MAX + 1];
+        for (lengths, skip, expected) in [
+            (&[100, 200][..], 0, 300),
+            (&[1, 200], 1, 200),
+            (&[RECORD_CONTENT_MAX + 1], 0, RECORD_CONTENT_MAX),
+            (&[RECORD_CONTENT_MAX - 2, 100], 0, RECORD_CONTENT_MAX),
+            (&[RECORD_CONTENT_MAX - 1, 100], 0, RECORD_CONTENT_MAX - 1),
+            (&[RECORD_CONTENT_MAX, 100], 0, RECORD_CONTENT_MAX),
+            (&[1, RECORD_CONTENT_MAX - 1, 100], 1, RECORD_CONTENT_MAX - 1),
+            (&[1], 1, 0),
+        ] {
+            let slices: Vec<_> = lengths
+                .iter()
+                .map(|&length| IoSlice::new(&bytes[..length]))
+                .collect();
+            assert_eq!(records.prepare(&slices, skip).0.len(), expected, "{lengths:?}");
+        }
+    }
+}

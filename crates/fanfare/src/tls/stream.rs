@@ -41,8 +41,9 @@ pub(crate) enum Failure {
 /// Bytes that are read at once at the door.
 const READ_BYTES: usize = 4 << 10;
 
-/// The most bytes of a handshake that wait to be whole: what rustls takes for the longest message, and more.
-const HANDSHAKE_BYTES_MAX: usize = 128 << 10;
+/// The most bytes of a handshake that wait to be whole. A hello is a tenth of that; a longer chain of certificates of a
+/// client is refused.
+const HANDSHAKE_BYTES_MAX: usize = 32 << 10;
 
 impl Stream {
     /// Does the handshake. It takes as long as the client makes it take: the caller has the deadline.
@@ -56,8 +57,13 @@ impl Stream {
             let incoming = session.incoming_mut();
             incoming.reserve(READ_BYTES);
             let count = socket.read_buf(incoming).await;
-            if !matches!(count, Ok(1..)) || incoming.len() > HANDSHAKE_BYTES_MAX {
+            if !matches!(count, Ok(1..)) {
                 return Err(Failure::BrokenOff);
+            }
+            if incoming.len() > HANDSHAKE_BYTES_MAX {
+                let reason =
+                    format!("a message is longer than {HANDSHAKE_BYTES_MAX} bytes, which is the limit");
+                return Err(Failure::Other(Error::General(reason)));
             }
             let outcome = session.open_incoming(&mut opened);
             let answer = std::mem::take(session.outgoing_mut());

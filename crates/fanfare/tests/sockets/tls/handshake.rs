@@ -90,6 +90,13 @@ fn garbage_is_refused_and_costs_nobody_else() {
             secured.refusals("tls_handshake") == at as u64 + 1
         });
     }
+    // A hello of which 64 KiB are announced, in whole records, without end.
+    let mut endless = Client::connect(secured.server.address);
+    let first = [&[0x16, 3, 1, 0x3F, 0xFC, 1, 0, 0xFF, 0xFF][..], &[0; 0x3FF8]].concat();
+    let next = [&[0x16, 3, 1, 0x3F, 0xFC][..], &[0; 0x3FFC]].concat();
+    let all = [first, next.clone(), next].concat();
+    let _ = endless.stream.write_all(&all);
+    eventually("it is counted", || secured.refusals("tls_handshake") == 5);
     answer_to(secured.server.address, &application);
     assert_eq!(secured.refusals("tls_plaintext"), 1, "a handshake comes first");
     other.subscribe(&["a"]);

@@ -5,7 +5,7 @@ use rustls::version::{TLS12, TLS13};
 use serde_json::json;
 
 use super::{EITHER, Secured, with_tls};
-use crate::client::{BINARY, Client, PING, PONG, TEXT, eventually, masked, upgrade_request};
+use crate::client::{BINARY, CLOSE, Client, PING, PONG, TEXT, eventually, masked, upgrade_request};
 use crate::server::options;
 
 #[test]
@@ -210,5 +210,45 @@ fn what_is_left_out_for_a_slow_reader_leaves_the_records_whole() {
     }
     assert!(missed > 0, "the rule was never applied");
     assert_eq!(reader.close(1000), 1000);
+    secured.server.assert_empty();
+}
+
+/// Nothing is published behind it that would take the rest of it along.
+#[test]
+fn the_last_record_goes_out_as_soon_as_its_socket_takes_it() {
+    let secured = Secured::with(
+        Options {
+            send_buffer_bytes: Some(4 << 10),
+            ..options()
+        },
+        |_| (),
+    );
+    let narrow = Client::connect_narrow(secured.server.address);
+    let mut reader =
+        with_tls(narrow, secured.authority.client(EITHER), "localhost").upgraded("/ws?dialect=raw&topic=a");
+    eventually("it is subscribed", || {
+        secured.server.fanfare.subscribers("a") == 1
+    });
+    for n in 0..5 {
+        let text = n.to_string().repeat(60_000);
+        let publish = secured.server.fanfare.publish("a", Payload::text(text.clone()));
+        secured.server.runtime.block_on(publish).unwrap();
+        eventually("its socket is full", || {
+            secured.metric("fanfare_connections_behind ") == 1
+        });
+        assert_eq!(reader.text(), text);
+        eventually("nothing waits", || {
+            secured.metric("fanfare_tls_waiting_bytes ") == 0
+        });
+    }
+    // The close frame comes behind what waits, and the connection ends behind that.
+    let publish = secured
+        .server
+        .fanfare
+        .publish("a", Payload::text("x".repeat(60_000)));
+    secured.server.runtime.block_on(publish).unwrap();
+    reader.send(&masked(CLOSE, &1000_u16.to_be_bytes()));
+    assert_eq!(reader.text().len(), 60_000);
+    assert_eq!(reader.frame().unwrap().first, CLOSE);
     secured.server.assert_empty();
 }
