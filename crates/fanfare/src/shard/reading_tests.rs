@@ -86,6 +86,7 @@ impl Fixture {
         };
         let adoption = Adoption {
             socket,
+            tls: None,
             early: Vec::new(),
             opened,
             place: None,
