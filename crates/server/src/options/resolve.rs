@@ -297,7 +297,7 @@ impl fmt::Display for Source {
 }
 
 /// Variables that are no options of `serve`.
-const OTHERS: [&str; 2] = ["FANFARE_CONFIG", "FANFARE_URL"];
+const OTHERS: [&str; 3] = ["FANFARE_CONFIG", "FANFARE_URL", "FANFARE_CA"];
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[cfg(test)]

@@ -233,3 +233,31 @@ fn clients_must_show_a_certificate_where_that_is_asked_for() {
     without.send(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(without.response().is_none());
 }
+
+#[test]
+fn the_commands_of_the_program_speak_tls_with_whom_they_trust() {
+    let files = Files::new("commands");
+    let server = Server::start_by(&mut files.serve(&[]));
+    let mut subscriber = files.connect(&server).upgraded("/ws?topic=a");
+    subscriber.expect("welcome");
+    subscriber.expect("subscribed");
+    let url = format!("wss://localhost:{}/ws", server.address.port());
+    let publish = |authority: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.args(["pub", "a", "hello", "--url", &url, "--ca", &files.path(authority)]);
+        refusal(&mut command)
+    };
+    let (code, said) = publish("ca.pem");
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(subscriber.expect("message")["data"], "hello");
+    files.write("stranger.pem", &Authority::new().pem);
+    let (code, said) = publish("stranger.pem");
+    assert_eq!(code, Some(1));
+    assert!(said.contains("invalid peer certificate"), "{said}");
+    let (code, said) = publish("missing.pem");
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("--ca is `") && said.contains("No such file"),
+        "{said}"
+    );
+}
