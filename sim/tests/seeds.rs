@@ -20,6 +20,8 @@ const REGRESSION_SEEDS: &[(u64, usize)] = &[
     (10_380, 400),
     // A pong that came in time and that the shard, its mailbox half full, did not read in time.
     (1_071, 400),
+    // A gap that was told behind the `subscribed` it came before, because it was left out later.
+    (5_034_077, 400),
 ];
 
 /// Seeds of one test; there are several, so that they run beside each other.

@@ -141,6 +141,11 @@ impl Frames {
         self.frames[id.0 as usize].queued_at
     }
 
+    /// Holds a frame once more.
+    pub(crate) fn hold(&mut self, id: FrameId) {
+        self.frames[id.0 as usize].references += 1;
+    }
+
     /// Gives back one hold on a frame; the last one frees its bytes.
     pub(crate) fn release(&mut self, id: FrameId) {
         let frame = &mut self.frames[id.0 as usize];

@@ -261,8 +261,8 @@ impl Outbox {
         self.data_reply_bytes = self.data_reply_bytes - before + after;
     }
 
-    /// Goes through the waiting publications that may be left out, oldest first. The one that the socket has taken a
-    /// part of is not among them. Costs a step per frame that it passes.
+    /// Goes through the data lane, oldest first. The frame that the socket has taken a part of is not among those that it
+    /// passes. Only what is expendable may be left out. Costs a step per frame.
     pub(crate) fn sift(
         &mut self,
         frames: &mut Frames,
@@ -271,11 +271,7 @@ impl Outbox {
         let (mut before, mut node) = self.first_unstarted(frames);
         while node.is_some() {
             let frame = frames.frame_of(node);
-            let fate = match frames.expendable(frame) {
-                Some(_) => fate(self, frame, frames),
-                None => Fate::Stays,
-            };
-            match fate {
+            match fate(self, frame, frames) {
                 Fate::EndsHere => return,
                 Fate::Stays => (before, node) = (node, frames.next(node)),
                 Fate::IsLeftOut(notice) => {
@@ -290,6 +286,12 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    /// The last frame of the data lane.
+    pub(crate) fn last(&self, frames: &Frames) -> Option<FrameId> {
+        let tail = self.data.tail;
+        (tail.is_some()).then(|| frames.frame_of(tail))
     }
 
     /// Throws away what waits in the data lane, except a frame that the socket has begun to take.

@@ -12,7 +12,7 @@ use foldhash::fast::FixedState;
 
 use super::Hub;
 use crate::frames::{Expendable, FrameId, Frames};
-use crate::missed::Notices;
+use crate::missed::{Notices, Place};
 use crate::outbox::{Fate, Lane, Outbox};
 use crate::session::Session;
 use crate::{Counters, Dirty, Now, SlowRule};
@@ -196,7 +196,7 @@ impl Hub {
                 counters: &mut self.counters,
                 now: self.now.monotonic,
             };
-            book.leave_out(&expendable, &mut self.frames)
+            book.leave_out(Place::End, &expendable, &mut self.frames)
         };
         if let Some(notice) = notice {
             self.outboxes[slot].push(Lane::Data, notice, &mut self.frames);
@@ -209,6 +209,7 @@ impl Hub {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
+        self.notices.look(slot);
         let mut book = Book {
             slot,
             session,
@@ -221,6 +222,7 @@ impl Hub {
                 .expendable(frame)
                 .filter(|expendable| book.session.may_miss(expendable.rule))
             else {
+                book.notices.pass(slot, frame);
                 return Fate::Stays;
             };
             match verdict(outbox, expendable, frames.queued_at(frame)) {
@@ -228,7 +230,7 @@ impl Hub {
                 Verdict::Enough => Fate::EndsHere,
                 Verdict::Goes => {
                     let expendable = expendable.clone();
-                    Fate::IsLeftOut(book.leave_out(&expendable, frames))
+                    Fate::IsLeftOut(book.leave_out(Place::Look, &expendable, frames))
                 }
             }
         });
@@ -246,13 +248,14 @@ struct Book<'a> {
 
 impl Book<'_> {
     /// Writes it down. Gives a notice to be put in its place, if one is due.
-    fn leave_out(&mut self, expendable: &Expendable, frames: &mut Frames) -> Option<FrameId> {
+    fn leave_out(&mut self, place: Place, expendable: &Expendable, frames: &mut Frames) -> Option<FrameId> {
         self.session.left_out += expendable.count();
         self.counters.left_out[expendable.rule as usize] += expendable.count();
         if !self.session.dialect.has_notices() {
             return None;
         }
-        self.notices.note(self.slot, expendable, self.now, frames)
+        self.notices
+            .note((self.slot, place), expendable, self.now, frames)
     }
 }
 

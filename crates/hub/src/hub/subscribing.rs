@@ -213,18 +213,28 @@ impl Hub {
                     .collect();
                 self.forget_joining(slot, key);
                 if !options.is_quiet {
-                    self.reply_to(
-                        slot,
-                        Lane::Data,
-                        id.as_ref(),
-                        &Reply::Subscribed { topics: positions },
-                    );
+                    self.say_subscribed(slot, id.as_ref(), positions);
                 }
             }
         }
         for topic in topics {
             self.topics[topic as usize].holds -= 1;
             self.vacate_if_empty(topic);
+        }
+    }
+
+    /// Tells a client the positions of topics, some of whose publications may wait before that.
+    fn say_subscribed(&mut self, slot: usize, id: Option<&CommandId>, positions: Vec<SubscribedTopic>) {
+        let names = positions.iter().map(|at| at.topic.clone()).collect();
+        self.reply_to(slot, Lane::Data, id, &Reply::Subscribed { topics: positions });
+        let outbox = &self.outboxes[slot];
+        let session = self.sessions[slot].as_ref();
+        let is_told = session.is_some_and(|session| session.dialect.has_notices()) && !outbox.is_closing;
+        if is_told
+            && outbox.has_expendables()
+            && let Some(frame) = outbox.last(&self.frames)
+        {
+            self.notices.fence(slot, names, frame, &mut self.frames);
         }
     }
 

@@ -357,3 +357,59 @@ fn beyond_the_budget_of_all_the_most_burdened_are_closed() {
     assert_eq!(shard.read(quick).len(), 8);
     shard.end();
 }
+
+#[test]
+fn what_is_left_out_later_than_what_came_behind_it_is_told_in_its_place() {
+    let mut shard = Shard::with_limits(Limits {
+        outbox_age_max_ms: 1_000,
+        ..limits()
+    });
+    let slow = blocked(&mut shard, &["newest"]);
+    publish(&mut shard, "newest", &["b", "c", "d", "e"]);
+    assert_eq!(
+        left_out(&shard, SlowRule::DropNewest),
+        1,
+        "there was no room for the last"
+    );
+    shard.pass(2_500);
+    assert_eq!(
+        left_out(&shard, SlowRule::DropNewest),
+        4,
+        "the others have waited too long"
+    );
+    assert_eq!(
+        hears_at_last(&mut shard, slow),
+        [
+            r#"newest/1 "first""#,
+            "missed 3 of newest/2-4",
+            "missed 1 of newest/5-5",
+        ]
+    );
+    shard.end();
+}
+
+#[test]
+fn a_gap_is_told_before_the_position_that_stands_behind_it() {
+    let mut shard = Shard::with_limits(Limits {
+        outbox_age_max_ms: 1_000,
+        ..limits()
+    });
+    let slow = blocked(&mut shard, &["newest"]);
+    publish(&mut shard, "newest", &["b"]);
+    shard.say(slow, r#"{"type":"subscribe","topic":"newest","id":1}"#);
+    shard.turn();
+    publish(&mut shard, "newest", &["c", "d", "e"]);
+    shard.pass(2_500);
+    assert_eq!(left_out(&shard, SlowRule::DropNewest), 4);
+    assert_eq!(
+        hears_at_last(&mut shard, slow),
+        [
+            r#"newest/1 "first""#,
+            "missed 1 of newest/2-2",
+            "subscribed #1 newest@2",
+            "missed 2 of newest/3-4",
+            "missed 1 of newest/5-5",
+        ]
+    );
+    shard.end();
+}

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::client::{BINARY, Client, masked};
 use crate::story::{Bystanders, disconnects, rejections, story};
 
-const VERBS: &str = "`subscribe`, `unsubscribe`, `publish`, `send`, `ping`";
+const VERBS: &str = "`auth`, `subscribe`, `unsubscribe`, `publish`, `send`, `call`, `ping`";
 const ID_RULE: &str = "`id` is neither an integer from 0 to 2^53-1 nor a string of at most 64 bytes";
 const NOT_AN_OBJECT: &str = "message is not a JSON object, send one with a `type`";
 

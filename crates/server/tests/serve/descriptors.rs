@@ -18,7 +18,8 @@ fn start_with_descriptors(count: u64, arguments: &[&str]) -> Server {
         .arg("-c")
         .arg(format!("ulimit -n {count}; exec \"$0\" \"$@\""))
         .arg(server.get_program())
-        .args(server.get_args());
+        .args(server.get_args())
+        .envs(server.get_envs().filter_map(|(name, value)| Some((name, value?))));
     Server::start_by(&mut command)
 }
 
