@@ -23,4 +23,5 @@ mod process;
 mod shutdown;
 mod start;
 mod tls;
+mod tls_files;
 mod together;

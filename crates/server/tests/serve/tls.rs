@@ -1,82 +1,16 @@
 //! The program with TLS: its first lines, its certificates and their exchange, and what it says when one is wrong.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use rustix::process::Signal;
-use rustls::pki_types::CertificateDer;
 use serde_json::{Value, json};
 
-use crate::authority::{Authority, EITHER, Made, with_tls};
-use crate::client::{Client, Response, eventually};
-use crate::process::{API_KEY, Server, metric, serve};
-
-/// A directory with a certificate for `localhost`; it goes with the value.
-struct Files {
-    directory: PathBuf,
-    authority: Authority,
-}
-
-impl Files {
-    fn new(name: &str) -> Self {
-        let directory = std::env::temp_dir().join(format!("fanfare-tls-{}-{name}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let files = Self {
-            directory,
-            authority: Authority::new(),
-        };
-        files.put(&files.authority.sign("localhost"));
-        files.write("ca.pem", &files.authority.pem);
-        files
-    }
-
-    fn put(&self, made: &Made) {
-        self.write("cert.pem", &made.chain);
-        self.write("key.pem", &made.key);
-    }
-
-    fn path(&self, name: &str) -> String {
-        self.directory.join(name).display().to_string()
-    }
-
-    fn write(&self, name: &str, text: &str) {
-        fs::write(self.directory.join(name), text).unwrap();
-    }
-
-    fn serve(&self, arguments: &[&str]) -> Command {
-        let mut command = serve(arguments);
-        command
-            .arg("--tls-cert")
-            .arg(self.path("cert.pem"))
-            .arg("--tls-key")
-            .arg(self.path("key.pem"))
-            .env("FANFARE_API_KEY", API_KEY);
-        command
-    }
-
-    fn connect(&self, server: &Server) -> Client {
-        let client = Client::connect(server.address);
-        with_tls(client, self.authority.client(EITHER), "localhost")
-    }
-
-    fn get(&self, server: &Server, target: &str) -> Response {
-        crate::process::get(&mut self.connect(server), target)
-    }
-
-    /// The certificate that a new client is given.
-    fn certificate(&self, server: &Server) -> CertificateDer<'static> {
-        let mut client = self.connect(server);
-        crate::process::get(&mut client, "/health");
-        client.tls.unwrap().peer_certificates().unwrap()[0].clone()
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.directory);
-    }
-}
+use crate::authority::{Authority, with_tls};
+use crate::client::{Client, eventually};
+use crate::process::{Server, metric, serve};
+use crate::tls_files::Files;
 
 /// What the program says that is called like this and ends.
 fn refusal(command: &mut Command) -> (Option<i32>, String) {
