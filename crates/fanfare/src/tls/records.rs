@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn a_frame_is_not_cut_behind_its_first_byte() {
         let mut records = Records::default();
-        let bytes = [7; RECORD_CONTENT_MAX + 1];
+        let bytes = vec![7; RECORD_CONTENT_MAX + 1];
         for (lengths, skip, expected) in [
             (&[100, 200][..], 0, 300),
             (&[1, 200], 1, 200),

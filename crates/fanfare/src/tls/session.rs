@@ -182,9 +182,6 @@ impl Session {
         slices: &[IoSlice<'_>],
         records: &mut Records,
     ) -> io::Result<Written> {
-        if self.is_over {
-            return Err(io::Error::other("TLS is over on this connection"));
-        }
         let mut written = self.flush(socket)?;
         if !self.outgoing.is_empty() {
             return Ok(written);
@@ -225,6 +222,9 @@ impl Session {
 
     /// Seals at most [`RECORD_CONTENT_MAX`](super::records::RECORD_CONTENT_MAX) bytes into one record; gives its length.
     fn seal(&mut self, plain: &[u8], sealed: &mut [u8]) -> io::Result<usize> {
+        if self.is_over {
+            return Err(io::Error::other("TLS is over on this connection"));
+        }
         match self.connection.process_tls_records(&mut self.incoming).state {
             Ok(ConnectionState::WriteTraffic(mut traffic)) => {
                 traffic.encrypt(plain, sealed).map_err(io::Error::other)

@@ -72,6 +72,7 @@ impl Reload {
             // Their files may say something else under the same names.
             tls.replace(certificates)
                 .map_err(|error| vec![error.to_string()])?;
+            tracing::info!(days = tls::days_left(tls), "the certificates were read again");
         }
         for spec in &applied {
             spec.kind.copy(&fresh, &mut running);

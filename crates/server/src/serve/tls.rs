@@ -73,18 +73,20 @@ pub(super) async fn watch_expiry(tls: Tls) {
     let mut interval = tokio::time::interval(DAY);
     loop {
         interval.tick().await;
-        let left = tls
-            .expires_at()
-            .duration_since(SystemTime::now())
-            .unwrap_or_default();
-        if left < EXPIRY_NOTICE {
-            let days = left.as_secs() / DAY.as_secs();
+        let days = days_left(&tls);
+        if days < EXPIRY_NOTICE_DAYS {
             tracing::warn!(days, "a certificate expires soon, renew it and send SIGHUP");
         }
     }
 }
 
+/// Whole days until the first certificate expires.
+pub(super) fn days_left(tls: &Tls) -> u64 {
+    let left = tls.expires_at().duration_since(SystemTime::now());
+    left.unwrap_or_default().as_secs() / DAY.as_secs()
+}
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How long before its end a certificate is warned of: what renews certificates by itself does so earlier.
-const EXPIRY_NOTICE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const EXPIRY_NOTICE_DAYS: u64 = 14;

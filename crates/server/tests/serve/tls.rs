@@ -100,8 +100,13 @@ fn a_certificate_is_exchanged_at_a_hangup_and_a_wrong_one_changes_nothing() {
     );
     assert_eq!(files.certificate(&server), first);
     files.put(&renewed);
-    let line = hang_up(1);
-    assert!(line.contains("INFO") && line.contains("read again"), "{line}");
+    let line = hang_up(2);
+    assert!(
+        line.contains("INFO") && line.contains("the configuration was read again"),
+        "{line}"
+    );
+    let log = fs::read_to_string(&log).unwrap();
+    assert!(log.contains("the certificates were read again days="), "{log}");
     assert_ne!(files.certificate(&server), first, "nobody had to restart it");
 }
 

@@ -104,7 +104,7 @@ impl Sealer {
     fn received(&mut self) -> usize {
         let moment = std::time::Duration::from_millis(300);
         self.stream.set_read_timeout(Some(moment)).unwrap();
-        let mut bytes = [0; 1 << 16];
+        let mut bytes = [0; 1 << 13];
         std::io::Read::read(&mut self.stream, &mut bytes).unwrap_or(0)
     }
 }
