@@ -237,12 +237,6 @@ impl Client {
         }
     }
 
-    /// What comes until the server ends the connection.
-    pub(crate) fn rest(&mut self) -> Vec<u8> {
-        self.time_to_end();
-        self.received.split_off(self.taken)
-    }
-
     /// Waits until the server ends the connection, and tells how long that took.
     pub(crate) fn time_to_end(&mut self) -> Duration {
         let began = Instant::now();

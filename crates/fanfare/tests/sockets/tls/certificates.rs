@@ -10,7 +10,7 @@ use fanfare::{
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
 
-use super::{Authority, EITHER, Made, Secured, shake_hands, with_tls};
+use super::{Authority, EITHER, Made, Secured, rest, shake_hands, with_tls};
 use crate::client::{Client, eventually};
 use crate::server::options;
 
@@ -155,7 +155,7 @@ fn a_client_is_known_by_its_certificate() {
         let mut refused = secured.connect_as(secured.authority.client_showing(&made));
         // In TLS 1.3 the client is done before its certificate is looked at.
         let _ = shake_hands(&mut refused);
-        refused.rest();
+        rest(&mut refused);
         eventually("it is counted", || {
             secured.refusals("tls_client_certificate") == count
         });
@@ -165,7 +165,7 @@ fn a_client_is_known_by_its_certificate() {
     secured.tls.replace(&asking).unwrap();
     let mut without = secured.connect();
     let _ = shake_hands(&mut without);
-    without.rest();
+    rest(&mut without);
     eventually("it is counted", || {
         secured.refusals("tls_client_certificate") == 3
     });

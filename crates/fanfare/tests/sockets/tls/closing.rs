@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read as _};
 use fanfare::Limits;
 use serde_json::json;
 
-use super::Secured;
+use super::{Secured, rest};
 use crate::client::{CLOSE, eventually, masked};
 use crate::server::options;
 
@@ -62,7 +62,7 @@ fn a_client_may_end_with_a_notice_without_one_or_with_a_reset() {
     std::io::Write::write_all(&mut announced.stream, &last).unwrap();
     assert_eq!(watcher.expect("message")["data"], 1);
     lost(1);
-    announced.rest();
+    rest(&mut announced);
 
     let unannounced = secured.open_json("/ws");
     unannounced.shut_write();
@@ -91,7 +91,7 @@ fn a_notice_before_the_shard_has_the_socket_is_seen() {
         std::io::Write::write_all(&mut tls.writer(), request.as_bytes()).unwrap();
         tls.send_close_notify();
         tls.complete_io(&mut client.stream).unwrap();
-        client.rest();
+        rest(&mut client);
     }
     secured.server.assert_empty();
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use fanfare::{Options, Tls, TlsOptions, TlsVersion};
 use rustls::version::{TLS12, TLS13};
 
-use super::{EITHER, Secured, shake_hands, with_tls};
+use super::{EITHER, Secured, rest, shake_hands, with_tls};
 use crate::client::{Client, eventually, upgrade_request};
 use crate::server::options;
 
@@ -29,7 +29,7 @@ fn old_hello(minor: u8) -> Vec<u8> {
 fn answer_to(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     let mut client = Client::connect(address);
     client.send(bytes);
-    client.rest()
+    rest(&mut client)
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn plain_http_is_answered_plainly_and_closed() {
     let response = client.response().unwrap();
     assert_eq!(response.status, 400);
     assert!(response.body.contains("wss://"), "{response:?}");
-    assert!(client.rest().is_empty());
+    assert!(rest(&mut client).is_empty());
     eventually("it is counted", || secured.refusals("tls_plaintext") == 1);
 }
 

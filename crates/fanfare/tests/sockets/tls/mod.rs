@@ -7,6 +7,8 @@ mod closing;
 mod handshake;
 mod stories;
 
+use std::io::Read as _;
+
 use fanfare::{ListenerOptions, Options, Tls, TlsOptions};
 use rustls::ClientConfig;
 
@@ -74,6 +76,19 @@ impl Secured {
             .unwrap_or_else(|| panic!("{name} in {page}"))
             .parse()
             .unwrap()
+    }
+}
+
+/// What comes on the wire until the server ends the connection.
+pub(crate) fn rest(client: &mut Client) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    client
+        .stream
+        .set_read_timeout(Some(crate::client::DEADLINE))
+        .unwrap();
+    match client.stream.read_to_end(&mut bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("no end came in time"),
+        _ => bytes,
     }
 }
 
