@@ -236,7 +236,7 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "topic_rule",
-        "{ pattern = \"a b\" }",
+        "{ \"pattern\" = \"a b\" }",
         "[{ pattern = \"a b\" }]",
         "white-space",
         "are not allowed",
@@ -578,7 +578,8 @@ fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
             let problem = stderr(&output);
             assert_eq!(code(&output), Some(2), "{problem}");
             assert_eq!(problem.lines().count(), 1, "{problem}");
-            for part in [&format!("error: {name} is `{value}`"), *rule, *way_out] {
+            let subject = format!("error: {name} is `{}`", value.escape_debug());
+            for part in [&subject, *rule, *way_out] {
                 assert!(problem.contains(part), "{part:?} is not in {problem}");
             }
         }
