@@ -37,8 +37,8 @@ pub(crate) struct Options {
     /// Publications per second among them
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// Length of each of the two phases
-    #[arg(long, default_value_t = 10)]
+    /// Length of each of the three phases
+    #[arg(long, default_value_t = 6)]
     seconds: u64,
     /// Rounds; a round has one run for each attack
     #[arg(long, default_value_t = 3)]
@@ -63,8 +63,9 @@ enum End {
 
 #[derive(Debug, Serialize)]
 struct Measured {
-    /// The room before the attack, and during it.
+    /// The room undisturbed, while another server is attacked, and while its own is.
     quiet: Window,
+    elsewhere: Window,
     attacked: Window,
     /// How far the server's memory rose above what it was before the attack.
     growth_mib: f64,
@@ -121,21 +122,36 @@ impl Options {
         generator.warm_up(WARM_UP)?;
         let length = Duration::from_secs(self.seconds);
         let quiet = generator.measure(&server, &[0], length)?;
+        let other = recipe.start_aside(self.common.server_core)?;
+        let (elsewhere, _) = self.measure_beside(attack, &other, &server, &mut generator)?;
+        other.stop()?;
         let before = server.memory()?.rss_bytes;
         server.reset_peak()?;
-        let attacker = self.start_attacker(&server, attack)?;
-        std::thread::sleep(ATTACK_BEGINS);
-        let attacked = generator.measure(&server, &[0], length)?;
-        let findings = attacker.stop()?;
+        let (attacked, findings) = self.measure_beside(attack, &server, &server, &mut generator)?;
         let growth_bytes = server.peak_rss_bytes()?.saturating_sub(before);
         drop(generator);
         server.stop()?;
         Ok(Measured {
             quiet,
+            elsewhere,
             attacked,
             growth_mib: growth_bytes as f64 / MIB,
             findings,
         })
+    }
+
+    /// Measures the room of `server` while `victim` is attacked.
+    fn measure_beside(
+        &self,
+        attack: Kind,
+        victim: &Server,
+        server: &Server,
+        generator: &mut Generator,
+    ) -> io::Result<(Window, Findings)> {
+        let attacker = self.start_attacker(victim, attack)?;
+        std::thread::sleep(ATTACK_BEGINS);
+        let window = generator.measure(server, &[0], Duration::from_secs(self.seconds))?;
+        Ok((window, attacker.stop()?))
     }
 
     fn plan(&self) -> FeedPlan {
@@ -227,8 +243,9 @@ impl End {
     fn line(&self) -> String {
         match self {
             Self::Measured(measured) => format!(
-                "room p99 {} ms quiet, {} ms attacked, memory +{} MiB, {}",
+                "room p99 {} ms quiet, {} ms beside an attack on another server, {} ms attacked, memory +{} MiB, {}",
                 figure(measured.quiet.feeds[0].latency.p99_ms),
+                figure(measured.elsewhere.feeds[0].latency.p99_ms),
                 figure(measured.attacked.feeds[0].latency.p99_ms),
                 figure(measured.growth_mib),
                 measured.findings.answers_cell()
@@ -244,7 +261,7 @@ impl Measured {
     }
 
     fn p99_ratio(&self) -> f64 {
-        self.attacked.feeds[0].latency.p99_ms / self.quiet.feeds[0].latency.p99_ms
+        self.attacked.feeds[0].latency.p99_ms / self.elsewhere.feeds[0].latency.p99_ms
     }
 
     fn cells(&self) -> Vec<String> {
@@ -258,6 +275,7 @@ impl Measured {
         ];
         let mut cells: Vec<String> = counts.map(|count| count.to_string()).to_vec();
         cells.push(figure(self.quiet.feeds[0].latency.p99_ms));
+        cells.push(figure(self.elsewhere.feeds[0].latency.p99_ms));
         cells.extend(room.latency.cells());
         cells.push(figure(self.growth_mib));
         cells.extend(self.attacked.share_cells());
@@ -270,7 +288,10 @@ impl Measured {
 impl Run {
     fn is_clean(&self) -> bool {
         match &self.end {
-            End::Measured(measured) => measured.quiet.is_clean() && measured.attacked.is_clean(),
+            End::Measured(measured) => {
+                let windows = [&measured.quiet, &measured.elsewhere, &measured.attacked];
+                windows.into_iter().all(Window::is_clean)
+            }
             End::Failed(_) => false,
         }
     }
@@ -294,6 +315,7 @@ impl Report {
             "reordered",
             "closed",
             "quiet p99 ms",
+            "elsewhere p99 ms",
             "p50 ms",
             "p99 ms",
             "max ms",
@@ -319,16 +341,18 @@ impl Report {
         let mut table = Table::new(&[
             "median (min – max)",
             "quiet p99 ms",
+            "elsewhere p99 ms",
             "p99 ms",
             "ratio",
             "growth MiB",
             "failed",
         ]);
         let quiet = |measured: &Measured| measured.quiet.feeds[0].latency.p99_ms;
+        let elsewhere = |measured: &Measured| measured.elsewhere.feeds[0].latency.p99_ms;
         let attacked = |measured: &Measured| measured.attacked.feeds[0].latency.p99_ms;
         for &attack in attacks {
             let mut cells = vec![attack.to_string()];
-            let values = [quiet, attacked, Measured::p99_ratio, Measured::growth];
+            let values = [quiet, elsewhere, attacked, Measured::p99_ratio, Measured::growth];
             cells.extend(values.map(|value| {
                 spread(&self.runs, attack, value).map_or("-".to_owned(), |spread| spread.to_string())
             }));

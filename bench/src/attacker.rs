@@ -5,6 +5,7 @@
 
 use crate::attack_kind::{Door, Kind, Pace, Script};
 use crate::client::{Connection, Target};
+use crate::server::LOWEST_PRIORITY;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -275,8 +276,6 @@ fn name_of(error: &io::Error) -> String {
 
 const STILL_OPEN: &str = "open at the end";
 const HELD_UP: &str = "open at the end, not read from";
-/// As `nice(1)` counts.
-const LOWEST_PRIORITY: i32 = 19;
 const TICK: Duration = Duration::from_millis(1);
 /// How often a connection that waits looks for the server's answer.
 const WAIT_TICK: Duration = Duration::from_millis(50);

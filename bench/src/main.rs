@@ -56,6 +56,9 @@ enum Command {
     },
     /// Run a command on one core
     Pinned {
+        /// At the lowest priority
+        #[arg(long)]
+        aside: bool,
         /// Number of the core
         core: usize,
         /// The command and its arguments
@@ -171,7 +174,7 @@ impl Termination for Outcome {
 fn main() -> io::Result<Outcome> {
     match Options::parse().command {
         Command::Bare { listen } => bare::run(listen)?,
-        Command::Pinned { core, command } => server::exec_pinned(core, &command)?,
+        Command::Pinned { aside, core, command } => server::exec_pinned(core, aside, &command)?,
         Command::Fanout(options) => return fanout::run(&options),
         Command::Idle(options) => return idle::run(&options),
         Command::Room(options) => return room::run(&options),

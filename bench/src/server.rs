@@ -47,8 +47,19 @@ impl Recipe {
 
     /// Starts the server on `core` and waits until it says where it listens.
     pub(crate) fn start(&self, core: usize) -> io::Result<Server> {
+        self.start_as(&[], core)
+    }
+
+    /// The same at the lowest priority, so that what it does costs others on that core little.
+    pub(crate) fn start_aside(&self, core: usize) -> io::Result<Server> {
+        self.start_as(&["--aside"], core)
+    }
+
+    fn start_as(&self, flags: &[&str], core: usize) -> io::Result<Server> {
         let mut child = Command::new(std::env::current_exe()?)
-            .args(["pinned", &core.to_string(), "--"])
+            .arg("pinned")
+            .args(flags)
+            .args([&core.to_string(), "--"])
             .args(&self.words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -324,9 +335,13 @@ pub(crate) fn require_descriptors(needed: u64) -> io::Result<()> {
     )))
 }
 
-/// Becomes `command`, on one core, with the highest limit of open files, ending with its parent.
-pub(crate) fn exec_pinned(core: usize, command: &[String]) -> io::Result<()> {
+/// Becomes `command`, on one core, with the highest limit of open files, ending with its parent; aside is at the lowest
+/// priority.
+pub(crate) fn exec_pinned(core: usize, is_aside: bool, command: &[String]) -> io::Result<()> {
     pin(core)?;
+    if is_aside {
+        rustix::process::nice(LOWEST_PRIORITY)?;
+    }
     raise_descriptor_limit()?;
     rustix::process::set_parent_process_death_signal(Some(Signal::TERM))?;
     let (program, arguments) = command
@@ -338,6 +353,9 @@ pub(crate) fn exec_pinned(core: usize, command: &[String]) -> io::Result<()> {
         format!("`{program}` does not start: {error}"),
     ))
 }
+
+/// As `nice(1)` counts.
+pub(crate) const LOWEST_PRIORITY: i32 = 19;
 
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 const STOP_TIMEOUT: Duration = Duration::from_secs(5);

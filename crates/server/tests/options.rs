@@ -236,7 +236,7 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "topic_rule",
-        "{ \"pattern\" = \"a b\" }",
+        "{ pattern = \"a b\" }",
         "[{ pattern = \"a b\" }]",
         "white-space",
         "are not allowed",
@@ -573,13 +573,14 @@ fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
         let as_flag = fanfare(&["serve", &format!("{flag}={value}")]).output().unwrap();
         let as_variable = fanfare(&["serve"]).env(&variable, value).output().unwrap();
         let in_file = fanfare(&["serve", "--config", file.path()]).output().unwrap();
-        let line = format!("{}:2:1: {key}", file.path());
-        for (output, name) in [(as_flag, &flag), (as_variable, &variable), (in_file, &line)] {
+        let place = format!("error: {}:2:", file.path());
+        let (flag, variable) = (format!("error: {flag} is"), format!("error: {variable} is"));
+        for (output, place) in [(as_flag, &flag), (as_variable, &variable), (in_file, &place)] {
             let problem = stderr(&output);
             assert_eq!(code(&output), Some(2), "{problem}");
             assert_eq!(problem.lines().count(), 1, "{problem}");
-            let subject = format!("error: {name} is `{}`", value.escape_debug());
-            for part in [&subject, *rule, *way_out] {
+            assert!(problem.starts_with(place), "{place:?} does not begin {problem}");
+            for part in [&format!(" is `{value}`"), *rule, *way_out] {
                 assert!(problem.contains(part), "{part:?} is not in {problem}");
             }
         }
@@ -668,6 +669,63 @@ fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
         file.path()
     );
     assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn every_wrong_rule_of_topics_is_refused_where_it_stands() {
+    let file = ConfigFile::new(
+        "rules",
+        "listen = \"127.0.0.1:0\"\n[[topic_rule]]\npattern = \"a\"\n[[topic_rule]]\npattern = \"b\"\nsubscibe = \"users\"\n\
+         [[topic_rule]]\npattern = \"c\"\npublish = \"user\"\n",
+    );
+    for command in [&["check"][..], &["serve", "--config"]] {
+        let output = fanfare(&[command, &[file.path()]].concat()).output().unwrap();
+        let problems = stderr(&output);
+        assert_eq!(
+            (code(&output), problems.lines().count()),
+            (Some(2), 2),
+            "{problems}"
+        );
+        let path = file.path();
+        for part in [
+            format!("{path}:4:"),
+            "unknown key `subscibe`, did you mean `subscribe`?".to_owned(),
+            format!("{path}:7:"),
+            "`publish` is \"user\": who may do something is one of nobody".to_owned(),
+        ] {
+            assert!(problems.contains(&part), "{part:?} is not in {problems}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_right_is_said_to_be() {
+    let file = ConfigFile::new("right", "shards = 2\n");
+    let output = fanfare(&["check", file.path()]).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    assert!(stdout(&output).ends_with("is right\n"));
+}
+
+#[test]
+fn any_key_is_set_by_its_name() {
+    let flags = [
+        "serve",
+        "--set",
+        "shards=3",
+        "--set=topic_rule={ pattern = \"a\" }",
+        "--topic-rule={ pattern = \"b\" }",
+    ];
+    let config = printed(&mut fanfare(&flags));
+    assert!(line(&config, "shards").starts_with("shards = 3 "));
+    assert_eq!(line(&config, "topic_rule").matches("pattern").count(), 2);
+    let output = fanfare(&["serve", "--set", "shrads=3", "--set", "x"])
+        .output()
+        .unwrap();
+    let problems = stderr(&output);
+    assert!(
+        problems.contains("did you mean `shards`?") && problems.contains("write `KEY=VALUE`"),
+        "{problems}"
+    );
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn split_tables(text: &str) -> Vec<String> {
 }
 
 /// A refused value the way a problem may show it.
-fn shown(spec: &OptionSpec, texts: &[String]) -> String {
+pub(super) fn shown(spec: &OptionSpec, texts: &[String]) -> String {
     if spec.kind.is_secret() {
         return "a secret that is not shown".to_owned();
     }
@@ -141,7 +141,12 @@ fn shown(spec: &OptionSpec, texts: &[String]) -> String {
         joined.truncate(end);
         joined.push('…');
     }
-    format!("`{}`", joined.escape_debug())
+    // What could move the cursor or hide is spelt out; quotes belong to what was written.
+    let spelt = joined.chars().flat_map(|character| match character {
+        '"' | '\'' => vec![character],
+        other => other.escape_debug().collect(),
+    });
+    format!("`{}`", spelt.collect::<String>())
 }
 
 /// Problems of values that are right alone and wrong together.
