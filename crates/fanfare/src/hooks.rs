@@ -11,6 +11,7 @@ use fanfare_hub::{Admission, Answer, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
 
+use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
 
@@ -72,6 +73,14 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
         let _ = (caller, draft);
         async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
+    }
+
+    /// What happened: who came and went, and which topics have somebody, where
+    /// [`Options::notices`](crate::Options::notices) asks for it. One at a time and in order: the next one waits until
+    /// this is done. By default nothing is done.
+    fn notice(&self, notice: Notice) -> impl Future<Output = ()> + Send {
+        let _ = notice;
+        async {}
     }
 
     /// What a procedure gives to somebody who calls it. By default there are none.
@@ -215,6 +224,11 @@ impl Application {
         self.hooks.connect(entrant, admission).await
     }
 
+    /// Tells what happened.
+    pub(crate) async fn notice(&self, notice: Notice) {
+        self.hooks.notice(notice).await;
+    }
+
     /// What the application answers to a question of a hub.
     pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
         match question {
@@ -253,6 +267,7 @@ trait AnyHooks: Send + Sync {
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
+    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A decision under way.
@@ -291,5 +306,9 @@ impl<H: Hooks> AnyHooks for H {
         payload: &'a Payload,
     ) -> Deciding<'a, Payload> {
         Box::pin(Hooks::call(self, caller, method, payload))
+    }
+
+    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Hooks::notice(self, notice))
     }
 }

@@ -7,11 +7,13 @@ use fanfare::tokens::JwksUrl;
 use fanfare::{Network, Origin};
 
 use super::api_key::ApiKey;
+use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
 use super::value;
+use crate::hooks::{HookHeader, HookUrl};
 
 /// Where in [`ServeOptions`] a value is stored.
 type Place<T> = fn(&mut ServeOptions) -> &mut T;
@@ -71,6 +73,12 @@ pub(crate) enum Kind {
     MaybeText { at: Place<Option<String>> },
     /// Any number of texts.
     Texts { at: Place<Vec<String>> },
+    /// Any number of keys that are never shown.
+    Secrets { at: Place<Vec<Secret>> },
+    /// The URL of a hook, if there is one.
+    MaybeUrl { at: Place<Option<HookUrl>> },
+    /// Any number of names of headers.
+    Headers { at: Place<Vec<HookHeader>> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -110,6 +118,9 @@ impl Kind {
             Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
             Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
             Self::Texts { at } => *at(into) = value::texts(texts)?,
+            Self::Secrets { at } => *at(into) = all(texts)?,
+            Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
+            Self::Headers { at } => *at(into) = all(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -136,6 +147,9 @@ impl Kind {
             Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::MaybeText { at } => at(from).iter().cloned().collect(),
             Self::Texts { at } => at(from).clone(),
+            Self::Secrets { .. } => Vec::new(),
+            Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Headers { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -159,6 +173,9 @@ impl Kind {
             Self::MaybeKeysUrl { at } => at(into).clone_from(at(from)),
             Self::MaybeText { at } => at(into).clone_from(at(from)),
             Self::Texts { at } => at(into).clone_from(at(from)),
+            Self::Secrets { at } => at(into).clone_from(at(from)),
+            Self::MaybeUrl { at } => at(into).clone_from(at(from)),
+            Self::Headers { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -191,6 +208,8 @@ impl Kind {
                 | Self::ApiKeys { .. }
                 | Self::TokenKeys { .. }
                 | Self::Texts { .. }
+                | Self::Secrets { .. }
+                | Self::Headers { .. }
         )
     }
 
@@ -232,6 +251,9 @@ impl Kind {
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
             Self::MaybeKeysUrl { .. } => "URL",
             Self::MaybeText { .. } | Self::Texts { .. } => "TEXT",
+            Self::Secrets { .. } => "KEY",
+            Self::MaybeUrl { .. } => "URL",
+            Self::Headers { .. } => "HEADER",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -265,6 +287,9 @@ impl Kind {
             Self::MaybeKeysUrl { .. } => "`https` URL".to_owned(),
             Self::MaybeText { .. } => "1 to 255 bytes".to_owned(),
             Self::Texts { .. } => "list of 1 to 255 bytes each".to_owned(),
+            Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
+            Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),
+            Self::Headers { .. } => "list of names of headers".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

@@ -46,6 +46,7 @@ fn item(kind: &Kind) -> Value {
         Kind::Time { .. } => json!({"type": "string", "examples": ["500ms", "25s", "1m30s"]}),
         Kind::Switch { .. } => json!({"type": "boolean"}),
         Kind::Format { .. } => json!({"enum": ["text", "json"]}),
+        Kind::Secrets { .. } => json!({"type": "string", "minLength": 16, "maxLength": 256}),
         Kind::ApiKeys { .. } => json!({"type": "string", "minLength": 16}),
         Kind::MaybeText { .. } | Kind::Texts { .. } => {
             json!({"type": "string", "minLength": 1, "maxLength": 255})
@@ -57,6 +58,8 @@ fn item(kind: &Kind) -> Value {
         | Kind::Networks { .. }
         | Kind::TokenKeys { .. }
         | Kind::MaybeKeysUrl { .. }
+        | Kind::MaybeUrl { .. }
+        | Kind::Headers { .. }
         | Kind::Filter { .. } => json!({"type": "string"}),
     }
 }
