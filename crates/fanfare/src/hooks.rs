@@ -176,6 +176,20 @@ impl Application {
         0
     }
 
+    /// Whether something that may be `identity`'s was revoked since there were so many revocations.
+    #[cfg_attr(
+        not(feature = "tokens"),
+        expect(clippy::unused_self, reason = "nothing is revoked without")
+    )]
+    pub(crate) fn is_recalled(&self, identity: &Identity, revocations: u64) -> bool {
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            return tokens.revocations() != revocations && tokens.may_be_revoked(identity);
+        }
+        let _ = (identity, revocations);
+        false
+    }
+
     /// Who shows a token.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
         #[cfg(feature = "tokens")]
