@@ -70,7 +70,11 @@ async fn serve(
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
     let hooks = hooks::start(options)
-        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))?;
+        .map_err(|error| {
+            Failure::failed(format!(
+                "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
+            ))
+        })?;
     let application = hooks.clone().map(Application::new);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;

@@ -31,6 +31,10 @@ fn hooked<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     }
     arguments.extend(["--hook-secret", SECRET]);
     arguments.extend(more);
+    if !more.contains(&"--hook-timeout") {
+        // Long enough for any machine: what is about time says so itself.
+        arguments.extend(["--hook-timeout", "30s"]);
+    }
     arguments
 }
 
