@@ -80,7 +80,11 @@ async fn serve(
     let connections_max = descriptors.connections(options);
     let tokens = tokens(options).map_err(Failure::failed)?;
     let hooks = hooks::start(options)
-        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))?;
+        .map_err(|error| {
+            Failure::failed(format!(
+                "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
+            ))
+        })?;
     let application = application(hooks.clone(), tokens);
     warn_if_nobody_may_connect(options, application.is_some());
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
