@@ -68,23 +68,18 @@ async fn serve(
     // Before anyone is told that the server is there: who reads that may stop it at once.
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
-    let tls = tls::read(options).map_err(Failure::Usage)?;
-    let tls = tls
-        .map(|tls| Tls::new(&tls))
-        .transpose()
-        .map_err(Failure::failed)?;
+    let tls = tls::start(options)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
     let tokens = tokens(options).map_err(Failure::failed)?;
-    let hooks = hooks::start(options)
-        .map_err(|error| {
-            Failure::failed(format!(
-                "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
-            ))
-        })?;
+    let hooks = hooks::start(options).map_err(|error| {
+        Failure::failed(format!(
+            "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
+        ))
+    })?;
     let application = application(hooks.clone(), tokens);
     warn_if_nobody_may_connect(options, application.is_some());
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
@@ -109,15 +104,7 @@ async fn serve(
     tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
     let router = router(&fanfare, access, reload, hooks.clone(), log);
     say_where((scheme, address), connections_max, descriptors)?;
-    if let Some(tls) = tls {
-        tokio::spawn(tls::watch_expiry(tls));
-    }
-    if options.history_frames > 0 {
-        tokio::spawn(expire_history(fanfare.clone()));
-    }
-    if let Some(ceiling) = options.memory_max.or_else(memory::ceiling) {
-        tokio::spawn(memory::watch(fanfare.clone(), ceiling));
-    }
+    begin_chores(options, &fanfare, tls);
     let stop = Arc::new(Notify::new());
     let stopped = Arc::clone(&stop);
     let serving = fanfare.clone();
@@ -140,6 +127,19 @@ async fn serve(
     drain(signal, signals, &fanfare, hooks.as_ref(), options).await;
     accepting.abort();
     Ok(())
+}
+
+/// What is looked after beside serving, for as long as the program runs.
+fn begin_chores(options: &ServeOptions, fanfare: &Fanfare, tls: Option<Tls>) {
+    if let Some(tls) = tls {
+        tokio::spawn(tls::watch_expiry(tls));
+    }
+    if options.history_frames > 0 {
+        tokio::spawn(expire_history(fanfare.clone()));
+    }
+    if let Some(ceiling) = options.memory_max.or_else(memory::ceiling) {
+        tokio::spawn(memory::watch(fanfare.clone(), ceiling));
+    }
 }
 
 /// Ends at once: half a server is worse than none, and whoever watches over it starts a new one.

@@ -6,7 +6,20 @@ use std::time::{Duration, SystemTime};
 
 use fanfare::{Certificate, Tls, TlsError, TlsOptions};
 
+use super::Failure;
 use crate::options::ServeOptions;
+
+/// Begins to speak TLS as the options say; `None` where it is not spoken.
+///
+/// # Errors
+/// Every file that cannot be used; what TLS makes of all of them together.
+pub(super) fn start(options: &ServeOptions) -> Result<Option<Tls>, Failure> {
+    let files = read(options).map_err(Failure::Usage)?;
+    files
+        .map(|files| Tls::new(&files))
+        .transpose()
+        .map_err(Failure::failed)
+}
 
 /// Reads what the options name; `None` where TLS is not spoken.
 ///
