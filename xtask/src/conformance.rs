@@ -2,7 +2,7 @@
 //!
 //! The cases come with `kosoku` from PyPI, which drives Autobahn's own case files. The dialect `raw` gives a client that is
 //! alone in its topic everything back, which is what the suite expects of a server. Two runners share the work, each in
-//! a topic of its own.
+//! a topic of its own. The runner speaks no TLS, so some of the groups run once more through a tunnel that does.
 
 use std::collections::HashMap;
 use std::fs;
@@ -20,6 +20,13 @@ const RUNNER: &str = "kosoku==0.1.0";
 
 /// How many cases there are.
 const CASES: usize = 517;
+
+/// Groups that are run over TLS as well, and how many cases they are.
+const OVER_TLS: [&str; 6] = ["1.*", "2.*", "5.*", "6.*", "7.*", "9.1.*"];
+const CASES_OVER_TLS: usize = 235;
+
+/// A tunnel from plain connections to TLS.
+const TUNNEL: &str = include_str!("conformance/tunnel.py");
 
 /// Groups of cases, about half of the work: nearly all of it is in groups 12 and 13.
 const HALF: [&str; 3] = ["13.*", "12.1.*", "12.4.*"];
@@ -54,7 +61,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         .current_dir(root)
         .args(["test", "--workspace", "--no-run", "--test", "scenarios"]);
     run_command(build)?;
-    let server = Server::start(root)?;
+    let server = Listening::start(serve(root), "listening on http://")?;
     let reports = folder.join("reports");
     // What an earlier run left must not be taken for this one's.
     let _ = fs::remove_dir_all(&reports);
@@ -69,7 +76,75 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
         runs.into_iter()
             .try_for_each(|run| run.join().map_err(|_| "a runner's thread panicked".to_owned())?)
     })?;
-    judge(&SHARES.map(|(topic, _)| reports.join(topic).join("index.json")))
+    judge(
+        &SHARES.map(|(topic, _)| reports.join(topic).join("index.json")),
+        CASES,
+    )?;
+    run_over_tls(root, &folder, Command::new(&runner))
+}
+
+/// The program with the flags for the cases.
+fn serve(root: &Path) -> Command {
+    let mut command = Command::new(root.join("target/debug/fanfare"));
+    command.args(FLAGS);
+    command
+}
+
+/// Runs the groups that cut frames in every way through a tunnel that speaks TLS with the server.
+fn run_over_tls(root: &Path, folder: &Path, mut cases: Command) -> Result<(), String> {
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.join(name));
+    make_certificate(&certificate, &key)?;
+    let mut program = serve(root);
+    program
+        .arg("--tls-cert")
+        .arg(certificate)
+        .arg("--tls-key")
+        .arg(key);
+    let server = Listening::start(program, "listening on https://")?;
+    let mut tunnel = Command::new(folder.join("venv/bin/python"));
+    tunnel.args(["-c", TUNNEL, &server.address]);
+    let tunnel = Listening::start(tunnel, "listening on ")?;
+    let reports = folder.join("reports/tls");
+    cases.args(OVER_TLS.iter().flat_map(|groups| ["--include", groups]));
+    cases.arg("--outdir").arg(&reports);
+    run_cases(cases, &tunnel.address, "tls")?;
+    judge(&[reports.join("index.json")], CASES_OVER_TLS)
+}
+
+/// Makes a certificate that nobody has signed.
+fn make_certificate(certificate: &Path, key: &Path) -> Result<(), String> {
+    packages::provide("the cases over TLS need `openssl`", has_openssl, &["openssl"])?;
+    let mut openssl = Command::new("openssl");
+    openssl
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+        ])
+        .args([
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .stderr(Stdio::null());
+    run_command(openssl)
+}
+
+fn has_openssl() -> bool {
+    let mut command = Command::new("openssl");
+    command.arg("version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
 }
 
 fn run_cases(mut cases: Command, address: &str, topic: &str) -> Result<(), String> {
@@ -132,21 +207,19 @@ fn has_venv() -> bool {
     command.status().is_ok_and(|status| status.success())
 }
 
-/// The server under test, killed when dropped.
-struct Server {
+/// The server under test, or a tunnel to it; killed when dropped.
+struct Listening {
     child: Child,
     address: String,
 }
 
-impl Server {
-    fn start(root: &Path) -> Result<Self, String> {
-        let program = root.join("target/debug/fanfare");
-        let mut command = Command::new(&program);
+impl Listening {
+    /// Starts a program whose first line tells its address behind `prefix`.
+    fn start(mut command: Command, prefix: &str) -> Result<Self, String> {
         let mut child = command
-            .args(FLAGS)
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("{}: {error}", program.display()))?;
+            .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
         let mut line = String::new();
         if let Some(stdout) = child.stdout.take() {
             // Without its first line the address stays empty, and that is an error below.
@@ -154,19 +227,22 @@ impl Server {
         }
         let address = line
             .trim_end()
-            .strip_prefix("listening on http://")
+            .strip_prefix(prefix)
             .unwrap_or_default()
             .to_owned();
-        let server = Self { child, address };
-        if server.address.is_empty() {
-            Err("the server did not say where it listens".to_owned())
+        let listening = Self { child, address };
+        if listening.address.is_empty() {
+            Err(format!(
+                "{} did not say where it listens",
+                command.get_program().display()
+            ))
         } else {
-            Ok(server)
+            Ok(listening)
         }
     }
 }
 
-impl Drop for Server {
+impl Drop for Listening {
     fn drop(&mut self) {
         // Both fail when it has ended already.
         let _ = self.child.kill();
@@ -175,7 +251,7 @@ impl Drop for Server {
 }
 
 /// Every case must have passed, in what was exchanged and in how it was closed, without leniency.
-fn judge(indexes: &[PathBuf]) -> Result<(), String> {
+fn judge(indexes: &[PathBuf], count: usize) -> Result<(), String> {
     let mut cases: Vec<(String, Value)> = Vec::new();
     for index in indexes {
         let text = fs::read_to_string(index).map_err(|error| format!("{}: {error}", index.display()))?;
@@ -196,8 +272,8 @@ fn judge(indexes: &[PathBuf]) -> Result<(), String> {
             failed.join("\n       ")
         ));
     }
-    if cases.len() < CASES {
-        return Err(format!("only {} cases ran, there are {CASES}", cases.len()));
+    if cases.len() < count {
+        return Err(format!("only {} cases ran, there are {count}", cases.len()));
     }
     println!("{} passed, 0 failed", cases.len());
     Ok(())

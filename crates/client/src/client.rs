@@ -58,6 +58,9 @@ pub struct ConnectOptions {
     pub message_bytes_max: u32,
     /// Pushes that may wait for [`Client::next`]; at least 1. Default 1024.
     pub pushes_max: usize,
+    /// For `wss://`: the authorities, in PEM, of which one must stand for the server. Default: none, and then it is one
+    /// of the system's.
+    pub authorities: Vec<u8>,
 }
 
 /// Why a connection or a command failed.
@@ -72,6 +75,9 @@ pub enum Error {
     /// The network failed.
     #[error("connection failed: {0}")]
     Io(#[from] io::Error),
+    /// TLS cannot be spoken like that.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The server did not welcome the client in time.
     #[error("server did not complete the connection within {0:?}; check host and port, or try again later")]
     ConnectTimeout(Duration),
@@ -119,7 +125,7 @@ pub enum Error {
 }
 
 impl Client {
-    /// Connects to `url`, such as `ws://127.0.0.1:8080/ws`, and waits for the server's welcome.
+    /// Connects to `url`, such as `ws://127.0.0.1:8080/ws` or, with the feature `tls`, `wss://example.org/ws`, and waits for the server's welcome.
     ///
     /// From then on the client reconnects by itself, until the server says not to.
     ///
@@ -315,6 +321,7 @@ impl Default for ConnectOptions {
             reconnect_delay_max: Duration::from_secs(20),
             message_bytes_max: 16 * 1024 * 1024 + 64 * 1024,
             pushes_max: 1024,
+            authorities: Vec::new(),
         }
     }
 }

@@ -103,13 +103,8 @@ impl Driver {
     }
 
     async fn open_unbounded(&mut self) -> Result<Socket, Error> {
-        let ConnectOptions {
-            message_bytes_max,
-            write_timeout,
-            ..
-        } = self.options;
         self.goodbye = None;
-        let mut socket = Socket::connect(&self.endpoint, message_bytes_max, write_timeout).await?;
+        let mut socket = Socket::connect(&self.endpoint, &self.options).await?;
         while !self.session.is_welcome() {
             self.receive(&mut socket).await?;
         }

@@ -1,10 +1,12 @@
-//! Where to connect to: a `ws://` URL taken apart.
+//! Where to connect to: a `ws://` or `wss://` URL taken apart.
 
 use crate::limits::URL_BYTES_MAX;
 
-/// The parts of a `ws://` URL (RFC 6455 section 3).
+/// The parts of a URL (RFC 6455 section 3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
+    /// Whether TLS is asked for.
+    pub(crate) is_secure: bool,
     /// Host name or address to connect to, without brackets.
     pub(crate) host: String,
     /// Port to connect to.
@@ -18,13 +20,13 @@ pub(crate) struct Endpoint {
 /// Why a text is no URL to connect to.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// The URL asks for TLS.
+    /// The URL asks for TLS, and this build has none.
     #[error(
-        "`{0}` asks for TLS, which this client does not speak; use a ws:// URL, behind a proxy that ends TLS"
+        "`{0}` asks for TLS, which this client is built without; switch its feature `tls` on, or use a ws:// URL"
     )]
     Tls(String),
-    /// The URL is not of the `ws` scheme.
-    #[error("`{0}` is not a WebSocket URL; write one such as ws://127.0.0.1:8080/ws")]
+    /// The URL is of neither scheme.
+    #[error("`{0}` is not a WebSocket URL; write one such as ws://127.0.0.1:8080/ws or wss://example.org/ws")]
     Scheme(String),
     /// The authority is not a host and perhaps a port.
     #[error("`{0}` names no host to connect to, or a wrong port; write one such as ws://127.0.0.1:8080/ws")]
@@ -52,20 +54,23 @@ impl Endpoint {
         if let Some(character) = url.chars().find(|c| !c.is_ascii_graphic() || *c == '#') {
             return Err(EndpointError::Character { character });
         }
-        let rest = match url.split_once("://") {
-            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => rest,
-            Some((scheme, _)) if scheme.eq_ignore_ascii_case("wss") => {
-                return Err(EndpointError::Tls(url.to_owned()));
-            }
+        let (is_secure, rest) = match url.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, rest),
             _ => return Err(EndpointError::Scheme(url.to_owned())),
         };
+        if is_secure && !cfg!(feature = "tls") {
+            return Err(EndpointError::Tls(url.to_owned()));
+        }
+        let port_of_scheme = if is_secure { 443 } else { 80 };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        let (host, port) =
-            split_authority(authority).ok_or_else(|| EndpointError::Authority(url.to_owned()))?;
+        let (host, port) = split_authority(authority, port_of_scheme)
+            .ok_or_else(|| EndpointError::Authority(url.to_owned()))?;
         Ok(Self {
+            is_secure,
             host: host.trim_matches(['[', ']']).to_owned(),
             port,
-            authority: if port == PORT {
+            authority: if port == port_of_scheme {
                 host.to_owned()
             } else {
                 format!("{host}:{port}")
@@ -79,8 +84,8 @@ impl Endpoint {
     }
 }
 
-/// Host, with the brackets of an IPv6 address, and port.
-fn split_authority(authority: &str) -> Option<(&str, u16)> {
+/// Host, with the brackets of an IPv6 address, and port, which may be left to the scheme.
+fn split_authority(authority: &str, port_of_scheme: u16) -> Option<(&str, u16)> {
     let host_end = if authority.starts_with('[') {
         authority.find(']')? + 1
     } else {
@@ -89,15 +94,12 @@ fn split_authority(authority: &str) -> Option<(&str, u16)> {
     let (host, port) = authority.split_at(host_end);
     let is_host = !host.is_empty() && !host.contains('@');
     let port = match port.strip_prefix(':') {
-        None if port.is_empty() => PORT,
+        None if port.is_empty() => port_of_scheme,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok()?,
         _ => return None,
     };
     (is_host && port > 0).then_some((host, port))
 }
-
-/// The port of the `ws` scheme.
-const PORT: u16 = 80;
 
 #[cfg(test)]
 mod tests {
@@ -143,11 +145,25 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "tls")]
+    fn the_port_of_tls_is_another_one() {
+        for (url, is_secure, port, authority) in [
+            ("wss://example.org", true, 443, "example.org"),
+            ("WSS://example.org:443/ws", true, 443, "example.org"),
+            ("wss://example.org:80", true, 80, "example.org:80"),
+            ("ws://example.org:443", false, 443, "example.org:443"),
+        ] {
+            let endpoint = Endpoint::parse(url).unwrap();
+            let found = (endpoint.is_secure, endpoint.port, endpoint.authority.as_str());
+            assert_eq!(found, (is_secure, port, authority));
+        }
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
     fn tls_is_refused_by_name() {
-        assert!(matches!(
-            Endpoint::parse("wss://example.org"),
-            Err(EndpointError::Tls(_))
-        ));
+        let refused = Endpoint::parse("wss://example.org");
+        assert!(matches!(refused, Err(EndpointError::Tls(_))));
     }
 
     #[test]

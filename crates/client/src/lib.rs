@@ -2,7 +2,7 @@
 //!
 //! [`Client`] is what most programs want: it connects, answers pings, reconnects with a growing delay, subscribes
 //! again and says what was missed. [`Session`] is the protocol alone, without any I/O, for programs that bring their
-//! own WebSocket. `ws://` only: a client that needs TLS puts it in front. It does not offer compression.
+//! own WebSocket. `wss://` needs the feature `tls`. It does not offer compression.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), fanfare_client::Error> {
@@ -31,6 +31,9 @@ mod retry;
 mod server_message;
 mod session;
 mod socket;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 
 pub use client::{Client, Commands, ConnectOptions, Error};
 pub use endpoint::EndpointError;

@@ -1,4 +1,4 @@
-//! A WebSocket over TCP: connects, takes messages out of the bytes, and writes masked frames.
+//! A WebSocket over TCP or TLS: connects, takes messages out of the bytes, and writes masked frames.
 //!
 //! What messages mean is not known here, and nothing is answered here.
 
@@ -8,18 +8,18 @@ use std::time::Duration;
 
 use fanfare_protocol::websocket::{Decoder, Item, Opcode, Role, Violation, encode_masked_frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::Error;
+use crate::client::{ConnectOptions, Error};
 use crate::endpoint::Endpoint;
 use crate::handshake::{Handshake, HandshakeError};
 use crate::limits::READ_BYTES;
+use crate::stream::{self, Stream};
 
 /// An open WebSocket, seen from the client.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     decoder: Decoder,
     /// Items that are decoded and not taken yet; no more than one read brought.
     received: VecDeque<Received>,
@@ -41,21 +41,16 @@ pub(crate) enum Received {
 
 impl Socket {
     /// Connects and completes the handshake. The caller bounds the time it may take.
-    pub(crate) async fn connect(
-        endpoint: &Endpoint,
-        message_bytes_max: u32,
-        write_timeout: Duration,
-    ) -> Result<Self, Error> {
-        let mut stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port)).await?;
-        stream.set_nodelay(true)?;
-        let mut leftover = shake_hands(&mut stream, endpoint).await?;
+    pub(crate) async fn connect(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Self, Error> {
+        let mut stream = stream::connect(endpoint, options).await?;
+        let mut leftover = shake_hands(&mut *stream, endpoint).await?;
         let mut socket = Self {
             stream,
             decoder: Decoder::new(Role::Client),
             received: VecDeque::new(),
             violation: None,
-            message_bytes_max,
-            write_timeout,
+            message_bytes_max: options.message_bytes_max,
+            write_timeout: options.write_timeout,
         };
         socket.decode(&mut leftover);
         Ok(socket)
@@ -110,7 +105,12 @@ impl Socket {
     async fn send(&mut self, opcode: Opcode, payload: &[u8]) -> Result<(), Error> {
         let mut frame = Vec::with_capacity(payload.len() + 14);
         encode_masked_frame(opcode, payload, fastrand::u32(..).to_ne_bytes(), &mut frame);
-        let written = timeout(self.write_timeout, self.stream.write_all(&frame)).await;
+        let stream = &mut self.stream;
+        let written = timeout(self.write_timeout, async {
+            stream.write_all(&frame).await?;
+            stream.flush().await
+        })
+        .await;
         written.map_err(|_| Error::Stalled)?.map_err(Error::Io)
     }
 }
@@ -135,9 +135,10 @@ impl From<Item<'_>> for Received {
 }
 
 /// Sends the request and reads the answer; the bytes that came behind it.
-async fn shake_hands(stream: &mut TcpStream, endpoint: &Endpoint) -> Result<Vec<u8>, Error> {
+async fn shake_hands(stream: &mut dyn Stream, endpoint: &Endpoint) -> Result<Vec<u8>, Error> {
     let handshake = Handshake::new(fastrand::u128(..).to_ne_bytes());
     stream.write_all(handshake.request(endpoint).as_bytes()).await?;
+    stream.flush().await?;
     let mut answer = Vec::new();
     loop {
         answer.reserve(READ_BYTES);

@@ -31,6 +31,7 @@ use crate::shard::{
     Adoption, Assistant, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions,
     ShardStats, Snapshot,
 };
+use crate::tls::Session;
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
 /// handle is dropped without that, its connections are cut off.
@@ -584,7 +585,7 @@ impl Seat {
     /// Gives the connection to the shard. When that takes no mail the connection is dropped, and counted as turned away.
     pub(crate) fn adopt(
         self,
-        socket: std::net::TcpStream,
+        (socket, tls): (std::net::TcpStream, Option<Box<Session>>),
         early: Vec<u8>,
         opened: Opened,
         place: Option<Box<Place>>,
@@ -592,6 +593,7 @@ impl Seat {
         let remote = opened.remote;
         let adoption = Adoption {
             socket,
+            tls,
             early,
             opened,
             place,

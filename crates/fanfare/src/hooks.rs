@@ -11,6 +11,7 @@ use fanfare_hub::{Admission, Answer, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
 
+use crate::door::ClientCertificate;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
@@ -114,6 +115,8 @@ pub struct Entrant {
     pub target: String,
     /// The headers of its request.
     pub headers: HeaderMap,
+    /// The certificate that it has shown, if it did and TLS ends here.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 /// The application's hooks, whatever type they are, and the tokens that need none.

@@ -32,12 +32,17 @@ mod notices;
 mod options;
 mod pressure;
 mod shard;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls/absent.rs"]
+mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 
 pub use door::{
-    ClientAddress, DoorLimits, ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule,
-    OriginRuleError,
+    ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,
+    OriginError, OriginRule, OriginRuleError,
 };
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
@@ -59,3 +64,5 @@ pub use hooks::{Application, Caller, Entrant, Hooks};
 pub use metrics::{HostCounter, HostFamily, HostHistogram, HostValues, Labels, resident_bytes};
 pub use notices::{Happening, Notice};
 pub use options::Options;
+#[cfg(feature = "tls")]
+pub use tls::{Certificate, Tls, TlsError, TlsOptions, TlsVersion};

@@ -157,6 +157,8 @@ impl Collector for Shards {
         )?;
         #[cfg(feature = "tokens")]
         crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
+        #[cfg(feature = "tls")]
+        encode_expiry(&mut encoder, &self.fanfare)?;
         encode_causes(&mut encoder, &self.fanfare, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
@@ -209,6 +211,25 @@ pub(crate) fn gauge(
     encoder
         .encode_descriptor(name, help, unit, MetricType::Gauge)?
         .encode_gauge(&value)
+}
+
+/// When the first certificate expires, where a listener speaks TLS.
+#[cfg(feature = "tls")]
+fn encode_expiry(encoder: &mut DescriptorEncoder<'_>, fanfare: &Fanfare) -> fmt::Result {
+    let Some(expires_at) = fanfare.gate().certificates_expire_at() else {
+        return Ok(());
+    };
+    let seconds = expires_at
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    gauge(
+        encoder,
+        "fanfare_certificate_expiry",
+        "When the first of the certificates expires, as Unix time",
+        Some(&Unit::Seconds),
+        seconds,
+    )
 }
 
 /// The resident memory of this process, where the system tells it (Linux, `proc(5)`).
@@ -305,6 +326,11 @@ const COUNTERS: &[CounterRow] = &[
     ("fanfare_written_bytes", "Bytes written to sockets", |s| {
         s.written_bytes
     }),
+    (
+        "fanfare_tls_errors",
+        "WebSocket connections that ended because what came broke TLS",
+        |s| s.tls_errors,
+    ),
 ];
 
 const NOTICES_LOST_HELP: &str = "Notices lost because the application did not keep up";
@@ -360,6 +386,12 @@ const GAUGES: &[GaugeRow] = &[
         "Bytes held for messages that are not finished and for bytes that are not decoded yet",
         Some(Unit::Bytes),
         |s| s.receiving_bytes as u64,
+    ),
+    (
+        "fanfare_tls_waiting",
+        "Bytes of TLS records that their sockets did not take yet",
+        Some(Unit::Bytes),
+        |s| s.sealed_bytes as u64,
     ),
 ];
 

@@ -6,13 +6,14 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::failure::{Failure, print};
 use crate::options::{ConfigFile, Inputs, resolve, schema};
+use crate::serve::tls;
 
 /// The subcommand `check`.
 pub(crate) fn command() -> Command {
     Command::new("check")
         .about("Check a configuration file")
         .long_about(
-            "Check a configuration file, and nothing but the file: neither flags nor the environment. Exits with 0 when it \
+            "Check a configuration file, and nothing but the file and those that it names: neither flags nor the environment. Exits with 0 when it \
              is right, else with 2 and every problem by line and column.",
         )
         .arg(
@@ -42,7 +43,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         file: Some(ConfigFile::read(path).map_err(Failure::Usage)?),
         ..Inputs::default()
     };
-    resolve(&inputs).map_err(Failure::Usage)?;
+    let resolved = resolve(&inputs).map_err(Failure::Usage)?;
+    tls::read(&resolved.options).map_err(Failure::Usage)?;
     print(&format!("{} is right\n", path.display()))
 }
 

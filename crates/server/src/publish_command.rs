@@ -7,7 +7,7 @@ use fanfare_client::{Client, Key, PublishOptions};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::runtime::Runtime;
 
-use crate::endpoint_flags::{connect, runtime, url_flag};
+use crate::endpoint_flags::{connect, flags, runtime};
 use crate::failure::{Failure, note};
 
 /// The subcommand.
@@ -32,7 +32,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(|text: &str| Key::parse(text))
                 .help("What each publication is the newest state of"),
         )
-        .arg(url_flag())
+        .args(flags())
         .arg(
             Arg::new(VERBOSE)
                 .long("verbose")

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Write};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use fanfare_client::{Client, Every, Publication, Push, SubscribeOptions};
 
-use crate::endpoint_flags::{connect, runtime, url_flag};
+use crate::endpoint_flags::{connect, flags, runtime};
 use crate::failure::{Failure, tell};
 
 /// The subcommand.
@@ -30,7 +30,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(|text: &str| text.parse::<Every>())
                 .help("Print the newest at most that often, such as `2s`"),
         )
-        .arg(url_flag())
+        .args(flags())
         .arg(
             Arg::new(JSON)
                 .long("json")

@@ -121,11 +121,15 @@ impl MemoryBroker {
         Self { notices, ..self }
     }
 
-    /// Tells if a topic that had so many subscribers has none now, or the other way round.
-    fn notice(&self, log: &Log, before: u64) {
-        let is_occupied = log.subscribers() > 0;
-        if let Some(notices) = &self.notices
-            && is_occupied != (before > 0)
+    /// Whether a topic has subscribers, where somebody is told when that changes.
+    fn occupancy(&self, log: &Log) -> Option<bool> {
+        self.notices.as_ref().map(|_| log.subscribers() > 0)
+    }
+
+    /// Tells if it has changed since before.
+    fn notice(&self, log: &Log, before: Option<bool>) {
+        let now = self.occupancy(log);
+        if let (Some(notices), Some(is_occupied)) = (&self.notices, now.filter(|_| now != before))
             && let Some(happening) = Happening::of_topic(&log.topic, is_occupied)
         {
             notices.post(happening);
@@ -134,7 +138,7 @@ impl MemoryBroker {
 
     /// Takes an outlet out of a topic, which may end with it.
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
-        let before = partition.logs[log].subscribers();
+        let before = self.occupancy(&partition.logs[log]);
         partition.logs[log].joined.retain(|joined| joined.id != outlet);
         self.notice(&partition.logs[log], before);
         partition.remove_if_unused(log, &self.room);
@@ -276,7 +280,7 @@ impl Broker for MemoryBroker {
             return;
         };
         let log = &mut partition.logs[log as usize];
-        let before = log.subscribers();
+        let before = self.occupancy(log);
         if let Some(joined) = log.joined.iter_mut().find(|joined| joined.id == outlet) {
             joined.subscribers = subscribers;
             self.notice(log, before);

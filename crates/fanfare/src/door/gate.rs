@@ -5,6 +5,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+#[cfg(feature = "tls")]
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,8 @@ use super::limits::DoorLimits;
 use super::rate::{Rate, SharedRate};
 use super::refusal::{Cause, Refusals, Refused};
 use super::tally::{AddressRates, Tally};
+#[cfg(feature = "tls")]
+use crate::tls::Watched;
 
 /// What the door knows of everyone who passed it.
 #[derive(Debug)]
@@ -38,6 +42,9 @@ pub(crate) struct Gate {
     has_descriptors: AtomicBool,
     /// The time over which clients come back after a shutdown, in milliseconds.
     drain_window_ms: AtomicU64,
+    /// The TLS of the listeners.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Mutex<Vec<Watched>>,
 }
 
 /// A connection that is no WebSocket, as long as it is counted.
@@ -82,6 +89,8 @@ impl Gate {
             refusals: Refusals::default(),
             has_descriptors: AtomicBool::new(true),
             drain_window_ms: AtomicU64::new(0),
+            #[cfg(feature = "tls")]
+            tls: Mutex::default(),
         }
     }
 

@@ -9,6 +9,7 @@ use fanfare_hub::Admission;
 use fanfare_hub::access::Identity;
 use fanfare_protocol::dialect::Dialect;
 
+use super::certificate::ClientCertificate;
 use super::refusal::Refused;
 use super::request::Query;
 use crate::Fanfare;
@@ -46,6 +47,7 @@ impl Fanfare {
             remote: client,
             target: parts.uri.to_string(),
             headers: parts.headers.clone(),
+            certificate: parts.extensions.get::<Arc<ClientCertificate>>().cloned(),
         };
         let known = application.connect(&entrant, known).await;
         self.enter(known.map_err(|denial| Refused::denied(&denial))?, dialect)

@@ -17,8 +17,8 @@ pub struct DoorLimits {
     /// WebSocket connections of one user. Beyond: 429. Default 1,000.
     pub connections_per_user_max: Option<NonZeroU32>,
     /// Connections of [`Fanfare::serve`](crate::Fanfare::serve) that are no WebSocket: those in their handshake, and
-    /// callers of whatever else is served. At most 32 KiB each, and a fraction of that before their first byte. Beyond:
-    /// 503 without reading the request. Default 16,384.
+    /// callers of whatever else is served. At most 32 KiB each, twice that with TLS, and a fraction of it before their
+    /// first byte. Beyond: 503 without reading the request. Default 16,384.
     pub handshakes_max: Option<NonZeroU32>,
     /// The same of one address. Beyond: 429 without reading the request. Default 1,024, so that it takes 16 addresses
     /// to fill the door.

@@ -19,12 +19,13 @@ use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tower::ServiceExt as _;
 
 use super::address::canonical;
+use super::certificate::ClientCertificate;
 use super::gate::{Gate, Handshake};
 use super::refusal::{Cause, Refused};
 use super::spare::{Lent, Spare};
@@ -44,6 +45,10 @@ pub struct ListenerOptions {
     /// protocol, version 1 or 2. Then a connection of theirs without one is dropped. Others are served as themselves,
     /// and a header of theirs is a bad request. Default false.
     pub proxy_protocol: bool,
+    /// TLS, if it is to be spoken here, and then nothing else is. Its handshake is within `handshake_timeout`. Default:
+    /// none.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
 }
 
 impl Default for ListenerOptions {
@@ -53,6 +58,8 @@ impl Default for ListenerOptions {
             head_bytes_max: 16 << 10,
             headers_max: 100,
             proxy_protocol: false,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
@@ -108,11 +115,11 @@ impl Fanfare {
 }
 
 /// Where connections stand until they are a shard's, or gone.
-struct Porch {
-    gate: Arc<Gate>,
+pub(super) struct Porch {
+    pub(super) gate: Arc<Gate>,
     builder: Builder,
     router: Router,
-    options: ListenerOptions,
+    pub(super) options: ListenerOptions,
     notsent_bytes: u32,
 }
 
@@ -130,6 +137,10 @@ impl Porch {
     fn new(fanfare: &Fanfare, router: Router, options: ListenerOptions) -> Self {
         // Not hyper-util's `auto` builder: while that looks for HTTP/2 in the first bytes it knows no deadline.
         let mut builder = Builder::new();
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &options.tls {
+            fanfare.gate().watch(tls);
+        }
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(options.handshake_timeout)
@@ -185,7 +196,7 @@ impl Porch {
         let meeting = meet(&mut socket, peer, &mut handshake, is_announced);
         match timeout_at(deadline, meeting).await {
             // Boxed, so that who says nothing does not pay for what it takes to speak HTTP.
-            Ok(Ok(remote)) => Box::pin(self.speak_http(socket, remote, deadline)).await,
+            Ok(Ok(remote)) => Box::pin(self.serve(socket, remote, deadline)).await,
             Ok(Err(Unmet::Gone)) => {}
             Ok(Err(Unmet::Header(error))) => {
                 tracing::debug!(%peer, error, "a PROXY header was due");
@@ -196,13 +207,35 @@ impl Porch {
         }
     }
 
-    async fn speak_http(&self, socket: TcpStream, remote: SocketAddr, deadline: Instant) {
+    /// Speaks HTTP, over TLS where that is spoken.
+    async fn serve(&self, socket: TcpStream, remote: SocketAddr, deadline: Instant) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.options.tls {
+            if let Some((stream, certificate)) = self.secure(socket, remote, tls, deadline).await {
+                self.speak_http(stream, remote, certificate, deadline).await;
+            }
+            return;
+        }
+        self.speak_http(socket, remote, None, deadline).await;
+    }
+
+    async fn speak_http(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        remote: SocketAddr,
+        certificate: Option<Arc<ClientCertificate>>,
+        deadline: Instant,
+    ) {
         let has_asked = AtomicBool::new(false);
-        let service = service_fn(|request| {
+        let service = service_fn(|mut request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
-            answer(self.router.clone(), remote, request)
+            request.extensions_mut().insert(ConnectInfo(remote));
+            if let Some(certificate) = &certificate {
+                request.extensions_mut().insert(Arc::clone(certificate));
+            }
+            answer(self.router.clone(), request)
         });
-        let connection = self.builder.serve_connection(TokioIo::new(socket), service);
+        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection.with_upgrades());
         let served = tokio::select! {
             biased;
@@ -236,18 +269,27 @@ impl Porch {
     }
 
     /// Answers without having read, counts, and closes. The answer reaches a client that listens; nobody waits for one
-    /// that does not.
+    /// that does not. Where TLS is spoken there is no answer: it would take a handshake.
     fn turn_away(&self, socket: TcpStream, peer: SocketAddr, refused: &Refused) {
         self.gate.turned_away(refused.cause, peer);
-        let told = socket.into_std().and_then(|mut socket| {
-            socket.write_all(&refused.to_bytes())?;
-            socket.shutdown(Shutdown::Write)?;
-            // A request that is there already would turn the close into a reset, which may overtake the answer.
-            socket.read(&mut [0; HEAD_BYTES_MIN])
-        });
-        if let Err(error) = told {
-            tracing::trace!(%peer, %error, "it did not wait for its answer");
+        #[cfg(feature = "tls")]
+        if self.options.tls.is_some() {
+            return;
         }
+        tell(socket, peer, refused);
+    }
+}
+
+/// Answers as far as the socket takes it at once, and closes.
+pub(super) fn tell(socket: TcpStream, peer: SocketAddr, refused: &Refused) {
+    let told = socket.into_std().and_then(|mut socket| {
+        socket.write_all(&refused.to_bytes())?;
+        socket.shutdown(Shutdown::Write)?;
+        // A request that is there already would turn the close into a reset, which may overtake the answer.
+        socket.read(&mut [0; HEAD_BYTES_MIN])
+    });
+    if let Err(error) = told {
+        tracing::trace!(%peer, %error, "it did not wait for its answer");
     }
 }
 
@@ -294,14 +336,8 @@ async fn read_proxy_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>,
 }
 
 /// What the router answers.
-async fn answer(
-    router: Router,
-    remote: SocketAddr,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(ConnectInfo(remote));
-    router.oneshot(request).await
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    router.oneshot(request.map(Body::new)).await
 }
 
 /// Whether the process or the machine has no descriptor or buffer left (`EMFILE`, `ENFILE`, `ENOBUFS`, `ENOMEM`).

@@ -5,6 +5,7 @@
 //! is told why ([`refusal`]).
 
 mod address;
+mod certificate;
 mod gate;
 mod identify;
 mod limits;
@@ -13,11 +14,14 @@ mod origin;
 mod rate;
 mod refusal;
 mod request;
+#[cfg(feature = "tls")]
+mod secure;
 mod spare;
 mod tally;
 mod upgrade;
 
 pub use address::{ClientAddress, Network, NetworkError};
+pub use certificate::ClientCertificate;
 pub(crate) use gate::{Gate, Place};
 pub use limits::DoorLimits;
 pub use listener::ListenerOptions;

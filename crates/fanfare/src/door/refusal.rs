@@ -41,6 +41,11 @@ causes! {
     BadRequest "bad_request" Debug "the request is not one that opens a WebSocket here";
     Origin "origin" Debug "a page of an origin that is not allowed";
     HandshakeTimeout "handshake_timeout" Debug "the request was not there in time";
+    TlsPlaintext "tls_plaintext" Debug "what came first is not TLS";
+    TlsVersion "tls_version" Debug "a client that speaks no version of TLS that is accepted";
+    TlsClientCertificate "tls_client_certificate" Debug "the client's certificate is missing or not accepted";
+    TlsBrokenOff "tls_broken_off" Debug "the client broke the handshake of TLS off, perhaps because it does not trust the certificate";
+    TlsHandshake "tls_handshake" Debug "the handshake of TLS failed";
     ProxyHeader "proxy_header" Warn "a PROXY header is missing, malformed or from a peer that is no trusted proxy";
     Descriptors "descriptors" Warn "no descriptor is left";
     Handshakes "handshakes" Warn "as many connections as may be are not WebSockets yet";
@@ -98,6 +103,15 @@ impl Refused {
     /// A request that breaks a rule.
     pub(super) fn bad(reason: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    /// A client that speaks no TLS where nothing else is spoken.
+    #[cfg(feature = "tls")]
+    pub(super) fn plaintext() -> Self {
+        Self {
+            cause: Cause::TlsPlaintext,
+            ..Self::bad("TLS is spoken here, use `https://` or `wss://`")
+        }
     }
 
     /// A page that may not connect.

@@ -16,6 +16,7 @@ use fanfare_protocol::websocket::{Agreement, accept_key};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto::upgrade::downcast;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::address::{ClientAddress, canonical};
@@ -25,6 +26,7 @@ use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
 use crate::handle::Seat;
 use crate::hooks::Application;
+use crate::tls::Session;
 
 impl Fanfare {
     /// The WebSocket endpoint, to be mounted with [`axum::Router::route`].
@@ -169,28 +171,68 @@ impl Fanfare {
 
 /// Takes the socket out of HTTP, with what the client sent behind its request, and gives it to its shard.
 fn take_out(upgraded: Upgraded, opened: Opened, seat: Seat, place: Option<Box<Place>>) {
-    let Some((socket, early)) = socket_of(upgraded) else {
+    let Some(Taken { socket, tls, early }) = Taken::of(upgraded) else {
         return tracing::error!("the socket is not TCP and cannot be taken out of HTTP, it is dropped");
     };
     match socket.into_std() {
         // A client whose shard takes no mail is closed without a word: the 101 is out.
-        Ok(socket) => seat.adopt(socket, early, opened, place),
+        Ok(socket) => seat.adopt((socket, tls), early, opened, place),
         Err(error) => tracing::warn!(%error, "a socket could not be taken out of the runtime"),
     }
 }
 
-/// The socket under an upgraded connection and what was read from it already. axum serves with hyper-util's `auto`
-/// builder, which wraps the socket once more than hyper's own.
-fn socket_of(upgraded: Upgraded) -> Option<(TcpStream, Vec<u8>)> {
-    type Io = TokioIo<TcpStream>;
-    let (io, early) = match downcast::<Io>(upgraded) {
+/// What was under an upgraded connection.
+struct Taken {
+    socket: TcpStream,
+    tls: Option<Box<Session>>,
+    /// What was read already, without its TLS.
+    early: Vec<u8>,
+}
+
+impl Taken {
+    fn of(upgraded: Upgraded) -> Option<Self> {
+        match parts_of::<TcpStream>(upgraded) {
+            Ok((socket, early)) => Some(Self {
+                socket,
+                tls: None,
+                early,
+            }),
+            Err(upgraded) => Self::with_tls(upgraded),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    fn with_tls(upgraded: Upgraded) -> Option<Self> {
+        let (stream, mut early) = parts_of::<crate::tls::Stream>(upgraded).ok()?;
+        let (socket, session, opened) = stream.into_parts();
+        early.extend(opened);
+        Some(Self {
+            socket,
+            tls: Some(session),
+            early,
+        })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn with_tls(_: Upgraded) -> Option<Self> {
+        None
+    }
+}
+
+/// The stream under an upgraded connection, if it is of this type, and what was read from it already. axum serves with
+/// hyper-util's `auto` builder, which wraps the stream once more than hyper's own.
+fn parts_of<T>(upgraded: Upgraded) -> Result<(T, Vec<u8>), Upgraded>
+where
+    T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (io, early) = match downcast::<TokioIo<T>>(upgraded) {
         Ok(parts) => (parts.io, parts.read_buf),
         Err(upgraded) => {
-            let parts = upgraded.downcast::<Io>().ok()?;
+            let parts = upgraded.downcast::<TokioIo<T>>()?;
             (parts.io, parts.read_buf)
         }
     };
-    Some((io.into_inner(), early.to_vec()))
+    Ok((io.into_inner(), early.to_vec()))
 }
 
 /// The answer of RFC 6455 section 4.2.2.

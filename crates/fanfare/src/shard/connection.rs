@@ -1,6 +1,6 @@
 //! One socket and what is needed to read from it.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::net::TcpStream as StdStream;
 
 use fanfare_hub::Opened;
@@ -12,10 +12,13 @@ use socket2::SockRef;
 
 use super::ShardOptions;
 use crate::door::Place;
+use crate::tls::Session;
 
 /// A connection as its shard sees it. What waits to be written is the hub's.
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
+    /// Its TLS, if it has any.
+    pub(super) tls: Option<Box<Session>>,
     pub(super) id: ConnectionId,
     pub(super) decoder: Decoder,
     pub(super) dialect: Dialect,
@@ -37,7 +40,7 @@ pub(super) struct Connection {
 impl Connection {
     /// Makes the socket ready: not blocking, without delay, with little hidden in the kernel.
     pub(super) fn new(
-        socket: StdStream,
+        (socket, tls): (StdStream, Option<Box<Session>>),
         opened: &Opened,
         place: Option<Box<Place>>,
         options: &ShardOptions,
@@ -52,6 +55,7 @@ impl Connection {
         }
         Ok(Self {
             socket: TcpStream::from_std(socket),
+            tls,
             id: opened.connection,
             decoder: Decoder::new(Role::Server),
             dialect: opened.dialect,
@@ -65,11 +69,42 @@ impl Connection {
         })
     }
 
+    /// Reads once, at most `bytes_max` bytes. With TLS their content is put into `opened`, and may be missing still.
+    ///
+    /// # Errors
+    /// The socket's, and `InvalidData` where the client broke TLS.
+    pub(super) fn read(
+        &mut self,
+        buffer: &mut [u8],
+        bytes_max: usize,
+        opened: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) if !self.is_discarding => tls.read(&mut self.socket, (buffer, bytes_max), opened),
+            _ => self.socket.read(&mut buffer[..bytes_max]),
+        }
+    }
+
     /// Counts the bytes held for what was begun and not finished, and for what was read and not decoded.
     pub(super) fn count_receiving(&mut self) -> usize {
         let stashed = self.stash.as_ref().map_or(0, |stash| stash.len());
-        self.receiving_bytes = self.decoder.bytes_held() + stashed;
+        self.receiving_bytes = self.decoder.bytes_held() + stashed + self.partial_record_bytes();
         self.receiving_bytes
+    }
+
+    /// Bytes of a TLS record that is not whole.
+    pub(super) fn partial_record_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.partial_bytes())
+    }
+
+    /// Bytes of TLS records that the socket did not take.
+    pub(super) fn sealed_bytes(&self) -> usize {
+        self.tls.as_ref().map_or(0, |tls| tls.waiting_bytes())
+    }
+
+    /// Whether the client has said in TLS that it sends no more, and all it sent is decoded.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.stash.is_none() && self.tls.as_ref().is_some_and(|tls| tls.is_peer_closed())
     }
 
     /// Throws away what was begun, and whatever comes.

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use super::mailbox::Mailbox;
 use super::stats::Counted;
 use crate::door::Place;
+use crate::tls::Session;
 
 /// One thing that a shard is told.
 pub(crate) enum Mail {
@@ -52,6 +53,8 @@ pub(crate) enum Mail {
 pub(crate) struct Adoption {
     /// The socket, taken out of the HTTP server.
     pub(crate) socket: std::net::TcpStream,
+    /// Its TLS, if it has any.
+    pub(crate) tls: Option<Box<Session>>,
     /// What the client sent behind its request.
     pub(crate) early: Vec<u8>,
     /// What is known of the connection; its id is given by the shard.

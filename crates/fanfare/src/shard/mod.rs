@@ -21,6 +21,7 @@ mod reporter;
 mod stats;
 mod sync;
 mod writing;
+mod written;
 
 use std::collections::VecDeque;
 use std::io;
@@ -39,6 +40,7 @@ use slab::Slab;
 use crate::clock::Clock;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
+use crate::tls::Records;
 pub(crate) use assistant::Assistant;
 use connection::Connection;
 pub(crate) use mail::{Adoption, Mail};
@@ -47,6 +49,7 @@ use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
 use reporter::Reporter;
 pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
+pub(crate) use written::Written;
 
 /// What a shard is made of.
 pub(crate) struct ShardOptions {
@@ -92,6 +95,10 @@ pub(crate) struct Shard {
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
+    /// What connections with TLS share beside it.
+    records: Records,
+    /// Bytes of records that sockets did not take, of all connections.
+    sealed_bytes: usize,
     /// Bytes held for messages that are not finished and for bytes that are not decoded, of all connections.
     receiving_bytes: usize,
     /// This shard's share of the limit.
@@ -170,6 +177,8 @@ impl Shard {
             free: Vec::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
+            records: Records::default(),
+            sealed_bytes: 0,
             receiving_bytes: 0,
             receiving_bytes_max,
             inflater: Inflater::default(),
@@ -354,6 +363,7 @@ impl Shard {
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption {
             socket,
+            tls,
             mut early,
             mut opened,
             place,
@@ -373,7 +383,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new(socket, &opened, place, &self.options)?;
+            let connection = Connection::new((socket, tls), &opened, place, &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {
@@ -392,9 +402,7 @@ impl Shard {
         counted.arrived();
         tracing::debug!(connection = %id, remote = %opened.remote, dialect = opened.dialect.name(), "opened");
         self.handle(Input::Opened(opened));
-        if !early.is_empty() {
-            self.take_bytes(id, &mut early);
-        }
+        self.take_early(id, &mut early);
     }
 }
 

@@ -153,6 +153,10 @@ impl Shard {
             // A socket that is gone cannot be deregistered, and need not be: closing it does.
             let _ = self.poll.registry().deregister(&mut connection.socket);
             self.receiving_bytes -= connection.receiving_bytes;
+            self.sealed_bytes -= connection.sealed_bytes();
+            if let Some(tls) = &mut connection.tls {
+                tls.close(&mut connection.socket);
+            }
             // Whoever sees the count without it can count on its place, too.
             drop(connection);
             self.free.push(id.slot() as u32);

@@ -1,13 +1,13 @@
 //! From sockets to the hub: read, decode, hand over.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 
 use fanfare_hub::{Input, Received};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
 
-use super::{PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
+use super::{Connection, PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
 /// Connections read in one turn.
 const CONNECTIONS_PER_TURN: usize = 1024;
@@ -94,50 +94,90 @@ impl Shard {
             return Seen::Drained;
         };
         if let Some(mut stash) = connection.stash.take() {
-            let decoded = self.decode(id, &mut stash);
-            self.hub.received(self.now, id, decoded);
+            self.take_bytes(id, &mut stash, 0);
             return Seen::More;
         }
+        if connection.is_at_end() {
+            return Seen::Gone;
+        }
         let is_hung_up = connection.is_hung_up;
-        let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
-            let read = connection.socket.read(&mut self.read_buffer[..bytes_max]);
-            let count = *read.as_ref().unwrap_or(&0);
-            fault::trip(PanicPlace::Reading, &self.read_buffer[..count]);
-            read
-        });
-        let Some(read) = read else {
-            self.receiving_bytes -= connection.receiving_bytes;
-            connection.discard();
-            self.violations.push((id, Disconnect::Internal));
-            return Seen::Drained;
-        };
-        match read {
+        let bytes_max = bytes_max.min(READ_BUFFER_BYTES - connection.partial_record_bytes());
+        match self.read_socket(id, bytes_max) {
             Ok(0) => Seen::Gone,
-            Ok(count) => {
-                let mut buffer = std::mem::take(&mut self.read_buffer);
-                self.take_bytes(id, &mut buffer[..count]);
-                self.read_buffer = buffer;
-                if count == bytes_max || is_hung_up {
-                    Seen::More
-                } else {
-                    Seen::Drained
-                }
-            }
+            Ok(count) if count == bytes_max || is_hung_up || self.is_at_end(id) => Seen::More,
+            Ok(_) => Seen::Drained,
             Err(error) if error.kind() == ErrorKind::WouldBlock => Seen::Drained,
             Err(error) if error.kind() == ErrorKind::Interrupted => Seen::More,
-            Err(_) => Seen::Gone,
+            Err(error) => {
+                if error.kind() == ErrorKind::InvalidData {
+                    self.snapshot.tls_errors += 1;
+                    tracing::debug!(connection = %id, %error, "what came breaks TLS");
+                }
+                Seen::Gone
+            }
         }
     }
 
-    /// Takes in what came from a connection.
-    pub(super) fn take_bytes(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let count = bytes.len();
+    /// Whether a client has said in TLS that it sends no more, of which the poll knows nothing.
+    fn is_at_end(&self, id: ConnectionId) -> bool {
+        let connection = self.connections.get(id.slot()).and_then(Option::as_ref);
+        connection.is_some_and(Connection::is_at_end)
+    }
+
+    /// Reads once and takes in what came; gives how many bytes that were on the wire. After a panic there is nothing to
+    /// wait for: the connection is closed.
+    fn read_socket(&mut self, id: ConnectionId, bytes_max: usize) -> io::Result<usize> {
+        let Some(Some(connection)) = self.connections.get_mut(id.slot()) else {
+            return Err(ErrorKind::WouldBlock.into());
+        };
+        // What was read leaves its place meanwhile, because what it says goes through the whole shard.
+        let mut buffer = std::mem::take(&mut self.read_buffer);
+        let mut opened = std::mem::take(&mut self.records.opened);
+        let has_tls = connection.tls.is_some();
+        self.sealed_bytes -= connection.sealed_bytes();
+        let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
+            let count = connection.read(&mut buffer, bytes_max, &mut opened)?;
+            let bytes = if has_tls { &opened[..] } else { &buffer[..count] };
+            fault::trip(PanicPlace::Reading, bytes);
+            Ok(count)
+        });
+        self.sealed_bytes += connection.sealed_bytes();
+        match read {
+            Some(Ok(0) | Err(_)) => {}
+            Some(Ok(count)) if has_tls => self.take_bytes(id, &mut opened, count),
+            Some(Ok(count)) => self.take_bytes(id, &mut buffer[..count], count),
+            None => {
+                self.receiving_bytes -= connection.receiving_bytes;
+                connection.discard();
+                self.violations.push((id, Disconnect::Internal));
+            }
+        }
+        opened.clear();
+        (self.read_buffer, self.records.opened) = (buffer, opened);
+        read.unwrap_or_else(|| Err(ErrorKind::WouldBlock.into()))
+    }
+
+    /// Takes in what came from a connection, in so many bytes on the wire.
+    pub(super) fn take_bytes(&mut self, id: ConnectionId, bytes: &mut [u8], count: usize) {
         let decoded = self.decode(id, bytes);
         let received = Received {
             bytes: count + decoded.bytes,
             ..decoded
         };
         self.hub.received(self.now, id, received);
+    }
+
+    /// Takes in what came with a connection: what the client sent behind its request, and perhaps its end.
+    pub(super) fn take_early(&mut self, id: ConnectionId, early: &mut [u8]) {
+        let Some(Some(connection)) = self.connections.get(id.slot()).filter(|c| is(c.as_ref(), id)) else {
+            return;
+        };
+        if !early.is_empty() || connection.partial_record_bytes() > 0 {
+            self.take_bytes(id, early, early.len());
+        }
+        if self.is_at_end(id) {
+            self.resume(id);
+        }
     }
 
     /// Decodes what came from a connection and hands it to the hub, message by message.
@@ -149,6 +189,7 @@ impl Shard {
         if connection.is_discarding {
             return decoded;
         }
+        let is_record_partial = connection.partial_record_bytes() > 0;
         // What decodes leaves its place meanwhile, because what it lends goes through the whole shard.
         let mut source = Source {
             decoder: std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server)),
@@ -158,7 +199,7 @@ impl Shard {
         };
         let mut input = bytes;
         let violation = self.take_items(id, (&mut source, &mut input), &mut decoded.is_anew);
-        decoded.is_partial = violation.is_none() && !source.decoder.is_idle();
+        decoded.is_partial = violation.is_none() && (is_record_partial || !source.decoder.is_idle());
         decoded.bytes = source.inflated_bytes();
         if violation != Some(Disconnect::Internal) {
             self.inflater = source.inflater;
@@ -302,7 +343,7 @@ impl Source {
     }
 }
 
-fn is(connection: Option<&super::Connection>, id: ConnectionId) -> bool {
+fn is(connection: Option<&Connection>, id: ConnectionId) -> bool {
     connection.is_some_and(|connection| connection.id == id)
 }
 

@@ -87,6 +87,7 @@ impl Fixture {
         };
         let adoption = Adoption {
             socket,
+            tls: None,
             early: Vec::new(),
             opened,
             place: None,

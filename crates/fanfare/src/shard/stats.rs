@@ -22,6 +22,10 @@ pub(crate) struct Snapshot {
     pub(crate) written_bytes: u64,
     /// Bytes held for what clients began to send.
     pub(crate) receiving_bytes: usize,
+    /// Bytes of TLS records that sockets did not take.
+    pub(crate) sealed_bytes: usize,
+    /// Connections that ended because what came broke TLS.
+    pub(crate) tls_errors: u64,
     /// Publications that wait in the mailbox.
     pub(crate) mailbox: usize,
     /// Panics that were caught, by place.
@@ -95,6 +99,7 @@ impl Shard {
         self.snapshot.turn_buckets[bucket] += 1;
         self.snapshot.gauges = self.hub.gauges();
         self.snapshot.receiving_bytes = self.receiving_bytes;
+        self.snapshot.sealed_bytes = self.sealed_bytes;
         self.snapshot.mailbox = self.mailbox.publications();
         if let Ok(mut place) = self.stats.snapshot.try_lock() {
             place.clone_from(&self.snapshot);

@@ -1,12 +1,12 @@
 //! From outboxes to sockets: one vectored write per connection and turn.
 
-use std::io::{self, ErrorKind, IoSlice, Write};
+use std::io::{IoSlice, Write};
 use std::net::Shutdown;
 
 use fanfare_hub::{Dirty, Input};
 use fanfare_protocol::ConnectionId;
 
-use super::{PanicPlace, SLICE, Shard, attempt, fault};
+use super::{PanicPlace, SLICE, Shard, Written, attempt, fault};
 
 /// Slices given to one write. What a topic publishes in a turn is joined into one slice already.
 const SLICES_MAX: usize = 16;
@@ -40,27 +40,31 @@ impl Shard {
         if given == 0 {
             return;
         }
+        self.sealed_bytes -= connection.sealed_bytes();
         let outcome = attempt(&mut self.snapshot.panics, PanicPlace::Writing, || {
             let slices = &slices[..filled];
             for slice in slices {
                 fault::trip(PanicPlace::Writing, slice);
             }
-            match slices {
-                [slice] => connection.socket.write(slice),
-                slices => connection.socket.write_vectored(slices),
+            let socket = &mut connection.socket;
+            match (&mut connection.tls, slices) {
+                (Some(tls), slices) => tls.write(socket, slices, &mut self.records),
+                (None, [slice]) => Written::of(socket.write(slice), given),
+                (None, slices) => Written::of(socket.write_vectored(slices), given),
             }
         });
-        self.snapshot.writes += 1;
-        // How much of a frame is out after a panic is not known, so not even a close frame can follow.
-        match outcome.unwrap_or_else(|| Err(io::Error::other("writing panicked"))) {
-            Ok(written) => {
-                self.snapshot.written_bytes += written as u64;
-                self.wrote(id, written, written < given);
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.wrote(id, 0, true),
-            Err(error) if error.kind() == ErrorKind::Interrupted => self.wrote(id, 0, false),
-            Err(_) => self.handle(Input::Lost(id)),
+        if let (None, Some(tls)) = (&outcome, &mut connection.tls) {
+            tls.abandon();
         }
+        self.sealed_bytes += connection.sealed_bytes();
+        // How much of a frame is out after a panic is not known, so not even a close frame can follow.
+        let Some(Ok(written)) = outcome else {
+            self.snapshot.writes += 1;
+            return self.handle(Input::Lost(id));
+        };
+        self.snapshot.writes += written.writes;
+        self.snapshot.written_bytes += written.socket_bytes as u64;
+        self.wrote(id, written.bytes, written.is_blocked);
     }
 
     fn wrote(&mut self, id: ConnectionId, bytes: usize, is_blocked: bool) {
@@ -74,10 +78,15 @@ impl Shard {
     /// (RFC 6455 section 7.1.1). Its own end is still awaited: a socket that is dropped with bytes unread is reset, and
     /// the close frame lost with it.
     pub(super) fn end_discarded(&mut self, id: ConnectionId) {
-        if let Some(Some(connection)) = self.connections.get(id.slot())
+        if let Some(Some(connection)) = self.connections.get_mut(id.slot())
             && connection.is_discarding
             && self.hub.has_said_all(id)
         {
+            self.sealed_bytes -= connection.sealed_bytes();
+            if let Some(tls) = &mut connection.tls {
+                tls.close(&mut connection.socket);
+            }
+            self.sealed_bytes += connection.sealed_bytes();
             // It fails where the client has gone already.
             let _ = connection.socket.shutdown(Shutdown::Write);
         }

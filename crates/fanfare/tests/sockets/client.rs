@@ -1,10 +1,11 @@
 //! A WebSocket client over a plain socket that can also do what no decent one does: send any bytes, stop reading,
 //! vanish. Everything it waits for has a deadline.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use rustls::ClientConnection;
 use serde_json::{Value, json};
 use socket2::{Domain, SockRef, Socket, Type};
 
@@ -20,6 +21,8 @@ pub(crate) const PONG: u8 = 0x8A;
 /// One end of a connection.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
+    /// Its TLS, if it speaks any.
+    pub(crate) tls: Option<ClientConnection>,
     received: Vec<u8>,
     taken: usize,
 }
@@ -68,6 +71,7 @@ impl Client {
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Self {
             stream,
+            tls: None,
             received: Vec::new(),
             taken: 0,
         }
@@ -96,7 +100,14 @@ impl Client {
 
     /// Sends bytes as they are.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        self.try_send(bytes).unwrap();
+    }
+
+    fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).write_all(bytes),
+            None => self.stream.write_all(bytes),
+        }
     }
 
     pub(crate) fn send_text(&mut self, text: &str) {
@@ -157,7 +168,7 @@ impl Client {
                 return Some(frame);
             }
             // A server that is closing may have gone already.
-            let _ = self.stream.write_all(&masked(PONG, &frame.payload));
+            let _ = self.try_send(&masked(PONG, &frame.payload));
         }
     }
 
@@ -184,7 +195,7 @@ impl Client {
         loop {
             let frame = self.message().expect("a close frame before the end");
             if frame.first == CLOSE {
-                let _ = self.stream.write_all(&masked(CLOSE, &frame.payload));
+                let _ = self.try_send(&masked(CLOSE, &frame.payload));
                 assert_eq!(self.frame(), None, "nothing follows a close frame");
                 return Ending::read(goodbye, &frame.payload);
             }
@@ -240,7 +251,11 @@ impl Client {
         assert!(!left.is_zero(), "nothing came in time");
         self.stream.set_read_timeout(Some(left)).unwrap();
         let mut buffer = [0; 16 << 10];
-        match self.stream.read(&mut buffer) {
+        let read = match &mut self.tls {
+            Some(tls) => rustls::Stream::new(tls, &mut self.stream).read(&mut buffer),
+            None => self.stream.read(&mut buffer),
+        };
+        match read {
             Ok(0) => false,
             Ok(count) => {
                 self.received.extend_from_slice(&buffer[..count]);

@@ -24,5 +24,7 @@ mod raw;
 mod server;
 mod slow;
 mod slow_rules;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tokens")]
 mod tokens;

@@ -24,6 +24,7 @@ use crate::options::{ApiKey, hash};
 #[derive(Clone)]
 pub(crate) struct Access {
     rule: Arc<RwLock<Rule>>,
+    scheme: &'static str,
     listen: SocketAddr,
 }
 
@@ -48,10 +49,12 @@ impl Rule {
 }
 
 impl Access {
-    /// The rule for a listener bound to `listen`. With no keys it is for this machine alone.
-    pub(crate) fn new(keys: &[ApiKey], listen: SocketAddr) -> Self {
+    /// The rule for a listener that speaks `scheme`, http or https, bound to `listen`. With no keys it is for this
+    /// machine alone.
+    pub(crate) fn new(keys: &[ApiKey], (scheme, listen): (&'static str, SocketAddr)) -> Self {
         Self {
             rule: Arc::new(RwLock::new(Rule::of(keys, listen))),
+            scheme,
             listen,
         }
     }
@@ -89,7 +92,7 @@ impl Access {
         refuse_key_in_query(request.uri().query().unwrap_or_default())?;
         match &*self.rule() {
             Rule::Keys(keys) => holder_of_key(keys, request.headers()),
-            Rule::Local(listen) => check_local(*listen, request).map(|()| Caller::local()),
+            Rule::Local(listen) => check_local((self.scheme, *listen), request).map(|()| Caller::local()),
         }
     }
 }
@@ -147,7 +150,7 @@ fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     bearer.or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
 }
 
-fn check_local(listen: SocketAddr, request: &Request) -> Result<(), Problem> {
+fn check_local((scheme, listen): (&str, SocketAddr), request: &Request) -> Result<(), Problem> {
     let way_out = "start the server with --api-key";
     if !listen.ip().is_loopback() {
         return Err(unauthorized(format!(
@@ -178,7 +181,8 @@ fn check_local(listen: SocketAddr, request: &Request) -> Result<(), Problem> {
             "no key is set and `Host` is {host:?}, which is not loopback; {way_out}"
         )));
     }
-    if headers.contains_key(header::ORIGIN) && !is_own_origin(only(headers, &header::ORIGIN), host) {
+    if headers.contains_key(header::ORIGIN) && !is_own_origin(only(headers, &header::ORIGIN), (scheme, host))
+    {
         return Err(unauthorized(format!(
             "no key is set and the call is from a page of another origin; {way_out}"
         )));
@@ -216,12 +220,13 @@ fn is_loopback(host: &str) -> bool {
     bare.is_some_and(|bare| bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback()))
 }
 
-/// Whether a page's origin is the server itself as the request names it. This listener speaks no TLS, so the scheme is
-/// plain, and its port may be left out on both sides.
-fn is_own_origin(origin: Option<&str>, host: &str) -> bool {
-    let without_port = |text: &str| text.strip_suffix(":80").unwrap_or(text).to_ascii_lowercase();
+/// Whether a page's origin is the server itself as the request names it. The port of the scheme may be left out on both
+/// sides.
+fn is_own_origin(origin: Option<&str>, (scheme, host): (&str, &str)) -> bool {
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let without_port = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
     origin
-        .and_then(|origin| origin.strip_prefix("http://"))
+        .and_then(|origin| origin.strip_prefix(scheme)?.strip_prefix("://"))
         .is_some_and(|page| without_port(page) == without_port(host))
 }
 
@@ -271,7 +276,7 @@ mod tests {
 
     fn access(keys: &[&str], listen: &str) -> Access {
         let keys: Vec<ApiKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
-        Access::new(&keys, listen.parse().unwrap())
+        Access::new(&keys, ("http", listen.parse().unwrap()))
     }
 
     fn code(access: &Access, request: &Request) -> Option<&'static str> {
@@ -441,5 +446,27 @@ mod tests {
     #[test]
     fn debug_output_does_not_show_a_key() {
         assert_eq!(format!("{:?}", access(&[KEY], "127.0.0.1:80")), "Access(1 keys)");
+    }
+
+    #[test]
+    fn a_page_is_the_servers_own_by_the_scheme_that_the_server_speaks() {
+        for (scheme, origin, is_own) in [
+            ("https", "https://localhost:8443", true),
+            ("https", "http://localhost:8443", false),
+            ("http", "https://localhost:8443", false),
+            ("http", "http://localhost:8443", true),
+        ] {
+            let access = Access::new(&[], (scheme, "127.0.0.1:8443".parse().unwrap()));
+            let headers = [("host", "localhost:8443"), ("origin", origin)];
+            let is_refused = access.check(&request("/", &headers)).is_err();
+            assert_eq!(!is_refused, is_own, "{origin} of a server that speaks {scheme}");
+        }
+        for (origin, host) in [
+            ("https://localhost", "localhost:443"),
+            ("https://localhost:443", "localhost"),
+        ] {
+            assert!(is_own_origin(Some(origin), ("https", host)));
+            assert!(!is_own_origin(Some(origin), ("http", host)));
+        }
     }
 }

@@ -273,6 +273,7 @@ mod tests {
             headers.insert(name, value.parse().unwrap());
         }
         let entrant = Entrant {
+            certificate: None,
             remote: "192.0.2.1:5".parse().unwrap(),
             target: "/ws?topic=a%20b&token=secret&tok%65n=secret".to_owned(),
             headers,

@@ -1,10 +1,11 @@
 //! The kinds of values options have: how each is read from text, shown as text, and what its rule is called.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{Network, Origin};
+use fanfare::{Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
 use super::secret::Secret;
@@ -79,6 +80,10 @@ pub(crate) enum Kind {
     MaybeUrl { at: Place<Option<HookUrl>> },
     /// Any number of names of headers.
     Headers { at: Place<Vec<HookHeader>> },
+    /// Any number of files.
+    Files { at: Place<Vec<PathBuf>> },
+    /// A version of TLS.
+    TlsVersion { at: Place<TlsVersion> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -121,6 +126,13 @@ impl Kind {
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
             Self::Headers { at } => *at(into) = all(texts)?,
+            Self::Files { at } => {
+                *at(into) = texts
+                    .iter()
+                    .map(|text| value::file(text))
+                    .collect::<Result<_, _>>()?;
+            }
+            Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -150,6 +162,8 @@ impl Kind {
             Self::Secrets { .. } => Vec::new(),
             Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Headers { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
+            Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -176,6 +190,8 @@ impl Kind {
             Self::Secrets { at } => at(into).clone_from(at(from)),
             Self::MaybeUrl { at } => at(into).clone_from(at(from)),
             Self::Headers { at } => at(into).clone_from(at(from)),
+            Self::Files { at } => at(into).clone_from(at(from)),
+            Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -211,6 +227,7 @@ impl Kind {
                 | Self::Texts { .. }
                 | Self::Secrets { .. }
                 | Self::Headers { .. }
+                | Self::Files { .. }
         )
     }
 
@@ -258,6 +275,8 @@ impl Kind {
             Self::Secrets { .. } => "KEY",
             Self::MaybeUrl { .. } => "URL",
             Self::Headers { .. } => "HEADER",
+            Self::Files { .. } => "FILE",
+            Self::TlsVersion { .. } => "VERSION",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -294,6 +313,8 @@ impl Kind {
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),
             Self::Headers { .. } => "list of names of headers".to_owned(),
+            Self::Files { .. } => "list of files".to_owned(),
+            Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

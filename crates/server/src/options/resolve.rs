@@ -161,6 +161,8 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         slow_message(options),
         keyless_tokens(options),
         unsigned_hooks(options),
+        lone_certificate(options),
+        unsigned_clients(options),
     ]
     .into_iter()
     .flatten()
@@ -253,6 +255,17 @@ fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
     })
 }
 
+/// Each certificate has its key.
+fn lone_certificate(options: &ServeOptions) -> Option<String> {
+    let (certificates, keys) = (options.tls_cert.len(), options.tls_key.len());
+    (certificates != keys).then(|| {
+        format!(
+            "tls_cert names {certificates} files and tls_key {keys}: each certificate needs its key; name as many, in the \
+             same order"
+        )
+    })
+}
+
 /// Rules that leave something to a hook which there is not.
 fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
     let missing = [
@@ -276,6 +289,27 @@ fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
             action.name(),
         ))
     })
+}
+
+/// Certificates of clients need somebody who vouches for them.
+fn unsigned_clients(options: &ServeOptions) -> Option<String> {
+    let needed = if !options.tls_client_ca.is_empty() && options.tls_cert.is_empty() {
+        (
+            "tls_client_ca",
+            "without TLS clients show no certificates",
+            "tls_cert and tls_key",
+        )
+    } else if options.tls_client_required && options.tls_client_ca.is_empty() {
+        (
+            "tls_client_required",
+            "no certificate of a client could be accepted",
+            "tls_client_ca",
+        )
+    } else {
+        return None;
+    };
+    let (key, rule, way_out) = needed;
+    Some(format!("{key} is set: {rule}; set {way_out}, too"))
 }
 
 /// Warnings about variables that look like options and are none.
@@ -335,7 +369,12 @@ impl fmt::Display for Source {
 }
 
 /// Variables that are no options of `serve`.
-const OTHERS: [&str; 3] = ["FANFARE_CONFIG", "FANFARE_SIGNING_KEY", "FANFARE_URL"];
+const OTHERS: [&str; 4] = [
+    "FANFARE_CA",
+    "FANFARE_CONFIG",
+    "FANFARE_SIGNING_KEY",
+    "FANFARE_URL",
+];
 const TOKEN_KEYS_MAX: usize = 16;
 const SHOWN_CHARS_MAX: usize = 100;
 

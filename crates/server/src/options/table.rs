@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZero;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{DoorLimits, Network, Origin};
+use fanfare::{DoorLimits, Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
 use super::kind::{Kind, LogFormat};
@@ -163,6 +164,20 @@ options! {
         notice_queue_max: usize = 100_000, Count[1, 10_000_000];
         /// Bytes that may wait for notice_url; further notices are dropped and counted.
         notice_queue_bytes_max: usize = 32 * MIB, Size[KIB, 1024 * MIB];
+    }
+    "TLS" {
+        /// File with a certificate of the server and its chain, in PEM. With one, nothing but TLS is spoken.
+        /// Repeat the flag for several, each with its tls_key: a client gets the first for the name that it asks for, or
+        /// the first of all. Read again at each reload; open connections keep theirs.
+        tls_cert: Vec<PathBuf> = Vec::new(), Files;
+        /// File with the key to the tls_cert in the same place of the list, in PEM and without a passphrase.
+        tls_key: Vec<PathBuf> = Vec::new(), Files;
+        /// File with authorities in PEM whose certificates clients may show; others are refused.
+        tls_client_ca: Vec<PathBuf> = Vec::new(), Files;
+        /// Clients must show a certificate of tls_client_ca.
+        tls_client_required: bool = false, Switch;
+        /// The oldest version of TLS that is spoken.
+        tls_min_version: TlsVersion = TlsVersion::V1_2, TlsVersion;
     }
     "Door" {
         /// Proxy that is believed when it says in X-Forwarded-For whom a request is from, as an address or a network.

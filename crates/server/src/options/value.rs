@@ -1,9 +1,11 @@
 //! Single values from text and back. A refusal names the rule and the way out; the caller names the value.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use fanfare::TlsVersion;
 use fanfare::tokens::JwksUrl;
 use tracing_subscriber::EnvFilter;
 
@@ -105,6 +107,34 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
         "true" | "1" => Ok(true),
         "false" | "0" => Ok(false),
         _ => Err("it is either on or off; write `true` or `false`".to_owned()),
+    }
+}
+
+/// The path of a file. Whether there is one is found out when it is read.
+pub(super) fn file(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() || text.ends_with('/') {
+        return Err(
+            "it must name a file, not a directory; write its path, such as `/etc/fanfare/cert.pem`"
+                .to_owned(),
+        );
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A version of TLS.
+pub(super) fn tls_version(text: &str) -> Result<TlsVersion, String> {
+    match text {
+        "1.2" => Ok(TlsVersion::V1_2),
+        "1.3" => Ok(TlsVersion::V1_3),
+        _ => Err("it must be a version that is still safe; write `1.2` or `1.3`".to_owned()),
+    }
+}
+
+/// A version as an operator writes it.
+pub(super) fn tls_version_text(version: TlsVersion) -> &'static str {
+    match version {
+        TlsVersion::V1_2 => "1.2",
+        TlsVersion::V1_3 => "1.3",
     }
 }
 

@@ -10,6 +10,7 @@ mod hooks;
 mod memory;
 mod pages;
 mod reload;
+pub(crate) mod tls;
 mod tokens;
 
 use std::future::poll_fn;
@@ -23,7 +24,7 @@ use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
 use fanfare::tokens::Tokens;
-use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, TopicRules};
+use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -67,6 +68,11 @@ async fn serve(
     // Before anyone is told that the server is there: who reads that may stop it at once.
     let mut signals = Signals::new().map_err(Failure::failed)?;
     let hangups = signal(SignalKind::hangup()).map_err(Failure::failed)?;
+    let tls = tls::read(options).map_err(Failure::Usage)?;
+    let tls = tls
+        .map(|tls| Tls::new(&tls))
+        .transpose()
+        .map_err(Failure::failed)?;
     let listener = TcpListener::bind(options.listen)
         .await
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
@@ -74,7 +80,11 @@ async fn serve(
     let connections_max = descriptors.connections(options);
     let tokens = tokens(options).map_err(Failure::failed)?;
     let hooks = hooks::start(options)
-        .map_err(|error| Failure::failed(format!("hooks cannot be asked over TLS: {error}")))?;
+        .map_err(|error| {
+            Failure::failed(format!(
+                "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
+            ))
+        })?;
     let application = application(hooks.clone(), tokens);
     warn_if_nobody_may_connect(options, application.is_some());
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
@@ -85,18 +95,23 @@ async fn serve(
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
         proxy_protocol: options.proxy_protocol,
+        tls: tls.clone(),
         ..ListenerOptions::default()
     };
-    let access = Access::new(&options.api_key, address);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let access = Access::new(&options.api_key, (scheme, address));
     let reload = Arc::new(Reload::new(
         fanfare.clone(),
-        access.clone(),
+        (access.clone(), tls.clone()),
         options.clone(),
         read_again,
     ));
     tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
     let router = router(&fanfare, access, reload, hooks.clone(), log);
-    say_where(address, connections_max, descriptors)?;
+    say_where((scheme, address), connections_max, descriptors)?;
+    if let Some(tls) = tls {
+        tokio::spawn(tls::watch_expiry(tls));
+    }
     if options.history_frames > 0 {
         tokio::spawn(expire_history(fanfare.clone()));
     }
@@ -258,14 +273,15 @@ fn door_limits(options: &ServeOptions, connections_max: usize) -> DoorLimits {
 
 /// Says where the server is. Scripts rely on the first line.
 fn say_where(
-    address: std::net::SocketAddr,
+    (scheme, address): (&str, std::net::SocketAddr),
     connections_max: usize,
     descriptors: &Descriptors,
 ) -> Result<(), Failure> {
+    let websocket = if scheme == "https" { "wss" } else { "ws" };
     print(&format!(
-        "listening on http://{address}\n\
-         chat page     http://{address}/\n\
-         WebSocket     ws://{address}/ws\n\
+        "listening on {scheme}://{address}\n\
+         chat page     {scheme}://{address}/\n\
+         WebSocket     {websocket}://{address}/ws\n\
          descriptors   {descriptors}, room for {connections_max} connections\n"
     ))
 }

@@ -5,12 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanfare::Fanfare;
+use fanfare::{Fanfare, Tls};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
-use super::tokens;
-use super::topic_rules;
+use super::{tls, tokens, topic_rules};
 use crate::api::Access;
 use crate::options::{OPTIONS, OptionSpec, ServeOptions};
 
@@ -21,6 +20,7 @@ pub(crate) type ReadAgain = dyn Fn() -> Result<ServeOptions, Vec<String>> + Send
 pub(crate) struct Reload {
     fanfare: Fanfare,
     access: Access,
+    tls: Option<Tls>,
     read_again: Box<ReadAgain>,
     running: Mutex<ServeOptions>,
 }
@@ -40,13 +40,14 @@ const LIVE: [&str; 2] = ["topic_rule", "api_key"];
 impl Reload {
     pub(crate) fn new(
         fanfare: Fanfare,
-        access: Access,
+        (access, tls): (Access, Option<Tls>),
         running: ServeOptions,
         read_again: Box<ReadAgain>,
     ) -> Self {
         Self {
             fanfare,
             access,
+            tls,
             read_again,
             running: Mutex::new(running),
         }
@@ -60,6 +61,7 @@ impl Reload {
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = (self.read_again)()?;
         let issuer = tokens::issuer(&fresh);
+        let certificates = tls::read(&fresh)?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<&OptionSpec> = OPTIONS
             .iter()
@@ -67,7 +69,13 @@ impl Reload {
             .collect();
         let (applied, at_restart): (Vec<_>, Vec<_>) = changed
             .into_iter()
-            .partition(|spec| self.is_live(spec.key, issuer.is_some()));
+            .partition(|spec| self.is_live(spec, &fresh, issuer.is_some()));
+        if let (Some(tls), Some(certificates)) = (&self.tls, &certificates) {
+            // Their files may say something else under the same names.
+            tls.replace(certificates)
+                .map_err(|error| vec![error.to_string()])?;
+            tracing::info!(days = tls::days_left(tls), "the certificates were read again");
+        }
         for spec in &applied {
             spec.kind.copy(&fresh, &mut running);
         }
@@ -88,10 +96,14 @@ impl Reload {
         })
     }
 
-    /// Whether another value of a key takes effect while the server runs. Tokens are accepted from the start or never.
-    fn is_live(&self, key: &str, has_issuer: bool) -> bool {
-        let is_of_tokens = tokens::LIVE.contains(&key);
-        LIVE.contains(&key) || (is_of_tokens && has_issuer && self.fanfare.tokens().is_some())
+    /// Whether a key takes effect while the server runs. A server that speaks TLS goes on to, and one that does not does
+    /// not begin; tokens are accepted from the start or never.
+    fn is_live(&self, spec: &OptionSpec, fresh: &ServeOptions, has_issuer: bool) -> bool {
+        let goes_on = self.tls.is_some() && !fresh.tls_cert.is_empty();
+        let is_of_tokens = tokens::LIVE.contains(&spec.key);
+        LIVE.contains(&spec.key)
+            || (goes_on && spec.key.starts_with("tls_"))
+            || (is_of_tokens && has_issuer && self.fanfare.tokens().is_some())
     }
 }
 

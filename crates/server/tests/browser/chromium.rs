@@ -68,6 +68,8 @@ impl Browsers {
         options["args"] = json!(arguments);
         let mut capabilities = Map::new();
         capabilities.insert("goog:chromeOptions".into(), options);
+        // The certificates of these tests are signed by nobody.
+        capabilities.insert("acceptInsecureCerts".into(), json!(true));
         capabilities.insert("goog:loggingPrefs".into(), json!({"browser": "ALL"}));
         ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)

@@ -63,6 +63,29 @@ async fn people_talk_just_as_well_compressed() {
     }
 }
 
+/// The page is the server's own over https too, and finds the WebSocket beside it.
+#[tokio::test]
+async fn people_talk_just_as_well_over_tls() {
+    let folder = std::env::temp_dir().join(format!("fanfare-browser-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.join(name).display().to_string());
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let house = House::with(Program::start(&["--tls-cert", &certificate, "--tls-key", &key]));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let maja = house.welcome("Maja").await;
+    let tomas = house.welcome("Tomás").await;
+    maja.until("two are here", |shown| shown.here == Some(2)).await;
+    maja.say("Good morning!").await;
+    tomas.hears("Maja: Good morning!").await;
+    tomas.say("早上好, Maja ☕").await;
+    maja.hears("Tomás: 早上好, Maja ☕").await;
+    for page in [&maja, &tomas] {
+        assert_eq!(page.complaints().await, [""; 0]);
+    }
+}
+
 #[tokio::test]
 async fn who_leaves_is_not_counted_any_more() {
     let house = House::open();

@@ -15,18 +15,25 @@ use crate::{DEADLINE, LOOK_AGAIN};
 pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
-    flags: Vec<&'static str>,
+    flags: Vec<String>,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Program {
-    pub(crate) fn start(flags: &[&'static str]) -> Self {
+    pub(crate) fn start(flags: &[&str]) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_on(any, flags).expect("the server did not say where it listens")
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        Self::start_on(any, &flags).expect("the server did not say where it listens")
     }
 
+    /// Where the page is.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.flags.iter().any(|flag| flag == "--tls-cert") {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}", self.address)
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -97,7 +104,7 @@ impl Program {
         tungstenite::client(url, stream).unwrap().0
     }
 
-    fn start_on(address: SocketAddr, flags: &[&'static str]) -> Option<Self> {
+    fn start_on(address: SocketAddr, flags: &[String]) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fanfare"))
             .env_clear()
             .args([
@@ -116,7 +123,11 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
+        let schemes = ["listening on http://", "listening on https://"];
+        let Some(address) = schemes
+            .iter()
+            .find_map(|scheme| line.trim_end().strip_prefix(scheme))
+        else {
             child.kill().unwrap();
             child.wait().unwrap();
             return None;

@@ -3,6 +3,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::backend::{Asked, Backend, Reply, SECRET, ok, receive, status};
 use crate::client::{Client, DEADLINE, Response, eventually, upgrade_request};
-use crate::process::{Server, serve};
+use crate::process::{PROMPT, Server, end_within, serve};
 use crate::story::{Bystanders, rejections, story, story_with_log};
 
 /// A rule that leaves topics to hooks.
@@ -31,6 +32,10 @@ fn hooked<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     }
     arguments.extend(["--hook-secret", SECRET]);
     arguments.extend(more);
+    if !more.contains(&"--hook-timeout") {
+        // Long enough for any machine: what is about time says so itself.
+        arguments.extend(["--hook-timeout", "30s"]);
+    }
     arguments
 }
 
@@ -549,7 +554,8 @@ fn over_https_only_a_backend_with_a_certificate_is_believed() {
     for (host, is_believed) in [("localhost", true), ("127.0.0.1", false)] {
         let url = format!("https://{host}:{port}/hook");
         let mut command = serve(&hooked(&url, &[]));
-        let server = Server::start_by(command.env("SSL_CERT_FILE", &trusted));
+        command.env("SSL_CERT_FILE", &trusted).env_remove("SSL_CERT_DIR");
+        let server = Server::start_by(&mut command);
         let (mut client, _) = Client::open_json(server.address, "/ws");
         let reply = call(&mut client, "any");
         if is_believed {
@@ -559,6 +565,26 @@ fn over_https_only_a_backend_with_a_certificate_is_believed() {
         }
     }
     std::fs::remove_file(trusted).unwrap();
+}
+
+#[test]
+fn without_anybody_to_trust_the_program_does_not_start() {
+    let mut command = serve(&hooked("https://localhost:1/hook", &[]));
+    command
+        .env("SSL_CERT_FILE", "/dev/null")
+        .env_remove("SSL_CERT_DIR");
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    assert_eq!(end_within(&mut child, PROMPT).code(), Some(1));
+    let mut problem = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut problem).unwrap();
+    assert!(
+        problem.contains("name a file of certificates in SSL_CERT_FILE"),
+        "{problem}"
+    );
 }
 
 fn answer_over_tls(mut socket: TcpStream, config: &Arc<rustls::ServerConfig>) -> std::io::Result<()> {

@@ -22,7 +22,8 @@
 //! | 14, 19 | one address, many spellings | `door::an_address_behind_a_listed_proxy_is_counted_once_in_every_spelling` |
 //! | 15 | half-open TCP | `transport::a_peer_that_lost_its_power_is_found_by_its_silence` |
 //! | 16 | resets | `transport::a_reset_in_the_middle_of_anything_is_a_clean_release`, `transport::a_reset_in_the_middle_of_a_large_write_is_a_clean_release` |
-//! | 17, 18 | TLS | there is no TLS here yet |
+//! | 17 | TLS: no TLS at all, old versions, a slow handshake, negotiation anew | `tls`; `tls::handshake` and `tls::broken` in the library's own tests over sockets |
+//! | 18 | a certificate that is rotated, expired or not readable | `tests/serve/tls.rs`, `tls::certificates` in the library's own tests over sockets |
 //! | 20, 21, 22 | masks, reserved bits and opcodes | `frames::a_header_that_breaks_the_rules_is_a_protocol_error` |
 //! | 23 | control frames | `frames::a_control_frame_that_breaks_the_rules_is_not_echoed` |
 //! | 24, 26 | lengths and sums | `frames::a_length_beyond_the_limit_is_refused_by_its_header`, `frames::a_message_of_exactly_the_limit_is_taken_in_any_number_of_fragments` |
@@ -79,6 +80,9 @@
 )]
 
 mod access;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../../../fanfare/tests/sockets/tls/authority.rs"]
+mod authority;
 mod backend;
 mod churn;
 #[allow(dead_code, reason = "other tests use the rest of it")]
@@ -104,6 +108,10 @@ mod signals;
 mod slow;
 mod slow_rules;
 mod story;
+mod tls;
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../serve/tls_files.rs"]
+mod tls_files;
 mod transport;
 mod unfinished;
 mod web;

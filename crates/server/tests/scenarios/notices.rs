@@ -17,7 +17,16 @@ const WAITING: &str = "fanfare_notices_waiting";
 
 /// Options for notices to a URL.
 fn told<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["--dev", "--notice-url", url, "--hook-secret", SECRET], more].concat()
+    let told = [
+        "--dev",
+        "--notice-url",
+        url,
+        "--hook-secret",
+        SECRET,
+        "--hook-timeout",
+        "30s",
+    ];
+    [&told, more].concat()
 }
 
 /// The notices of requests, repeats left out by their ids, in the order in which each came first.

@@ -6,6 +6,9 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+#[allow(dead_code, reason = "the library's tests use the rest of it")]
+#[path = "../../../fanfare/tests/sockets/tls/authority.rs"]
+mod authority;
 mod churn;
 #[allow(dead_code, reason = "the library's tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]
@@ -19,5 +22,7 @@ mod pages;
 mod process;
 mod shutdown;
 mod start;
+mod tls;
+mod tls_files;
 mod together;
 mod tokens;

@@ -50,7 +50,8 @@ impl Server {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.strip_prefix("listening on http://") else {
+        let schemes = ["listening on http://", "listening on https://"];
+        let Some(address) = schemes.iter().find_map(|scheme| line.strip_prefix(scheme)) else {
             let _ = child.wait();
             return None;
         };

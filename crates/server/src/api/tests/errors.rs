@@ -313,7 +313,7 @@ async fn other_methods_are_told_which_to_use() {
 async fn whoever_has_no_right_learns_how_to_get_it() {
     let access = Access::new(
         &["0123456789abcdef".parse().unwrap()],
-        "0.0.0.0:80".parse().unwrap(),
+        ("http", "0.0.0.0:80".parse().unwrap()),
     );
     let fanfare = fanfare();
     let reload = reload(&fanfare, &access, || Ok(ServeOptions::default()));

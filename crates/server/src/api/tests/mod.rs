@@ -77,7 +77,7 @@ impl Stand {
     /// One whose key is [`KEY`], with what the configuration says about it.
     fn with_key(key: &str) -> Self {
         let line = key.replace("HASH", &hash_text(&hash(KEY.as_bytes())));
-        let access = Access::new(&[line.parse().unwrap()], "0.0.0.0:80".parse().unwrap());
+        let access = Access::new(&[line.parse().unwrap()], ("http", "0.0.0.0:80".parse().unwrap()));
         Self::of(fanfare(), access)
     }
 
@@ -175,14 +175,14 @@ fn reload(
     let running = ServeOptions::default();
     Arc::new(Reload::new(
         fanfare.clone(),
-        access.clone(),
+        (access.clone(), None),
         running,
         Box::new(read_again),
     ))
 }
 
 fn local() -> Access {
-    Access::new(&[], "127.0.0.1:8080".parse().unwrap())
+    Access::new(&[], ("http", "127.0.0.1:8080".parse().unwrap()))
 }
 
 /// A request of a program on this machine.
