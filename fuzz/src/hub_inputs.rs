@@ -20,7 +20,7 @@ use fanfare_protocol::{
 };
 
 use crate::bounds::{COMPRESSION_BYTES_MAX, bounded};
-use crate::shard::{Answer, Shard, slow_rules};
+use crate::shard::{Answer, Leave, Shard, slow_rules};
 
 /// Steps of one story; what follows is not played.
 const STEPS_MAX: usize = 200;
@@ -35,6 +35,7 @@ enum Step {
     Open(Door),
     ToOne(u8, ToOne),
     AtBroker(AtBroker),
+    AtApplication(AtApplication),
     Control(Asking),
     TakeMail(u8),
     Settle,
@@ -56,6 +57,35 @@ struct Door {
     every: Option<u8>,
     conflates: bool,
     compression: u8,
+    is_awaited: bool,
+}
+
+/// What happens at the application.
+#[derive(Arbitrary, Debug)]
+enum AtApplication {
+    Leaves(Leaves),
+    AnswerAsked(Leaves),
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Leaves {
+    Yes,
+    No,
+    Close,
+    Later,
+    Beside,
+}
+
+impl From<Leaves> for Leave {
+    fn from(leaves: Leaves) -> Self {
+        match leaves {
+            Leaves::Yes => Self::Yes,
+            Leaves::No => Self::No,
+            Leaves::Close => Self::Close,
+            Leaves::Later => Self::Later,
+            Leaves::Beside => Self::Beside,
+        }
+    }
 }
 
 /// What happens to one connection, which may be gone.
@@ -120,6 +150,10 @@ enum Said {
     },
     SendTo {
         whom: Whom,
+    },
+    Call,
+    Auth {
+        user: u8,
     },
     Ping,
 }
@@ -215,6 +249,8 @@ fn take(shard: &mut Shard, step: &Step) {
             }
         }
         Step::AtBroker(step) => step.take(shard),
+        Step::AtApplication(AtApplication::Leaves(leave)) => shard.leave = (*leave).into(),
+        Step::AtApplication(AtApplication::AnswerAsked(leave)) => shard.answer_asked((*leave).into()),
         Step::Control(step) => step.take(shard),
         Step::TakeMail(count) => shard.take_mail((*count).into()),
         Step::Settle => shard.handle(Input::Settle),
@@ -239,8 +275,11 @@ impl Door {
                 Role::Subscriber
             },
             compression: COMPRESSIONS[usize::from(self.compression) % COMPRESSIONS.len()],
-            identity: self.user.map(|number| Arc::new(Identity::of_user(user(number)))),
-            is_awaited: false,
+            identity: self
+                .user
+                .filter(|_| !self.is_awaited)
+                .map(|number| Arc::new(Identity::of_user(user(number)))),
+            is_awaited: self.is_awaited,
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             user_agent: None,
             joined_at: Timestamp(0),
@@ -363,6 +402,8 @@ fn words(shard: &Shard, what: &Said) -> String {
             Selector::User(user) => format!(r#"{{"type":"send","user":{user:?},"data":1,"id":4}}"#),
             Selector::Token(token) => format!(r#"{{"type":"auth","token":{token:?},"id":6}}"#),
         },
+        Said::Call => r#"{"type":"call","method":"m","data":1,"id":7}"#.to_owned(),
+        Said::Auth { user } => format!(r#"{{"type":"auth","token":{:?},"id":8}}"#, self::user(*user)),
         Said::Ping => r#"{"type":"ping","id":5}"#.to_owned(),
     }
 }

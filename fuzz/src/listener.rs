@@ -98,7 +98,8 @@ impl Listener {
                 self.offsets.retain(|topic, _| !topics.contains(topic));
             }
             "missed" => self.check_missed(&members),
-            "welcome" | "published" | "sent" | "pong" | "error" | "occupancy" | "goodbye" => {}
+            "welcome" | "authenticated" | "published" | "sent" | "result" | "pong" | "error"
+            | "occupancy" | "goodbye" => {}
             other => panic!("{other} is no type that a server sends"),
         }
         self.has_heard_last_word |= text.contains(LAST_WORD);

@@ -5,14 +5,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanfare_hub::access::TopicRules;
+use fanfare_hub::access::{Access, Identity, TopicRule, TopicRules, Who};
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{
-    Control, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output, Received, SlowRule, SlowRules,
+    self as hub, Admission, Control, Denial, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output,
+    Question, Received, SlowRule, SlowRules,
 };
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
-use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
+use fanfare_protocol::{
+    ConnectionId, Draft, Epoch, Millis, Payload, Position, Publication, Timestamp, TopicName, UserName,
+};
 
 use crate::listener::Listener;
 
@@ -25,6 +28,10 @@ pub(crate) struct Shard {
     pub(crate) joins: Answer,
     /// What every publish is answered.
     pub(crate) publishes: Answer,
+    /// What the application answers.
+    pub(crate) leave: Leave,
+    /// Questions that it has not answered.
+    asked: VecDeque<(ConnectionId, Question)>,
     /// What came out of the hub.
     pub(crate) outputs: Vec<Output>,
     logs: BTreeMap<TopicName, Log>,
@@ -33,7 +40,6 @@ pub(crate) struct Shard {
     answers: VecDeque<Input<'static>>,
     /// Of the shard and of its clients.
     inflater: Inflater,
-    message_bytes_max: u32,
 }
 
 /// A rule for every topic of the targets: of `a` everything is delivered or the connection closed.
@@ -50,12 +56,78 @@ pub(crate) fn slow_rules() -> SlowRules {
     }
 }
 
+/// About `d` the application is asked, `c` is for whom it was granted; the others are open.
+fn topic_rules() -> TopicRules {
+    let rule = |pattern: &str, who| {
+        pattern.parse().map(|topics| TopicRule {
+            topics,
+            access: Access {
+                subscribe: who,
+                publish: who,
+                ..Access::default()
+            },
+            slow: None,
+        })
+    };
+    TopicRules {
+        by_pattern: [rule("d*", Who::Hook), rule("c*", Who::Granted)]
+            .into_iter()
+            .flatten()
+            .collect(),
+        ..TopicRules::open()
+    }
+}
+
 /// How a broker answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
     Yes,
     No(Refusal),
     Later,
+}
+
+/// What an application says when it is asked for leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    Yes,
+    No,
+    /// No, and the connection is closed.
+    Close,
+    Later,
+    /// An answer to another question.
+    Beside,
+}
+
+impl Leave {
+    fn answer(self, question: Question) -> hub::Answer {
+        match (self, question) {
+            (Self::No, question) => question.denied(Denial::unauthenticated("no")),
+            (Self::Close, question) => question.denied(Denial::Closed(Disconnect::Forbidden)),
+            (Self::Beside, Question::Subscribe { .. }) => hub::Answer::Call(Ok(Payload::text("?"))),
+            (Self::Beside, _) => hub::Answer::Subscribe(Ok(())),
+            (_, Question::Subscribe { .. }) => hub::Answer::Subscribe(Ok(())),
+            (_, Question::Publish(draft)) if draft.key.is_none() => {
+                hub::Answer::Publish(Ok(Some(Payload::text("1"))))
+            }
+            (_, Question::Publish(_)) => hub::Answer::Publish(Ok(None)),
+            (_, Question::Call { payload, .. }) => hub::Answer::Call(Ok(payload)),
+            (_, Question::Authenticate { token }) => hub::Answer::Authenticate(admitted(&token)),
+        }
+    }
+}
+
+/// A token is the name of its user.
+fn admitted(token: &str) -> Result<Admission, Denial> {
+    let user = UserName::parse(token).map_err(|error| Denial::unauthenticated(error.to_string()))?;
+    let identity = Identity {
+        expires_at: token.starts_with('b').then_some(Timestamp(5_000)),
+        token_id: Some(Box::from(token)),
+        ..Identity::of_user(user)
+    };
+    Ok(Admission {
+        identity: Arc::new(identity),
+        topics: TopicName::parse("a").into_iter().collect(),
+    })
 }
 
 /// One topic at the broker.
@@ -83,12 +155,13 @@ pub(crate) struct Socket {
 impl Shard {
     pub(crate) fn new(limits: Limits, seed: u64) -> Self {
         Self {
-            message_bytes_max: limits.message_bytes_max,
-            hub: Hub::new(limits, Arc::new(TopicRules::open()), seed),
+            hub: Hub::new(limits, Arc::new(topic_rules()), seed),
             now: Now::default(),
             sockets: Vec::new(),
             joins: Answer::Yes,
             publishes: Answer::Yes,
+            leave: Leave::Yes,
+            asked: VecDeque::new(),
             outputs: Vec::new(),
             logs: BTreeMap::new(),
             mail: VecDeque::new(),
@@ -181,10 +254,11 @@ impl Shard {
         let compression = self.sockets[at].opened.compression;
         let mut input = bytes;
         while self.hub.is_readable(id) {
+            let bytes_max = self.hub.message_bytes_max(id);
             let next = match compression {
-                Compression::None => decoder.next(&mut input, self.message_bytes_max),
+                Compression::None => decoder.next(&mut input, bytes_max),
                 Compression::FromClient | Compression::Both => {
-                    decoder.next_inflating(&mut input, self.message_bytes_max, &mut inflater)
+                    decoder.next_inflating(&mut input, bytes_max, &mut inflater)
                 }
             };
             match next {
@@ -334,6 +408,13 @@ impl Shard {
         }
     }
 
+    /// The application answers what it was asked.
+    pub(crate) fn answer_asked(&mut self, leave: Leave) {
+        for (connection, question) in std::mem::take(&mut self.asked) {
+            self.handle(Input::Answered(connection, leave.answer(question)));
+        }
+    }
+
     /// Everyone vanishes; then nothing may be left.
     pub(crate) fn end(mut self) -> Vec<Output> {
         (self.joins, self.publishes) = (Answer::Yes, Answer::Yes);
@@ -341,6 +422,7 @@ impl Shard {
             self.handle(Input::Lost(self.sockets[at].opened.connection));
         }
         self.answer_held(Err(Refusal::Unavailable));
+        self.answer_asked(Leave::Yes);
         self.turn();
         // Whom it held back, a hub forgets with the next tick.
         self.pass(100);
@@ -404,8 +486,15 @@ impl Shard {
                     .push_back(Input::Delivered(ticket, Ok(concerned == 1)));
             }
             Output::Ask(connection, _, question) => {
-                let answer = Input::Answered(connection, question.unasked());
-                self.answers.push_back(answer);
+                let is_asking = self.asked.iter().any(|(asking, _)| *asking == connection);
+                assert!(!is_asking, "{connection} asks while it waits for an answer");
+                match self.leave {
+                    Leave::Later => self.asked.push_back((connection, question)),
+                    leave => {
+                        let answer = Input::Answered(connection, leave.answer(question));
+                        self.answers.push_back(answer);
+                    }
+                }
             }
             Output::TokenRefused(connection) => {
                 let is_here = self.sockets.iter().any(|socket| socket.is(connection));

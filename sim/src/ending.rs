@@ -72,6 +72,7 @@ impl World {
             client.is_released || (client.outgoing.is_empty() && !client.is_gone)
         };
         self.broker.is_quiet()
+            && self.application.is_idle()
             && self.clients.iter().all(is_read)
             && self
                 .shards

@@ -10,6 +10,7 @@
     reason = "a check that fails panics; `run` catches it and gives the seed"
 )]
 
+mod application;
 mod broker;
 mod client;
 mod ending;

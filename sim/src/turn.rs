@@ -25,6 +25,9 @@ impl World {
         self.read(shard);
         self.take_mail(shard);
         self.take_letters(shard);
+        while let Some((connection, answer)) = self.application.answer(self.now.monotonic, shard) {
+            self.handle(shard, Input::Answered(connection, answer));
+        }
         self.handle(shard, Input::Settle);
         self.write_small(shard);
         let slice = self.rng.usize(0..8);
@@ -122,8 +125,8 @@ impl World {
             }
             Output::Publish(draft, ticket) => self.publish_for(shard, draft, ticket),
             Output::Deliver(to, direct, ticket) => self.deliver(shard, to, direct, ticket),
-            // Everything is allowed here, so nothing is asked.
-            Output::Ask(..) | Output::TokenRefused(_) => {}
+            Output::Ask(connection, _, question) => self.application.ask(now, shard, connection, question),
+            Output::TokenRefused(connection) => panic!("{connection} has no token"),
             Output::Resume(connection) => {
                 if let Some(client) = self.client_of(connection) {
                     self.clients[client].is_readable = true;

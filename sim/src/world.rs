@@ -6,12 +6,12 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanfare_hub::access::TopicRules;
 use fanfare_hub::{Hub, Input, Limits, Now, Opened, SlowRule, SlowRules, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft, Millis, Payload, Timestamp, TopicName};
 use fastrand::Rng;
 
+use crate::application::Application;
 use crate::broker::{Broker, pick};
 use crate::client::Client;
 
@@ -47,6 +47,7 @@ pub(crate) struct World {
     pub(crate) now: Now,
     pub(crate) limits: Limits,
     pub(crate) broker: Broker,
+    pub(crate) application: Application,
     pub(crate) shards: Vec<Shard>,
     pub(crate) clients: Vec<Client>,
     pub(crate) topics: Vec<TopicName>,
@@ -90,7 +91,8 @@ impl World {
             .iter()
             .filter_map(|name| TopicName::parse(name).ok())
             .collect();
-        let hub = || Hub::new(limits.clone(), Arc::new(TopicRules::open()), seed);
+        let rules = Arc::new(Application::rules(seed));
+        let hub = || Hub::new(limits.clone(), Arc::clone(&rules), seed);
         let shard = || Shard {
             hub: hub(),
             ticked_at: Millis::default(),
@@ -108,6 +110,7 @@ impl World {
             now: Now::default(),
             limits,
             broker,
+            application: Application::new(seed),
             shards,
             clients: Vec::new(),
             topics,

@@ -22,6 +22,8 @@ const REGRESSION_SEEDS: &[(u64, usize)] = &[
     (1_071, 400),
     // A gap that was told behind the `subscribed` it came before, because it was left out later.
     (5_034_077, 400),
+    // A connection that the application's answer closed, and that nobody read to its end.
+    (701_277, 400),
 ];
 
 /// Seeds of one test; there are several, so that they run beside each other.

@@ -12,6 +12,8 @@ use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
 
 use crate::door::ClientCertificate;
+#[cfg(feature = "tokens")]
+use crate::tokens::{TokenRefusal, Tokens};
 
 /// Decisions of the application. Every method has a default, so an application writes those that it needs; the rules of
 /// topics say when the others are asked ([`Who::Hook`](crate::Who::Hook)).
@@ -108,19 +110,89 @@ pub struct Entrant {
     pub certificate: Option<Arc<ClientCertificate>>,
 }
 
-/// The application's hooks, whatever type they are.
+/// The application's hooks, whatever type they are, and the tokens that need none.
 #[derive(Clone)]
-pub struct Application(Arc<dyn AnyHooks>);
+pub struct Application {
+    hooks: Arc<dyn AnyHooks>,
+    #[cfg(feature = "tokens")]
+    tokens: Option<Tokens>,
+}
 
 impl Application {
     /// These hooks.
     pub fn new(hooks: impl Hooks) -> Self {
-        Self(Arc::new(hooks))
+        Self {
+            hooks: Arc::new(hooks),
+            #[cfg(feature = "tokens")]
+            tokens: None,
+        }
+    }
+
+    /// Nothing but tokens.
+    #[cfg(feature = "tokens")]
+    pub fn of_tokens(tokens: Tokens) -> Self {
+        struct NoHooks;
+
+        impl Hooks for NoHooks {}
+
+        Self::new(NoHooks).with_tokens(tokens)
+    }
+
+    /// These hooks, behind tokens: `authenticate` is not called any more, nor `subscribe` for a command that carries a
+    /// token, which then decides alone. `connect` is told who it is by the token, and may make somebody else of it.
+    #[cfg(feature = "tokens")]
+    pub fn with_tokens(self, tokens: Tokens) -> Self {
+        Self {
+            tokens: Some(tokens),
+            ..self
+        }
+    }
+
+    /// The tokens that it was given.
+    #[cfg(feature = "tokens")]
+    pub fn tokens(&self) -> Option<&Tokens> {
+        self.tokens.as_ref()
+    }
+
+    /// How often tokens were revoked. Who is let in between two counts that differ may have shown one of them.
+    #[cfg_attr(
+        not(feature = "tokens"),
+        expect(clippy::unused_self, reason = "nothing is revoked without")
+    )]
+    pub(crate) fn revocations(&self) -> u64 {
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            return tokens.revocations();
+        }
+        0
     }
 
     /// Who shows a token.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
-        self.0.authenticate(token).await
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            return tokens.authenticate(token).await.map_err(TokenRefusal::denial);
+        }
+        self.hooks.authenticate(token).await
+    }
+
+    /// Whether somebody may receive topics.
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<(), Denial> {
+        #[cfg(feature = "tokens")]
+        if let (Some(tokens), Some(token)) = (&self.tokens, token) {
+            let user = caller
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.user.as_ref());
+            let outcome = tokens.authorise(token, user, topics).await;
+            return outcome.map_err(TokenRefusal::denial);
+        }
+        self.hooks.subscribe(caller, topics, token).await
     }
 
     /// Whether somebody may connect.
@@ -129,18 +201,20 @@ impl Application {
         entrant: &Entrant,
         admission: Option<Admission>,
     ) -> Result<Option<Admission>, Denial> {
-        self.0.connect(entrant, admission).await
+        self.hooks.connect(entrant, admission).await
     }
 
     /// What the application answers to a question of a hub.
     pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
         match question {
-            Question::Authenticate { token } => Answer::Authenticate(self.0.authenticate(&token).await),
+            Question::Authenticate { token } => Answer::Authenticate(self.authenticate(&token).await),
             Question::Subscribe { topics, token } => {
-                Answer::Subscribe(self.0.subscribe(caller, &topics, token.as_deref()).await)
+                Answer::Subscribe(self.subscribe(caller, &topics, token.as_deref()).await)
             }
-            Question::Publish(draft) => Answer::Publish(self.0.publish(caller, &draft).await),
-            Question::Call { method, payload } => Answer::Call(self.0.call(caller, &method, &payload).await),
+            Question::Publish(draft) => Answer::Publish(self.hooks.publish(caller, &draft).await),
+            Question::Call { method, payload } => {
+                Answer::Call(self.hooks.call(caller, &method, &payload).await)
+            }
         }
     }
 }

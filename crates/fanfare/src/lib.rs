@@ -36,6 +36,8 @@ mod tls;
 #[cfg(not(feature = "tls"))]
 #[path = "tls/absent.rs"]
 mod tls;
+#[cfg(feature = "tokens")]
+pub mod tokens;
 
 pub use door::{
     ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,

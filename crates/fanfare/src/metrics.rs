@@ -110,6 +110,8 @@ impl Collector for Shards {
         )?;
         #[cfg(feature = "tls")]
         encode_expiry(&mut encoder, &self.fanfare)?;
+        #[cfg(feature = "tokens")]
+        crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
         encode_causes(&mut encoder, &self.fanfare, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
@@ -117,7 +119,7 @@ impl Collector for Shards {
     }
 }
 
-fn gauge(
+pub(crate) fn gauge(
     encoder: &mut DescriptorEncoder<'_>,
     name: &str,
     help: &str,
@@ -310,7 +312,7 @@ const GAUGES: &[GaugeRow] = &[
 ];
 
 /// Counters of the same name, one for each value of its labels.
-fn encode_labelled<const N: usize>(
+pub(crate) fn encode_labelled<const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     (name, help): (&str, &str),
     labels: [&str; N],

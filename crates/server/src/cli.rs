@@ -4,7 +4,9 @@ use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::Shell;
 
 use crate::failure::{Failure, print};
-use crate::{check_command, publish_command, serve_command, subscribe_command};
+use crate::{
+    check_command, keygen_command, publish_command, serve_command, subscribe_command, token_command,
+};
 
 /// Runs the subcommand the process was called with. Help, the version and wrong usage end the process.
 ///
@@ -18,6 +20,8 @@ pub(crate) fn run() -> Result<(), Failure> {
         Some(("schema", _)) => check_command::run_schema(),
         Some(("pub", matches)) => publish_command::run(matches),
         Some(("sub", matches)) => subscribe_command::run(matches),
+        Some(("token", matches)) => token_command::run(matches),
+        Some(("keygen", matches)) => keygen_command::run(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("version", _)) => print(&command().render_version()),
         _ => print(&command().render_help().to_string()),
@@ -34,6 +38,8 @@ fn command() -> Command {
         .subcommand(check_command::schema_command())
         .subcommand(publish_command::command())
         .subcommand(subscribe_command::command())
+        .subcommand(token_command::command())
+        .subcommand(keygen_command::command())
         .subcommand(completions_command())
         .subcommand(Command::new("version").about("Print the version"))
 }

@@ -8,6 +8,7 @@ mod check_command;
 mod cli;
 mod endpoint_flags;
 mod failure;
+mod keygen_command;
 mod logging;
 mod options;
 mod panics;
@@ -15,6 +16,7 @@ mod publish_command;
 mod serve;
 mod serve_command;
 mod subscribe_command;
+mod token_command;
 
 use std::process::ExitCode;
 

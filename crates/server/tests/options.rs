@@ -242,6 +242,48 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "are not allowed",
     ),
     (
+        "token_jwks_url",
+        "http://id.example/keys",
+        "\"http://id.example/keys\"",
+        "fetched from `https://HOST/PATH`",
+        "write `https://id.example/keys`",
+    ),
+    (
+        "token_issuer",
+        "a b",
+        "\"a b\"",
+        "without blanks",
+        "write it without them",
+    ),
+    (
+        "token_audience",
+        "a b",
+        "[\"a b\"]",
+        "without blanks",
+        "write it without them",
+    ),
+    (
+        "token_leeway",
+        "6m",
+        "\"6m\"",
+        "to 5m",
+        "write a duration in that range",
+    ),
+    (
+        "token_lifetime_max",
+        "10ms",
+        "\"10ms\"",
+        "from 1s to",
+        "write a duration in that range",
+    ),
+    (
+        "token_claim",
+        "a b",
+        "[\"a b\"]",
+        "without blanks",
+        "write it without them",
+    ),
+    (
         "compression",
         "gzip",
         "\"gzip\"",
@@ -566,12 +608,14 @@ fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
         let as_flag = fanfare(&["serve", &format!("{flag}={value}")]).output().unwrap();
         let as_variable = fanfare(&["serve"]).env(&variable, value).output().unwrap();
         let in_file = fanfare(&["serve", "--config", file.path()]).output().unwrap();
-        let line = format!("{}:2: {key}", file.path());
-        for (output, name) in [(as_flag, &flag), (as_variable, &variable), (in_file, &line)] {
+        let place = format!("error: {}:2:", file.path());
+        let (flag, variable) = (format!("error: {flag} is"), format!("error: {variable} is"));
+        for (output, place) in [(as_flag, &flag), (as_variable, &variable), (in_file, &place)] {
             let problem = stderr(&output);
             assert_eq!(code(&output), Some(2), "{problem}");
             assert_eq!(problem.lines().count(), 1, "{problem}");
-            for part in [&format!("error: {name} is `{value}`"), *rule, *way_out] {
+            assert!(problem.starts_with(place), "{place:?} does not begin {problem}");
+            for part in [&format!(" is `{value}`"), *rule, *way_out] {
                 assert!(problem.contains(part), "{part:?} is not in {problem}");
             }
         }
@@ -622,7 +666,7 @@ fn a_flag_beats_the_environment_beats_the_file_beats_the_default() {
     assert_eq!(line(&config, "log"), "log = \"warn\" # environment FANFARE_LOG");
     assert_eq!(
         line(&config, "outbox_frames_max"),
-        format!("outbox_frames_max = 7 # file {}:3", file.path())
+        format!("outbox_frames_max = 7 # file {}:3:1", file.path())
     );
     assert_eq!(
         line(&config, "subscriptions_max"),
@@ -660,6 +704,63 @@ fn an_unknown_key_is_refused_with_its_line_and_a_suggestion() {
         file.path()
     );
     assert_eq!(stderr(&output), expected);
+}
+
+#[test]
+fn every_wrong_rule_of_topics_is_refused_where_it_stands() {
+    let file = ConfigFile::new(
+        "rules",
+        "listen = \"127.0.0.1:0\"\n[[topic_rule]]\npattern = \"a\"\n[[topic_rule]]\npattern = \"b\"\nsubscibe = \"users\"\n\
+         [[topic_rule]]\npattern = \"c\"\npublish = \"user\"\n",
+    );
+    for command in [&["check"][..], &["serve", "--config"]] {
+        let output = fanfare(&[command, &[file.path()]].concat()).output().unwrap();
+        let problems = stderr(&output);
+        assert_eq!(
+            (code(&output), problems.lines().count()),
+            (Some(2), 2),
+            "{problems}"
+        );
+        let path = file.path();
+        for part in [
+            format!("{path}:4:"),
+            "unknown key `subscibe`, did you mean `subscribe`?".to_owned(),
+            format!("{path}:7:"),
+            "`publish` is \"user\": who may do something is one of nobody".to_owned(),
+        ] {
+            assert!(problems.contains(&part), "{part:?} is not in {problems}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_that_is_right_is_said_to_be() {
+    let file = ConfigFile::new("right", "shards = 2\n");
+    let output = fanfare(&["check", file.path()]).output().unwrap();
+    assert_eq!(code(&output), Some(0));
+    assert!(stdout(&output).ends_with("is right\n"));
+}
+
+#[test]
+fn any_key_is_set_by_its_name() {
+    let flags = [
+        "serve",
+        "--set",
+        "shards=3",
+        "--set=topic_rule={ pattern = \"a\" }",
+        "--topic-rule={ pattern = \"b\" }",
+    ];
+    let config = printed(&mut fanfare(&flags));
+    assert!(line(&config, "shards").starts_with("shards = 3 "));
+    assert_eq!(line(&config, "topic_rule").matches("pattern").count(), 2);
+    let output = fanfare(&["serve", "--set", "shrads=3", "--set", "x"])
+        .output()
+        .unwrap();
+    let problems = stderr(&output);
+    assert!(
+        problems.contains("did you mean `shards`?") && problems.contains("write `KEY=VALUE`"),
+        "{problems}"
+    );
 }
 
 #[test]
@@ -719,6 +820,22 @@ fn a_key_is_never_printed() {
 }
 
 #[test]
+fn a_wrong_key_is_explained_and_not_shown() {
+    for (flag, key, says) in [
+        ("--api-key", "hush", "16 to 256 bytes"),
+        ("--api-key", "shop read sha256$hush", "`fanfare keygen api-key`"),
+        ("--token-key", "hs256:hush", "at least 32 bytes"),
+        ("--token-key", "none:hush", "an algorithm is one of HS256"),
+        ("--token-key", "rs256:hush", "no PEM file"),
+    ] {
+        let output = fanfare(&["serve", flag, key]).output().unwrap();
+        let problem = stderr(&output);
+        assert_eq!(code(&output), Some(2), "{problem}");
+        assert!(problem.contains(says) && !problem.contains("hush"), "{problem}");
+    }
+}
+
+#[test]
 fn a_switch_can_be_turned_off_again() {
     let config = printed(fanfare(&["serve", "--dev=false"]).env("FANFARE_DEV", "1"));
     assert_eq!(line(&config, "dev"), "dev = false # flag --dev");
@@ -738,6 +855,10 @@ fn options_that_contradict_each_other_are_refused() {
         (
             &["--bytes-per-second=2KiB", "--message-timeout=30s"],
             "raise bytes_per_second or message_timeout",
+        ),
+        (
+            &["--token-issuer=https://id.example"],
+            "set token_key or token_jwks_url",
         ),
     ] {
         // Printed, so that what is accepted by mistake does not serve for ever.

@@ -1,6 +1,7 @@
 //! The upgrade itself: answer `101`, wait for HTTP to let go of the socket, and hand it to a shard.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
@@ -8,7 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any};
-use fanfare_hub::Opened;
+use fanfare_hub::access::Identity;
+use fanfare_hub::{Opened, Selector};
+use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Agreement, accept_key};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -22,6 +25,7 @@ use super::refusal::Refused;
 use super::request::{Query, check_handshake, choose_dialect};
 use crate::Fanfare;
 use crate::handle::Seat;
+use crate::hooks::Application;
 use crate::tls::Session;
 
 impl Fanfare {
@@ -66,6 +70,7 @@ impl Fanfare {
         }
         let query = Query::parse(&parts.uri, self.options())?;
         let (dialect, subprotocol) = choose_dialect(&query, &parts.headers)?;
+        let revocations = self.revocations();
         let entry = self.identify(&parts, (&query, dialect), client).await?;
         let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;
         let agreement = self.negotiate(&parts.headers);
@@ -85,13 +90,32 @@ impl Fanfare {
             is_awaited: opened.is_awaited,
         };
         let place = self.gate().admit(candidate, self.connection_count())?;
+        let (fanfare, identity) = (self.clone(), opened.identity.clone());
         tokio::spawn(async move {
             match upgrade.await {
-                Ok(upgraded) => take_out(upgraded, opened, seat, place),
+                Ok(upgraded) => {
+                    take_out(upgraded, opened, seat, place);
+                    fanfare.recall(identity, revocations).await;
+                }
                 Err(error) => tracing::debug!(%error, "the client left during the upgrade"),
             }
         });
         Ok(switching_protocols(&key, subprotocol, agreement))
+    }
+
+    fn revocations(&self) -> u64 {
+        let application = self.options().application.as_ref();
+        application.map_or(0, Application::revocations)
+    }
+
+    /// Has a user's connections come again where something was revoked while one of them was on its way from the door to
+    /// its shard: revoking may have looked there before it came.
+    async fn recall(&self, identity: Option<Arc<Identity>>, revocations: u64) {
+        let user = identity.and_then(|identity| identity.user.clone());
+        if let Some(user) = user.filter(|_| self.revocations() != revocations) {
+            // A shard that is gone, or too busy, has taken in nobody either.
+            let _ = self.disconnect(Selector::User(user), Disconnect::Reconnect).await;
+        }
     }
 
     /// What is agreed on about compression, if that is switched on and the client offers it.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::{Answer, Denial, Question};
+use fanfare_hub::{Answer, Control, Denial, Question, Selector};
+use fanfare_protocol::codes::Disconnect;
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::mail::Mail;
 use super::mailbox::Mailbox;
@@ -32,7 +34,11 @@ impl Assistant {
             answer: question.denied(Denial::unavailable()),
         };
         let application = self.application.clone();
-        self.runtime.spawn(reply.fill(application, question));
+        if matches!(question, Question::Authenticate { .. }) {
+            self.runtime.spawn(let_in(reply, application, question));
+        } else {
+            self.runtime.spawn(reply.fill(application, question));
+        }
     }
 }
 
@@ -47,6 +53,18 @@ struct Reply {
 impl Reply {
     async fn fill(mut self, application: Application, question: Question) {
         self.answer = application.answer(&self.caller, question).await;
+    }
+}
+
+/// Answers who shows a token. Where something is revoked meanwhile, it may have come before the answer to the shard and
+/// found nobody: then the client is to come again.
+async fn let_in(reply: Reply, application: Application, question: Question) {
+    let before = application.revocations();
+    let (to, connection) = (Arc::clone(&reply.to), reply.caller.connection);
+    reply.fill(application.clone(), question).await;
+    if application.revocations() != before {
+        let again = Control::Disconnect(Selector::Connection(connection), Disconnect::Reconnect);
+        to.post_unbounded(Mail::Control(Box::new(again), oneshot::channel().0));
     }
 }
 

@@ -13,7 +13,11 @@ mod compression;
 mod door;
 mod floods;
 mod handshake;
+#[cfg(feature = "tokens")]
+mod issuer;
 mod json;
+#[cfg(feature = "tokens")]
+mod jwks;
 mod order;
 mod raw;
 mod server;
@@ -21,3 +25,5 @@ mod slow;
 mod slow_rules;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tokens")]
+mod tokens;

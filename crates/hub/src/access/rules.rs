@@ -81,6 +81,14 @@ impl TopicRules {
             .find(|rule| rule.topics.shape().matches(topic))
     }
 
+    /// Whether no client at all may do `action` with `topic`, whatever was granted to it.
+    pub fn is_closed(&self, action: Action, topic: &TopicName) -> bool {
+        self.of(topic)
+            .map_or(self.otherwise, |rule| rule.access)
+            .of(action)
+            == Who::Nobody
+    }
+
     /// Whether `subject` may do `action` with `topic`.
     ///
     /// Costs a look at each rule before the one that decides, and at each pattern that was granted.

@@ -58,7 +58,7 @@ impl Hub {
         for topic in &topics {
             match self.verdict(slot, Action::Subscribe, topic) {
                 Verdict::Allowed => {}
-                Verdict::Denied if token.is_none() => {
+                Verdict::Denied if token.is_none() || self.rules.is_closed(Action::Subscribe, topic) => {
                     return self.forbid(slot, id, Action::Subscribe, topic);
                 }
                 Verdict::Denied | Verdict::Ask => asked.push(topic.clone()),
@@ -173,9 +173,8 @@ impl Hub {
         if let Some(demand) = &mut session.demand {
             demand.begun_at = demand.begun_at.map(|_| now);
         }
-        if !self.outboxes[slot].is_closing {
-            self.outputs.push_back(Output::Resume(session.connection));
-        }
+        // Also where the answer has led to its end: its close frame is still to be read.
+        self.outputs.push_back(Output::Resume(session.connection));
     }
 
     fn publish_decided_by_application(

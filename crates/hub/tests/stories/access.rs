@@ -467,3 +467,12 @@ fn what_was_granted_at_the_door_needs_no_rule() {
     assert_eq!(shard.read(ada), ["welcome", "subscribed news@0"]);
     shard.end();
 }
+
+#[test]
+fn no_token_opens_what_is_closed_to_everyone() {
+    let mut shard = shard(&[("a", Who::Nobody, Who::Nobody)]);
+    let ada = user(&mut shard, "ada");
+    let with_token = r#"{"type":"subscribe","topic":"a","token":"t","id":1}"#;
+    assert_eq!(ask(&mut shard, ada, with_token), ["error #1 forbidden"]);
+    assert!(questions(&mut shard).is_empty());
+}

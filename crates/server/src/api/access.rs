@@ -13,13 +13,13 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::IntoResponse as _;
-use sha2::{Digest as _, Sha256};
-use subtle::{Choice, ConstantTimeEq as _};
+use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 use super::answer::{Code, Problem};
-use crate::options::Secret;
+use super::scope::{Caller, Scope};
+use crate::options::{ApiKey, hash};
 
-/// The rule of who may call. Of the keys it keeps only hashes. Clones are the same rule: keys that are set in one are set
+/// The rule of who may call, and as whom. Of the keys it keeps only hashes. Clones are the same rule: keys that are set in one are set
 /// in all.
 #[derive(Clone)]
 pub(crate) struct Access {
@@ -29,25 +29,29 @@ pub(crate) struct Access {
 }
 
 enum Rule {
-    /// SHA-256 of each key.
-    Keys(Vec<[u8; 32]>),
+    /// The hash of each key, and whose it is.
+    Keys(Vec<([u8; 32], Caller)>),
     /// No key is set; the listener is bound to this address.
     Local(SocketAddr),
 }
 
 impl Rule {
-    fn of(keys: &[Secret], listen: SocketAddr) -> Self {
+    fn of(keys: &[ApiKey], listen: SocketAddr) -> Self {
         if keys.is_empty() {
             return Self::Local(listen);
         }
-        Self::Keys(keys.iter().map(|key| hash(key.expose().as_bytes())).collect())
+        let caller = |key: &ApiKey| Caller {
+            key: Arc::from(&*key.name),
+            scopes: Arc::new(key.scopes.clone()),
+        };
+        Self::Keys(keys.iter().map(|key| (key.hash, caller(key))).collect())
     }
 }
 
 impl Access {
     /// The rule for a listener that speaks `scheme`, http or https, bound to `listen`. With no keys it is for this
     /// machine alone.
-    pub(crate) fn new(keys: &[Secret], (scheme, listen): (&'static str, SocketAddr)) -> Self {
+    pub(crate) fn new(keys: &[ApiKey], (scheme, listen): (&'static str, SocketAddr)) -> Self {
         Self {
             rule: Arc::new(RwLock::new(Rule::of(keys, listen))),
             scheme,
@@ -56,7 +60,7 @@ impl Access {
     }
 
     /// From now on these are the keys.
-    pub(crate) fn set_keys(&self, keys: &[Secret]) {
+    pub(crate) fn set_keys(&self, keys: &[ApiKey]) {
         *self.rule.write().unwrap_or_else(PoisonError::into_inner) = Rule::of(keys, self.listen);
     }
 
@@ -64,28 +68,31 @@ impl Access {
         self.rule.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts this rule before all of `router`, for pages outside the API that are not everyone's.
+    /// Puts this rule before all of `router`, for pages with figures outside the API.
     pub(crate) fn guard(self, router: Router) -> Router {
-        router.layer(from_fn(move |request: Request, next: Next| {
+        router.layer(from_fn(move |mut request: Request, next: Next| {
             let checked = self.check(&request);
             async move {
                 match checked {
-                    Ok(()) => next.run(request).await,
+                    Ok(caller) => {
+                        request.extensions_mut().insert(caller);
+                        Scope::Stats.let_in(request, next).await
+                    }
                     Err(problem) => problem.into_response(),
                 }
             }
         }))
     }
 
-    /// Whether a request may be served.
+    /// Who sends a request.
     ///
     /// # Errors
     /// A key in the address, where logs would keep it, or no right to call.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Problem> {
+    pub(super) fn check(&self, request: &Request) -> Result<Caller, Problem> {
         refuse_key_in_query(request.uri().query().unwrap_or_default())?;
         match &*self.rule() {
-            Rule::Keys(keys) => check_key(keys, request.headers()),
-            Rule::Local(listen) => check_local((self.scheme, *listen), request),
+            Rule::Keys(keys) => holder_of_key(keys, request.headers()),
+            Rule::Local(listen) => check_local((self.scheme, *listen), request).map(|()| Caller::local()),
         }
     }
 }
@@ -114,22 +121,22 @@ fn refuse_key_in_query(query: &str) -> Result<(), Problem> {
 }
 
 /// Compares with every key and in constant time, so that the time taken tells nothing about any of them.
-fn check_key(keys: &[[u8; 32]], headers: &HeaderMap) -> Result<(), Problem> {
+fn holder_of_key(keys: &[([u8; 32], Caller)], headers: &HeaderMap) -> Result<Caller, Problem> {
     let Some(presented) = presented_key(headers) else {
         return Err(unauthorized(
             "a key is needed, send `Authorization: Bearer KEY` or `X-API-Key: KEY`",
         ));
     };
     let presented = hash(presented);
-    let is_known = keys
+    // One behind the last is nobody's.
+    let found = keys
         .iter()
-        .fold(Choice::from(0), |known, key| known | key.ct_eq(&presented));
-    if is_known.into() {
-        return Ok(());
-    }
-    Err(unauthorized(
-        "the key is not one of this server's, send one it was started with",
-    ))
+        .zip(0_u64..)
+        .fold(keys.len() as u64, |found, ((key, _), at)| {
+            u64::conditional_select(&found, &at, key.ct_eq(&presented))
+        });
+    let holder = keys.get(found as usize).map(|(_, caller)| caller.clone());
+    holder.ok_or_else(|| unauthorized("the key is not one of this server's, send one it was started with"))
 }
 
 fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
@@ -227,10 +234,6 @@ fn unauthorized(message: impl Into<String>) -> Problem {
     Problem::new(Code::Unauthorized, message)
 }
 
-fn hash(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
-}
-
 const BEARER: &[u8] = b"bearer ";
 const API_KEY: &str = "x-api-key";
 
@@ -272,7 +275,7 @@ mod tests {
     }
 
     fn access(keys: &[&str], listen: &str) -> Access {
-        let keys: Vec<Secret> = keys.iter().map(|key| key.parse().unwrap()).collect();
+        let keys: Vec<ApiKey> = keys.iter().map(|key| key.parse().unwrap()).collect();
         Access::new(&keys, ("http", listen.parse().unwrap()))
     }
 
@@ -293,6 +296,27 @@ mod tests {
         }
         let headers = [("authorization", "Basic eDp5"), ("x-api-key", KEY)];
         assert_eq!(code(&access, &request("/", &headers)), None);
+    }
+
+    #[test]
+    fn each_key_is_its_holders() {
+        let hash = |key: &str| crate::options::hash_text(&hash(key.as_bytes()));
+        let (reader, writer) = (
+            format!("reader stats {}", hash(KEY)),
+            format!("writer publish:a {}", hash(OTHER_KEY)),
+        );
+        let access = access(&[&reader, &writer, "0123456789abcdeg"], "0.0.0.0:80");
+        let holder = |key: &str| access.check(&request("/", &[("x-api-key", key)])).unwrap();
+        assert_eq!((&*holder(KEY).key, holder(KEY).scopes.stats), ("reader", true));
+        assert_eq!(
+            (&*holder(OTHER_KEY).key, holder(OTHER_KEY).scopes.publish.len()),
+            ("writer", 1)
+        );
+        assert!(holder("0123456789abcdeg").scopes.admin);
+        assert_eq!(
+            code(&access, &request("/", &[("x-api-key", &hash(KEY))])),
+            Some("unauthorized")
+        );
     }
 
     #[test]

@@ -46,15 +46,18 @@ codes! {
     BadConnection "bad_connection" BAD_REQUEST "A connection id is not one.";
     BadCursor "bad_cursor" BAD_REQUEST "The cursor is not one that this listing gave.";
     Unauthorized "unauthorized" UNAUTHORIZED "The key is missing or wrong, or none is set and the call is not from this machine.";
+    Forbidden "forbidden" FORBIDDEN "The key has no scope for this; the message names the one that is missing.";
     NotFound "not_found" NOT_FOUND "No such path, or no such connection is open.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path takes another method, which `Allow` names.";
     SlowBody "slow_body" REQUEST_TIMEOUT "The body did not arrive within 10 seconds.";
+    NoTokens "no_tokens" CONFLICT "No tokens are accepted here, so there is none to revoke.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body or the payload passes its limit.";
     WrongType "wrong_type" UNSUPPORTED_MEDIA_TYPE "The content type is not one that is read here.";
     BadConfiguration "bad_configuration" UNPROCESSABLE_ENTITY "The configuration is wrong; the one that runs is kept.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The server cannot take the publication now; nothing was published.";
     TooManyTopics "too_many_topics" SERVICE_UNAVAILABLE "The server holds as many topics as it may; nothing was published.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
+    RevocationsFull "revocations_full" SERVICE_UNAVAILABLE "As many tokens are revoked as may be; nothing was revoked.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
     Failed "failed" SERVICE_UNAVAILABLE "A shard failed at the call and began anew without its connections.";
     ShuttingDown "shutting_down" SERVICE_UNAVAILABLE "The server stops.";
@@ -174,6 +177,7 @@ mod tests {
         for (code, shared) in [
             (Code::BadJson, ErrorCode::BadJson),
             (Code::BadTopic, ErrorCode::BadTopic),
+            (Code::Forbidden, ErrorCode::Forbidden),
             (Code::NotFound, ErrorCode::NotFound),
             (Code::Overloaded, ErrorCode::Overloaded),
             (Code::TooManyTopics, ErrorCode::TooManyTopics),

@@ -15,10 +15,12 @@ use serde_json::value::RawValue;
 
 use super::answer::{Code, Problem};
 use super::query::Query;
+use super::scope::Caller;
 
 /// A call that has been received as a whole.
 #[derive(Debug)]
 pub(super) struct Call {
+    pub(super) caller: Caller,
     pub(super) query: Query,
     kind: BodyKind,
     text_or_bytes: Vec<u8>,
@@ -45,11 +47,13 @@ impl Call {
     /// An unknown parameter, a body that is encoded, too large, too slow or broken off.
     pub(super) async fn receive(request: Request, known: &[&str], limits: &Limits) -> Result<Self, Problem> {
         let query = Query::parse(request.uri(), known)?;
+        let caller = Caller::of(&request)?;
         refuse_encoded(request.headers())?;
         let kind = BodyKind::of(request.headers());
         let payload_bytes_max = limits.message_bytes_max as usize;
         let body = receive_body(request.into_body(), payload_bytes_max + ENVELOPE_BYTES).await?;
         Ok(Self {
+            caller,
             query,
             kind,
             text_or_bytes: body,

@@ -1,7 +1,7 @@
 //! The HTTP API below `/api`: publish, send, control connections, list.
 //!
 //! In come requests of the application's backend, out goes JSON, also for every error. [`access`] decides who may
-//! call, [`query`] and [`body`] read what is asked and bound it, [`publish`], [`control`] and [`listing`] hand it to
+//! call, [`scope`] what, [`query`] and [`body`] read what is asked and bound it, [`publish`], [`control`] and [`listing`] hand it to
 //! the library's handle. `openapi.json` is the contract and `docs/protocol/http.md` explains it; tests hold all three
 //! together. Nothing is decided here about messaging, and no cross-origin header is ever sent: browsers are not callers.
 
@@ -13,6 +13,8 @@ mod listing;
 mod publish;
 mod query;
 mod reload;
+mod revoke;
+mod scope;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +32,7 @@ use tokio::sync::Semaphore;
 use crate::serve::Reload;
 pub(crate) use access::Access;
 use answer::{Code, Problem};
+use scope::Scope;
 
 /// Everything below `/api`. Callers that `access` does not admit get nothing but the description of the API.
 pub(crate) fn router(fanfare: Fanfare, access: Access, reload: Arc<Reload>) -> Router {
@@ -80,25 +83,27 @@ struct Route {
 }
 
 /// Every path that needs a right to call.
-fn routes() -> [Route; 10] {
+fn routes() -> [Route; 11] {
     let posted = |path, methods| Route {
         path,
         method: "post",
         methods,
     };
+    let managed = |path, methods| posted(path, Scope::Admin.before(methods));
     let got = |path, methods| Route {
         path,
         method: "get",
-        methods,
+        methods: Scope::Stats.before(methods),
     };
     [
         posted("/api/publish", post(publish::publish)),
         posted("/api/broadcast", post(publish::broadcast)),
         posted("/api/send", post(publish::send)),
-        posted("/api/subscribe", post(control::subscribe)),
-        posted("/api/unsubscribe", post(control::unsubscribe)),
-        posted("/api/disconnect", post(control::disconnect)),
-        posted("/api/reload", post(reload::reload)),
+        managed("/api/subscribe", post(control::subscribe)),
+        managed("/api/unsubscribe", post(control::unsubscribe)),
+        managed("/api/disconnect", post(control::disconnect)),
+        managed("/api/revoke", post(revoke::revoke)),
+        managed("/api/reload", post(reload::reload)),
         got("/api/topics", get(listing::topics)),
         got("/api/connections", get(listing::connections)),
         got("/api/stats", get(listing::stats)),
@@ -106,10 +111,11 @@ fn routes() -> [Route; 10] {
 }
 
 /// Lets a request through to its path, or answers in its place.
-async fn admit(State(api): State<Api>, request: Request, next: Next) -> Response {
-    if let Err(problem) = api.access.check(&request) {
-        return problem.into_response();
-    }
+async fn admit(State(api): State<Api>, mut request: Request, next: Next) -> Response {
+    match api.access.check(&request) {
+        Ok(caller) => request.extensions_mut().insert(caller),
+        Err(problem) => return problem.into_response(),
+    };
     let Ok(_place) = api.calls.try_acquire() else {
         let message = format!("{CALLS_MAX} calls are under way, call again in a moment");
         return Problem::new(Code::Busy, message).into_response();

@@ -10,6 +10,7 @@ use super::Api;
 use super::answer::{Code, Detail, Problem};
 use super::body::{Call, any_json};
 use super::control::{Named, check_count};
+use super::scope::Caller;
 
 /// A publication's place in its topic's order.
 #[derive(Debug, Serialize)]
@@ -85,10 +86,11 @@ struct SendBody<'a> {
 /// `POST /api/publish`
 pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<Json<Published>, Problem> {
     let call = Call::receive(request, &["topic"], api.fanfare.limits()).await?;
+    let caller = call.caller.clone();
     let in_query = call.query.all("topic");
     if !in_query.is_empty() {
         let topics: Vec<String> = in_query.into_iter().map(str::to_owned).collect();
-        check_topics(&topics, Code::BadQuery)?;
+        check_topics(&api, &caller, &topics, Code::BadQuery)?;
         let options = PublishOptions::default();
         let payload = call.into_payload()?;
         return match &topics[..] {
@@ -100,9 +102,12 @@ pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<
     let options = options(body.key.as_deref())?;
     let payload = call.payload_of(body.data, body.data_base64.as_deref())?;
     match (body.topic, body.topics) {
-        (Some(topic), None) => publish_to_one(&api, &topic, payload, options).await,
+        (Some(topic), None) => {
+            check_topics(&api, &caller, std::slice::from_ref(&topic), Code::BadBody)?;
+            publish_to_one(&api, &topic, payload, options).await
+        }
         (None, Some(topics)) => {
-            check_topics(&topics, Code::BadBody)?;
+            check_topics(&api, &caller, &topics, Code::BadBody)?;
             publish_to_several(&api, &topics, payload, options).await
         }
         _ => {
@@ -116,6 +121,7 @@ pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<
 /// `POST /api/broadcast`
 pub(super) async fn broadcast(State(api): State<Api>, request: Request) -> Result<Json<Place>, Problem> {
     let call = Call::receive(request, &[], api.fanfare.limits()).await?;
+    call.caller.check_publish(&api.fanfare, &TopicName::all())?;
     let payload = if call.is_envelope() {
         let body: BroadcastBody<'_> = call.json()?;
         call.payload_of(body.data, body.data_base64.as_deref())?
@@ -129,13 +135,14 @@ pub(super) async fn broadcast(State(api): State<Api>, request: Request) -> Resul
 /// `POST /api/send`
 pub(super) async fn send(State(api): State<Api>, request: Request) -> Result<Json<Sent>, Problem> {
     let call = Call::receive(request, &["user", "connection"], api.fanfare.limits()).await?;
+    let caller = call.caller.clone();
     let in_query = Named {
         user: call.query.one("user")?,
         connection: call.query.one("connection")?,
     };
     if in_query.is_given() {
         let to = in_query.selector(Code::BadQuery)?;
-        return send_to(&api, to, call.into_payload()?).await;
+        return send_to(&api, &caller, to, call.into_payload()?).await;
     }
     let body: SendBody<'_> = call.json()?;
     let in_body = Named {
@@ -143,21 +150,22 @@ pub(super) async fn send(State(api): State<Api>, request: Request) -> Result<Jso
         connection: body.connection.as_deref(),
     };
     let to = in_body.selector(Code::BadBody)?;
-    send_to(&api, to, call.payload_of(body.data, body.data_base64.as_deref())?).await
+    let payload = call.payload_of(body.data, body.data_base64.as_deref())?;
+    send_to(&api, &caller, to, payload).await
 }
 
-async fn send_to(api: &Api, to: Selector, payload: Payload) -> Result<Json<Sent>, Problem> {
+async fn send_to(api: &Api, caller: &Caller, to: Selector, payload: Payload) -> Result<Json<Sent>, Problem> {
     match to {
         Selector::User(user) => {
+            let topic = TopicName::of_user(&user);
+            caller.check_publish(&api.fanfare, &topic)?;
             let position = api.fanfare.send_to_user(&user, payload).await?;
-            Ok(Json(Sent::ToUser(Place::new(
-                TopicName::of_user(&user).as_str(),
-                position,
-            ))))
+            Ok(Json(Sent::ToUser(Place::new(topic.as_str(), position))))
         }
         // The API has no word for it here.
         Selector::Token(_) => Err(Problem::new(Code::NotFound, "nobody is addressed by a token")),
         Selector::Connection(connection) => {
+            caller.check_publish(&api.fanfare, &TopicName::of_connection(connection))?;
             if api.fanfare.send_to_connection(connection, payload).await? {
                 let connection = connection.to_string();
                 return Ok(Json(Sent::ToConnection { connection }));
@@ -170,15 +178,17 @@ async fn send_to(api: &Api, to: Selector, payload: Payload) -> Result<Json<Sent>
     }
 }
 
-/// Checks all names, so that a bad one keeps the payload from every topic.
-fn check_topics(topics: &[String], unclear: Code) -> Result<(), Problem> {
+/// Checks all names, so that a bad one, or one that is not the caller's, keeps the payload from every topic.
+fn check_topics(api: &Api, caller: &Caller, topics: &[String], unclear: Code) -> Result<(), Problem> {
     check_count(topics.len(), unclear)?;
-    for (at, topic) in topics.iter().enumerate() {
+    let parse = |(at, topic): (usize, &String)| {
         // By its place: a name may be as long as a request.
         let problem = |error| format!("topic {} of {}: {error}", at + 1, topics.len());
-        TopicName::check(topic).map_err(|error| Problem::new(Code::BadTopic, problem(error)))?;
-    }
-    Ok(())
+        TopicName::parse(topic).map_err(|error| Problem::new(Code::BadTopic, problem(error)))
+    };
+    let topics: Vec<TopicName> = topics.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
+    let mut topics = topics.iter();
+    topics.try_for_each(|topic| caller.check_publish(&api.fanfare, topic))
 }
 
 /// What is said about a publication beside its payload.

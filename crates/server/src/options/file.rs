@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::resolve::shown;
 use super::suggest::nearest;
-use super::table::OPTIONS;
+use super::table::{OPTIONS, ServeOptions};
 
 /// A file that was read: which values it sets and on which lines.
 #[derive(Debug)]
@@ -59,9 +60,13 @@ impl ConfigFile {
         let (mut entries, mut problems) = (Vec::new(), Vec::new());
         for (key, value) in table.get_ref() {
             let place = Place::of(text, key.span().start);
+            let named = |(place, problem)| format!("{}:{place}: {problem}", path.display());
             match entry(key.get_ref(), value, place) {
-                Ok(entry) => entries.push(entry),
-                Err(problem) => problems.push(format!("{}:{place}: {problem}", path.display())),
+                Ok(entry) => {
+                    problems.extend(wrong_tables(text, &entry, value.get_ref()).into_iter().map(named));
+                    entries.push(entry);
+                }
+                Err(problem) => problems.push(named((place, problem))),
             }
         }
         if problems.is_empty() {
@@ -161,11 +166,35 @@ fn scalar(key: &str, value: &DeValue<'_>) -> Result<String, String> {
 fn inline(key: &str, table: &DeTable<'_>) -> Result<String, String> {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let members = table.iter().map(|(name, value)| {
-        let value = scalar(&format!("{key}.{}", name.get_ref()), value.get_ref())?;
-        Ok(format!("{} = {}", quoted(name.get_ref()), quoted(&value)))
+        let name = name.get_ref();
+        let value = scalar(&format!("{key}.{name}"), value.get_ref())?;
+        let is_bare = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let name = if is_bare { name.to_string() } else { quoted(name) };
+        Ok(format!("{name} = {}", quoted(&value)))
     });
     let members: Vec<String> = members.collect::<Result<_, String>>()?;
     Ok(format!("{{ {} }}", members.join(", ")))
+}
+
+/// Which tables of a list are wrong, each where it stands; for those found here the whole list is not looked at again.
+fn wrong_tables(text: &str, entry: &Entry, value: &DeValue<'_>) -> Vec<(Place, String)> {
+    let Some(spec) = OPTIONS
+        .iter()
+        .find(|spec| spec.key == entry.key && spec.kind.is_of_tables())
+    else {
+        return Vec::new();
+    };
+    let tables = value.as_array().into_iter().flatten().zip(&entry.texts);
+    let refused = tables.filter_map(|(table, written)| {
+        let mut scratch = ServeOptions::default();
+        let written = std::slice::from_ref(written);
+        let refusal = spec.kind.read(&mut scratch, written).err()?;
+        let problem = format!("{} is {}: {refusal}", entry.key, shown(spec, written));
+        Some((Place::of(text, table.span().start), problem))
+    });
+    refused.collect()
 }
 
 /// What to say about a table that is no option.

@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fanfare::tokens::JwksUrl;
 use fanfare::{Network, Origin, TlsVersion};
 
-use super::secret::Secret;
+use super::api_key::ApiKey;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
+use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
 use super::value;
 
@@ -60,12 +62,20 @@ pub(crate) enum Kind {
     TopicRules { at: Place<Vec<TopicRuleOption>> },
     /// Any number of networks.
     Networks { at: Place<Vec<Network>> },
-    /// Any number of keys that are never shown.
-    Secrets { at: Place<Vec<Secret>> },
     /// Any number of files.
     Files { at: Place<Vec<PathBuf>> },
     /// A version of TLS.
     TlsVersion { at: Place<TlsVersion> },
+    /// Any number of keys of the HTTP API, which are never shown.
+    ApiKeys { at: Place<Vec<ApiKey>> },
+    /// Any number of keys that verify tokens, which are never shown.
+    TokenKeys { at: Place<Vec<TokenKeyOption>> },
+    /// Where keys are fetched from, if they are.
+    MaybeKeysUrl { at: Place<Option<JwksUrl>> },
+    /// A text that may be left out.
+    MaybeText { at: Place<Option<String>> },
+    /// Any number of texts.
+    Texts { at: Place<Vec<String>> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -100,7 +110,6 @@ impl Kind {
             Self::SlowRules { at } => *at(into) = all(texts)?,
             Self::TopicRules { at } => *at(into) = all(texts)?,
             Self::Networks { at } => *at(into) = all(texts)?,
-            Self::Secrets { at } => *at(into) = all(texts)?,
             Self::Files { at } => {
                 *at(into) = texts
                     .iter()
@@ -108,6 +117,11 @@ impl Kind {
                     .collect::<Result<_, _>>()?;
             }
             Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
+            Self::ApiKeys { at } => *at(into) = all(texts)?,
+            Self::TokenKeys { at } => *at(into) = all(texts)?,
+            Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
+            Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
+            Self::Texts { at } => *at(into) = value::texts(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -130,9 +144,12 @@ impl Kind {
             Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
-            Self::Secrets { .. } => Vec::new(),
             Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
             Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
+            Self::ApiKeys { .. } | Self::TokenKeys { .. } => Vec::new(),
+            Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::MaybeText { at } => at(from).iter().cloned().collect(),
+            Self::Texts { at } => at(from).clone(),
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -151,9 +168,13 @@ impl Kind {
             Self::SlowRules { at } => at(into).clone_from(at(from)),
             Self::TopicRules { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
-            Self::Secrets { at } => at(into).clone_from(at(from)),
             Self::Files { at } => at(into).clone_from(at(from)),
             Self::TlsVersion { at } => at(into).clone_from(at(from)),
+            Self::ApiKeys { at } => at(into).clone_from(at(from)),
+            Self::TokenKeys { at } => at(into).clone_from(at(from)),
+            Self::MaybeKeysUrl { at } => at(into).clone_from(at(from)),
+            Self::MaybeText { at } => at(into).clone_from(at(from)),
+            Self::Texts { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -169,7 +190,8 @@ impl Kind {
     /// How many secrets are set; `None` for kinds that hold none.
     pub(super) fn secrets(&self, options: &ServeOptions) -> Option<usize> {
         match self {
-            Self::Secrets { at } => Some(at(&mut options.clone()).len()),
+            Self::ApiKeys { at } => Some(at(&mut options.clone()).len()),
+            Self::TokenKeys { at } => Some(at(&mut options.clone()).len()),
             _ => None,
         }
     }
@@ -182,8 +204,10 @@ impl Kind {
                 | Self::Networks { .. }
                 | Self::SlowRules { .. }
                 | Self::TopicRules { .. }
-                | Self::Secrets { .. }
                 | Self::Files { .. }
+                | Self::ApiKeys { .. }
+                | Self::TokenKeys { .. }
+                | Self::Texts { .. }
         )
     }
 
@@ -199,7 +223,7 @@ impl Kind {
 
     /// Whether its values must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::Secrets { .. })
+        matches!(self, Self::ApiKeys { .. } | Self::TokenKeys { .. })
     }
 
     /// Whether the file writes it without quotes.
@@ -222,9 +246,11 @@ impl Kind {
             Self::SlowRules { .. } => "PATTERN=RULE",
             Self::TopicRules { .. } => "RULE",
             Self::Networks { .. } => "NETWORK",
-            Self::Secrets { .. } => "KEY",
             Self::Files { .. } => "FILE",
             Self::TlsVersion { .. } => "VERSION",
+            Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
+            Self::MaybeKeysUrl { .. } => "URL",
+            Self::MaybeText { .. } | Self::Texts { .. } => "TEXT",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -251,9 +277,15 @@ impl Kind {
             Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
             Self::TopicRules { .. } => "list of tables".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
-            Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::Files { .. } => "list of files".to_owned(),
             Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
+            Self::ApiKeys { .. } => {
+                "list of keys of 16 to 256 bytes, or of `NAME SCOPE… sha256$HEX`".to_owned()
+            }
+            Self::TokenKeys { .. } => "list of `[kid=ID:]ALGORITHM:KEY`".to_owned(),
+            Self::MaybeKeysUrl { .. } => "`https` URL".to_owned(),
+            Self::MaybeText { .. } => "1 to 255 bytes".to_owned(),
+            Self::Texts { .. } => "list of 1 to 255 bytes each".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

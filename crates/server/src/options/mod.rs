@@ -5,6 +5,7 @@
 //! variables, the file's keys, `--print-config` and the table in `docs/configuration.md` are made from it. Nothing here
 //! acts on a value.
 
+mod api_key;
 mod file;
 mod kind;
 mod print;
@@ -14,16 +15,18 @@ mod secret;
 mod slow_rule;
 mod suggest;
 mod table;
+mod token_key;
 mod topic_rule;
 mod value;
 
+pub(crate) use api_key::{ApiKey, hash, hash_text, scopes};
 pub(crate) use file::{ConfigFile, unknown_key};
 pub(crate) use kind::LogFormat;
 pub(crate) use print::print_config;
 pub(crate) use resolve::{Inputs, resolve, unknown_variables};
 pub(crate) use schema::schema;
-pub(crate) use secret::Secret;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
+pub(crate) use token_key::signing_key;
 
 #[cfg(test)]
 mod docs;

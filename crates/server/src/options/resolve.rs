@@ -132,7 +132,7 @@ fn split_tables(text: &str) -> Vec<String> {
 }
 
 /// A refused value the way a problem may show it.
-fn shown(spec: &OptionSpec, texts: &[String]) -> String {
+pub(super) fn shown(spec: &OptionSpec, texts: &[String]) -> String {
     if spec.kind.is_secret() {
         return "a secret that is not shown".to_owned();
     }
@@ -141,7 +141,12 @@ fn shown(spec: &OptionSpec, texts: &[String]) -> String {
         joined.truncate(end);
         joined.push('…');
     }
-    format!("`{}`", joined.escape_debug())
+    // What could move the cursor or hide is spelt out; quotes belong to what was written.
+    let spelt = joined.chars().flat_map(|character| match character {
+        '"' | '\'' => vec![character],
+        other => other.escape_debug().collect(),
+    });
+    format!("`{}`", spelt.collect::<String>())
 }
 
 /// Problems of values that are right alone and wrong together.
@@ -153,6 +158,7 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         slow_message(options),
         lone_certificate(options),
         unsigned_clients(options),
+        keyless_tokens(options),
     ]
     .into_iter()
     .flatten()
@@ -240,6 +246,22 @@ fn unsigned_clients(options: &ServeOptions) -> Option<String> {
     Some(format!("{key} is set: {rule}; set {way_out}, too"))
 }
 
+/// A rule about tokens where none is accepted.
+fn keyless_tokens(options: &ServeOptions) -> Option<String> {
+    let has_keys = !options.token_key.is_empty() || options.token_jwks_url.is_some();
+    let is_about_tokens = options.token_issuer.is_some()
+        || !options.token_audience.is_empty()
+        || !options.token_claim.is_empty();
+    if is_about_tokens && !has_keys {
+        let problem = "token_issuer, token_audience or token_claim is set, and no key verifies tokens; set token_key or \
+                       token_jwks_url";
+        return Some(problem.to_owned());
+    }
+    let keys = options.token_key.len();
+    (keys > TOKEN_KEYS_MAX)
+        .then(|| format!("token_key is {keys} keys, limit is {TOKEN_KEYS_MAX}; drop old ones"))
+}
+
 /// Warnings about variables that look like options and are none.
 ///
 /// Names that Kubernetes makes for a service called `fanfare` are passed over.
@@ -297,7 +319,13 @@ impl fmt::Display for Source {
 }
 
 /// Variables that are no options of `serve`.
-const OTHERS: [&str; 3] = ["FANFARE_CONFIG", "FANFARE_URL", "FANFARE_CA"];
+const OTHERS: [&str; 4] = [
+    "FANFARE_CA",
+    "FANFARE_CONFIG",
+    "FANFARE_SIGNING_KEY",
+    "FANFARE_URL",
+];
+const TOKEN_KEYS_MAX: usize = 16;
 const SHOWN_CHARS_MAX: usize = 100;
 
 #[cfg(test)]

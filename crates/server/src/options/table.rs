@@ -5,11 +5,13 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use fanfare::tokens::JwksUrl;
 use fanfare::{DoorLimits, Network, Origin, TlsVersion};
 
+use super::api_key::ApiKey;
 use super::kind::{Kind, LogFormat};
-use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
+use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
 
 /// One option as data.
@@ -105,9 +107,28 @@ options! {
         /// the rule for `slow` clients. The first pattern that matches a topic decides; without one, nobody may do
         /// anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
-        /// Key that callers of the HTTP API present, at least 16 bytes.
+        /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
+        /// do (`publish:PATTERN`, `stats`, `admin`) and its hash, as `fanfare keygen api-key` prints it.
         /// Prefer the file or the environment: flags are visible in the list of processes.
-        api_key: Vec<Secret> = Vec::new(), Secrets;
+        api_key: Vec<ApiKey> = Vec::new(), ApiKeys;
+    }
+    "Tokens" {
+        /// Key that verifies tokens (JWT) of clients: `hs256:SECRET`, or `rs256:@FILE` with a public key in PEM, and
+        /// `kid=ID:` before it where tokens name their key. It verifies that algorithm alone.
+        token_key: Vec<TokenKeyOption> = Vec::new(), TokenKeys;
+        /// Where the issuer of tokens publishes further keys (JWKS); `http` only on this machine.
+        token_jwks_url: Option<JwksUrl> = None, MaybeKeysUrl ("nowhere");
+        /// What tokens must name as their issuer (`iss`).
+        token_issuer: Option<String> = None, MaybeText ("any, or none");
+        /// Whom tokens must be for (`aud`), any of these. Without, tokens for anyone in particular are refused.
+        token_audience: Vec<String> = Vec::new(), Texts;
+        /// What clocks may differ: tokens hold that much earlier and longer.
+        token_leeway: Duration = Duration::from_secs(30), Time[Duration::ZERO, FIVE_MINUTES];
+        /// How far ahead a token may end; one that ends later is refused.
+        token_lifetime_max: Duration = Duration::from_secs(30 * DAY.as_secs()), Time[SECOND, TEN_YEARS];
+        /// Claim that patterns of topic_rule may use as `{claims.NAME}`. Without, every claim of text or a list of text, of
+        /// which a token may then have 32.
+        token_claim: Vec<String> = Vec::new(), Texts;
     }
     "TLS" {
         /// File with a certificate of the server and its chain, in PEM. With one, nothing but TLS is spoken.
@@ -259,7 +280,10 @@ const MIB: usize = 1024 * KIB;
 const TENTH: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(60 * 60);
-const WEEK: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const WEEK: Duration = Duration::from_secs(7 * DAY.as_secs());
+const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
+const TEN_YEARS: Duration = Duration::from_secs(3_650 * DAY.as_secs());
 
 #[cfg(test)]
 mod tests {

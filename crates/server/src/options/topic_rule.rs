@@ -1,11 +1,14 @@
 //! Rules of topics as an operator writes them: a table with a pattern and what holds for its topics.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use fanfare::{Access, Action, SlowRule, TopicRule, Who};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use super::suggest::nearest;
 
 /// One rule. In the file a table `[[topic_rule]]`, elsewhere the same as an inline table:
 /// `{ pattern = "chat:*", subscribe = "anyone", publish = "users" }`.
@@ -14,7 +17,6 @@ pub(crate) struct TopicRuleOption(pub(crate) TopicRule);
 
 /// The table as it is written.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Written {
     pattern: String,
     subscribe: Option<String>,
@@ -22,6 +24,8 @@ struct Written {
     presence: Option<String>,
     history: Option<String>,
     slow: Option<String>,
+    #[serde(flatten)]
+    others: BTreeMap<String, toml::Value>,
 }
 
 impl FromStr for TopicRuleOption {
@@ -43,6 +47,16 @@ impl FromStr for TopicRuleOption {
 
 impl Written {
     fn check(self) -> Result<TopicRule, String> {
+        if let Some(other) = self.others.keys().next() {
+            return Err(match nearest(other, KEYS) {
+                Some(known) => format!("unknown key `{}`, did you mean `{known}`?", other.escape_debug()),
+                None => format!(
+                    "unknown key `{}`; the keys are {}",
+                    other.escape_debug(),
+                    KEYS.join(", ")
+                ),
+            });
+        }
         let who = |action: Action, name: Option<&String>| match name {
             Some(name) => name
                 .parse::<Who>()
@@ -111,6 +125,9 @@ pub(super) fn schema() -> Value {
     })
 }
 
+/// What may stand in a rule.
+const KEYS: [&str; 6] = ["pattern", "subscribe", "publish", "presence", "history", "slow"];
+
 /// What a rule looks like.
 const EXAMPLE: &str = r#"{ pattern = "chat:*", subscribe = "anyone", publish = "users" }"#;
 
@@ -147,7 +164,10 @@ mod tests {
         for (text, says) in [
             ("chat:*", "write a table such as"),
             ("{}", "pattern"),
-            (r#"{ pattern = "a", publsh = "users" }"#, "publsh"),
+            (
+                r#"{ pattern = "a", publsh = "users" }"#,
+                "did you mean `publish`?",
+            ),
             (
                 r#"{ pattern = "a", publish = "everyone" }"#,
                 "`publish` is \"everyone\": who may do something is one of",

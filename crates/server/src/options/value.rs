@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use fanfare::TlsVersion;
+use fanfare::tokens::JwksUrl;
 use tracing_subscriber::EnvFilter;
 
 /// An IP address with a port.
@@ -15,6 +16,28 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
          interface"
             .to_owned()
     })
+}
+
+/// Where keys that verify tokens are fetched from.
+pub(super) fn keys_url(text: &str) -> Result<JwksUrl, String> {
+    text.parse()
+        .map_err(|error| format!("{error}; write `https://id.example/keys`"))
+}
+
+/// Visible text of 1 to 255 bytes.
+pub(super) fn text(text: &str) -> Result<String, String> {
+    let is_visible = text
+        .chars()
+        .all(|character| !character.is_control() && !character.is_whitespace());
+    if (1..=255).contains(&text.len()) && is_visible {
+        return Ok(text.to_owned());
+    }
+    Err("it must be 1 to 255 bytes without blanks and control characters; write it without them".to_owned())
+}
+
+/// Any number of such texts.
+pub(super) fn texts(all: &[String]) -> Result<Vec<String>, String> {
+    all.iter().map(|one| text(one)).collect()
 }
 
 /// A whole number from `min` to `max`.

@@ -10,6 +10,7 @@ mod memory;
 mod pages;
 mod reload;
 pub(crate) mod tls;
+mod tokens;
 
 use std::future::poll_fn;
 use std::io;
@@ -21,7 +22,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
-use fanfare::{DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
+use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -34,6 +35,7 @@ use crate::panics;
 use descriptors::Descriptors;
 use reload::ReadAgain;
 pub(crate) use reload::{Reload, Reloaded, tell};
+pub(crate) use tokens::tokens;
 
 /// Serves until the process is told to stop. At SIGHUP the configuration is read again with `read_again`.
 ///
@@ -71,7 +73,9 @@ async fn serve(
         .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
-    let fanfare = Fanfare::start(library_options(options, connections_max))
+    let tokens = tokens(options).map_err(Failure::failed)?;
+    let application = tokens.map(Application::of_tokens);
+    let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
@@ -141,7 +145,11 @@ fn router(fanfare: &Fanfare, access: Access, reload: Arc<Reload>, log: &Log) -> 
 }
 
 /// The program's options in the words of the library.
-fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::Options {
+fn library_options(
+    options: &ServeOptions,
+    connections_max: usize,
+    application: Option<Application>,
+) -> fanfare::Options {
     let millis = |duration: Duration| duration.as_millis() as u64;
     fanfare::Options {
         shards: options.shards,
@@ -178,7 +186,7 @@ fn library_options(options: &ServeOptions, connections_max: usize) -> fanfare::O
         },
         rules: Arc::new(topic_rules(options)),
         anonymous: options.anonymous || options.open,
-        application: None,
+        application,
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,

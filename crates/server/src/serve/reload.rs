@@ -9,7 +9,7 @@ use fanfare::{Fanfare, Tls};
 use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
-use super::{tls, topic_rules};
+use super::{tls, tokens, topic_rules};
 use crate::api::Access;
 use crate::options::{OPTIONS, OptionSpec, ServeOptions};
 
@@ -61,13 +61,15 @@ impl Reload {
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = (self.read_again)()?;
         let certificates = tls::read(&fresh)?;
+        let issuer = tokens::issuer(&fresh);
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<&OptionSpec> = OPTIONS
             .iter()
             .filter(|spec| !spec.kind.is_same(&running, &fresh))
             .collect();
-        let (applied, at_restart): (Vec<_>, Vec<_>) =
-            changed.into_iter().partition(|spec| self.is_live(spec, &fresh));
+        let (applied, at_restart): (Vec<_>, Vec<_>) = changed
+            .into_iter()
+            .partition(|spec| self.is_live(spec.key, (issuer.is_some(), certificates.is_some())));
         if let (Some(tls), Some(certificates)) = (&self.tls, &certificates) {
             // Their files may say something else under the same names.
             tls.replace(certificates)
@@ -81,6 +83,12 @@ impl Reload {
             self.fanfare.set_rules(Arc::new(topic_rules(&running)));
             self.access.set_keys(&running.api_key);
         }
+        let is_about_tokens = applied.iter().any(|spec| tokens::LIVE.contains(&spec.key));
+        if let (true, Some(issuer), Some(tokens)) = (is_about_tokens, issuer, self.fanfare.tokens()) {
+            tokens
+                .set_issuers(vec![issuer])
+                .map_err(|error| vec![error.to_string()])?;
+        }
         let keys = |specs: Vec<&OptionSpec>| specs.into_iter().map(|spec| spec.key).collect();
         Ok(Reloaded {
             applied: keys(applied),
@@ -88,11 +96,12 @@ impl Reload {
         })
     }
 
-    /// Whether a key takes effect while the server runs. A server that speaks TLS goes on to, and one that does not does
-    /// not begin.
-    fn is_live(&self, spec: &OptionSpec, fresh: &ServeOptions) -> bool {
-        let goes_on = self.tls.is_some() && !fresh.tls_cert.is_empty();
-        LIVE.contains(&spec.key) || (goes_on && spec.key.starts_with("tls_"))
+    /// Whether another value of a key takes effect while the server runs. Tokens are accepted and TLS is spoken from the
+    /// start or never.
+    fn is_live(&self, key: &str, (has_issuer, has_certificates): (bool, bool)) -> bool {
+        let is_of_tokens = has_issuer && self.fanfare.tokens().is_some() && tokens::LIVE.contains(&key);
+        let is_of_tls = has_certificates && self.tls.is_some() && key.starts_with("tls_");
+        LIVE.contains(&key) || is_of_tokens || is_of_tls
     }
 }
 

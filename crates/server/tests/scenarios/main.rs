@@ -56,6 +56,7 @@
 //! | 49 | JSON bombs | `commands::json_that_means_harm_is_an_error`, `commands::payloads_pass_through_whatever_their_json_holds` |
 //! | 50 | binary protocols | there is none yet: `commands::binary_is_refused_where_commands_are_text_and_opaque_where_they_are_not` |
 //! | 51 | malformed commands | `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
+//! | 51–53 | before, without and with bad tokens | `tests/sockets/tokens.rs` of the library |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54, 56 | hooks, idempotency keys | there are none yet |
 //! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
@@ -66,7 +67,8 @@
 //! | 69 | SIGTERM, twice, SIGHUP | `signals` |
 //! | 71 | soak | in small: `churn::rounds_of_everything_return_to_the_baseline` |
 //! | 72 | idle connections | `churn::idle_connections_cost_little_and_all_of_it_comes_back` |
-//! | 82 | the HTTP API | `access` |
+//! | 80 | hostile tokens | `src/tokens/tests` and `tests/sockets/jwks.rs` of the library; the program in `tests/serve/tokens.rs` |
+//! | 82 | the HTTP API | `access`; scopes of keys in `src/api/tests/scopes.rs` and `tests/serve/tokens.rs` |
 //! | 83 | the pages | `web`, and `tests/browser/hostile_text.rs` in a real browser |
 //! | 84 | the log | `log`; that a flood is a line a second in `tests/serve/door.rs` |
 

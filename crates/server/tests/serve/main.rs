@@ -25,3 +25,4 @@ mod start;
 mod tls;
 mod tls_files;
 mod together;
+mod tokens;

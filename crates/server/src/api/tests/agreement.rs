@@ -8,13 +8,14 @@ use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
+use axum::http::HeaderValue;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::super::answer::{Code, code_table};
 use super::super::{Api, OPENAPI, OPENAPI_PATH, routes};
 use super::contract::{DOCUMENT, resolve};
-use super::{Stand, fanfare, local, reload, request};
+use super::{HARMLESS_KEY, KEY, Stand, fanfare, local, reload, request};
 use crate::options::ServeOptions;
 
 /// A body of which nothing ever arrives.
@@ -136,7 +137,7 @@ fn success(path: &str) -> Request {
         "/api/broadcast" => json!({"data": 1}),
         "/api/send" => json!({"user": "ana", "data": 1}),
         "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
-        "/api/disconnect" => json!({"user": "ana"}),
+        "/api/disconnect" | "/api/revoke" => json!({"user": "ana"}),
         "/api/reload" => return request("POST", path).body(Body::empty()).unwrap(),
         _ => return request("GET", path).body(Body::empty()).unwrap(),
     };
@@ -153,6 +154,14 @@ fn naming_nobody(path: &str) -> Option<Request> {
         _ => return None,
     };
     Some(request("POST", path).body(Body::from(body.to_string())).unwrap())
+}
+
+/// The same call with the key of the tests.
+fn with_key(mut request: Request) -> Request {
+    request
+        .headers_mut()
+        .insert("x-api-key", HeaderValue::from_static(KEY));
+    request
 }
 
 /// Calls of a path that each end in another way.
@@ -201,6 +210,7 @@ async fn every_described_answer_happens() {
         fanfare: full.fanfare.clone(),
         router: full.into_router(),
     };
+    let (no_scopes, no_tokens) = (Stand::with_key(HARMLESS_KEY), Stand::without_tokens());
     for (path, method, operation) in operations() {
         let mut statuses = BTreeSet::new();
         if path == OPENAPI_PATH {
@@ -212,6 +222,10 @@ async fn every_described_answer_happens() {
             let busy = full.call(success(path)).await;
             assert_eq!(busy.headers["retry-after"], "1");
             statuses.insert(busy.status.as_u16().to_string());
+            let forbidden = no_scopes.call(with_key(success(path))).await;
+            statuses.insert(forbidden.status.as_u16().to_string());
+            let without = no_tokens.call(success(path)).await;
+            statuses.insert(without.status.as_u16().to_string());
         }
         assert_eq!(statuses, names(&operation["responses"]), "{path}");
     }

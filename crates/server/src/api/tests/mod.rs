@@ -3,6 +3,7 @@
 mod agreement;
 mod contract;
 mod errors;
+mod scopes;
 mod stories;
 
 use std::sync::Arc;
@@ -12,17 +13,24 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use fanfare::broker::HistoryOptions;
-use fanfare::{Fanfare, Limits, Options, TopicRules};
+use fanfare::tokens::{Algorithm, IssuerOptions, TokenKey, Tokens, TokensOptions};
+use fanfare::{Application, Fanfare, Limits, Options, TopicRules};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
 
 use super::{Access, router};
-use crate::options::ServeOptions;
+use crate::options::{ServeOptions, hash, hash_text};
 use crate::serve::Reload;
 
 /// The longest message on the stand.
 const MESSAGE_BYTES_MAX: usize = 1_000;
+
+/// A key of the API.
+const KEY: &str = "0123456789abcdef";
+
+/// One that may do nothing that anybody asks for.
+const HARMLESS_KEY: &str = "harmless publish:nothing HASH";
 
 /// A hub with the API in front of it.
 struct Stand {
@@ -62,6 +70,28 @@ impl Stand {
     fn reading(read_again: impl Fn() -> Result<ServeOptions, Vec<String>> + Send + Sync + 'static) -> Self {
         let (fanfare, access) = (fanfare(), local());
         let reload = reload(&fanfare, &access, read_again);
+        let router = router(fanfare.clone(), access, reload);
+        Self { fanfare, router }
+    }
+
+    /// One whose key is [`KEY`], with what the configuration says about it.
+    fn with_key(key: &str) -> Self {
+        let line = key.replace("HASH", &hash_text(&hash(KEY.as_bytes())));
+        let access = Access::new(&[line.parse().unwrap()], ("http", "0.0.0.0:80".parse().unwrap()));
+        Self::of(fanfare(), access)
+    }
+
+    /// One where no tokens are accepted.
+    fn without_tokens() -> Self {
+        let options = Options {
+            application: None,
+            ..options()
+        };
+        Self::of(Fanfare::start(options).unwrap(), local())
+    }
+
+    fn of(fanfare: Fanfare, access: Access) -> Self {
+        let reload = reload(&fanfare, &access, || Ok(ServeOptions::default()));
         let router = router(fanfare.clone(), access, reload);
         Self { fanfare, router }
     }
@@ -109,7 +139,19 @@ impl Stand {
 }
 
 fn fanfare() -> Fanfare {
-    let options = Options {
+    Fanfare::start(options()).unwrap()
+}
+
+fn options() -> Options {
+    let tokens = Tokens::new(TokensOptions {
+        issuers: vec![IssuerOptions {
+            keys: vec![TokenKey::new(None, Algorithm::Hs256, &[7; 32]).unwrap()],
+            ..IssuerOptions::default()
+        }],
+        ..TokensOptions::default()
+    });
+    Options {
+        application: Some(Application::of_tokens(tokens.unwrap())),
         shards: 2,
         limits: Limits {
             message_bytes_max: MESSAGE_BYTES_MAX as u32,
@@ -122,8 +164,7 @@ fn fanfare() -> Fanfare {
             ..HistoryOptions::default()
         },
         ..Options::default()
-    };
-    Fanfare::start(options).unwrap()
+    }
 }
 
 fn reload(
