@@ -496,15 +496,15 @@ impl Shard {
                     }
                 }
             }
-            Output::TokenRefused(connection) => {
+            Output::TokenRefused(connection) | Output::Entered(connection, _) => {
                 let is_here = self.sockets.iter().any(|socket| socket.is(connection));
-                assert!(is_here, "{connection} is blamed and is not here");
+                assert!(is_here, "{connection} is spoken of and is not here");
             }
             Output::Resume(connection) => {
                 let is_here = self.sockets.iter().any(|socket| socket.is(connection));
                 assert!(is_here, "{connection} is resumed and is not here");
             }
-            Output::Release(connection) => {
+            Output::Release(connection, _) => {
                 let Some(socket) = self.sockets.iter_mut().find(|socket| socket.is(connection)) else {
                     panic!("{connection} is released and is not here");
                 };

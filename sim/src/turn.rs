@@ -127,12 +127,14 @@ impl World {
             Output::Deliver(to, direct, ticket) => self.deliver(shard, to, direct, ticket),
             Output::Ask(connection, _, question) => self.application.ask(now, shard, connection, question),
             Output::TokenRefused(connection) => panic!("{connection} has no token"),
+            // Nobody wants to be told.
+            Output::Entered(..) => {}
             Output::Resume(connection) => {
                 if let Some(client) = self.client_of(connection) {
                     self.clients[client].is_readable = true;
                 }
             }
-            Output::Release(connection) => self.release(shard, connection),
+            Output::Release(connection, _) => self.release(shard, connection),
         }
     }
 

@@ -25,7 +25,7 @@ use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::{Clock, wall};
 use crate::door::{Cause, Gate, Place};
-use crate::hooks::Application;
+use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
 use crate::shard::{
     Adoption, Assistant, Counted, Failures, Mail, Mailbox, NotPosted, PanicPlace, Shard, ShardOptions,
@@ -52,6 +52,8 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
     pressure: Pressure,
+    /// Where the application hears what happens, if it wants to.
+    notices: Option<Arc<NoticeBoard>>,
     /// The last shard that ended without being told to.
     failures: Failures,
 }
@@ -132,11 +134,9 @@ impl Fanfare {
     /// [application](Options::application) to ask and this is not called on a tokio runtime.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
-        let broker = Arc::new(MemoryBroker::new(
-            options.history.clone(),
-            &options.limits,
-            fastrand::u64(..),
-        ));
+        let (assistant, notices) = assistants(&options)?;
+        let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
+        let broker = Arc::new(broker.with_notices(notices.clone()));
         let clock = Clock::start();
         let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
         for _ in 0..count {
@@ -148,7 +148,6 @@ impl Fanfare {
         let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
         let failures: Failures = Arc::default();
         let pressure = Pressure::default();
-        let assistant = options.application.clone().map(assistant_of).transpose()?;
         let mut threads = Vec::new();
         for (index, poll) in polls.into_iter().enumerate() {
             let shard_options = ShardOptions {
@@ -159,6 +158,7 @@ impl Fanfare {
                 },
                 rules: Arc::clone(&options.rules),
                 assistant: assistant.clone(),
+                notices: notices.clone(),
                 pressure: pressure.clone(),
                 seed: fastrand::u64(..),
                 clock,
@@ -196,6 +196,7 @@ impl Fanfare {
             threads,
             is_draining,
             pressure,
+            notices,
             failures,
         };
         Ok(Self {
@@ -459,7 +460,8 @@ impl Fanfare {
     }
 
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
-    /// what waits, and ends the shards. What is left at `timeout` is cut off. Gives how many connections that were.
+    /// what waits, ends the shards, and tells the application what has happened until then. What is left at `timeout` is
+    /// cut off. Gives how many connections that were.
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
         self.inner.gate.drain(window);
         self.inner.is_draining.store(true, Ordering::Relaxed);
@@ -482,6 +484,10 @@ impl Fanfare {
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
+        if let Some(notices) = &self.inner.notices {
+            // Past the deadline, nobody waits for an application.
+            let _ = tokio::time::timeout_at(deadline, notices.flush()).await;
+        }
         left
     }
 
@@ -491,6 +497,11 @@ impl Fanfare {
 
     pub(crate) fn snapshots(&self) -> impl Iterator<Item = Snapshot> {
         self.inner.stats.iter().map(|stats| stats.snapshot())
+    }
+
+    /// Notices that were lost because the application did not keep up.
+    pub(crate) fn notices_lost(&self) -> u64 {
+        self.inner.notices.as_ref().map_or(0, |notices| notices.lost())
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
@@ -603,10 +614,16 @@ impl Drop for Inner {
     }
 }
 
-/// Somebody to ask the application on the runtime that the hub is started on.
-fn assistant_of(application: Application) -> io::Result<Assistant> {
+/// Who asks the application, and who tells it, on the runtime that the hub is started on.
+fn assistants(options: &Options) -> io::Result<(Option<Assistant>, Option<Arc<NoticeBoard>>)> {
+    let Some(application) = options.application.clone() else {
+        return Ok((None, None));
+    };
     let runtime = Handle::try_current().map_err(io::Error::other)?;
-    Ok(Assistant::new(application, runtime))
+    let notices = options
+        .notices
+        .then(|| NoticeBoard::start(application.clone(), &runtime));
+    Ok((Some(Assistant::new(application, runtime)), notices))
 }
 
 /// The most rows of one page.

@@ -12,6 +12,7 @@ use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
 
 use crate::door::ClientCertificate;
+use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
 
@@ -73,6 +74,14 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
         let _ = (caller, draft);
         async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
+    }
+
+    /// What happened: who came and went, and which topics have somebody, where
+    /// [`Options::notices`](crate::Options::notices) asks for it. One at a time and in order: the next one waits until
+    /// this is done. By default nothing is done.
+    fn notice(&self, notice: Notice) -> impl Future<Output = ()> + Send {
+        let _ = notice;
+        async {}
     }
 
     /// What a procedure gives to somebody who calls it. By default there are none.
@@ -167,6 +176,20 @@ impl Application {
         0
     }
 
+    /// Whether something that may be `identity`'s was revoked since there were so many revocations.
+    #[cfg_attr(
+        not(feature = "tokens"),
+        expect(clippy::unused_self, reason = "nothing is revoked without")
+    )]
+    pub(crate) fn is_recalled(&self, identity: &Identity, revocations: u64) -> bool {
+        #[cfg(feature = "tokens")]
+        if let Some(tokens) = &self.tokens {
+            return tokens.revocations() != revocations && tokens.may_be_revoked(identity);
+        }
+        let _ = (identity, revocations);
+        false
+    }
+
     /// Who shows a token.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
         #[cfg(feature = "tokens")]
@@ -202,6 +225,11 @@ impl Application {
         admission: Option<Admission>,
     ) -> Result<Option<Admission>, Denial> {
         self.hooks.connect(entrant, admission).await
+    }
+
+    /// Tells what happened.
+    pub(crate) async fn notice(&self, notice: Notice) {
+        self.hooks.notice(notice).await;
     }
 
     /// What the application answers to a question of a hub.
@@ -242,6 +270,7 @@ trait AnyHooks: Send + Sync {
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
+    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 }
 
 /// A decision under way.
@@ -280,5 +309,9 @@ impl<H: Hooks> AnyHooks for H {
         payload: &'a Payload,
     ) -> Deciding<'a, Payload> {
         Box::pin(Hooks::call(self, caller, method, payload))
+    }
+
+    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(Hooks::notice(self, notice))
     }
 }

@@ -28,6 +28,7 @@ mod door;
 mod handle;
 mod hooks;
 mod metrics;
+mod notices;
 mod options;
 mod pressure;
 mod shard;
@@ -60,7 +61,8 @@ pub use fanfare_protocol::{
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};
-pub use metrics::{HostCounter, resident_bytes};
+pub use metrics::{HostCounter, HostFamily, HostHistogram, HostValues, Labels, resident_bytes};
+pub use notices::{Happening, Notice};
 pub use options::Options;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, Tls, TlsError, TlsOptions, TlsVersion};

@@ -18,15 +18,16 @@ impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
     /// kilobytes of text and no pause for anyone.
     pub fn metrics(&self) -> String {
-        self.metrics_with(&[])
+        self.metrics_with(&[], &[])
     }
 
-    /// The same page with counters of the host's behind it.
-    pub fn metrics_with(&self, host: &[HostCounter]) -> String {
+    /// The same page with counters and families of the host's behind it.
+    pub fn metrics_with(&self, counters: &[HostCounter], families: &[HostFamily]) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Shards {
             fanfare: self.clone(),
-            host: host.to_vec(),
+            host: counters.to_vec(),
+            families: families.to_vec(),
         }));
         let mut page = String::new();
         // Writing into a string fails only where a value refuses to be written, and numbers never do.
@@ -46,10 +47,45 @@ pub struct HostCounter {
     pub value: u64,
 }
 
+/// Metrics of the host's own that have labels, to stand on the page.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostFamily {
+    /// Their name, without the suffix of their kind; not one that is on the page already.
+    pub name: &'static str,
+    /// What they tell.
+    pub help: &'static str,
+    /// The values.
+    pub values: HostValues,
+}
+
+/// Values of a [`HostFamily`], each with its labels: few, and from closed sets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HostValues {
+    /// Counts that never go down. A [`HostCounter`] is one without labels.
+    Counters(Vec<(Labels, u64)>),
+    /// Figures of now. One alone may have no labels.
+    Gauges(Vec<(Labels, u64)>),
+    /// How samples are spread.
+    Histograms(Vec<(Labels, HostHistogram)>),
+}
+
+/// Names of labels and their values.
+pub type Labels = Vec<(&'static str, &'static str)>;
+
+/// How samples are spread.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostHistogram {
+    /// The sum of all samples.
+    pub sum: f64,
+    /// Upper bounds, growing, each with the samples above the bound before it; the last bound is infinite.
+    pub buckets: Vec<(f64, u64)>,
+}
+
 /// Reads the shards each time the page is written.
 struct Shards {
     fanfare: Fanfare,
     host: Vec<HostCounter>,
+    families: Vec<HostFamily>,
 }
 
 impl fmt::Debug for Shards {
@@ -67,10 +103,21 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
+        encoder
+            .encode_descriptor(
+                "fanfare_notices_lost",
+                NOTICES_LOST_HELP,
+                None,
+                MetricType::Counter,
+            )?
+            .encode_counter::<NoLabelSet, u64, u64>(&self.fanfare.notices_lost(), None)?;
         for HostCounter { name, help, value } in &self.host {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(value, None)?;
+        }
+        for family in &self.families {
+            family.encode(&mut encoder)?;
         }
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
@@ -108,14 +155,49 @@ impl Collector for Shards {
             None,
             handshakes,
         )?;
-        #[cfg(feature = "tls")]
-        encode_expiry(&mut encoder, &self.fanfare)?;
         #[cfg(feature = "tokens")]
         crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
+        #[cfg(feature = "tls")]
+        encode_expiry(&mut encoder, &self.fanfare)?;
         encode_causes(&mut encoder, &self.fanfare, &shards)?;
         encode_overflows(&mut encoder, &shards)?;
         encode_behind(&mut encoder, &shards)?;
         encode_turns(&mut encoder, &shards)
+    }
+}
+
+impl HostFamily {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let Self { name, help, values } = self;
+        let mut metric = encoder.encode_descriptor(name, help, None, values.kind())?;
+        match values {
+            HostValues::Counters(rows) => rows.iter().try_for_each(|(labels, count)| {
+                metric
+                    .encode_family(&labels.as_slice())?
+                    .encode_counter::<NoLabelSet, u64, u64>(count, None)
+            }),
+            // An empty pair of braces is no pair of labels.
+            HostValues::Gauges(rows) => rows.iter().try_for_each(|(labels, value)| match &labels[..] {
+                [] => metric.encode_gauge(value),
+                labels => metric.encode_family(&labels)?.encode_gauge(value),
+            }),
+            HostValues::Histograms(rows) => rows.iter().try_for_each(|(labels, spread)| {
+                let total = spread.buckets.iter().map(|(_, count)| count).sum();
+                metric
+                    .encode_family(&labels.as_slice())?
+                    .encode_histogram::<NoLabelSet>(spread.sum, total, &spread.buckets, None)
+            }),
+        }
+    }
+}
+
+impl HostValues {
+    fn kind(&self) -> MetricType {
+        match self {
+            Self::Counters(_) => MetricType::Counter,
+            Self::Gauges(_) => MetricType::Gauge,
+            Self::Histograms(_) => MetricType::Histogram,
+        }
     }
 }
 
@@ -250,6 +332,8 @@ const COUNTERS: &[CounterRow] = &[
         |s| s.tls_errors,
     ),
 ];
+
+const NOTICES_LOST_HELP: &str = "Notices lost because the application did not keep up";
 
 /// A gauge: its name, its help, its unit, and where it is read.
 type GaugeRow = (&'static str, &'static str, Option<Unit>, fn(&Snapshot) -> u64);

@@ -24,6 +24,9 @@ pub struct Options {
     pub anonymous: bool,
     /// What the application decides. Default: nothing.
     pub application: Option<Application>,
+    /// Whether the application is told who comes and goes, and which topics have somebody
+    /// ([`Hooks::notice`](crate::Hooks::notice)). It costs some 100 bytes per connection. Default false.
+    pub notices: bool,
     /// Bounds on who may connect.
     pub door: DoorLimits,
     /// Proxies that are believed when they say in `X-Forwarded-For`, or in a PROXY header where the listener expects
@@ -55,6 +58,7 @@ impl Default for Options {
             rules: Arc::default(),
             anonymous: false,
             application: None,
+            notices: false,
             door: DoorLimits::default(),
             trusted_proxies: Vec::new(),
             is_development: false,

@@ -30,8 +30,12 @@ pub enum Output {
     TokenRefused(ConnectionId),
     /// The connection may be read from again.
     Resume(ConnectionId),
-    /// The connection is over: close its socket and forget it. Given exactly once for every one opened.
-    Release(ConnectionId),
+    /// It is known who the connection is, and it has become one like any other. Given at most once for every one opened.
+    Entered(ConnectionId, Option<Arc<Identity>>),
+    /// The connection is over: close its socket and forget it. Given exactly once for every one opened, with the close
+    /// code: the one of whoever closed it first, 1005 where the client gave none, 1006 where nobody did (RFC 6455,
+    /// section 7.4.1).
+    Release(ConnectionId, u16),
 }
 
 /// Whose command it was, so that the answer finds it.

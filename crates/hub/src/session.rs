@@ -67,6 +67,8 @@ pub(crate) enum SessionState {
         deadline: Millis,
         /// Whether the client's close frame came.
         is_answered: bool,
+        /// The code of whoever closed it.
+        code: u16,
     },
 }
 

@@ -5,8 +5,13 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+#[path = "options/hook_values.rs"]
+mod hook_values;
+
 use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use hook_values::HOOK_VALUES;
 
 /// The program in an environment without any Fanfare variables.
 fn fanfare(arguments: &[&str]) -> Command {
@@ -236,10 +241,10 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "topic_rule",
-        "{ pattern = \"a b\" }",
-        "[{ pattern = \"a b\" }]",
-        "white-space",
-        "are not allowed",
+        "chat:a",
+        "[\"chat:a\"]",
+        "write a table such as",
+        "subscribe = \"anyone\"",
     ),
     (
         "token_jwks_url",
@@ -601,7 +606,7 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
 
 #[test]
 fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
-    for (key, value, toml, rule, way_out) in BAD_VALUES {
+    for (key, value, toml, rule, way_out) in BAD_VALUES.iter().chain(HOOK_VALUES) {
         let file = ConfigFile::new("bad", &format!("\n{key} = {toml}\n"));
         let flag = format!("--{}", key.replace('_', "-"));
         let variable = format!("FANFARE_{}", key.to_uppercase());
@@ -627,7 +632,7 @@ fn every_option_has_a_bad_value_in_the_table_above() {
     let untested = values(&printed(&mut fanfare(&["serve"])))
         .iter()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|key| !BAD_VALUES.iter().any(|row| row.0 == *key))
+        .filter(|key| !BAD_VALUES.iter().chain(HOOK_VALUES).any(|row| row.0 == *key))
         .map(str::to_owned)
         .collect::<Vec<_>>();
     assert_eq!(untested, [""; 0]);
@@ -859,6 +864,18 @@ fn options_that_contradict_each_other_are_refused() {
         (
             &["--token-issuer=https://id.example"],
             "set token_key or token_jwks_url",
+        ),
+        (
+            &["--hook-call-url=http://localhost/"],
+            "set hook_secret, for example",
+        ),
+        (
+            &["--topic-rule={ pattern = \"a:*\", publish = \"hook\" }"],
+            "topic_rule of `a:*` says `publish = \"hook\"` and nobody can be asked; set hook_publish_url",
+        ),
+        (
+            &["--topic-rule={ pattern = \"a\", subscribe = \"hook\" }"],
+            "set hook_subscribe_url",
         ),
     ] {
         // Printed, so that what is accepted by mistake does not serve for ever.

@@ -18,6 +18,7 @@ use slab::Slab;
 
 use super::room::TopicRoom;
 use crate::clock::Clock;
+use crate::notices::{Happening, NoticeBoard};
 
 /// How much of each topic's log is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct MemoryBroker {
     clock: Clock,
     room: TopicRoom,
     hasher: FixedState,
+    /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
+    notices: Option<Arc<NoticeBoard>>,
     outlets: Mutex<Slab<Arc<dyn Outlet>>>,
     partitions: Box<[Mutex<Partition>]>,
 }
@@ -106,9 +109,39 @@ impl MemoryBroker {
             clock: Clock::start(),
             room: TopicRoom::new(limits.topics_max),
             hasher: hasher.clone(),
+            notices: None,
             outlets: Mutex::new(Slab::new()),
             partitions,
         }
+    }
+
+    /// The same, with somebody who is told which topics have subscribers. In the order in which they come and go: it is
+    /// told under the lock of the topic.
+    pub(crate) fn with_notices(self, notices: Option<Arc<NoticeBoard>>) -> Self {
+        Self { notices, ..self }
+    }
+
+    /// Whether a topic has subscribers, where somebody is told when that changes.
+    fn occupancy(&self, log: &Log) -> Option<bool> {
+        self.notices.as_ref().map(|_| log.subscribers() > 0)
+    }
+
+    /// Tells if it has changed since before.
+    fn notice(&self, log: &Log, before: Option<bool>) {
+        let now = self.occupancy(log);
+        if let (Some(notices), Some(is_occupied)) = (&self.notices, now.filter(|_| now != before))
+            && let Some(happening) = Happening::of_topic(&log.topic, is_occupied)
+        {
+            notices.post(happening);
+        }
+    }
+
+    /// Takes an outlet out of a topic, which may end with it.
+    fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
+        let before = self.occupancy(&partition.logs[log]);
+        partition.logs[log].joined.retain(|joined| joined.id != outlet);
+        self.notice(&partition.logs[log], before);
+        partition.remove_if_unused(log, &self.room);
     }
 
     /// Drops history that is older than its age, and topics that have nothing left. One lock at a time; call it
@@ -170,7 +203,7 @@ impl Broker for MemoryBroker {
             let mut partition = self.lock(index);
             let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
             for log in logs {
-                partition.leave(log, outlet, &self.room);
+                self.leave_log(&mut partition, log, outlet);
             }
         }
         self.outlets().try_remove(outlet.0 as usize);
@@ -237,19 +270,20 @@ impl Broker for MemoryBroker {
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         if let Some(log) = partition.names.get(topic).copied() {
-            partition.leave(log as usize, outlet, &self.room);
+            self.leave_log(&mut partition, log as usize, outlet);
         }
     }
 
     fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
-        if let Some(log) = partition.names.get(topic).copied()
-            && let Some(joined) = partition.logs[log as usize]
-                .joined
-                .iter_mut()
-                .find(|joined| joined.id == outlet)
-        {
+        let Some(log) = partition.names.get(topic).copied() else {
+            return;
+        };
+        let log = &mut partition.logs[log as usize];
+        let before = self.occupancy(log);
+        if let Some(joined) = log.joined.iter_mut().find(|joined| joined.id == outlet) {
             joined.subscribers = subscribers;
+            self.notice(log, before);
         }
     }
 
@@ -307,11 +341,6 @@ impl Partition {
         let epoch = Epoch(self.next_epoch);
         self.next_epoch = self.next_epoch.wrapping_add(1);
         epoch
-    }
-
-    fn leave(&mut self, log: usize, outlet: OutletId, room: &TopicRoom) {
-        self.logs[log].joined.retain(|joined| joined.id != outlet);
-        self.remove_if_unused(log, room);
     }
 
     /// A topic exists while it has a subscriber or history.

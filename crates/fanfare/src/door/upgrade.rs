@@ -108,14 +108,23 @@ impl Fanfare {
         application.map_or(0, Application::revocations)
     }
 
-    /// Has a user's connections come again where something was revoked while one of them was on its way from the door to
-    /// its shard: revoking may have looked there before it came.
+    /// Has a client come again of which something was revoked while it was on its way from the door to its shard: revoking
+    /// may have looked there before it came.
     async fn recall(&self, identity: Option<Arc<Identity>>, revocations: u64) {
-        let user = identity.and_then(|identity| identity.user.clone());
-        if let Some(user) = user.filter(|_| self.revocations() != revocations) {
-            // A shard that is gone, or too busy, has taken in nobody either.
-            let _ = self.disconnect(Selector::User(user), Disconnect::Reconnect).await;
-        }
+        let application = self.options().application.as_ref();
+        let is_recalled = |identity: &Arc<Identity>| {
+            application.is_some_and(|application| application.is_recalled(identity, revocations))
+        };
+        let Some(identity) = identity.filter(is_recalled) else {
+            return;
+        };
+        let who = match (&identity.token_id, &identity.user) {
+            (Some(id), _) => Selector::Token(id.clone()),
+            (None, Some(user)) => Selector::User(user.clone()),
+            (None, None) => return,
+        };
+        // A shard that is gone, or too busy, has taken in nobody either.
+        let _ = self.disconnect(who, Disconnect::Reconnect).await;
     }
 
     /// What is agreed on about compression, if that is switched on and the client offers it.

@@ -17,6 +17,7 @@ mod panics;
 mod reading;
 #[cfg(test)]
 mod reading_tests;
+mod reporter;
 mod stats;
 mod sync;
 mod writing;
@@ -37,6 +38,7 @@ use mio::{Events, Interest, Poll, Registry, Token, Waker};
 use slab::Slab;
 
 use crate::clock::Clock;
+use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
 use crate::tls::Records;
 pub(crate) use assistant::Assistant;
@@ -45,6 +47,7 @@ pub(crate) use mail::{Adoption, Mail};
 pub(crate) use mailbox::{Mailbox, NotPosted};
 use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
+use reporter::Reporter;
 pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
 pub(crate) use written::Written;
 
@@ -54,6 +57,7 @@ pub(crate) struct ShardOptions {
     pub(crate) limits: Limits,
     pub(crate) rules: Arc<TopicRules>,
     pub(crate) assistant: Option<Assistant>,
+    pub(crate) notices: Option<Arc<NoticeBoard>>,
     pub(crate) pressure: Pressure,
     pub(crate) seed: u64,
     pub(crate) clock: Clock,
@@ -113,6 +117,8 @@ pub(crate) struct Shard {
     violations: Vec<(ConnectionId, Disconnect)>,
     /// What is known already and goes into the hub once its outputs are drained.
     answers: VecDeque<Input<'static>>,
+    /// Tells of its connections, where somebody wants to know.
+    reporter: Option<Reporter>,
     stats: Arc<ShardStats>,
     snapshot: Snapshot,
     ticked_at: Instant,
@@ -183,6 +189,7 @@ impl Shard {
             publishes: Slab::new(),
             violations: Vec::new(),
             answers: VecDeque::new(),
+            reporter: options.notices.clone().map(Reporter::new),
             stats,
             snapshot: Snapshot::default(),
             ticked_at: Instant::now(),

@@ -54,7 +54,17 @@ impl Shard {
             Output::Ask(connection, identity, question) => self.ask(connection, identity, question),
             Output::TokenRefused(connection) => self.token_refused(connection),
             Output::Resume(id) => self.resume(id),
-            Output::Release(id) => self.release(id),
+            Output::Entered(connection, identity) => {
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.entered(connection, identity);
+                }
+            }
+            Output::Release(id, code) => {
+                if let Some(reporter) = &mut self.reporter {
+                    reporter.released(id, code);
+                }
+                self.release(id);
+            }
         }
     }
 

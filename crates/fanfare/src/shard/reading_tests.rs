@@ -46,6 +46,7 @@ impl Fixture {
             limits,
             rules: Arc::default(),
             assistant: None,
+            notices: None,
             pressure: Pressure::default(),
             seed: 1,
             clock: Clock::start(),

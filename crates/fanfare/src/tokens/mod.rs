@@ -43,6 +43,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_hub::Admission;
+use fanfare_hub::access::Identity;
 use fanfare_protocol::{Timestamp, TopicName, UserName};
 
 pub use algorithm::{Algorithm, AlgorithmError};
@@ -356,6 +357,12 @@ impl Tokens {
     /// How often anything was revoked.
     pub(crate) fn revocations(&self) -> u64 {
         self.inner.revoked.revocations()
+    }
+
+    /// Whether somebody's token was revoked, or older ones of its user, which this one may be.
+    pub(crate) fn may_be_revoked(&self, identity: &Identity) -> bool {
+        let id = identity.token_id.as_deref();
+        self.inner.revoked.is_revoked(id, identity.user.as_ref(), None)
     }
 
     /// How often keys were fetched, and how often that failed.

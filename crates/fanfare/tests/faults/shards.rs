@@ -1,8 +1,9 @@
 //! A panic in the hub takes the connections of its shard; the shard begins anew, until it does so too often.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fanfare::{CallError, Listed, Options, Payload};
+use fanfare::{Application, CallError, Happening, Hooks, Listed, Notice, Options, Payload};
 use serde_json::json;
 
 use crate::client::{Client, eventually};
@@ -56,6 +57,50 @@ fn the_shard_begins_anew_and_the_others_do_not_notice() {
     );
     drop((elsewhere, neighbour, victim, back));
     server.assert_empty();
+}
+
+/// Writes down what it is told.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<Happening>>>);
+
+impl Hooks for Diary {
+    async fn notice(&self, notice: Notice) {
+        self.0.lock().unwrap().push(notice.happening);
+    }
+}
+
+#[test]
+fn the_application_is_told_of_everyone_who_went_with_the_shard() {
+    let diary = Diary::default();
+    let server = Server::with(Options {
+        application: Some(Application::new(diary.clone())),
+        notices: true,
+        ..one_shard()
+    });
+    let (mut victim, _) = Client::open_json(server.address, "/ws?topic=a&user=ada");
+    victim.expect("subscribed");
+    let (mut neighbour, _) = Client::open_json(server.address, "/ws?topic=b");
+    neighbour.expect("subscribed");
+    break_hub(&mut victim);
+    let count = |is_wanted: fn(&Happening) -> bool| {
+        let told = diary.0.lock().unwrap();
+        told.iter().filter(|happening| is_wanted(happening)).count()
+    };
+    eventually("both are told to have gone", || {
+        count(|happening| matches!(happening, Happening::Disconnected { code: 1011, .. })) == 2
+    });
+    assert_eq!(
+        count(|happening| matches!(happening, Happening::Connected { .. })),
+        2
+    );
+    assert_eq!(
+        count(|happening| matches!(happening, Happening::Vacated { .. })),
+        2
+    );
+    assert_eq!(
+        count(|happening| matches!(happening, Happening::Offline { .. })),
+        1
+    );
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fanfare::tokens::{Algorithm, IssuerOptions, JwksOptions, SigningKey, TokenRefusal, Tokens};
-use fanfare::{Application, Options};
+use fanfare::tokens::{Algorithm, IssuerOptions, JwksOptions, Revocation, SigningKey, TokenRefusal, Tokens};
+use fanfare::{Application, Options, UserName};
 use serde_json::{Value, json};
 
 use crate::client::{Client, eventually, upgrade_request};
@@ -140,4 +140,20 @@ fn known_keys_are_used_while_their_issuer_is_away() {
     eventually("keys that are too old are not used", || {
         status(&server, &key) == 503
     });
+}
+
+#[test]
+fn who_waits_for_keys_while_something_is_revoked_is_to_come_again() {
+    let (key, public) = pair("k");
+    let keys = KeyServer::start(json!({"keys": [public]}).to_string());
+    keys.delay(Duration::from_millis(500));
+    let server = Server::with(with(Application::of_tokens(fetching(&keys, |_| {}))));
+    let mut client = Client::open(server.address, "/ws");
+    client.expect("welcome");
+    client.send_json(json!({"type": "auth", "token": key.sign(&claims(&json!({}))), "id": 1}));
+    eventually("its token is looked at", || keys.fetches() == 1);
+    let other = Revocation::User(UserName::parse("bob").unwrap());
+    server.runtime.block_on(server.fanfare.revoke(other)).unwrap();
+    client.expect("authenticated");
+    assert_eq!(client.ending().code, 3006);
 }

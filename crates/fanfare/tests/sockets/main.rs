@@ -18,6 +18,7 @@ mod issuer;
 mod json;
 #[cfg(feature = "tokens")]
 mod jwks;
+mod notices;
 mod order;
 mod raw;
 mod server;

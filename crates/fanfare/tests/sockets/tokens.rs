@@ -414,7 +414,7 @@ fn an_application_is_asked_the_rest() {
     assert_eq!(knock(&server, &format!("/ws?token={banned}"), &[]).0.status, 403);
 }
 
-/// An application that keeps everyone at the door for a while.
+/// An application that keeps everyone at the door until it is told to let one go on.
 struct Porter {
     has_come: Arc<Notify>,
     may_go: Arc<Notify>,
@@ -450,4 +450,20 @@ fn who_is_at_the_door_while_something_is_revoked_is_to_come_again() {
     assert_eq!(client.response().unwrap().status, 101);
     client.expect("welcome");
     assert_eq!(client.ending().code, 3006);
+    // What is another's concerns nobody here.
+    let mut other = Client::connect(server.address);
+    other.send(
+        upgrade_request(
+            "/ws",
+            &[&format!("Authorization: Bearer {}", token(json!({"jti": "two"})))],
+        )
+        .as_bytes(),
+    );
+    server.runtime.block_on(has_come.notified());
+    let bob = Revocation::User(UserName::parse("bob").unwrap());
+    server.runtime.block_on(server.fanfare.revoke(bob)).unwrap();
+    may_go.notify_one();
+    assert_eq!(other.response().unwrap().status, 101);
+    other.expect("welcome");
+    assert_eq!(other.ask(json!({"type": "ping", "id": 1}))["type"], "pong");
 }

@@ -282,6 +282,8 @@ impl Hub {
             return;
         };
         let (role, user) = (session.role, session.user().cloned());
+        let entered = Output::Entered(session.connection, session.identity.clone());
+        self.outputs.push_back(entered);
         session.user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
         if let Some(user) = user {
             self.subscribe_quietly(slot, TopicName::of_user(&user));

@@ -33,7 +33,15 @@ impl Hub {
         self.push_to(slot, Lane::Data, &Push::Goodbye(goodbye));
         let mut close = Vec::new();
         encode_close(cause.code(), cause.reason(), &mut close);
-        self.begin_closing(slot, close, false);
+        let is_answered = false;
+        self.begin_closing(
+            slot,
+            close,
+            Closing {
+                code: cause.code(),
+                is_answered,
+            },
+        );
     }
 
     /// The client closes: its close frame is answered with the same code (RFC 6455 section 5.5.1).
@@ -57,7 +65,15 @@ impl Hub {
             Some(code) => encode_close(code, "", &mut close),
             None => encode_frame(Opcode::Close, &[], &mut close),
         }
-        self.begin_closing(slot, close, true);
+        let code = code.unwrap_or(NO_CODE);
+        self.begin_closing(
+            slot,
+            close,
+            Closing {
+                code,
+                is_answered: true,
+            },
+        );
     }
 
     /// Throws away what waits and would only be in the way of a close.
@@ -67,15 +83,17 @@ impl Hub {
     }
 
     /// Queues the close frame behind everything that still goes.
-    fn begin_closing(&mut self, slot: usize, close: Vec<u8>, is_answered: bool) {
+    fn begin_closing(&mut self, slot: usize, close: Vec<u8>, closing: Closing) {
         let was_taken_in = self.is_taken_in(slot);
         let deadline = Millis(self.now.monotonic.0 + self.limits.close_timeout_ms);
         if let Some(session) = &mut self.sessions[slot] {
             self.awaited -= usize::from(session.is_awaited());
             session.waiting = None;
+            let Closing { code, is_answered } = closing;
             session.state = SessionState::Closing {
                 deadline,
                 is_answered,
+                code,
             };
         }
         self.enqueue(slot, Lane::Data, close);
@@ -144,7 +162,11 @@ impl Hub {
         self.awaited -= usize::from(session.is_awaited());
         self.rates.leave(session.user_key);
         self.counters.released += 1;
-        self.outputs.push_back(Output::Release(session.connection));
+        let code = match session.state {
+            SessionState::Closing { code, .. } => code,
+            SessionState::Awaited { .. } | SessionState::Open => NOT_CLOSED,
+        };
+        self.outputs.push_back(Output::Release(session.connection, code));
     }
 
     /// Tells a connection that the server stops. When to come back is spread over the window by the connection's
@@ -161,6 +183,20 @@ impl Hub {
         self.mark_dirty(slot, Dirty::Small);
     }
 }
+
+/// How a close begins.
+struct Closing {
+    /// The code of whoever closes.
+    code: u16,
+    /// Whether it is the client.
+    is_answered: bool,
+}
+
+/// What stands for a close frame without a code (RFC 6455, section 7.4.1).
+const NO_CODE: u16 = 1005;
+
+/// What stands for the end without a close frame (RFC 6455, section 7.4.1).
+const NOT_CLOSED: u16 = 1006;
 
 /// Whether the client has not read what waits for it, so that nothing is gained by keeping it.
 fn is_behind(cause: &Disconnect) -> bool {

@@ -188,3 +188,21 @@ fn few_connections_need_no_long_shutdown_and_late_ones_are_told_too() {
     );
     shard.end();
 }
+
+#[test]
+fn a_connection_is_released_with_the_code_of_whoever_closed_it() {
+    let mut shard = Shard::new();
+    let closed_by_us = shard.client(&[]);
+    let closed_with = shard.client(&[]);
+    let closed_without = shard.client(&[]);
+    let lost = shard.client(&[]);
+    shard.handle(Input::Disconnect(closed_by_us, Disconnect::Reconnect));
+    shard.handle(Input::PeerClose(closed_by_us, Some(1000)));
+    shard.handle(Input::PeerClose(closed_with, Some(4321)));
+    shard.handle(Input::PeerClose(closed_without, None));
+    shard.handle(Input::Lost(lost));
+    shard.turn();
+    let codes = [closed_by_us, closed_with, closed_without, lost].map(|client| shard.code(client));
+    assert_eq!(codes, [Some(3006), Some(4321), Some(1005), Some(1006)]);
+    shard.end();
+}

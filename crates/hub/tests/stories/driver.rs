@@ -59,7 +59,10 @@ struct Socket {
     inflater: Inflater,
     /// Bytes it still takes before it blocks.
     room: usize,
+    has_entered: bool,
     is_released: bool,
+    /// The code that it was released with.
+    code: Option<u16>,
 }
 
 /// What a story wants to be opened.
@@ -154,7 +157,9 @@ impl Shard {
             decoder: Decoder::new(websocket::Role::Client),
             inflater: Inflater::default(),
             room: usize::MAX,
+            has_entered: false,
             is_released: false,
+            code: None,
         };
         self.sockets.insert(connection, socket);
         self.handle(Input::Opened(Opened {
@@ -314,6 +319,11 @@ impl Shard {
         self.sockets[&client].is_released
     }
 
+    /// The code that a connection was released with, if it was.
+    pub(crate) fn code(&self, client: ConnectionId) -> Option<u16> {
+        self.sockets[&client].code
+    }
+
     /// The broker answers a join that it held.
     pub(crate) fn answer_join(&mut self, name: &str, outcome: Result<(), Refusal>) {
         let topic = topic_or_reserved(name);
@@ -432,10 +442,16 @@ impl Shard {
             }
             // A story answers what it is asked itself.
             Output::Ask(..) | Output::TokenRefused(_) | Output::Resume(_) => {}
-            Output::Release(connection) => {
+            Output::Entered(connection, _) => {
+                let socket = self.sockets.get_mut(&connection).unwrap();
+                assert!(!socket.has_entered, "{connection} enters twice");
+                socket.has_entered = true;
+            }
+            Output::Release(connection, code) => {
                 let socket = self.sockets.get_mut(&connection).unwrap();
                 assert!(!socket.is_released, "{connection} is released twice");
                 socket.is_released = true;
+                socket.code = Some(code);
                 self.open_slots.remove(&connection.slot());
             }
         }

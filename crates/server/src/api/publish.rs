@@ -182,9 +182,12 @@ async fn send_to(api: &Api, caller: &Caller, to: Selector, payload: Payload) -> 
 fn check_topics(api: &Api, caller: &Caller, topics: &[String], unclear: Code) -> Result<(), Problem> {
     check_count(topics.len(), unclear)?;
     let parse = |(at, topic): (usize, &String)| {
-        // By its place: a name may be as long as a request.
-        let problem = |error| format!("topic {} of {}: {error}", at + 1, topics.len());
-        TopicName::parse(topic).map_err(|error| Problem::new(Code::BadTopic, problem(error)))
+        // By its place among several: a name may be as long as a request.
+        let place = match topics.len() {
+            1 => String::new(),
+            several => format!("topic {} of {several}: ", at + 1),
+        };
+        TopicName::parse(topic).map_err(|error| Problem::new(Code::BadTopic, format!("{place}{error}")))
     };
     let topics: Vec<TopicName> = topics.iter().enumerate().map(parse).collect::<Result<_, _>>()?;
     let mut topics = topics.iter();

@@ -8,11 +8,13 @@ use fanfare::tokens::JwksUrl;
 use fanfare::{Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
+use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
 use super::value;
+use crate::hooks::{HookHeader, HookUrl};
 
 /// Where in [`ServeOptions`] a value is stored.
 type Place<T> = fn(&mut ServeOptions) -> &mut T;
@@ -62,10 +64,6 @@ pub(crate) enum Kind {
     TopicRules { at: Place<Vec<TopicRuleOption>> },
     /// Any number of networks.
     Networks { at: Place<Vec<Network>> },
-    /// Any number of files.
-    Files { at: Place<Vec<PathBuf>> },
-    /// A version of TLS.
-    TlsVersion { at: Place<TlsVersion> },
     /// Any number of keys of the HTTP API, which are never shown.
     ApiKeys { at: Place<Vec<ApiKey>> },
     /// Any number of keys that verify tokens, which are never shown.
@@ -76,6 +74,16 @@ pub(crate) enum Kind {
     MaybeText { at: Place<Option<String>> },
     /// Any number of texts.
     Texts { at: Place<Vec<String>> },
+    /// Any number of keys that are never shown.
+    Secrets { at: Place<Vec<Secret>> },
+    /// The URL of a hook, if there is one.
+    MaybeUrl { at: Place<Option<HookUrl>> },
+    /// Any number of names of headers.
+    Headers { at: Place<Vec<HookHeader>> },
+    /// Any number of files.
+    Files { at: Place<Vec<PathBuf>> },
+    /// A version of TLS.
+    TlsVersion { at: Place<TlsVersion> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -110,6 +118,14 @@ impl Kind {
             Self::SlowRules { at } => *at(into) = all(texts)?,
             Self::TopicRules { at } => *at(into) = all(texts)?,
             Self::Networks { at } => *at(into) = all(texts)?,
+            Self::ApiKeys { at } => *at(into) = all(texts)?,
+            Self::TokenKeys { at } => *at(into) = all(texts)?,
+            Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
+            Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
+            Self::Texts { at } => *at(into) = value::texts(texts)?,
+            Self::Secrets { at } => *at(into) = all(texts)?,
+            Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
+            Self::Headers { at } => *at(into) = all(texts)?,
             Self::Files { at } => {
                 *at(into) = texts
                     .iter()
@@ -117,11 +133,6 @@ impl Kind {
                     .collect::<Result<_, _>>()?;
             }
             Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
-            Self::ApiKeys { at } => *at(into) = all(texts)?,
-            Self::TokenKeys { at } => *at(into) = all(texts)?,
-            Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
-            Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
-            Self::Texts { at } => *at(into) = value::texts(texts)?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
         }
@@ -144,12 +155,15 @@ impl Kind {
             Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
-            Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
-            Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => Vec::new(),
             Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::MaybeText { at } => at(from).iter().cloned().collect(),
             Self::Texts { at } => at(from).clone(),
+            Self::Secrets { .. } => Vec::new(),
+            Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Headers { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
+            Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
         }
@@ -168,13 +182,16 @@ impl Kind {
             Self::SlowRules { at } => at(into).clone_from(at(from)),
             Self::TopicRules { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
-            Self::Files { at } => at(into).clone_from(at(from)),
-            Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::ApiKeys { at } => at(into).clone_from(at(from)),
             Self::TokenKeys { at } => at(into).clone_from(at(from)),
             Self::MaybeKeysUrl { at } => at(into).clone_from(at(from)),
             Self::MaybeText { at } => at(into).clone_from(at(from)),
             Self::Texts { at } => at(into).clone_from(at(from)),
+            Self::Secrets { at } => at(into).clone_from(at(from)),
+            Self::MaybeUrl { at } => at(into).clone_from(at(from)),
+            Self::Headers { at } => at(into).clone_from(at(from)),
+            Self::Files { at } => at(into).clone_from(at(from)),
+            Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
         }
@@ -204,10 +221,12 @@ impl Kind {
                 | Self::Networks { .. }
                 | Self::SlowRules { .. }
                 | Self::TopicRules { .. }
-                | Self::Files { .. }
                 | Self::ApiKeys { .. }
                 | Self::TokenKeys { .. }
                 | Self::Texts { .. }
+                | Self::Secrets { .. }
+                | Self::Headers { .. }
+                | Self::Files { .. }
         )
     }
 
@@ -246,11 +265,14 @@ impl Kind {
             Self::SlowRules { .. } => "PATTERN=RULE",
             Self::TopicRules { .. } => "RULE",
             Self::Networks { .. } => "NETWORK",
-            Self::Files { .. } => "FILE",
-            Self::TlsVersion { .. } => "VERSION",
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
             Self::MaybeKeysUrl { .. } => "URL",
             Self::MaybeText { .. } | Self::Texts { .. } => "TEXT",
+            Self::Secrets { .. } => "KEY",
+            Self::MaybeUrl { .. } => "URL",
+            Self::Headers { .. } => "HEADER",
+            Self::Files { .. } => "FILE",
+            Self::TlsVersion { .. } => "VERSION",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
         }
@@ -277,8 +299,6 @@ impl Kind {
             Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
             Self::TopicRules { .. } => "list of tables".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
-            Self::Files { .. } => "list of files".to_owned(),
-            Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::ApiKeys { .. } => {
                 "list of keys of 16 to 256 bytes, or of `NAME SCOPE… sha256$HEX`".to_owned()
             }
@@ -286,6 +306,11 @@ impl Kind {
             Self::MaybeKeysUrl { .. } => "`https` URL".to_owned(),
             Self::MaybeText { .. } => "1 to 255 bytes".to_owned(),
             Self::Texts { .. } => "list of 1 to 255 bytes each".to_owned(),
+            Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
+            Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),
+            Self::Headers { .. } => "list of names of headers".to_owned(),
+            Self::Files { .. } => "list of files".to_owned(),
+            Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),
         }

@@ -25,6 +25,7 @@ pub(crate) use kind::LogFormat;
 pub(crate) use print::print_config;
 pub(crate) use resolve::{Inputs, resolve, unknown_variables};
 pub(crate) use schema::schema;
+pub(crate) use secret::Secret;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
 pub(crate) use token_key::signing_key;
 

@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use fanfare::{Action, Who};
+
 use super::file::ConfigFile;
 use super::suggest::nearest;
 use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, READ_BYTES, ServeOptions};
+use super::topic_rule::TopicRuleOption;
 use super::value::{size_text, time_text};
 
 /// Everything an operator said, as text.
@@ -156,12 +159,14 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         unheard_proxies(options),
         small_receiving(options),
         slow_message(options),
+        keyless_tokens(options),
+        unsigned_hooks(options),
         lone_certificate(options),
         unsigned_clients(options),
-        keyless_tokens(options),
     ]
     .into_iter()
     .flatten()
+    .chain(unasked_rules(options))
 }
 
 fn small_outbox(options: &ServeOptions) -> Option<String> {
@@ -216,6 +221,41 @@ fn slow_message(options: &ServeOptions) -> Option<String> {
     })
 }
 
+/// A rule about tokens where none is accepted.
+fn keyless_tokens(options: &ServeOptions) -> Option<String> {
+    let has_keys = !options.token_key.is_empty() || options.token_jwks_url.is_some();
+    let is_about_tokens = options.token_issuer.is_some()
+        || !options.token_audience.is_empty()
+        || !options.token_claim.is_empty();
+    if is_about_tokens && !has_keys {
+        let problem = "token_issuer, token_audience or token_claim is set, and no key verifies tokens; set token_key or \
+                       token_jwks_url";
+        return Some(problem.to_owned());
+    }
+    let keys = options.token_key.len();
+    (keys > TOKEN_KEYS_MAX)
+        .then(|| format!("token_key is {keys} keys, limit is {TOKEN_KEYS_MAX}; drop old ones"))
+}
+
+/// Whoever is asked must be able to see who asks.
+fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
+    let urls = [
+        ("hook_connect_url", &options.hook_connect_url),
+        ("hook_subscribe_url", &options.hook_subscribe_url),
+        ("hook_publish_url", &options.hook_publish_url),
+        ("hook_call_url", &options.hook_call_url),
+        ("notice_url", &options.notice_url),
+    ];
+    let (url, _) = urls.into_iter().find(|(_, url)| url.is_some())?;
+    options.hook_secret.is_empty().then(|| {
+        format!(
+            "{url} is set and hook_secret is not: requests to it are signed; set hook_secret, for example to the output of \
+             `openssl rand -hex 32`"
+        )
+    })
+}
+
+/// Each certificate has its key.
 fn lone_certificate(options: &ServeOptions) -> Option<String> {
     let (certificates, keys) = (options.tls_cert.len(), options.tls_key.len());
     (certificates != keys).then(|| {
@@ -226,6 +266,32 @@ fn lone_certificate(options: &ServeOptions) -> Option<String> {
     })
 }
 
+/// Rules that leave something to a hook which there is not.
+fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
+    let missing = [
+        (
+            Action::Subscribe,
+            "hook_subscribe_url",
+            options.hook_subscribe_url.is_none(),
+        ),
+        (
+            Action::Publish,
+            "hook_publish_url",
+            options.hook_publish_url.is_none(),
+        ),
+    ];
+    missing.into_iter().filter_map(|(action, key, is_missing)| {
+        let asks = |rule: &&TopicRuleOption| rule.0.access.of(action) == Who::Hook;
+        let TopicRuleOption(rule) = options.topic_rule.iter().find(asks).filter(|_| is_missing)?;
+        Some(format!(
+            "topic_rule of `{}` says `{} = \"hook\"` and nobody can be asked; set {key}, or say who may without a hook",
+            rule.topics,
+            action.name(),
+        ))
+    })
+}
+
+/// Certificates of clients need somebody who vouches for them.
 fn unsigned_clients(options: &ServeOptions) -> Option<String> {
     let needed = if !options.tls_client_ca.is_empty() && options.tls_cert.is_empty() {
         (
@@ -244,22 +310,6 @@ fn unsigned_clients(options: &ServeOptions) -> Option<String> {
     };
     let (key, rule, way_out) = needed;
     Some(format!("{key} is set: {rule}; set {way_out}, too"))
-}
-
-/// A rule about tokens where none is accepted.
-fn keyless_tokens(options: &ServeOptions) -> Option<String> {
-    let has_keys = !options.token_key.is_empty() || options.token_jwks_url.is_some();
-    let is_about_tokens = options.token_issuer.is_some()
-        || !options.token_audience.is_empty()
-        || !options.token_claim.is_empty();
-    if is_about_tokens && !has_keys {
-        let problem = "token_issuer, token_audience or token_claim is set, and no key verifies tokens; set token_key or \
-                       token_jwks_url";
-        return Some(problem.to_owned());
-    }
-    let keys = options.token_key.len();
-    (keys > TOKEN_KEYS_MAX)
-        .then(|| format!("token_key is {keys} keys, limit is {TOKEN_KEYS_MAX}; drop old ones"))
 }
 
 /// Warnings about variables that look like options and are none.

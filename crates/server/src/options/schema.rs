@@ -47,6 +47,7 @@ fn item(kind: &Kind) -> Value {
         Kind::Switch { .. } => json!({"type": "boolean"}),
         Kind::TlsVersion { .. } => json!({"enum": ["1.2", "1.3"]}),
         Kind::Format { .. } => json!({"enum": ["text", "json"]}),
+        Kind::Secrets { .. } => json!({"type": "string", "minLength": 16, "maxLength": 256}),
         Kind::ApiKeys { .. } => json!({"type": "string", "minLength": 16}),
         Kind::MaybeText { .. } | Kind::Texts { .. } => {
             json!({"type": "string", "minLength": 1, "maxLength": 255})
@@ -56,9 +57,11 @@ fn item(kind: &Kind) -> Value {
         | Kind::Origins { .. }
         | Kind::SlowRules { .. }
         | Kind::Networks { .. }
-        | Kind::Files { .. }
         | Kind::TokenKeys { .. }
         | Kind::MaybeKeysUrl { .. }
+        | Kind::MaybeUrl { .. }
+        | Kind::Headers { .. }
+        | Kind::Files { .. }
         | Kind::Filter { .. } => json!({"type": "string"}),
     }
 }

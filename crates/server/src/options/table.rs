@@ -10,9 +10,11 @@ use fanfare::{DoorLimits, Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
 use super::kind::{Kind, LogFormat};
+use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
+use crate::hooks::{HookHeader, HookUrl};
 
 /// One option as data.
 ///
@@ -129,6 +131,39 @@ options! {
         /// Claim that patterns of topic_rule may use as `{claims.NAME}`. Without, every claim of text or a list of text, of
         /// which a token may then have 32.
         token_claim: Vec<String> = Vec::new(), Texts;
+    }
+    "Hooks" {
+        /// URL that is asked whether a client may connect, and as whom.
+        hook_connect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that is asked whether a client may receive topics of which a topic_rule says `subscribe = "hook"`.
+        hook_subscribe_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that is asked whether a client may publish to topics of which a topic_rule says `publish = "hook"`.
+        hook_publish_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that answers the procedures clients call.
+        hook_call_url: Option<HookUrl> = None, MaybeUrl ("there are no procedures");
+        /// Key that requests to hooks are signed with, at least 16 bytes. With several, each signs.
+        /// Prefer the file or the environment: flags are visible in the list of processes.
+        hook_secret: Vec<Secret> = Vec::new(), Secrets;
+        /// Header of a client's request that hook_connect_url is told, such as `cookie`.
+        /// Repeat the flag for several; in the environment they are separated by commas.
+        hook_header: Vec<HookHeader> = Vec::new(), Headers;
+        /// How long a hook may take to answer, the time in the line and every try included; beyond, it has not answered.
+        hook_timeout: Duration = SECOND, Time[CENTI, MINUTE];
+        /// Requests to one hook's URL under way at the same time; further questions wait in order.
+        hook_concurrency: usize = 64, Count[1, 10_000];
+        /// Questions to one hook's URL that may wait; further ones are answered `overloaded`.
+        hook_waiting_max: usize = 1_000, Count[0, 1_000_000];
+        /// Questions in a row that a hook's URL has not answered, after which it is not asked for hook_breaker_pause;
+        /// 0 for any number.
+        hook_breaker_failures: usize = 10, Count[0, 1_000_000];
+        /// How long a hook's URL is not asked that does not answer; then one question decides whether it is again.
+        hook_breaker_pause: Duration = SECOND, Time[TENTH, HOUR];
+        /// URL that is told who comes and goes, and which topics have somebody.
+        notice_url: Option<HookUrl> = None, MaybeUrl ("nobody is told");
+        /// Notices that may wait for notice_url; further ones are dropped and counted.
+        notice_queue_max: usize = 100_000, Count[1, 10_000_000];
+        /// Bytes that may wait for notice_url; further notices are dropped and counted.
+        notice_queue_bytes_max: usize = 32 * MIB, Size[KIB, 1024 * MIB];
     }
     "TLS" {
         /// File with a certificate of the server and its chain, in PEM. With one, nothing but TLS is spoken.
@@ -277,8 +312,10 @@ pub(super) const READ_BYTES: usize = 32 * KIB;
 const SHARDS_MAX: usize = 256;
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+const CENTI: Duration = Duration::from_millis(10);
 const TENTH: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const WEEK: Duration = Duration::from_secs(7 * DAY.as_secs());

@@ -4,9 +4,11 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use fanfare::{Fanfare, HostCounter};
+use fanfare::{Fanfare, HostCounter, HostFamily};
 
+use crate::hooks::HttpHooks;
 use crate::logging::Log;
+use crate::notices::Notices;
 use crate::panics;
 
 /// `/health` and `/ready`.
@@ -18,11 +20,15 @@ pub(super) fn router(fanfare: Fanfare) -> Router {
 }
 
 /// `/metrics`.
-pub(super) fn metrics(fanfare: Fanfare, log: Log) -> Router {
-    Router::new().route(
-        "/metrics",
-        get(move || std::future::ready(metrics_page(&fanfare, &log))),
-    )
+pub(super) fn metrics(fanfare: Fanfare, hooks: Option<HttpHooks>, log: Log) -> Router {
+    let page = move || {
+        let families = hooks.as_ref().map(HttpHooks::metrics).unwrap_or_default();
+        let notices = hooks.as_ref().and_then(HttpHooks::notices);
+        let mut counters = counters(&log).to_vec();
+        counters.extend(notices.into_iter().flat_map(Notices::counters));
+        std::future::ready(metrics_page(&fanfare, &counters, &families))
+    };
+    Router::new().route("/metrics", get(page))
 }
 
 /// Ready while new connections are welcome.
@@ -38,11 +44,15 @@ fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
     }
 }
 
-fn metrics_page(fanfare: &Fanfare, log: &Log) -> impl IntoResponse + use<> {
+fn metrics_page(
+    fanfare: &Fanfare,
+    counters: &[HostCounter],
+    families: &[HostFamily],
+) -> impl IntoResponse + use<> {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
         [(header::CONTENT_TYPE, kind)],
-        fanfare.metrics_with(&counters(log)),
+        fanfare.metrics_with(counters, families),
     )
 }
 

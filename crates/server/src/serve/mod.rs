@@ -6,6 +6,7 @@
 mod descriptors;
 mod fault;
 mod health;
+mod hooks;
 mod memory;
 mod pages;
 mod reload;
@@ -22,14 +23,18 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::broker::HistoryOptions;
+use fanfare::tokens::Tokens;
 use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::api::{self, Access};
 use crate::failure::{Failure, print};
+use crate::hooks::HttpHooks;
 use crate::logging::Log;
+use crate::notices::Notices;
 use crate::options::ServeOptions;
 use crate::panics;
 use descriptors::Descriptors;
@@ -74,9 +79,19 @@ async fn serve(
     let address = listener.local_addr().map_err(Failure::failed)?;
     let connections_max = descriptors.connections(options);
     let tokens = tokens(options).map_err(Failure::failed)?;
-    let application = tokens.map(Application::of_tokens);
+    let hooks = hooks::start(options)
+        .map_err(|error| {
+            Failure::failed(format!(
+                "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
+            ))
+        })?;
+    let application = application(hooks.clone(), tokens);
+    warn_if_nobody_may_connect(options, application.is_some());
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
+    if let Some(hooks) = &hooks {
+        hooks.attach(fanfare.clone());
+    }
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
         proxy_protocol: options.proxy_protocol,
@@ -92,7 +107,7 @@ async fn serve(
         read_again,
     ));
     tokio::spawn(reload::at_each(hangups, Arc::clone(&reload)));
-    let router = router(&fanfare, access, reload, log);
+    let router = router(&fanfare, access, reload, hooks.clone(), log);
     say_where((scheme, address), connections_max, descriptors)?;
     if let Some(tls) = tls {
         tokio::spawn(tls::watch_expiry(tls));
@@ -122,7 +137,7 @@ async fn serve(
         _ = &mut accepting => return fail("the listener failed, nobody could connect any more"),
     };
     stop.notify_one();
-    drain(signal, signals, &fanfare, options).await;
+    drain(signal, signals, &fanfare, hooks.as_ref(), options).await;
     accepting.abort();
     Ok(())
 }
@@ -134,11 +149,17 @@ fn fail(problem: &str) -> Result<(), Failure> {
 }
 
 /// Everything that is served over HTTP.
-fn router(fanfare: &Fanfare, access: Access, reload: Arc<Reload>, log: &Log) -> Router {
+fn router(
+    fanfare: &Fanfare,
+    access: Access,
+    reload: Arc<Reload>,
+    hooks: Option<HttpHooks>,
+    log: &Log,
+) -> Router {
     let router = Router::new()
         .route("/ws", fanfare.websocket())
         .merge(api::router(fanfare.clone(), access.clone(), reload))
-        .merge(access.guard(health::metrics(fanfare.clone(), log.clone())))
+        .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))
         .merge(pages::router());
     fault::mount(router).layer(from_fn(panics::answer))
@@ -187,6 +208,7 @@ fn library_options(
         rules: Arc::new(topic_rules(options)),
         anonymous: options.anonymous || options.open,
         application,
+        notices: options.notice_url.is_some(),
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),
         is_development: options.dev,
@@ -199,6 +221,25 @@ fn library_options(
         },
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
+    }
+}
+
+/// What is left to the operator's backend and its tokens.
+fn application(hooks: Option<HttpHooks>, tokens: Option<Tokens>) -> Option<Application> {
+    match (hooks.map(Application::new), tokens) {
+        (Some(hooks), Some(tokens)) => Some(hooks.with_tokens(tokens)),
+        (None, Some(tokens)) => Some(Application::of_tokens(tokens)),
+        (hooks, None) => hooks,
+    }
+}
+
+/// Nothing is allowed that nobody allowed, and who forgot to is told.
+fn warn_if_nobody_may_connect(options: &ServeOptions, is_somebody_asked: bool) {
+    let may_somebody = options.dev || options.open || options.anonymous || is_somebody_asked;
+    if !may_somebody {
+        tracing::warn!(
+            "nobody may connect: set token_key or hook_connect_url, or anonymous, or open; --dev is for trying it out"
+        );
     }
 }
 
@@ -280,20 +321,42 @@ impl Signals {
 }
 
 /// Lets everybody go; a second signal ends that at once.
-async fn drain(signal: &str, mut signals: Signals, fanfare: &Fanfare, options: &ServeOptions) {
+async fn drain(
+    signal: &str,
+    mut signals: Signals,
+    fanfare: &Fanfare,
+    hooks: Option<&HttpHooks>,
+    options: &ServeOptions,
+) {
+    let deadline = Instant::now() + options.shutdown_timeout;
     let connections = fanfare.connection_count();
     tracing::info!(
         signal,
         connections,
         "stopping: clients are told to reconnect, a second signal ends at once"
     );
-    tokio::select! {
-        left = fanfare.shutdown(options.shutdown_window, options.shutdown_timeout) => {
-            if left > 0 {
-                tracing::warn!(left, "the shutdown timeout is over, connections were cut off");
-            }
+    let ended = async {
+        let left = fanfare
+            .shutdown(options.shutdown_window, options.shutdown_timeout)
+            .await;
+        if left > 0 {
+            tracing::warn!(left, "the shutdown timeout is over, connections were cut off");
         }
+        if let Some(notices) = hooks.and_then(HttpHooks::notices) {
+            flush(notices, deadline).await;
+        }
+    };
+    tokio::select! {
+        () = ended => {}
         signal = signals.next() => tracing::warn!(signal, "told twice, ending at once"),
     }
     tracing::info!("stopped");
+}
+
+/// Delivers what waits, as far as there is time.
+async fn flush(notices: &Notices, deadline: Instant) {
+    let left = notices.flush(deadline).await;
+    if left > 0 {
+        tracing::warn!(left, "the shutdown timeout is over, notices were not delivered");
+    }
 }

@@ -60,8 +60,8 @@ impl Reload {
     /// Every problem of the configuration; nothing has changed then.
     pub(crate) fn reload(&self) -> Result<Reloaded, Vec<String>> {
         let fresh = (self.read_again)()?;
-        let certificates = tls::read(&fresh)?;
         let issuer = tokens::issuer(&fresh);
+        let certificates = tls::read(&fresh)?;
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let changed: Vec<&OptionSpec> = OPTIONS
             .iter()
@@ -69,7 +69,7 @@ impl Reload {
             .collect();
         let (applied, at_restart): (Vec<_>, Vec<_>) = changed
             .into_iter()
-            .partition(|spec| self.is_live(spec.key, (issuer.is_some(), certificates.is_some())));
+            .partition(|spec| self.is_live(spec, &fresh, issuer.is_some()));
         if let (Some(tls), Some(certificates)) = (&self.tls, &certificates) {
             // Their files may say something else under the same names.
             tls.replace(certificates)
@@ -96,12 +96,14 @@ impl Reload {
         })
     }
 
-    /// Whether another value of a key takes effect while the server runs. Tokens are accepted and TLS is spoken from the
-    /// start or never.
-    fn is_live(&self, key: &str, (has_issuer, has_certificates): (bool, bool)) -> bool {
-        let is_of_tokens = has_issuer && self.fanfare.tokens().is_some() && tokens::LIVE.contains(&key);
-        let is_of_tls = has_certificates && self.tls.is_some() && key.starts_with("tls_");
-        LIVE.contains(&key) || is_of_tokens || is_of_tls
+    /// Whether a key takes effect while the server runs. A server that speaks TLS goes on to, and one that does not does
+    /// not begin; tokens are accepted from the start or never.
+    fn is_live(&self, spec: &OptionSpec, fresh: &ServeOptions, has_issuer: bool) -> bool {
+        let goes_on = self.tls.is_some() && !fresh.tls_cert.is_empty();
+        let is_of_tokens = tokens::LIVE.contains(&spec.key);
+        LIVE.contains(&spec.key)
+            || (goes_on && spec.key.starts_with("tls_"))
+            || (is_of_tokens && has_issuer && self.fanfare.tokens().is_some())
     }
 }
 

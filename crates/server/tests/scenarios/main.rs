@@ -58,7 +58,8 @@
 //! | 51 | malformed commands | `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
 //! | 51–53 | before, without and with bad tokens | `tests/sockets/tokens.rs` of the library |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
-//! | 54, 56 | hooks, idempotency keys | there are none yet |
+//! | 54 | hooks that are slow, dead, lying or flooding | `hooks`; notices to such a backend: `notices` |
+//! | 56 | idempotency keys | there are none yet |
 //! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
 //! | 59 | a busy processor | `floods::what_one_client_has_sent_does_not_go_before_everything_of_the_others`, `floods::pings_and_health_are_answered_while_clients_flood` |
 //! | 66 | clock jumps | `crates/hub/tests/stories/timers.rs`, where time is an argument |
@@ -82,6 +83,7 @@ mod access;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/tls/authority.rs"]
 mod authority;
+mod backend;
 mod churn;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]
@@ -91,9 +93,11 @@ mod compression;
 mod door;
 mod floods;
 mod frames;
+mod hooks;
 mod log;
 mod memory;
 mod names;
+mod notices;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;

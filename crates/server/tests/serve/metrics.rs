@@ -9,7 +9,12 @@ use crate::process::Server;
 
 #[test]
 fn the_page_is_open_metrics() {
-    let server = Server::start(&["--shards", "2"]);
+    let hook = [
+        "--hook-call-url=http://localhost:1/",
+        "--notice-url=http://localhost:1/",
+        "--hook-secret=the-secret-of-the-hooks",
+    ];
+    let server = Server::start(&[&["--shards", "2"][..], &hook].concat());
     let (mut client, _) = Client::open_json(server.address, "/ws?topic=a");
     client.expect("subscribed");
     let response = server.get("/metrics");

@@ -1,0 +1,29 @@
+//! What a backend can be asked over HTTP.
+
+/// One of the questions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HookKind {
+    /// May this client connect, and as whom?
+    Connect,
+    /// May it receive these topics?
+    Subscribe,
+    /// May it publish this?
+    Publish,
+    /// What does this procedure give?
+    Call,
+}
+
+impl HookKind {
+    /// Every kind, in the order of the rows of counters.
+    pub(super) const ALL: [Self; 4] = [Self::Connect, Self::Subscribe, Self::Publish, Self::Call];
+
+    /// Its name in requests, metrics and logs.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Subscribe => "subscribe",
+            Self::Publish => "publish",
+            Self::Call => "call",
+        }
+    }
+}

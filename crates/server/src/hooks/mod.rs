@@ -1,0 +1,283 @@
+//! Hooks over HTTP: the operator's backend decides what the rules of topics leave to it.
+//!
+//! In come the questions of [`fanfare::Hooks`]; each goes as signed JSON to the URL of its kind, and what comes back is
+//! the answer. A backend that is slow, dead or talks nonsense delays only those who wait for it: each question has a
+//! deadline, each URL a line of bounded length and a [breaker](breaker). What a client is told is what the backend says to
+//! it, or that there is no answer. `docs/hooks.md` is the page for those who write backends.
+//!
+//! Who somebody is by its token is not decided here.
+
+mod answer;
+mod backend;
+mod breaker;
+mod counts;
+mod courier;
+mod kind;
+mod line;
+mod metrics;
+mod question;
+mod signature;
+mod url;
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use axum::http::HeaderName;
+use fanfare::{
+    Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice, Payload, Selector,
+    Timestamp, TopicName,
+};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use crate::notices::Notices;
+use crate::options::Secret;
+use answer::{Checked, Consent, Decision, Entry};
+use backend::Backend;
+pub(crate) use backend::HookBounds;
+use counts::{HookCounts, Outcome};
+pub(crate) use courier::Courier;
+use kind::HookKind;
+use question::Question;
+pub(crate) use signature::Signer;
+pub(crate) use url::{HookHeader, HookUrl};
+
+/// What there is to be set about hooks.
+pub(crate) struct HookSettings {
+    /// The URL of each kind, of connect, subscribe, publish and call. A kind without one is not asked.
+    pub(crate) urls: [Option<HookUrl>; 4],
+    /// What requests are signed with, each.
+    pub(crate) secrets: Vec<Secret>,
+    /// Headers of clients that go along when they connect.
+    pub(crate) headers: Vec<HeaderName>,
+    /// Bounds on each URL.
+    pub(crate) bounds: HookBounds,
+    /// Bytes of a payload that comes from a backend.
+    pub(crate) payload_bytes_max: usize,
+    /// Where notices go, if they go anywhere.
+    pub(crate) notices: Option<Notices>,
+}
+
+/// Hooks that ask over HTTP. Cloning gives another handle to the same ones.
+#[derive(Clone)]
+pub(crate) struct HttpHooks(Arc<Inner>);
+
+struct Inner {
+    /// Kinds with the same URL share its line and its breaker.
+    backends: [Option<Arc<Backend>>; HookKind::ALL.len()],
+    headers: Vec<HeaderName>,
+    payload_bytes_max: usize,
+    counts: HookCounts,
+    notices: Option<Notices>,
+    /// The hub that asks, once there is one: to subscribe connections.
+    fanfare: OnceLock<Fanfare>,
+}
+
+/// Every hook at its default: what is not asked over HTTP.
+struct Unasked;
+
+impl Hooks for Unasked {}
+
+impl HttpHooks {
+    /// # Errors
+    /// There is an `https` URL and the system has no certificates to trust.
+    pub(crate) fn new(settings: HookSettings) -> io::Result<Self> {
+        let HookSettings { urls, bounds, .. } = settings;
+        let needs_tls = urls.iter().flatten().any(HookUrl::is_https);
+        let courier = Courier::new(Signer::new(&settings.secrets), needs_tls, bounds.timeout)?;
+        let mut known: Vec<Arc<Backend>> = Vec::new();
+        let backends = urls.map(|url| {
+            let uri = url?.into_uri();
+            let same = known.iter().find(|backend| *backend.uri() == uri).cloned();
+            let backend = same.unwrap_or_else(|| Arc::new(Backend::new(uri, courier.clone(), bounds)));
+            known.push(Arc::clone(&backend));
+            Some(backend)
+        });
+        Ok(Self(Arc::new(Inner {
+            backends,
+            headers: settings.headers,
+            payload_bytes_max: settings.payload_bytes_max,
+            counts: HookCounts::default(),
+            notices: settings.notices,
+            fanfare: OnceLock::new(),
+        })))
+    }
+
+    /// Says which hub asks. Before that, nobody is subscribed to anything.
+    pub(crate) fn attach(&self, fanfare: Fanfare) {
+        // A second hub would not ask these hooks.
+        let _ = self.0.fanfare.set(fanfare);
+    }
+
+    /// What was counted of the kinds that are asked, and how their URLs do. Kinds with the same URL tell the same of it.
+    pub(crate) fn metrics(&self) -> Vec<HostFamily> {
+        let asked = HookKind::ALL
+            .into_iter()
+            .filter_map(|kind| Some((kind, self.backend(kind)?)));
+        let asked: Vec<_> = asked.collect();
+        let hooks = (!asked.is_empty()).then(|| metrics::families(&self.0.counts, asked));
+        let notices = self.0.notices.as_ref().map(Notices::metrics);
+        hooks.into_iter().flatten().chain(notices).collect()
+    }
+
+    /// Where notices go, if they go anywhere.
+    pub(crate) fn notices(&self) -> Option<&Notices> {
+        self.0.notices.as_ref()
+    }
+
+    fn backend(&self, kind: HookKind) -> Option<&Backend> {
+        self.0.backends[kind as usize].as_deref()
+    }
+
+    /// Asks, reads and checks: what became of it is counted, whatever it is.
+    async fn ask<A: DeserializeOwned, C>(
+        &self,
+        kind: HookKind,
+        backend: &Backend,
+        question: Question<'_>,
+        check: impl FnOnce(A) -> Result<C, String>,
+    ) -> Decision<C> {
+        let mut ending = Ending::begin(&self.0.counts, kind);
+        let body = match backend.ask(kind, question.into_json(), &self.0.counts).await {
+            Ok(body) => body,
+            Err(unanswered) => {
+                tracing::debug!(hook = kind.name(), ?unanswered, "a hook has not answered");
+                ending.outcome = unanswered.outcome();
+                return Err(unanswered.denial());
+            }
+        };
+        let decision = answer::read::<A>(&body).and_then(|decision| match decision {
+            Ok(allowed) => check(allowed).map(Ok),
+            Err(denial) => Ok(Err(denial)),
+        });
+        let decision = decision.unwrap_or_else(|problem| {
+            tracing::warn!(hook = kind.name(), problem, "a hook has answered nonsense");
+            ending.outcome = Outcome::BadAnswer;
+            Err(Denial::unavailable())
+        });
+        if ending.outcome != Outcome::BadAnswer {
+            ending.outcome = answer::outcome(&decision);
+        }
+        decision
+    }
+
+    /// Asks about a command; whatever topics the answer names, the connection is subscribed to before it goes on.
+    async fn ask_about(
+        &self,
+        kind: HookKind,
+        caller: &Caller,
+        backend: &Backend,
+        question: Question<'_>,
+    ) -> Decision<Checked> {
+        let bytes_max = self.0.payload_bytes_max;
+        let check = |consent: Consent| consent.check(bytes_max);
+        let checked = self.ask(kind, backend, question, check).await?;
+        self.subscribe_caller(caller, &checked.subscribe).await;
+        Ok(checked)
+    }
+
+    async fn subscribe_caller(&self, caller: &Caller, topics: &[TopicName]) {
+        let Some(fanfare) = self.0.fanfare.get().filter(|_| !topics.is_empty()) else {
+            return;
+        };
+        let topics: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+        let who = Selector::Connection(caller.connection);
+        if let Err(error) = fanfare.subscribe(who, &topics).await {
+            tracing::warn!(%error, "a connection was not subscribed as a hook asked for");
+        }
+    }
+}
+
+impl Hooks for HttpHooks {
+    async fn notice(&self, notice: Notice) {
+        if let Some(notices) = &self.0.notices {
+            notices.add(&notice);
+        }
+    }
+
+    async fn connect(
+        &self,
+        entrant: &Entrant,
+        admission: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        let Some(backend) = self.backend(HookKind::Connect) else {
+            return Ok(admission);
+        };
+        let known = admission.clone();
+        let question = Question::connect(entrant, admission.as_ref(), &self.0.headers);
+        let check = |entry: Entry| entry.check(known, now());
+        self.ask(HookKind::Connect, backend, question, check).await
+    }
+
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<(), Denial> {
+        if token.is_some() {
+            // Among the topics may be some of which the rules say no: those are not the backend's to give.
+            return Err(Denial::forbidden("no token opens topics here"));
+        }
+        let Some(backend) = self.backend(HookKind::Subscribe) else {
+            return Unasked.subscribe(caller, topics, token).await;
+        };
+        let question = Question::subscribe(caller, topics);
+        let checked = self.ask_about(HookKind::Subscribe, caller, backend, question);
+        checked.await.map(drop)
+    }
+
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+        let Some(backend) = self.backend(HookKind::Publish) else {
+            return Unasked.publish(caller, draft).await;
+        };
+        let question = Question::publish(caller, draft);
+        let checked = self.ask_about(HookKind::Publish, caller, backend, question);
+        Ok(checked.await?.payload)
+    }
+
+    async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
+        let Some(backend) = self.backend(HookKind::Call) else {
+            return Unasked.call(caller, method, payload).await;
+        };
+        let question = Question::call(caller, method, payload);
+        let checked = self.ask_about(HookKind::Call, caller, backend, question).await?;
+        Ok(checked.payload.unwrap_or_else(|| Payload::json(null())))
+    }
+}
+
+/// A question that is under way; it is counted when this is dropped, with whatever has become of it by then.
+struct Ending<'a> {
+    counts: &'a HookCounts,
+    kind: HookKind,
+    began: Instant,
+    outcome: Outcome,
+}
+
+impl<'a> Ending<'a> {
+    fn begin(counts: &'a HookCounts, kind: HookKind) -> Self {
+        Self {
+            counts,
+            kind,
+            began: Instant::now(),
+            outcome: Outcome::GivenUp,
+        }
+    }
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.counts.add(self.kind, self.outcome, self.began.elapsed());
+    }
+}
+
+/// What a procedure gives that gives nothing.
+fn null() -> &'static serde_json::value::RawValue {
+    serde_json::value::RawValue::NULL
+}
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp(since.map_or(0, |since| since.as_millis() as u64))
+}

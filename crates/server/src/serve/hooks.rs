@@ -1,0 +1,60 @@
+//! The hooks of the configuration, in the words of their room.
+
+use std::io;
+
+use crate::hooks::{HookBounds, HookSettings, HttpHooks};
+use crate::notices::{NoticeSettings, Notices};
+use crate::options::ServeOptions;
+
+/// The hooks and notices that there are, if any.
+///
+/// # Errors
+/// One of them goes to an `https` URL and the system has no certificates to trust.
+pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
+    let urls = [
+        &options.hook_connect_url,
+        &options.hook_subscribe_url,
+        &options.hook_publish_url,
+        &options.hook_call_url,
+    ];
+    if urls.iter().all(|url| url.is_none()) && options.notice_url.is_none() {
+        return Ok(None);
+    }
+    let settings = HookSettings {
+        urls: urls.map(Clone::clone),
+        secrets: options.hook_secret.clone(),
+        headers: options
+            .hook_header
+            .iter()
+            .map(|header| header.0.clone())
+            .collect(),
+        bounds: HookBounds {
+            timeout: options.hook_timeout,
+            concurrency: options.hook_concurrency,
+            waiting_max: options.hook_waiting_max,
+            answer_bytes_max: 2 * options.message_bytes_max + ENVELOPE_BYTES,
+            breaker_failures: options.hook_breaker_failures as u32,
+            breaker_pause: options.hook_breaker_pause,
+        },
+        payload_bytes_max: options.message_bytes_max,
+        notices: notices(options)?,
+    };
+    HttpHooks::new(settings).map(Some)
+}
+
+fn notices(options: &ServeOptions) -> io::Result<Option<Notices>> {
+    let Some(url) = options.notice_url.clone() else {
+        return Ok(None);
+    };
+    let settings = NoticeSettings {
+        url,
+        secrets: options.hook_secret.clone(),
+        timeout: options.hook_timeout,
+        queue_max: options.notice_queue_max,
+        queue_bytes_max: options.notice_queue_bytes_max,
+    };
+    Notices::start(settings).map(Some)
+}
+
+/// Room in an answer beside twice a message, which may be written in base64 or with escapes.
+const ENVELOPE_BYTES: usize = 64 << 10;
