@@ -7,11 +7,14 @@
 
 #[path = "options/hook_values.rs"]
 mod hook_values;
+#[path = "options/keys.rs"]
+mod keys;
 
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use hook_values::HOOK_VALUES;
+use keys::TOKEN_VALUES;
 
 /// The program in an environment without any Fanfare variables.
 fn fanfare(arguments: &[&str]) -> Command {
@@ -245,48 +248,6 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "[\"chat:a\"]",
         "write a table such as",
         "subscribe = \"anyone\"",
-    ),
-    (
-        "token_jwks_url",
-        "http://id.example/keys",
-        "\"http://id.example/keys\"",
-        "fetched from `https://HOST/PATH`",
-        "write `https://id.example/keys`",
-    ),
-    (
-        "token_issuer",
-        "a b",
-        "\"a b\"",
-        "without blanks",
-        "write it without them",
-    ),
-    (
-        "token_audience",
-        "a b",
-        "[\"a b\"]",
-        "without blanks",
-        "write it without them",
-    ),
-    (
-        "token_leeway",
-        "6m",
-        "\"6m\"",
-        "to 5m",
-        "write a duration in that range",
-    ),
-    (
-        "token_lifetime_max",
-        "10ms",
-        "\"10ms\"",
-        "from 1s to",
-        "write a duration in that range",
-    ),
-    (
-        "token_claim",
-        "a b",
-        "[\"a b\"]",
-        "without blanks",
-        "write it without them",
     ),
     (
         "compression",
@@ -604,9 +565,21 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ("log", "inof", "\"inof\"", "not a level", "`warn,fanfare=debug`"),
 ];
 
+fn bad_values() -> impl Iterator<
+    Item = &'static (
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+    ),
+> {
+    BAD_VALUES.iter().chain(HOOK_VALUES).chain(TOKEN_VALUES)
+}
+
 #[test]
 fn every_bad_value_is_refused_with_value_rule_and_way_out_wherever_it_stands() {
-    for (key, value, toml, rule, way_out) in BAD_VALUES.iter().chain(HOOK_VALUES) {
+    for (key, value, toml, rule, way_out) in bad_values() {
         let file = ConfigFile::new("bad", &format!("\n{key} = {toml}\n"));
         let flag = format!("--{}", key.replace('_', "-"));
         let variable = format!("FANFARE_{}", key.to_uppercase());
@@ -632,31 +605,10 @@ fn every_option_has_a_bad_value_in_the_table_above() {
     let untested = values(&printed(&mut fanfare(&["serve"])))
         .iter()
         .filter_map(|line| line.split_whitespace().next())
-        .filter(|key| !BAD_VALUES.iter().chain(HOOK_VALUES).any(|row| row.0 == *key))
+        .filter(|key| !bad_values().any(|row| row.0 == *key))
         .map(str::to_owned)
         .collect::<Vec<_>>();
     assert_eq!(untested, [""; 0]);
-}
-
-#[test]
-fn a_bad_key_is_refused_without_being_shown() {
-    let file = ConfigFile::new("secret", "api_key = [\"tooshort\"]");
-    for output in [
-        fanfare(&["serve", "--api-key", "tooshort"]).output().unwrap(),
-        fanfare(&["serve"])
-            .env("FANFARE_API_KEY", "tooshort")
-            .output()
-            .unwrap(),
-        fanfare(&["serve", "--config", file.path()]).output().unwrap(),
-    ] {
-        assert_eq!(code(&output), Some(2));
-        assert!(
-            stderr(&output).contains("must have 16 to 256 bytes and it has 8"),
-            "{}",
-            stderr(&output)
-        );
-        assert!(!stderr(&output).contains("tooshort"));
-    }
 }
 
 #[test]
@@ -805,39 +757,6 @@ fn the_printed_configuration_read_back_gives_the_same() {
     assert!(values(&first).contains(&"allow_origin = [\"https://a.example\", \"http://localhost:3000\"]"));
     assert!(values(&first).contains(&"ping_interval = \"1m30s\""));
     assert!(values(&first).contains(&"dev = true"));
-}
-
-#[test]
-fn a_key_is_never_printed() {
-    let mut command = fanfare(&[
-        "serve",
-        "--api-key",
-        "0123456789abcdef",
-        "--api-key",
-        "fedcba9876543210",
-    ]);
-    let config = printed(&mut command);
-    assert_eq!(
-        line(&config, "api_key"),
-        "# api_key is 2 keys that are not shown # flag --api-key"
-    );
-    assert!(!config.contains("0123456789abcdef"));
-}
-
-#[test]
-fn a_wrong_key_is_explained_and_not_shown() {
-    for (flag, key, says) in [
-        ("--api-key", "hush", "16 to 256 bytes"),
-        ("--api-key", "shop read sha256$hush", "`fanfare keygen api-key`"),
-        ("--token-key", "hs256:hush", "at least 32 bytes"),
-        ("--token-key", "none:hush", "an algorithm is one of HS256"),
-        ("--token-key", "rs256:hush", "no PEM file"),
-    ] {
-        let output = fanfare(&["serve", flag, key]).output().unwrap();
-        let problem = stderr(&output);
-        assert_eq!(code(&output), Some(2), "{problem}");
-        assert!(problem.contains(says) && !problem.contains("hush"), "{problem}");
-    }
 }
 
 #[test]

@@ -174,7 +174,7 @@ fn without_a_server_the_error_names_the_url_and_the_way_out() {
 
 #[test]
 fn a_url_that_cannot_be_used_is_wrong_usage() {
-    for url in ["wss://127.0.0.1/ws", "http://127.0.0.1/", "here"] {
+    for url in ["wss://:443/ws", "http://127.0.0.1/", "here"] {
         let output = fanfare(url, &["sub", "a"]).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
         assert!(stderr(&output).contains(url), "{}", stderr(&output));

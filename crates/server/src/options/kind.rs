@@ -209,6 +209,7 @@ impl Kind {
         match self {
             Self::ApiKeys { at } => Some(at(&mut options.clone()).len()),
             Self::TokenKeys { at } => Some(at(&mut options.clone()).len()),
+            Self::Secrets { at } => Some(at(&mut options.clone()).len()),
             _ => None,
         }
     }
@@ -242,7 +243,10 @@ impl Kind {
 
     /// Whether its values must not be shown.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Self::ApiKeys { .. } | Self::TokenKeys { .. })
+        matches!(
+            self,
+            Self::ApiKeys { .. } | Self::TokenKeys { .. } | Self::Secrets { .. }
+        )
     }
 
     /// Whether the file writes it without quotes.
