@@ -1,4 +1,4 @@
-//! Keys, which are never shown, and a bad value for every other option of tokens.
+//! Keys, which are never shown, and a bad value for every other option of tokens and of TLS.
 
 use super::{ConfigFile, code, fanfare, line, printed, stderr};
 
@@ -45,6 +45,41 @@ pub(crate) const TOKEN_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "[\"a b\"]",
         "without blanks",
         "write it without them",
+    ),
+    (
+        "tls_cert",
+        "certs/",
+        "[\"certs/\"]",
+        "name a file",
+        "`/etc/fanfare/cert.pem`",
+    ),
+    (
+        "tls_key",
+        "keys/",
+        "[\"keys/\"]",
+        "name a file",
+        "`/etc/fanfare/cert.pem`",
+    ),
+    (
+        "tls_client_ca",
+        "/",
+        "[\"/\"]",
+        "name a file",
+        "`/etc/fanfare/cert.pem`",
+    ),
+    (
+        "tls_client_required",
+        "always",
+        "\"always\"",
+        "on or off",
+        "`true` or `false`",
+    ),
+    (
+        "tls_min_version",
+        "1.1",
+        "\"1.1\"",
+        "still safe",
+        "`1.2` or `1.3`",
     ),
 ];
 
