@@ -3,11 +3,13 @@
 //!
 //! ```
 //! use axum::Router;
-//! use fanfare::{Fanfare, Options, Payload};
+//! use fanfare::{Fanfare, Options, Payload, TopicRules};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let fanfare = Fanfare::start(Options { shards: 1, ..Options::default() })?;
+//! // Everyone may do everything; without rules nobody may do anything.
+//! let options = Options { shards: 1, rules: TopicRules::open().into(), ..Options::default() };
+//! let fanfare = Fanfare::start(options)?;
 //! let app: Router = Router::new().route("/ws", fanfare.websocket());
 //! // axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
 //! let position = fanfare.publish("news", Payload::text("hello")).await?;

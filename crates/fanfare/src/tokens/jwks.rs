@@ -6,6 +6,7 @@
 //! has no size.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,11 +16,12 @@ use axum::body::Bytes;
 use axum::http::{StatusCode, Uri, header, uri::Scheme};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::Request;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jsonwebtoken::jwk::Jwk;
+use rustls::{ClientConfig, RootCertStore};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -101,6 +103,20 @@ pub(super) struct Jwks {
     counters: Arc<JwksCounters>,
 }
 
+/// Trusts what the system trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` name something else.
+fn tls_config(needs_tls: bool) -> io::Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?;
+    let builder = if needs_tls {
+        builder.with_native_roots()?
+    } else {
+        builder.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(builder.with_no_client_auth())
+}
+
 /// How fetches of keys went.
 #[derive(Debug, Default)]
 pub(super) struct JwksCounters {
@@ -117,10 +133,10 @@ struct Kept {
 
 impl Jwks {
     pub(super) fn new(options: JwksOptions, counters: Arc<JwksCounters>) -> Result<Self, TokensError> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = tls_config(options.url.0.scheme() == Some(&Scheme::HTTPS))
+            .map_err(|error| TokensError::Tls(error.to_string()))?;
         let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_webpki_roots(provider)
-            .map_err(|error| TokensError::Tls(error.to_string()))?
+            .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .build();

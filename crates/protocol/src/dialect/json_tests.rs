@@ -144,7 +144,7 @@ const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
         "{}",
         None,
         "bad_command",
-        "`type` is missing, it is one of `subscribe`",
+        "`type` is missing, it is one of `auth`",
     ),
     (
         r#"{"type":"dance","id":7}"#,
