@@ -44,6 +44,12 @@ pub trait Hooks: Send + Sync + 'static {
         async { Err(Denial::unauthenticated("tokens are not accepted here")) }
     }
 
+    /// Whether [`authenticate`](Self::authenticate) can tell who anybody is. Where it says no, tokens at the door are left
+    /// to `connect`, which sees the whole request, and nobody is waited for to say who it is. By default yes.
+    fn reads_tokens(&self) -> bool {
+        true
+    }
+
     /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then. What it
     /// gives takes the place of `admission`. By default everyone stays who they are.
     fn connect(
@@ -190,6 +196,15 @@ impl Application {
         false
     }
 
+    /// Whether tokens tell who somebody is.
+    pub(crate) fn reads_tokens(&self) -> bool {
+        #[cfg(feature = "tokens")]
+        if self.tokens.is_some() {
+            return true;
+        }
+        self.hooks.reads_tokens()
+    }
+
     /// Who shows a token.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
         #[cfg(feature = "tokens")]
@@ -256,6 +271,7 @@ impl std::fmt::Debug for Application {
 /// [`Hooks`] behind a pointer.
 trait AnyHooks: Send + Sync {
     fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission>;
+    fn reads_tokens(&self) -> bool;
     fn connect<'a>(
         &'a self,
         entrant: &'a Entrant,
@@ -279,6 +295,10 @@ type Deciding<'a, T> = Pin<Box<dyn Future<Output = Result<T, Denial>> + Send + '
 impl<H: Hooks> AnyHooks for H {
     fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission> {
         Box::pin(Hooks::authenticate(self, token))
+    }
+
+    fn reads_tokens(&self) -> bool {
+        Hooks::reads_tokens(self)
     }
 
     fn connect<'a>(

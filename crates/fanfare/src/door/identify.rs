@@ -13,7 +13,7 @@ use super::certificate::ClientCertificate;
 use super::refusal::Refused;
 use super::request::Query;
 use crate::Fanfare;
-use crate::hooks::Entrant;
+use crate::hooks::{Application, Entrant};
 
 /// Who somebody at the door turned out to be.
 pub(super) enum Entry {
@@ -66,8 +66,8 @@ impl Fanfare {
                 topics: Vec::new(),
             })
         };
-        // Without an application nobody can tell what a token means: it may be for a proxy in front.
-        let Some(application) = &self.options().application else {
+        // Where nobody can tell what a token means it may be for a proxy in front, or for the application's `connect`.
+        let Some(application) = self.token_reader() else {
             return Ok(named());
         };
         let Some(token) = token_of(&parts.headers, query)? else {
@@ -84,16 +84,24 @@ impl Fanfare {
         })
     }
 
+    /// The application, where it can tell who shows a token.
+    fn token_reader(&self) -> Option<&Application> {
+        let application = self.options().application.as_ref();
+        application.filter(|application| application.reads_tokens())
+    }
+
     /// What becomes of somebody who is known, or not.
     fn enter(&self, known: Option<Admission>, dialect: Dialect) -> Result<Entry, Refused> {
         match known {
             Some(admission) => Ok(Entry::Known(admission)),
             None if self.options().anonymous || self.options().is_development => Ok(Entry::Anonymous),
             // A dialect without replies has no words for it.
-            None if dialect.has_errors() && self.options().application.is_some() => Ok(Entry::Awaited),
-            None => Err(Refused::unauthenticated(
-                "nobody knows who this is, send a token as `Authorization: Bearer TOKEN`",
-            )),
+            None if dialect.has_errors() && self.token_reader().is_some() => Ok(Entry::Awaited),
+            None => Err(Refused::unauthenticated(if self.token_reader().is_some() {
+                "nobody knows who this is, send a token as `Authorization: Bearer TOKEN`"
+            } else {
+                "nobody knows who this is, and tokens are not read here"
+            })),
         }
     }
 }

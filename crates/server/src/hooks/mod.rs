@@ -190,6 +190,11 @@ impl HttpHooks {
 }
 
 impl Hooks for HttpHooks {
+    /// The backend reads the request itself when it is asked about it.
+    fn reads_tokens(&self) -> bool {
+        false
+    }
+
     async fn notice(&self, notice: Notice) {
         if let Some(notices) = &self.0.notices {
             notices.add(&notice);

@@ -80,8 +80,9 @@ async fn serve(
             "a hook has an https URL and nobody is trusted for it: {error}; name a file of certificates in SSL_CERT_FILE"
         ))
     })?;
+    let has_tokens = tokens.is_some();
     let application = application(hooks.clone(), tokens);
-    warn_if_nobody_may_connect(options, application.is_some());
+    warn_if_nobody_may_connect(options, has_tokens);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
     if let Some(hooks) = &hooks {
@@ -234,7 +235,8 @@ fn application(hooks: Option<HttpHooks>, tokens: Option<Tokens>) -> Option<Appli
 }
 
 /// Nothing is allowed that nobody allowed, and who forgot to is told.
-fn warn_if_nobody_may_connect(options: &ServeOptions, is_somebody_asked: bool) {
+fn warn_if_nobody_may_connect(options: &ServeOptions, has_tokens: bool) {
+    let is_somebody_asked = has_tokens || options.hook_connect_url.is_some();
     let may_somebody = options.dev || options.open || options.anonymous || is_somebody_asked;
     if !may_somebody {
         tracing::warn!(
