@@ -546,7 +546,7 @@ fn encode_behind(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fm
         let bound = |at: usize| {
             Samples::BOUNDS
                 .get(at)
-                .map_or(f64::MAX, |&bound| bound as f64 / scale)
+                .map_or(f64::INFINITY, |&bound| bound as f64 / scale)
         };
         let count = |at: usize| shards.iter().map(|shard| read(shard).buckets[at]).sum::<u64>();
         let buckets: Vec<_> = (0..=Samples::BOUNDS.len())
@@ -568,7 +568,11 @@ fn encode_turns(encoder: &mut DescriptorEncoder<'_>, shards: &[Snapshot]) -> fmt
         MetricType::Histogram,
     )?;
     let seconds = |us: u64| us as f64 / 1e6;
-    let bound = |bucket: usize| TURN_BUCKETS_US.get(bucket).map_or(f64::MAX, |&us| seconds(us));
+    let bound = |bucket: usize| {
+        TURN_BUCKETS_US
+            .get(bucket)
+            .map_or(f64::INFINITY, |&us| seconds(us))
+    };
     let count_of = |bucket: usize| shards.iter().map(|shard| shard.turn_buckets[bucket]).sum::<u64>();
     let buckets: Vec<(f64, u64)> = (0..=TURN_BUCKETS_US.len())
         .map(|bucket| (bound(bucket), count_of(bucket)))

@@ -38,6 +38,11 @@ fn the_page_is_open_metrics() {
         }
     }
     assert!(kinds.len() > 20, "{}", kinds.len());
+    let histograms = kinds.values().filter(|kind| **kind == "histogram").count();
+    // OpenMetrics, "Histogram": the last bucket is +Inf. Histograms of hooks have none until one is asked.
+    let last_buckets = page.matches("le=\"+Inf\"}").count();
+    assert!((4..=histograms).contains(&last_buckets), "{page}");
+    assert!(!page.contains("e308"), "{page}");
     let documented = include_str!("../../../../docs/operating/metrics.md");
     for (name, kind) in &kinds {
         assert!(helps.contains(name), "{name} has a help text");
