@@ -2,7 +2,7 @@
 //!
 //! In come the questions of [`fanfare::Hooks`]; each goes as signed JSON to the URL of its kind, and what comes back is
 //! the answer. A backend that is slow, dead or talks nonsense delays only those who wait for it: each question has a
-//! deadline, each URL a line of bounded length and a [breaker](breaker). What a client is told is what the backend says to
+//! deadline, each URL a line of bounded length and a [breaker]. What a client is told is what the backend says to
 //! it, or that there is no answer. `docs/hooks.md` is the page for those who write backends.
 //!
 //! Who somebody is by its token is not decided here.

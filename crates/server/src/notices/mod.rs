@@ -1,6 +1,6 @@
 //! Notices of what happens, delivered over HTTP at least once: who came and went, and which topics have somebody.
 //!
-//! In come the notices of [`fanfare::Hooks::notice`], in their order; they wait in a [queue](queue) that is bounded in
+//! In come the notices of [`fanfare::Hooks::notice`], in their order; they wait in a [queue] that is bounded in
 //! number and in bytes, and leave it in batches, each of which is sent until it was taken. What finds the queue full is
 //! dropped, counted, and seen to be by its number.
 
