@@ -50,7 +50,7 @@ impl Fanfare {
     ///
     /// # Errors
     /// When a name is no topic name, or a shard is busy or gone.
-    pub async fn subscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
+    pub async fn subscribe_clients(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
         let topics = parse_all(topics)?;
         self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone()))
             .await
@@ -60,7 +60,7 @@ impl Fanfare {
     ///
     /// # Errors
     /// When a name is no topic name, or a shard is busy or gone.
-    pub async fn unsubscribe(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
+    pub async fn unsubscribe_clients(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
         let topics = parse_all(topics)?;
         self.ask_selected(&who, |who| Control::Unsubscribe(who, topics.clone()))
             .await
