@@ -26,6 +26,7 @@
 
 pub mod broker;
 mod clock;
+mod consumers;
 mod door;
 mod handle;
 mod hooks;
@@ -42,6 +43,7 @@ mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 
+pub use consumers::{Delivery, SubscribeOptions, Subscription};
 pub use door::{
     ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,
     OriginError, OriginRule, OriginRuleError,
@@ -57,9 +59,9 @@ pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    ConnectionId, ConnectionIdError, Draft, Epoch, Key, KeyError, Payload, PayloadKind, Position, SHARDS_MAX,
-    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
-    UserName, UserNameError,
+    ConnectionId, ConnectionIdError, Draft, Epoch, Key, KeyError, Missed, Payload, PayloadKind, Position,
+    Publication, Publisher, SHARDS_MAX, Timestamp, TopicName, TopicNameError, TopicPattern,
+    TopicPatternError, TopicTemplate, TopicTemplateError, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

@@ -36,6 +36,34 @@ impl Fanfare {
     }
 }
 
+impl Fanfare {
+    /// What is known beside the shards.
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+        [
+            (
+                "fanfare_consumers",
+                "Consumers in the host's own process now",
+                self.consumers().count() as u64,
+            ),
+            (
+                "fanfare_draining",
+                "Whether a shutdown is under way (1) or not (0)",
+                u64::from(self.is_draining()),
+            ),
+            (
+                "fanfare_memory_short",
+                "Whether memory is short, so that nothing more is taken on (1) or not (0)",
+                u64::from(self.is_memory_short()),
+            ),
+            (
+                "fanfare_handshakes",
+                "Connections of the listener now that are no WebSocket",
+                self.gate().handshakes() as u64,
+            ),
+        ]
+    }
+}
+
 /// A count of the host's own, to stand on the page of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostCounter {
@@ -103,14 +131,23 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
-        encoder
-            .encode_descriptor(
+        let figures = [
+            (
                 "fanfare_notices_lost",
                 NOTICES_LOST_HELP,
-                None,
-                MetricType::Counter,
-            )?
-            .encode_counter::<NoLabelSet, u64, u64>(&self.fanfare.notices_lost(), None)?;
+                self.fanfare.notices_lost(),
+            ),
+            (
+                "fanfare_consumer_missed",
+                CONSUMER_MISSED_HELP,
+                self.fanfare.consumers().missed(),
+            ),
+        ];
+        for (name, help, count) in figures {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+        }
         for HostCounter { name, help, value } in &self.host {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -122,21 +159,9 @@ impl Collector for Shards {
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
         }
-        let is_draining = u64::from(self.fanfare.is_draining());
-        gauge(
-            &mut encoder,
-            "fanfare_draining",
-            "Whether a shutdown is under way (1) or not (0)",
-            None,
-            is_draining,
-        )?;
-        gauge(
-            &mut encoder,
-            "fanfare_memory_short",
-            "Whether memory is short, so that nothing more is taken on (1) or not (0)",
-            None,
-            u64::from(self.fanfare.is_memory_short()),
-        )?;
+        for (name, help, value) in self.fanfare.gauges() {
+            gauge(&mut encoder, name, help, None, value)?;
+        }
         if let Some(bytes) = resident_bytes() {
             let help = "Memory of the whole process that is resident";
             gauge(
@@ -147,14 +172,6 @@ impl Collector for Shards {
                 bytes,
             )?;
         }
-        let handshakes = self.fanfare.gate().handshakes() as u64;
-        gauge(
-            &mut encoder,
-            "fanfare_handshakes",
-            "Connections of the listener now that are no WebSocket",
-            None,
-            handshakes,
-        )?;
         #[cfg(feature = "tokens")]
         crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
         #[cfg(feature = "tls")]
@@ -334,6 +351,9 @@ const COUNTERS: &[CounterRow] = &[
 ];
 
 const NOTICES_LOST_HELP: &str = "Notices lost because the application did not keep up";
+
+const CONSUMER_MISSED_HELP: &str =
+    "Publications dropped because a consumer in the host's own process was slow";
 
 /// A gauge: its name, its help, its unit, and where it is read.
 type GaugeRow = (&'static str, &'static str, Option<Unit>, fn(&Snapshot) -> u64);

@@ -21,6 +21,7 @@ use fanfare_hub::broker::OutletId;
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::wall;
+use crate::consumers::Consumers;
 use crate::door::Gate;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
@@ -46,6 +47,7 @@ struct Inner {
     stats: Vec<Arc<ShardStats>>,
     broker: Arc<MemoryBroker>,
     desk: Arc<Desk>,
+    consumers: Arc<Consumers>,
     gate: Arc<Gate>,
     outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -121,6 +123,10 @@ impl Fanfare {
     /// Drops history that is past its age. Call it about once a second when history is kept.
     pub fn expire_history(&self) {
         self.inner.broker.expire(wall());
+    }
+
+    pub(crate) fn consumers(&self) -> &Arc<Consumers> {
+        &self.inner.consumers
     }
 
     pub(crate) fn options(&self) -> &Options {

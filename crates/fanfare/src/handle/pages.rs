@@ -22,7 +22,7 @@ impl Fanfare {
         self.inner.broker.topics(cursor, count.clamp(1, PAGE_MAX))
     }
 
-    /// Connections subscribed to a topic.
+    /// Connections subscribed to a topic. [Consumers](Fanfare::subscribe) are not counted.
     pub fn subscribers(&self, topic: &str) -> u64 {
         self.inner.broker.subscribers(topic)
     }

@@ -9,7 +9,7 @@ use crate::shard::Mail;
 
 impl Fanfare {
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
-    /// what waits, ends the shards, and tells the application what has happened until then. What is left at `timeout` is
+    /// what waits, ends the shards and the [consumers](Fanfare::subscribe), and tells the application what has happened until then. What is left at `timeout` is
     /// cut off. Gives how many connections that were.
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
         self.inner.gate.drain(window);
@@ -33,6 +33,7 @@ impl Fanfare {
             tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| drop(thread.join())));
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
+        self.inner.consumers.close();
         if let Some(notices) = &self.inner.notices {
             // Past the deadline, nobody waits for an application.
             let _ = tokio::time::timeout_at(deadline, notices.flush()).await;
@@ -43,6 +44,7 @@ impl Fanfare {
 
 impl Drop for Inner {
     fn drop(&mut self) {
+        self.consumers.close();
         self.mailboxes
             .iter()
             .for_each(|mailbox| mailbox.post_unbounded(Mail::Stop));

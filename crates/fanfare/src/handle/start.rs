@@ -13,6 +13,7 @@ use super::{Desk, Fanfare, Inner};
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::Clock;
+use crate::consumers::Consumers;
 use crate::door::Gate;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
@@ -81,6 +82,7 @@ impl Fanfare {
             options,
             mailboxes,
             stats,
+            consumers: Consumers::new(&broker),
             broker,
             desk,
             gate,

@@ -16,6 +16,10 @@ pub struct Stats {
     pub subscriptions: u64,
     /// Topics with a subscriber now; one counts once per shard that has a subscriber.
     pub topics: u64,
+    /// Consumers in the host's own process now.
+    pub consumers: usize,
+    /// Publications that were dropped because a consumer was slow.
+    pub consumer_missed: u64,
     /// Publications taken from the broker, once per shard.
     pub publications: u64,
     /// Publications put into outboxes.
@@ -41,6 +45,8 @@ impl Fanfare {
     pub fn stats(&self) -> Stats {
         let mut stats = Stats {
             shards: self.inner.stats.len(),
+            consumers: self.inner.consumers.count(),
+            consumer_missed: self.inner.consumers.missed(),
             ..Stats::default()
         };
         let mut disconnects = [0; Disconnect::CAUSES];

@@ -10,6 +10,7 @@ mod access;
 mod client;
 mod closing;
 mod compression;
+mod consumers;
 mod door;
 mod floods;
 mod handshake;
