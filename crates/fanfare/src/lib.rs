@@ -46,7 +46,7 @@ pub mod tokens;
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
 pub use door::{
     ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,
-    OriginError, OriginRule, OriginRuleError,
+    OriginError, OriginRule, OriginRuleError, WebSocketService,
 };
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,

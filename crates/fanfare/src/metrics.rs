@@ -38,12 +38,17 @@ impl Fanfare {
 
 impl Fanfare {
     /// What is known beside the shards.
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 4] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
         [
             (
                 "fanfare_consumers",
                 "Consumers in the host's own process now",
                 self.consumers().count() as u64,
+            ),
+            (
+                "fanfare_bridges",
+                "Connections now that go over a bridge, because their stream could not be taken out of HTTP",
+                self.gate().bridges() as u64,
             ),
             (
                 "fanfare_draining",

@@ -35,6 +35,8 @@ pub(crate) struct Gate {
     connections_by_user: Tally<UserName>,
     /// Connections whose clients have yet to say who they are.
     awaited: AtomicUsize,
+    /// Connections that go over a bridge.
+    bridges: AtomicUsize,
     refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
@@ -63,6 +65,10 @@ pub(crate) struct Place {
     is_awaited: bool,
 }
 
+/// A connection that goes over a bridge, as long as it does.
+#[derive(Debug)]
+pub(super) struct Bridged(Arc<Gate>);
+
 /// Who wants to become a WebSocket connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate<'a> {
@@ -84,6 +90,7 @@ impl Gate {
             connections_by_address: Tally::default(),
             connections_by_user: Tally::default(),
             awaited: AtomicUsize::new(0),
+            bridges: AtomicUsize::new(0),
             refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),
@@ -271,6 +278,11 @@ impl Gate {
         self.handshakes.load(Ordering::Relaxed)
     }
 
+    /// Connections that go over a bridge now.
+    pub(crate) fn bridges(&self) -> usize {
+        self.bridges.load(Ordering::Relaxed)
+    }
+
     /// Whether the last look found a descriptor for a further connection.
     pub(crate) fn has_descriptors(&self) -> bool {
         self.has_descriptors.load(Ordering::Relaxed)
@@ -279,6 +291,19 @@ impl Gate {
     /// Remembers whether there is one; gives whether there was.
     pub(super) fn set_has_descriptors(&self, has_descriptors: bool) -> bool {
         self.has_descriptors.swap(has_descriptors, Ordering::Relaxed)
+    }
+}
+
+impl Bridged {
+    pub(super) fn new(gate: &Arc<Gate>) -> Self {
+        gate.bridges.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(gate))
+    }
+}
+
+impl Drop for Bridged {
+    fn drop(&mut self) {
+        self.0.bridges.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -4,8 +4,7 @@ use fanfare_hub::Opened;
 
 use super::Fanfare;
 use crate::door::{Cause, Place};
-use crate::shard::{Adoption, Counted, Mail};
-use crate::tls::Session;
+use crate::shard::{Adoption, Counted, Mail, Transport};
 
 /// A place for a connection in a shard; free again when it is dropped without one.
 pub(crate) struct Seat {
@@ -15,18 +14,22 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
+    /// The hub whose shard it is in.
+    pub(crate) fn fanfare(&self) -> &Fanfare {
+        &self.fanfare
+    }
+
     /// Gives the connection to the shard. When that takes no mail the connection is dropped, and counted as turned away.
     pub(crate) fn adopt(
         self,
-        (socket, tls): (std::net::TcpStream, Option<Box<Session>>),
+        transport: Transport,
         early: Vec<u8>,
         opened: Opened,
         place: Option<Box<Place>>,
     ) {
         let remote = opened.remote;
         let adoption = Adoption {
-            socket,
-            tls,
+            transport,
             early,
             opened,
             place,

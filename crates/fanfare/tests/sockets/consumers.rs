@@ -171,7 +171,9 @@ fn under_load_everything_comes_in_order_or_is_told_to_be_missing_once() {
             }
         }
     });
-    publishing.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in publishing {
+        thread.join().unwrap();
+    }
     assert_eq!(server.fanfare.stats().consumer_missed, missing);
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod bridge;
 mod client;
 mod closing;
 mod compression;
@@ -14,6 +15,9 @@ mod consumers;
 mod door;
 mod floods;
 mod handshake;
+mod hosts;
+#[cfg(feature = "http2")]
+mod http2;
 #[cfg(feature = "tokens")]
 mod issuer;
 mod json;
