@@ -38,7 +38,9 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             &["chromium", "chromium-driver"],
         )
     })?;
-    step("tests", || cargo(root, &["test", "--workspace", "--features", HTTP2]))?;
+    step("tests", || {
+        cargo(root, &["test", "--workspace", "--features", HTTP2])
+    })?;
     // Of the whole workspace, as all tests: for a single package the dependencies would be built anew, because fewer of
     // their features are asked for.
     step("faults", || {

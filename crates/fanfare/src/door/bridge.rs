@@ -72,11 +72,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
 
     /// Carries what can be carried; ready when the bridge is over.
     fn poll_carry(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.outward.poll(cx, &mut self.shard, &mut self.client) {
-            Poll::Ready(Err(Broken::Writing)) => return Poll::Ready(()),
-            // The shard closed with bytes unread; what it wrote before was read.
-            Poll::Ready(Err(Broken::Reading)) => self.outward.end(),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
+        if let Poll::Ready(Err(Broken::Writing)) = self.poll_outward(cx) {
+            return Poll::Ready(());
         }
         if !self.is_inward_over {
             match self.inward.poll(cx, &mut self.client, &mut self.shard) {
@@ -89,6 +86,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             return Poll::Ready(());
         }
         self.poll_deadline(cx)
+    }
+
+    fn poll_outward(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let outward = self.outward.poll(cx, &mut self.shard, &mut self.client);
+        if let Poll::Ready(Err(Broken::Reading)) = outward {
+            // The shard closed with bytes unread; what it wrote before was read. The client is told the end as ever.
+            self.outward.end();
+            return self.outward.poll(cx, &mut self.shard, &mut self.client);
+        }
+        outward
     }
 
     /// Looks whether the client is waited for, and not for too long. Its time begins anew with every byte that it takes.

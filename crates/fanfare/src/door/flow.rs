@@ -59,7 +59,7 @@ impl Flow {
 
     /// Ends it as if the sending side had.
     pub(super) fn end(&mut self) {
-        self.stage = Stage::Over;
+        (self.stage, self.has_progressed) = (Stage::Ending, true);
     }
 
     /// Carries what can be carried; ready when it is over.
@@ -102,7 +102,7 @@ impl Flow {
             }
             Poll::Ready(Err(_)) => Poll::Ready(Err(Broken::Reading)),
             Poll::Ready(Ok(())) if chunk.filled().is_empty() => {
-                (self.stage, self.has_progressed) = (Stage::Ending, true);
+                self.end();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Ok(())) => {

@@ -162,6 +162,7 @@ fn what_clients_send_arrives_in_order_and_whole() {
 fn faults_are_closed_with_their_codes() {
     let server = bridged(Limits {
         message_bytes_max: 1_000,
+        close_timeout_ms: 60_000,
         ..Limits::default()
     });
     for (bytes, code) in [

@@ -251,6 +251,7 @@ fn a_stream_that_is_not_read_is_closed_and_holds_nothing() {
     play(&server, async {
         let mut client = connect(server.address).await;
         let (_response, _sending) = ask(&mut client, opening("/ws?topic=a")).await;
+        eventually("it is subscribed", || server.fanfare.subscribers("a") == 1);
         for _ in 0..200 {
             let payload = Payload::text("x".repeat(1_000));
             server.fanfare.publish("a", payload).await.unwrap();
