@@ -1,12 +1,9 @@
 //! Hosts that serve HTTP themselves: axum, hyper, and streams of their own that no shard can have.
 
 use std::io;
-use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use axum::Router;
 use fanfare::{Fanfare, WebSocketService};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -14,11 +11,10 @@ use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::oneshot;
+use tokio::net::{TcpListener, TcpStream};
 
-use crate::client::{Client, DEADLINE, eventually};
-use crate::server::{Server, options};
+use crate::client::{Client, eventually};
+use crate::server::Server;
 
 /// A stream that hides its socket, as an embedder's own type does.
 pub(crate) struct Opaque(TcpStream);
@@ -85,73 +81,4 @@ pub(crate) fn play(server: &Server, client: &mut Client, bridged: u64) {
     assert_eq!(client.close(1000), 1000);
     server.assert_empty();
     eventually("no bridge is left", || bridges(server) == 0);
-}
-
-#[test]
-fn axum_on_a_tcp_listener_needs_no_bridge() {
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        let router = Router::new().route("/ws", fanfare.websocket());
-        axum::serve(listener, router).await.unwrap();
-    });
-    let mut client = Client::open(server.address, "/ws");
-    play(&server, &mut client, 0);
-}
-
-#[test]
-fn hyper_without_axum_needs_no_bridge() {
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        while let Ok((socket, _)) = listener.accept().await {
-            tokio::spawn(speak(socket, fanfare.websocket_service()));
-        }
-    });
-    let mut client = Client::open(server.address, "/any/path");
-    play(&server, &mut client, 0);
-    let mut stranger = Client::connect(server.address);
-    stranger.send(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    assert_eq!(stranger.response().unwrap().status, 426);
-}
-
-#[test]
-fn a_unix_listener_needs_no_bridge() {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hub-{}", std::process::id()));
-    let _ = std::fs::remove_file(&path);
-    let listened = path.clone();
-    let server = Server::hosted(options(), move |fanfare, _| async move {
-        let listener = UnixListener::bind(listened).unwrap();
-        let router = Router::new().route("/ws", fanfare.websocket());
-        axum::serve(listener, router).await.unwrap();
-    });
-    eventually("it listens", || path.exists());
-    let stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
-    let socket = std::net::TcpStream::from(std::os::fd::OwnedFd::from(stream));
-    let mut client = Client::over(socket).upgraded("/ws");
-    play(&server, &mut client, 0);
-}
-
-#[test]
-fn a_stream_that_hides_its_socket_goes_over_a_bridge() {
-    let server = Server::hosted(options(), over_opaque);
-    let mut client = Client::open(server.address, "/ws");
-    play(&server, &mut client, 1);
-}
-
-#[test]
-fn a_hosts_graceful_shutdown_can_take_the_hub_with_it() {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (done, is_done) = oneshot::channel();
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        let router = Router::new().route("/ws", fanfare.websocket());
-        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-            fanfare.shutdown(Duration::ZERO, DEADLINE).await;
-        });
-        done.send(served.await).unwrap();
-    });
-    let mut client = Client::open(server.address, "/ws");
-    client.expect("welcome");
-    stop.send(()).unwrap();
-    assert_eq!(client.ending().code, 3000);
-    drop(client);
-    server.runtime.block_on(is_done).unwrap().unwrap();
-    assert_eq!(server.fanfare.connection_count(), 0);
 }

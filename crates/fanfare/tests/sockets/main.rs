@@ -23,6 +23,7 @@ mod issuer;
 mod json;
 #[cfg(feature = "tokens")]
 mod jwks;
+mod mounting;
 mod notices;
 mod order;
 mod raw;
