@@ -82,7 +82,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
                 Poll::Pending => {}
             }
         }
-        if self.outward.is_over() && self.is_inward_over {
+        if self.outward.is_over() && (self.is_inward_over || self.is_shard_gone()) {
             return Poll::Ready(());
         }
         self.poll_deadline(cx)
@@ -96,6 +96,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Bridge<S> {
             return self.outward.poll(cx, &mut self.shard, &mut self.client);
         }
         outward
+    }
+
+    /// Whether the shard has closed its end, and not only said that it writes no more. A socket of the kind that pairs
+    /// are made of fails to write as soon as its other end is closed; nothing needs to be written for that.
+    fn is_shard_gone(&self) -> bool {
+        let probe = SockRef::from(&self.shard).send(&[]);
+        probe.is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Looks whether the client is waited for, and not for too long. Its time begins anew with every byte that it takes.

@@ -184,6 +184,18 @@ fn faults_are_closed_with_their_codes() {
 }
 
 #[test]
+fn a_bridge_does_not_wait_for_a_client_that_its_shard_is_done_with() {
+    let server = bridged(Limits {
+        close_timeout_ms: 60_000,
+        ..Limits::default()
+    });
+    let mut client = subscriber(&server);
+    assert_eq!(client.close(1000), 1000);
+    assert_nothing_left(&server);
+    drop(client);
+}
+
+#[test]
 fn pings_are_answered_and_a_silent_client_is_dropped() {
     let server = bridged(Limits {
         ping_interval_ms: 1_000,

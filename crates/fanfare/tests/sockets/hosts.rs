@@ -1,10 +1,14 @@
 //! Hosts that serve HTTP themselves: axum, hyper, and streams of their own that no shard can have.
 
+use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use fanfare::{Fanfare, WebSocketService};
+use axum::response::Response;
+use fanfare::Fanfare;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
@@ -12,6 +16,7 @@ use serde_json::json;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tower::Service;
 
 use crate::client::{Client, eventually};
 use crate::server::Server;
@@ -44,10 +49,11 @@ impl AsyncWrite for Opaque {
 }
 
 /// Speaks HTTP on one stream, with hyper and nothing else.
-pub(crate) async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    service: WebSocketService,
-) {
+pub(crate) async fn speak<S>(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send,
+    S::Future: Send,
+{
     let connection =
         http1::Builder::new().serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
     // Clients of these tests break off as they like.
@@ -56,9 +62,18 @@ pub(crate) async fn speak(
 
 /// Serves over streams that hide their sockets, with little in the kernel.
 pub(crate) async fn over_opaque(fanfare: Fanfare, listener: TcpListener) {
+    serve_opaque(listener, fanfare.websocket_service()).await;
+}
+
+/// The same for any service.
+pub(crate) async fn serve_opaque<S>(listener: TcpListener, service: S)
+where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
     while let Ok((socket, _)) = listener.accept().await {
         SockRef::from(&socket).set_send_buffer_size(8 << 10).unwrap();
-        tokio::spawn(speak(Opaque(socket), fanfare.websocket_service()));
+        tokio::spawn(speak(Opaque(socket), service.clone()));
     }
 }
 

@@ -13,6 +13,7 @@ mod closing;
 mod compression;
 mod consumers;
 mod door;
+mod embedder;
 mod floods;
 mod handshake;
 mod hosts;
