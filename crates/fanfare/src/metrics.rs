@@ -14,14 +14,39 @@ use crate::Fanfare;
 use crate::door::Cause;
 use crate::shard::{PanicPlace, Snapshot, TURN_BUCKETS_US};
 
+/// The content type of the page of metrics.
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
-    /// kilobytes of text and no pause for anyone.
+    /// kilobytes of text and no pause for anyone. Prometheus reads it as it is:
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use axum::http::header::CONTENT_TYPE;
+    /// use axum::routing::get;
+    /// use fanfare::{Fanfare, METRICS_CONTENT_TYPE};
+    ///
+    /// fn metrics(fanfare: Fanfare) -> Router {
+    ///     let page = move || async move { ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], fanfare.metrics()) };
+    ///     Router::new().route("/metrics", get(page))
+    /// }
+    /// ```
     pub fn metrics(&self) -> String {
         self.metrics_with(&[], &[])
     }
 
     /// The same page with counters and families of the host's behind it.
+    ///
+    /// ```
+    /// # fn example(fanfare: &fanfare::Fanfare) {
+    /// use fanfare::HostCounter;
+    ///
+    /// let orders = HostCounter { name: "shop_orders", help: "Orders taken", value: 12 };
+    /// let page = fanfare.metrics_with(&[orders], &[]);
+    /// assert!(page.contains("shop_orders_total 12"));
+    /// # }
+    /// ```
     pub fn metrics_with(&self, counters: &[HostCounter], families: &[HostFamily]) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Shards {

@@ -128,11 +128,10 @@ impl Fanfare {
         if let Some(ClientAddress(client)) = parts.extensions.get() {
             return canonical(*client);
         }
-        let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        let peer = parts
-            .extensions
-            .get::<ConnectInfo<SocketAddr>>()
-            .map_or(unknown, |info| info.0);
-        self.gate().client_behind(peer, &parts.headers)
+        let Some(ConnectInfo(peer)) = parts.extensions.get() else {
+            self.gate().address_untold();
+            return SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        };
+        self.gate().client_behind(*peer, &parts.headers)
     }
 }
