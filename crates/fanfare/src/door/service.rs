@@ -38,7 +38,15 @@ impl Fanfare {
     /// The client's address is what the host put into the request's extensions as
     /// [`ClientAddress`](crate::ClientAddress); otherwise the one of axum's [`ConnectInfo`](axum::extract::ConnectInfo),
     /// or whom that one names if it is a [trusted proxy](crate::Options::trusted_proxies). Where the host provides
-    /// neither, clients are not counted by address.
+    /// neither, clients are not counted by address, and the log says so once.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use axum::Router;
+    ///
+    /// let app: Router = Router::new().route("/ws", fanfare.websocket());
+    /// # }
+    /// ```
     pub fn websocket<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
         any_service(self.websocket_service())
     }
@@ -46,6 +54,18 @@ impl Fanfare {
     /// The same endpoint as a [`tower::Service`]: for [`axum::Router::route_service`], for hyper, for any router of
     /// services. It is given the requests that are meant for it, whatever their path, and reads nothing of their bodies.
     /// The server must allow upgrades (hyper's `with_upgrades`) and run on tokio with its time and I/O enabled.
+    ///
+    /// ```no_run
+    /// # async fn example(fanfare: fanfare::Fanfare, stream: tokio::net::TcpStream) -> hyper::Result<()> {
+    /// use hyper::server::conn::http1;
+    /// use hyper_util::rt::TokioIo;
+    /// use hyper_util::service::TowerToHyperService;
+    ///
+    /// let service = TowerToHyperService::new(fanfare.websocket_service());
+    /// let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    /// connection.with_upgrades().await
+    /// # }
+    /// ```
     pub fn websocket_service(&self) -> WebSocketService {
         WebSocketService {
             fanfare: self.clone(),

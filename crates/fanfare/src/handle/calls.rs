@@ -34,6 +34,17 @@ pub enum CallError {
 impl Fanfare {
     /// Hands a payload to one connection, outside any topic. False when it is not open or does not receive.
     ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare, connection: fanfare::ConnectionId) -> Result<(), fanfare::CallError> {
+    /// use fanfare::Payload;
+    ///
+    /// if !fanfare.send_to_connection(connection, Payload::text("only for you")).await? {
+    ///     println!("it is gone");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the connection's shard is busy or gone.
     pub async fn send_to_connection(&self, to: ConnectionId, payload: Payload) -> Result<bool, CallError> {
@@ -46,7 +57,20 @@ impl Fanfare {
     }
 
     /// Subscribes the selected connections to topics; gives how many connections were subscribed. One that would pass
-    /// its limit of subscriptions is left as it is.
+    /// its limit of subscriptions is left as it is. Rules are not asked: it is the host that says so. For the host's own
+    /// receiving see [`Fanfare::subscribe`].
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Selector, UserName};
+    ///
+    /// if let Ok(ada) = UserName::parse("ada") {
+    ///     let joined = fanfare.subscribe_clients(Selector::User(ada), &["room:7", "news"]).await?;
+    ///     println!("{joined} of her connections are in");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When a name is no topic name, or a shard is busy or gone.
@@ -67,6 +91,17 @@ impl Fanfare {
     }
 
     /// Closes the selected connections; gives how many there were.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Disconnect, Selector, UserName};
+    ///
+    /// if let Ok(mallory) = UserName::parse("mallory") {
+    ///     fanfare.disconnect(Selector::User(mallory), Disconnect::Disconnected).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When a shard is busy or gone.

@@ -62,6 +62,16 @@ struct Inner {
 impl Fanfare {
     /// From now on these are the rules of topics, in every shard within a turn. They decide about what is asked from now
     /// on: nobody is unsubscribed.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use fanfare::{Access, TopicRules, Who};
+    ///
+    /// // Read-only from now on, for everyone to whom nothing else is granted.
+    /// let otherwise = Access { subscribe: Who::Users, ..Access::default() };
+    /// fanfare.set_rules(TopicRules { otherwise, ..TopicRules::default() }.into());
+    /// # }
+    /// ```
     pub fn set_rules(&self, rules: Arc<TopicRules>) {
         for mailbox in self.inner.mailboxes.iter() {
             mailbox.post_unbounded(Mail::Rules(Arc::clone(&rules)));
@@ -105,6 +115,16 @@ impl Fanfare {
     /// Waits until a shard has ended that nobody told to, and gives its number: it panicked five times within ten
     /// seconds, or its poll failed. Its connections are gone and it takes no new ones; the other shards go on. The
     /// server ends itself then; another host may prefer to shut down, or to go on with what is left.
+    ///
+    /// ```no_run
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// tokio::spawn(async move {
+    ///     let shard = fanfare.failed().await;
+    ///     eprintln!("shard {shard} has ended");
+    ///     std::process::exit(1);
+    /// });
+    /// # }
+    /// ```
     pub async fn failed(&self) -> usize {
         let mut failures = self.inner.failures.subscribe();
         // The sender lives as long as this handle.
@@ -121,6 +141,19 @@ impl Fanfare {
     }
 
     /// Drops history that is past its age. Call it about once a second when history is kept.
+    ///
+    /// ```no_run
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use std::time::Duration;
+    ///
+    /// tokio::spawn(async move {
+    ///     while !fanfare.is_draining() {
+    ///         tokio::time::sleep(Duration::from_secs(1)).await;
+    ///         fanfare.expire_history();
+    ///     }
+    /// });
+    /// # }
+    /// ```
     pub fn expire_history(&self) {
         self.inner.broker.expire(wall());
     }

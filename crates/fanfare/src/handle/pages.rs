@@ -18,6 +18,19 @@ pub struct ConnectionPage {
 
 impl Fanfare {
     /// At most `count` (bounded to 1,000) topics from `cursor` on, 0 at first.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// let mut cursor = Some(0);
+    /// while let Some(from) = cursor {
+    ///     let page = fanfare.topics(from, 100);
+    ///     for row in page.topics {
+    ///         println!("{}: {} subscribers, {}", row.topic.as_str(), row.subscribers, row.position.offset);
+    ///     }
+    ///     cursor = page.next;
+    /// }
+    /// # }
+    /// ```
     pub fn topics(&self, cursor: u64, count: usize) -> TopicPage {
         self.inner.broker.topics(cursor, count.clamp(1, PAGE_MAX))
     }
@@ -29,6 +42,19 @@ impl Fanfare {
 
     /// At most `count` (bounded to 1,000) connections from `cursor` on, 0 at first. Connections that come or go
     /// between two pages may be missed; none is given twice.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::Listed;
+    ///
+    /// // Those that do not keep up.
+    /// let page = fanfare.connections(Listed::Behind, 0, 100).await?;
+    /// for row in page.connections {
+    ///     println!("{}: {} publications wait", row.remote, row.outbox_frames);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When a shard is busy or gone.

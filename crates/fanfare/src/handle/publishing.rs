@@ -19,6 +19,16 @@ pub struct PublishOptions {
 impl Fanfare {
     /// Publishes to a topic. Done when the publication has its place in the order, before anyone has received it.
     ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::Payload;
+    ///
+    /// let position = fanfare.publish("news", Payload::text("hello")).await?;
+    /// println!("number {} in its topic", position.offset);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the name is no topic name, or the broker refuses; nothing is published then.
     pub async fn publish(&self, topic: &str, payload: Payload) -> Result<Position, CallError> {
@@ -26,6 +36,17 @@ impl Fanfare {
     }
 
     /// Publishes to a topic with more said about it. See [`Fanfare::publish`].
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Key, Payload, PublishOptions};
+    ///
+    /// // Where the topic's rule is `conflate`, a slow client gets the newest price of each paper.
+    /// let options = PublishOptions { key: Key::parse("ACME").ok() };
+    /// fanfare.publish_with("prices", Payload::text("12.30"), options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the name is no topic name, or the broker refuses; nothing is published then.
@@ -40,6 +61,15 @@ impl Fanfare {
 
     /// Publishes to everyone connected, as a publication of the topic `$all`.
     ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::Payload;
+    ///
+    /// fanfare.broadcast(Payload::text("a restart is due in five minutes")).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When the broker refuses.
     pub async fn broadcast(&self, payload: Payload) -> Result<Position, CallError> {
@@ -48,6 +78,17 @@ impl Fanfare {
     }
 
     /// Publishes to all connections of a user, as a publication of the topic `$user:NAME`.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Payload, UserName};
+    ///
+    /// if let Ok(ada) = UserName::parse("ada") {
+    ///     fanfare.send_to_user(&ada, Payload::text("your parcel has arrived")).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// When the broker refuses. That the user has no connection is no error.

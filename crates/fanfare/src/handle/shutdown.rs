@@ -11,6 +11,20 @@ impl Fanfare {
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
     /// what waits, ends the shards and the [consumers](Fanfare::subscribe), and tells the application what has happened until then. What is left at `timeout` is
     /// cut off. Gives how many connections that were.
+    ///
+    /// A host that serves HTTP itself does this first, and ends HTTP then: a connection over HTTP/2 is one of its own, too.
+    ///
+    /// ```no_run
+    /// # async fn example(fanfare: fanfare::Fanfare, listener: tokio::net::TcpListener, app: axum::Router) -> std::io::Result<()> {
+    /// use std::time::Duration;
+    ///
+    /// let stop = async move {
+    ///     let _ = tokio::signal::ctrl_c().await;
+    ///     fanfare.shutdown(Duration::from_secs(5), Duration::from_secs(15)).await;
+    /// };
+    /// axum::serve(listener, app).with_graceful_shutdown(stop).await
+    /// # }
+    /// ```
     pub async fn shutdown(&self, window: Duration, timeout: Duration) -> usize {
         self.inner.gate.drain(window);
         self.inner.is_draining.store(true, Ordering::Relaxed);

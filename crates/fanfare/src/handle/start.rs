@@ -22,6 +22,17 @@ use crate::shard::{Assistant, Failures, Mailbox, Shard, ShardOptions, ShardStats
 impl Fanfare {
     /// Starts the shards.
     ///
+    /// ```
+    /// use fanfare::{Fanfare, Options};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let fanfare = Fanfare::start(Options::default())?;
+    /// # fanfare.shutdown(Default::default(), std::time::Duration::from_secs(1)).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// When a poll or a thread cannot be made: descriptors or memory are exhausted. And when there is an
     /// [application](Options::application) to ask and this is not called on a tokio runtime.

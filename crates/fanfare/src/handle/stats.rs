@@ -42,6 +42,13 @@ pub struct Stats {
 
 impl Fanfare {
     /// What the hub holds and has done, as of each shard's last turn.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// let stats = fanfare.stats();
+    /// println!("{} connections, {} deliveries", stats.connections, stats.deliveries);
+    /// # }
+    /// ```
     pub fn stats(&self) -> Stats {
         let mut stats = Stats {
             shards: self.inner.stats.len(),

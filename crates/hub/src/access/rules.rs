@@ -10,6 +10,20 @@ use crate::SlowRule;
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
 /// without one, [`TopicRules::otherwise`] does.
+///
+/// ```
+/// use fanfare_hub::access::{Access, TopicRule, TopicRules, Who};
+///
+/// # fn main() -> Result<(), fanfare_protocol::TopicTemplateError> {
+/// let inbox = TopicRule {
+///     topics: "inbox:{user}".parse()?,
+///     access: Access { subscribe: Who::Users, ..Access::default() },
+///     slow: None,
+/// };
+/// let rules = TopicRules { by_pattern: vec![inbox], ..TopicRules::default() };
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicRules {
     /// The rules, in order.
