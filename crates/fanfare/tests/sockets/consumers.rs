@@ -231,15 +231,18 @@ fn a_consumer_that_waits_is_woken_and_one_that_finds_always_something_lets_other
     let server = Server::start();
     let mut subscription = subscribe(&server, "a", few(100_000));
     (0..20_000).for_each(|_| publish(&server, "a", "x"));
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let got = runtime.block_on(async {
-        let other = tokio::spawn(async {});
-        let mut got = 0;
-        while !other.is_finished() {
-            subscription.next().await.unwrap();
-            got += 1;
-        }
-        got
+    let got = server.runtime.block_on(async {
+        let together = tokio::task::LocalSet::new();
+        let other = together.spawn_local(async {});
+        let consuming = async {
+            let mut got = 0;
+            while !other.is_finished() && got < 20_000 {
+                subscription.next().await.unwrap();
+                got += 1;
+            }
+            got
+        };
+        together.run_until(consuming).await
     });
     assert!(got < 20_000, "the other task ran only when nothing was left");
 }

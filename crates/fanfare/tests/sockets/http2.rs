@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -12,6 +13,7 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client::{CLOSE, DEADLINE, TEXT, eventually, masked, parse};
@@ -239,6 +241,35 @@ fn streams_and_connections_that_break_off_leave_nothing() {
         drop((sockets, client));
     });
     assert_nothing_left(&server);
+}
+
+#[test]
+fn a_hosts_graceful_shutdown_ends_streams_with_the_hub() {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (done, is_done) = oneshot::channel();
+    let server = Server::hosted(options(), |fanfare, listener| async move {
+        let router = Router::new().route("/ws", fanfare.websocket());
+        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+            let _ = stopped.await;
+            fanfare.shutdown(Duration::ZERO, DEADLINE).await;
+        });
+        done.send(served.await).unwrap();
+    });
+    play(&server, async {
+        let mut client = connect(server.address).await;
+        let mut socket = Socket::open(&mut client, "/ws").await;
+        socket.expect("welcome").await;
+        stop.send(()).unwrap();
+        assert_eq!(socket.expect("goodbye").await["code"], 3000);
+        let (first, payload) = socket.frame().await.unwrap();
+        assert_eq!(first, CLOSE);
+        socket.send(masked(CLOSE, &payload));
+        assert_eq!(socket.frame().await, None);
+        socket.sending.send_data(Bytes::new(), true).unwrap();
+        drop((socket, client));
+        is_done.await.unwrap().unwrap();
+    });
+    assert_eq!(bridges(&server), 0);
 }
 
 #[test]

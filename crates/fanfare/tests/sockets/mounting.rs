@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
+use fanfare::Fanfare;
 use tokio::net::UnixListener;
 use tokio::sync::oneshot;
 
@@ -13,12 +14,17 @@ use crate::server::{Server, options};
 
 #[test]
 fn axum_on_a_tcp_listener_needs_no_bridge() {
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        let router = Router::new().route("/ws", fanfare.websocket());
-        axum::serve(listener, router).await.unwrap();
-    });
-    let mut client = Client::open(server.address, "/ws");
-    play(&server, &mut client, 0);
+    let mounts: [fn(&Fanfare) -> Router; 2] = [
+        |fanfare| Router::new().route("/ws", fanfare.websocket()),
+        |fanfare| Router::new().route_service("/ws", fanfare.websocket_service()),
+    ];
+    for mount in mounts {
+        let server = Server::hosted(options(), move |fanfare, listener| async move {
+            axum::serve(listener, mount(&fanfare)).await.unwrap();
+        });
+        let mut client = Client::open(server.address, "/ws");
+        play(&server, &mut client, 0);
+    }
 }
 
 #[test]
