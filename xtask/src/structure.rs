@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-bench", &[]),
     ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
+    ("fanfare-testing", &[]),
     ("xtask", &["fanfare-protocol"]),
 ];
 

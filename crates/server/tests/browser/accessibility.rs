@@ -1,8 +1,8 @@
 //! What someone who cannot see the page is told.
 
 use crate::House;
-use crate::chromium::Screen;
 use crate::page::Page;
+use fanfare_testing::Screen;
 
 #[tokio::test]
 async fn every_control_says_what_it_is() {

@@ -3,8 +3,8 @@
 use fantoccini::key::Key;
 
 use crate::House;
-use crate::chromium::Screen;
 use crate::page::Page;
+use fanfare_testing::Screen;
 
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";

@@ -1,8 +1,8 @@
 //! Language, theme and small screens.
 
 use crate::House;
-use crate::chromium::{PHONE, Screen};
 use crate::page::Page;
+use fanfare_testing::{PHONE, Screen};
 
 #[tokio::test]
 async fn the_language_is_changed_and_kept() {

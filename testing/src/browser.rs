@@ -8,21 +8,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::ClientBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 
-use crate::LOOK_AGAIN;
+use crate::{LOOK_AGAIN, Tab};
 
 /// The size and kind of a window.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Screen {
+pub enum Screen {
+    /// 1200 by 760 CSS pixels, with a mouse.
     Desktop,
+    /// [`PHONE`], with a finger.
     Phone,
 }
 
 /// A running chromedriver. Dropping it ends all its browsers and deletes their profiles.
-pub(crate) struct Browsers {
+pub struct Browsers {
     driver: Child,
     address: SocketAddr,
     chromium: PathBuf,
@@ -31,10 +33,18 @@ pub(crate) struct Browsers {
     _stdout: BufReader<ChildStdout>,
 }
 
+impl std::fmt::Debug for Browsers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Browsers({})", self.address)
+    }
+}
+
 impl Browsers {
+    /// Starts the driver.
+    ///
     /// # Panics
     /// One of the programs is not installed: the page cannot be tested without, and untested is not passed.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let chromium = installed("chromium");
         let mut driver = Command::new(installed("chromedriver"))
             .arg("--port=0")
@@ -55,7 +65,7 @@ impl Browsers {
     }
 
     /// A new browser that shares nothing with the others.
-    pub(crate) async fn open(&self, screen: Screen) -> Client {
+    pub async fn open(&self, screen: Screen) -> Tab {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let profile = self.profiles.join(number.to_string());
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|&argument| argument.into()).collect();
@@ -71,11 +81,11 @@ impl Browsers {
         // The certificates of these tests are signed by nobody.
         capabilities.insert("acceptInsecureCerts".into(), json!(true));
         capabilities.insert("goog:loggingPrefs".into(), json!({"browser": "ALL"}));
-        ClientBuilder::new(HttpConnector::new())
+        let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://{}", self.address))
-            .await
-            .unwrap()
+            .await;
+        Tab::new(client.unwrap())
     }
 
     /// Asks the driver to end its browsers and itself.
@@ -107,9 +117,12 @@ impl Drop for Browsers {
 }
 
 /// The window of a phone, in CSS pixels.
-pub(crate) struct Phone {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+#[derive(Debug)]
+pub struct Phone {
+    /// From left to right.
+    pub width: u32,
+    /// From top to bottom.
+    pub height: u32,
 }
 
 impl Phone {
@@ -118,7 +131,8 @@ impl Phone {
     }
 }
 
-pub(crate) const PHONE: Phone = Phone {
+/// The phone of these tests.
+pub const PHONE: Phone = Phone {
     width: 390,
     height: 780,
 };
@@ -131,7 +145,7 @@ fn installed(program: &str) -> PathBuf {
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| {
             panic!(
-                "{program} is not installed, and the chat page is tested in a real browser: \
+                "{program} is not installed, and pages are tested in a real browser: \
                  apt-get install -y chromium chromium-driver"
             )
         })
