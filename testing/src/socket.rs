@@ -3,6 +3,7 @@
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
+use socket2::{Domain, Type};
 use tungstenite::client::ClientRequestBuilder;
 use tungstenite::protocol::frame::coding::CloseCode;
 use tungstenite::{HandshakeError, Message, WebSocket};
@@ -22,12 +23,29 @@ impl Socket {
         Self::try_open(program, path, &[]).unwrap_or_else(|status| panic!("{path} was refused with {status}"))
     }
 
+    /// Opens one behind which the network holds a few kilobytes and no more, for a client that stops to read.
+    pub fn open_narrow(program: &Program, path: &str) -> Self {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(RECEIVE_BYTES).unwrap();
+        socket.connect(&program.address().into()).unwrap();
+        Self::over(socket.into(), program, path, &[])
+            .unwrap_or_else(|status| panic!("{path} was refused with {status}"))
+    }
+
     /// Opens one with more headers.
     ///
     /// # Errors
     /// The status with which the program refuses it.
     pub fn try_open(program: &Program, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
-        let stream = TcpStream::connect(program.address()).unwrap();
+        Self::over(
+            TcpStream::connect(program.address()).unwrap(),
+            program,
+            path,
+            headers,
+        )
+    }
+
+    fn over(stream: TcpStream, program: &Program, path: &str, headers: &[(&str, &str)]) -> Result<Self, u16> {
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         let url = program.websocket_url(path).parse().unwrap();
         let request = headers
@@ -55,7 +73,7 @@ impl Socket {
     }
 
     /// The next message; pings are answered and passed over.
-    pub fn next(&mut self) -> Message {
+    pub fn next_message(&mut self) -> Message {
         loop {
             match self.0.read().unwrap() {
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -66,7 +84,7 @@ impl Socket {
 
     /// The next message, as JSON.
     pub fn next_json(&mut self) -> Value {
-        let message = self.next();
+        let message = self.next_message();
         let text = message
             .to_text()
             .unwrap_or_else(|error| panic!("{error}: {message:?}"));
@@ -98,7 +116,7 @@ impl Socket {
     /// Waits until the server closes it; the code. What comes before that is passed over.
     pub fn closed(&mut self) -> u16 {
         loop {
-            if let Message::Close(frame) = self.next() {
+            if let Message::Close(frame) = self.next_message() {
                 // The server may not have waited for the answer.
                 let _ = self.0.flush();
                 return frame.map_or(1005, |frame| CloseCode::into(frame.code));
@@ -112,3 +130,6 @@ impl Socket {
         while self.0.read().is_ok() {}
     }
 }
+
+/// The kernel's receive buffer of a narrow socket.
+const RECEIVE_BYTES: usize = 4 << 10;

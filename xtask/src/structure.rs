@@ -15,6 +15,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
     ("fanfare-testing", &[]),
+    ("example-chat-room", &["fanfare"]),
+    ("example-minimal-hub", &["fanfare"]),
+    ("example-raw-broadcast", &["fanfare"]),
+    ("example-topics", &["fanfare"]),
     ("xtask", &["fanfare-protocol"]),
 ];
 
