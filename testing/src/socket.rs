@@ -1,5 +1,6 @@
 //! A WebSocket without a protocol on top, as a client in any language has one.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 
 use serde_json::{Value, json};
@@ -12,7 +13,11 @@ use crate::{DEADLINE, Program};
 
 /// An open WebSocket.
 #[derive(Debug)]
-pub struct Socket(WebSocket<TcpStream>);
+pub struct Socket {
+    websocket: WebSocket<TcpStream>,
+    /// What came before an answer that was waited for.
+    kept: VecDeque<Value>,
+}
 
 impl Socket {
     /// Opens one.
@@ -54,7 +59,10 @@ impl Socket {
                 request.with_header(name, value)
             });
         match tungstenite::client(request, stream) {
-            Ok((socket, _)) => Ok(Self(socket)),
+            Ok((websocket, _)) => Ok(Self {
+                websocket,
+                kept: VecDeque::new(),
+            }),
             Err(HandshakeError::Failure(tungstenite::Error::Http(response))) => {
                 Err(response.status().as_u16())
             }
@@ -64,7 +72,7 @@ impl Socket {
 
     /// Sends a message.
     pub fn send(&mut self, message: impl Into<Message>) {
-        self.0.send(message.into()).unwrap();
+        self.websocket.send(message.into()).unwrap();
     }
 
     /// Sends a command in JSON.
@@ -75,7 +83,7 @@ impl Socket {
     /// The next message; pings are answered and passed over.
     pub fn next_message(&mut self) -> Message {
         loop {
-            match self.0.read().unwrap() {
+            match self.websocket.read().unwrap() {
                 Message::Ping(_) | Message::Pong(_) => {}
                 message => return message,
             }
@@ -84,6 +92,10 @@ impl Socket {
 
     /// The next message, as JSON.
     pub fn next_json(&mut self) -> Value {
+        self.kept.pop_front().unwrap_or_else(|| self.read_json())
+    }
+
+    fn read_json(&mut self) -> Value {
         let message = self.next_message();
         let text = message
             .to_text()
@@ -101,15 +113,16 @@ impl Socket {
         }
     }
 
-    /// Sends a command with an id and waits for its answer; what comes before that is passed over.
+    /// Sends a command with an id and waits for its answer. What comes before that is kept for later.
     pub fn ask(&mut self, mut command: Value) -> Value {
         command["id"] = json!("asked");
         self.command(&command);
         loop {
-            let answer = self.next_json();
+            let answer = self.read_json();
             if answer["id"] == "asked" {
                 return answer;
             }
+            self.kept.push_back(answer);
         }
     }
 
@@ -118,7 +131,7 @@ impl Socket {
         loop {
             if let Message::Close(frame) = self.next_message() {
                 // The server may not have waited for the answer.
-                let _ = self.0.flush();
+                let _ = self.websocket.flush();
                 return frame.map_or(1005, |frame| CloseCode::into(frame.code));
             }
         }
@@ -126,8 +139,8 @@ impl Socket {
 
     /// Closes it and waits until the server has done the same.
     pub fn close(mut self) {
-        self.0.close(None).unwrap();
-        while self.0.read().is_ok() {}
+        self.websocket.close(None).unwrap();
+        while self.websocket.read().is_ok() {}
     }
 }
 

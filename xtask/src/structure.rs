@@ -16,6 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
     ("fanfare-testing", &[]),
     ("example-chat-room", &["fanfare"]),
+    ("example-custom-hooks", &["fanfare"]),
+    ("example-middleware-auth", &["fanfare"]),
     ("example-minimal-hub", &["fanfare"]),
     ("example-raw-broadcast", &["fanfare"]),
     ("example-topics", &["fanfare"]),
