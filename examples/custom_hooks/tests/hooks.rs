@@ -68,23 +68,21 @@ fn what_is_said_is_moderated() {
 fn who_talks_too_fast_is_told_when_to_go_on() {
     let program = program();
     let (mut ada, mut ben) = (join(&program, "ada", "red"), join(&program, "ben", "red"));
-    let answers: Vec<Value> = (0..20).map(|_| say(&mut ada, "red", "hello")).collect();
-    let refused: Vec<&Value> = answers
-        .iter()
-        .filter(|answer| answer["code"] == "rate_limited")
-        .collect();
-    assert!(!refused.is_empty() && refused.len() <= 15, "{answers:#?}");
+    let mut answers = (0..1_000).map(|_| say(&mut ada, "red", "hello"));
     assert!(
-        answers[..5].iter().all(|answer| answer["type"] == "published"),
-        "{answers:#?}"
+        answers
+            .by_ref()
+            .take(5)
+            .all(|answer| answer["type"] == "published")
     );
+    let refused = answers.find(|answer| answer["code"] == "rate_limited").unwrap();
     assert_eq!(
         say(&mut ben, "red", "hello")["type"],
         "published",
         "others may still talk"
     );
 
-    let wait = refused.last().unwrap()["retry_after_ms"].as_u64().unwrap();
+    let wait = refused["retry_after_ms"].as_u64().unwrap();
     assert!((1..=2_001).contains(&wait), "{wait} ms");
     thread::sleep(Duration::from_millis(wait));
     assert_eq!(say(&mut ada, "red", "hello again")["type"], "published");
