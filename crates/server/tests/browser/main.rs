@@ -15,6 +15,7 @@ mod program;
 
 mod accessibility;
 mod conversation;
+mod entry;
 mod hostile_text;
 mod keyboard;
 mod looks;
