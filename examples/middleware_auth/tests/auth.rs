@@ -58,6 +58,8 @@ fn everyone_hears_their_own_inbox_and_no_other() {
         let answer = inbox.ask(json!({"type": command, "topic": topic, "data": "hello"}));
         assert_eq!(answer["code"], "forbidden", "{command} {topic}: {answer}");
     }
+    let direct = inbox.ask(json!({"type": "send", "user": "ben", "data": "hello"}));
+    assert_eq!(direct["code"], "forbidden", "{direct}");
     let mut by_url = connect(&program, "/ws?topic=inbox:ben", &ada);
     assert_eq!(by_url.next_of("error")["code"], "forbidden");
 

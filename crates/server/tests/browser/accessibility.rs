@@ -1,8 +1,9 @@
 //! What someone who cannot see the page is told.
 
+use fanfare_testing::Screen;
+
 use crate::House;
 use crate::page::Page;
-use fanfare_testing::Screen;
 
 #[tokio::test]
 async fn every_control_says_what_it_is() {

@@ -1,10 +1,10 @@
 //! The chat without a mouse.
 
+use fanfare_testing::Screen;
 use fantoccini::key::Key;
 
 use crate::House;
 use crate::page::Page;
-use fanfare_testing::Screen;
 
 const TAB: &str = "\u{e004}";
 const ENTER: &str = "\u{e007}";

@@ -1,8 +1,9 @@
 //! Language, theme and small screens.
 
+use fanfare_testing::{PHONE, Screen};
+
 use crate::House;
 use crate::page::Page;
-use fanfare_testing::{PHONE, Screen};
 
 #[tokio::test]
 async fn the_language_is_changed_and_kept() {
