@@ -24,6 +24,7 @@ pub enum Screen {
 }
 
 /// A running chromedriver. Dropping it ends all its browsers and deletes their profiles.
+#[derive(Debug)]
 pub struct Browsers {
     driver: Child,
     address: SocketAddr,
@@ -33,12 +34,6 @@ pub struct Browsers {
     _stdout: BufReader<ChildStdout>,
 }
 
-impl std::fmt::Debug for Browsers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Browsers({})", self.address)
-    }
-}
-
 impl Browsers {
     /// Starts the driver.
     ///
@@ -46,14 +41,9 @@ impl Browsers {
     /// One of the programs is not installed: the page cannot be tested without, and untested is not passed.
     pub fn start() -> Self {
         let chromium = installed("chromium");
-        let mut driver = Command::new(installed("chromedriver"))
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
-        let port = read_port(&mut stdout);
+        let (driver, stdout, port) = (0..DRIVER_STARTS)
+            .find_map(|_| start_driver())
+            .expect("chromedriver says why it does not start");
         Self {
             driver,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
@@ -151,17 +141,33 @@ fn installed(program: &str) -> PathBuf {
         })
 }
 
-/// The port in the line by which chromedriver says that it has started.
-fn read_port(stdout: &mut impl BufRead) -> u16 {
-    let mut said = String::new();
-    while stdout.read_line(&mut said).unwrap() > 0 {
-        let line = said.lines().last().unwrap_or_default();
-        let port = line.split("successfully on port ").nth(1);
-        if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
-            return port;
-        }
+/// Starts a driver, unless it does not find a port: it looks for one that is free for IPv6 and takes the same for IPv4.
+fn start_driver() -> Option<(Child, BufReader<ChildStdout>, u16)> {
+    let mut driver = Command::new(installed("chromedriver"))
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+    if let Some(port) = read_port(&mut stdout) {
+        return Some((driver, stdout, port));
     }
-    panic!("chromedriver did not start: {said}");
+    driver.wait().unwrap();
+    None
+}
+
+/// The port in the line by which chromedriver says that it has started.
+fn read_port(stdout: &mut impl BufRead) -> Option<u16> {
+    let mut line = String::new();
+    while stdout.read_line(&mut line).unwrap() > 0 {
+        let port = line.trim_end().split("successfully on port ").nth(1);
+        if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
+            return Some(port);
+        }
+        line.clear();
+    }
+    None
 }
 
 /// A new folder for the profiles of one driver.
@@ -172,6 +178,9 @@ fn new_folder() -> PathBuf {
     fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+/// How often to start a driver until one has found a port.
+const DRIVER_STARTS: usize = 5;
 
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -13,6 +13,7 @@ use crate::{DEADLINE, LOOK_AGAIN};
 /// A running program that says `listening on http://ADDRESS` in its first line. Killed when dropped.
 #[derive(Debug)]
 pub struct Program {
+    binary: String,
     child: Child,
     address: SocketAddr,
     _stdout: BufReader<ChildStdout>,
@@ -30,11 +31,18 @@ pub struct Answer {
 }
 
 impl Program {
-    /// Starts a program that takes the address to listen on as its first argument.
+    /// Starts a program that takes the address to listen on as its only argument.
     pub fn start(binary: &str) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::start_on(any, binary)
+            .unwrap_or_else(|said| panic!("{binary} did not say where it listens but {said:?}"))
+    }
+
+    /// Starts it, or gives what it says instead of where it listens.
+    fn start_on(address: SocketAddr, binary: &str) -> Result<Self, String> {
         let mut child = Command::new(binary)
             .env_clear()
-            .arg("127.0.0.1:0")
+            .arg(address.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -42,12 +50,31 @@ impl Program {
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         stdout.read_line(&mut line).unwrap();
-        let address = line.trim_end().strip_prefix("listening on http://");
-        let address = address.unwrap_or_else(|| panic!("{binary} did not say where it listens but {line:?}"));
-        Self {
+        let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return Err(line);
+        };
+        Ok(Self {
+            binary: binary.to_owned(),
             child,
             address: address.parse().unwrap(),
             _stdout: stdout,
+        })
+    }
+
+    /// Waits until it has ended, as [`ended`](Self::ended) does, and starts it again where it was. The port may be taken
+    /// for a moment by somebody's outgoing connection.
+    pub fn start_again(self) -> Self {
+        let (binary, address) = (self.binary.clone(), self.address);
+        self.ended();
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            match Self::start_on(address, &binary) {
+                Ok(program) => return program,
+                Err(said) => assert!(Instant::now() < deadline, "it did not start again but {said:?}"),
+            }
+            thread::sleep(LOOK_AGAIN);
         }
     }
 

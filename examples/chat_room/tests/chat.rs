@@ -80,6 +80,18 @@ async fn people_talk_in_their_browsers() {
         assert!(!is_wider, "the page scrolls sideways");
         assert_eq!(tab.complaints().await, [""; 0]);
     }
+
+    program.interrupt();
+    for tab in [&ada, &ben] {
+        tab.until_found(STATE, "reconnecting").await;
+    }
+    let _program = program.start_again();
+    for tab in [&ada, &ben] {
+        tab.until_found(STATE, "connected").await;
+    }
+    ben.type_into("content", "Back again\u{e007}").await;
+    ada.until_found(&line("Back again"), "benBack again").await;
+
     ben.leave().await;
     ada.until_found(&line("ben went"), "ben went").await;
 }
@@ -89,10 +101,11 @@ async fn enter(browsers: &Browsers, program: &Program, screen: Screen, name: &st
     tab.go(&program.url("/")).await;
     tab.type_into("name", name).await;
     tab.click("enter").await;
-    tab.until_found("return document.querySelector('#state').textContent", "connected")
-        .await;
+    tab.until_found(STATE, "connected").await;
     tab
 }
+
+const STATE: &str = "return document.querySelector('#state').textContent";
 
 /// A script that finds the line with that text, without its time.
 fn line(text: &str) -> String {
