@@ -68,7 +68,7 @@ async fn who_does_not_read_is_told_what_it_missed_and_gets_the_newest_of_every_s
         .unwrap();
     quick.subscribe(&["prices"]).await.unwrap();
     let mut newest = first;
-    while newest < first + 800 {
+    while newest < first + 400 {
         match quick.next().await.unwrap() {
             Push::Publication(publication) => newest = publication.offset.unwrap(),
             push => assert!(!matches!(push, Push::Missed { .. }), "{push:?}"),
