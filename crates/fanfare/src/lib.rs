@@ -101,7 +101,7 @@
 //! use axum::extract::Request;
 //! use axum::middleware::{Next, from_fn};
 //! use axum::response::Response;
-//! use fanfare::{Access, Fanfare, Identity, Options, TopicRule, TopicRules, UserName, Who};
+//! use fanfare::{Fanfare, Identity, Options, TopicRule, TopicRules, UserName, Who};
 //!
 //! /// Whose session it is. Yours looks into its own store here.
 //! fn user_of(request: &Request) -> Option<UserName> {
@@ -116,21 +116,13 @@
 //!     next.run(request).await
 //! }
 //!
-//! fn rule(pattern: &str, subscribe: Who, publish: Who) -> Result<TopicRule, fanfare::TopicTemplateError> {
-//!     let access = Access { subscribe, publish, ..Access::default() };
-//!     Ok(TopicRule { topics: pattern.parse()?, access, slow: None })
-//! }
-//!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let rules = TopicRules {
-//!     by_pattern: vec![
-//!         // Everyone reads their own inbox, and only the application writes to it.
-//!         rule("inbox:{user}", Who::Users, Who::Nobody)?,
-//!         rule("chat", Who::Users, Who::Users)?,
-//!     ],
-//!     ..TopicRules::default()
-//! };
+//! let rules = TopicRules::from([
+//!     // Everyone reads their own inbox, and only the application writes to it.
+//!     TopicRule::new("inbox:{user}")?.subscribe(Who::Users),
+//!     TopicRule::new("chat")?.subscribe(Who::Users).publish(Who::Users),
+//! ]);
 //! let fanfare = Fanfare::start(Options { rules: rules.into(), ..Options::default() })?;
 //! let app: Router = Router::new().route("/ws", fanfare.websocket()).layer(from_fn(session));
 //! # fanfare.shutdown(Default::default(), std::time::Duration::from_secs(1)).await;

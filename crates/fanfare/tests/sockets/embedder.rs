@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use fanfare::{
-    Access, ClientAddress, Delivery, DoorLimits, Fanfare, Identity, Options, Payload, TopicRule, TopicRules,
+    ClientAddress, Delivery, DoorLimits, Fanfare, Identity, Options, Payload, TopicRule, TopicRules,
     UserName, Who,
 };
 use serde_json::json;
@@ -47,22 +47,13 @@ fn application(fanfare: &Fanfare) -> Router {
 
 /// Everyone has an inbox, and users a chat.
 fn rules() -> TopicRules {
-    let rule = |pattern: &str, subscribe, publish| TopicRule {
-        topics: pattern.parse().unwrap(),
-        access: Access {
-            subscribe,
-            publish,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    TopicRules {
-        by_pattern: vec![
-            rule("inbox:{user}", Who::Users, Who::Granted),
-            rule("chat", Who::Users, Who::Users),
-        ],
-        ..TopicRules::default()
-    }
+    TopicRules::from([
+        TopicRule::new("inbox:{user}").unwrap().subscribe(Who::Users),
+        TopicRule::new("chat")
+            .unwrap()
+            .subscribe(Who::Users)
+            .publish(Who::Users),
+    ])
 }
 
 fn strict() -> Options {
