@@ -1,7 +1,8 @@
 //! Where publications wait for their consumer: one queue, one reader, and writers that never wait.
 //!
 //! A broker gives the publications of one topic one after the other, and a line is for one topic: so there is one writer
-//! at a time. Neither side takes a lock for a publication, so a consumer that is interrupted stops no shard.
+//! at a time. Neither side takes a lock for a publication, so a consumer that is interrupted stops no shard. What
+//! a publisher's thread does for it is to put it into the queue and to wake its task.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -114,6 +115,9 @@ impl Outlet for Line {
     fn cancel(&self, _bytes: usize) {}
 
     fn post_reserved(&self, publication: Arc<Publication>) {
+        if self.is_closed() {
+            return;
+        }
         let bytes = publication.draft.bytes();
         self.make_room(bytes);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -257,6 +257,7 @@ fn consumers_end_with_the_hub_behind_what_waits() {
     server.runtime.block_on(shut_down);
     assert_eq!(text(&publication(&server, &mut subscription)), r#""last words""#);
     assert_eq!(next(&server, &mut subscription), None);
+    publish(&server, "a", "nobody hears this");
     assert_eq!(next(&server, &mut subscription), None, "the end stays the end");
     let late = server.runtime.block_on(server.fanfare.subscribe("a"));
     assert_eq!(late.unwrap_err(), CallError::Closed);
