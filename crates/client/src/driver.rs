@@ -1,69 +1,70 @@
 //! The task behind a client: it moves bytes between the socket and the session, and makes the connection again.
 //!
-//! Inputs, none of which has priority: commands, while the session has room for them; bytes of the server, while no push
-//! waits for the program; room in the queue of pushes, while one waits; the drop of the last [`Commands`] handle; and
-//! the time after which a silent server is given up.
+//! Inputs, none of which has priority: commands, while the session has room for them; subscriptions that were dropped,
+//! likewise; bytes of the server, while no push waits for the program; room in the queue of pushes, while one waits;
+//! tokens; the time to ask for one; the drop of the last [`Commands`] handle; and the time after which a silent server
+//! is given up.
 //!
 //! [`Commands`]: crate::Commands
 
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
-use std::time::Duration;
+use std::future::pending;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
 
-use serde_json::value::RawValue;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::client::{ConnectOptions, Error};
+use crate::asking::{Answer, Ask, Asking, Pending};
+use crate::connect_options::ConnectOptions;
+use crate::delivery::UnsubscribedBy;
 use crate::endpoint::Endpoint;
-use crate::retry::{Backoff, reconnects_after};
-use crate::server_message::{Goodbye, Welcome};
-use crate::session::{Incoming, LimitExceeded, PublishOptions, Push, Reply, Session, SubscribeOptions};
+use crate::error::Error;
+use crate::incoming::{Incoming, Push, Reply};
+use crate::limits::{LimitExceeded, SUBSCRIPTIONS_MAX, TOKENS_REFUSED_MAX};
+use crate::renewal::{RENEWAL_DELAY_AFTER_REFUSAL, renewal_delay};
+use crate::retry::{Retry, Told, reconnects_after};
+use crate::routes::Routes;
+use crate::server_message::{Goodbye, Refusal, Welcome};
+use crate::session::Session;
 use crate::socket::{Received, Socket};
-
-/// A command on its way to the driver.
-#[derive(Debug)]
-pub(crate) struct Ask {
-    pub(crate) asking: Asking,
-    pub(crate) answer: Answer,
-}
-
-/// What is asked.
-#[derive(Debug)]
-pub(crate) enum Asking {
-    Subscribe {
-        topics: Vec<String>,
-        options: SubscribeOptions,
-    },
-    Unsubscribe {
-        topics: Vec<String>,
-    },
-    Publish {
-        topic: String,
-        data: Box<RawValue>,
-        options: PublishOptions,
-    },
-    Ping,
-}
-
-/// Where the outcome of a command goes.
-type Answer = oneshot::Sender<Result<Reply, Error>>;
+use crate::token::{Token, TokenError};
+use crate::token_desk::{Purpose, TokenDesk};
 
 /// Everything a client is, beside its socket.
-#[derive(Debug)]
 pub(crate) struct Driver {
     endpoint: Endpoint,
     options: ConnectOptions,
     session: Session,
-    backoff: Backoff,
-    asks: mpsc::Receiver<Ask>,
-    ended: mpsc::Receiver<Infallible>,
+    retry: Retry,
+    inputs: Inputs,
     pushes: mpsc::Sender<Push>,
     /// Pushes of the item read last, which wait for room in the queue.
     backlog: VecDeque<Push>,
-    answers: HashMap<u64, Answer>,
+    routes: Routes,
+    pending: HashMap<u64, Pending>,
+    desk: TokenDesk,
+    /// The token that the server was shown last.
+    shown: Option<Token>,
+    /// The token to show next, where its source was asked already.
+    next_token: Option<Token>,
+    /// Why the server did not accept the token that it waited for.
+    refusal: Option<Refusal>,
+    /// Tokens refused since one was accepted.
+    tokens_refused: u32,
+    /// When another token is asked for, in time before the one in use ends.
+    renewal_at: Option<Instant>,
     goodbye: Option<Goodbye>,
     silence_max: Duration,
+}
+
+/// What comes from the program.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    pub(crate) asks: mpsc::Receiver<Ask>,
+    /// The topics of subscriptions that were dropped. No more than there were subscriptions.
+    pub(crate) released: mpsc::UnboundedReceiver<String>,
 }
 
 impl Driver {
@@ -71,60 +72,94 @@ impl Driver {
     pub(crate) fn new(
         endpoint: Endpoint,
         options: ConnectOptions,
-        asks: mpsc::Receiver<Ask>,
-        ended: mpsc::Receiver<Infallible>,
+        inputs: Inputs,
         pushes: mpsc::Sender<Push>,
     ) -> Self {
         Self {
             endpoint,
             session: Session::new(),
-            backoff: Backoff::new(options.reconnect_delay_min, options.reconnect_delay_max),
+            retry: Retry::new(&options),
+            desk: TokenDesk::new(&options),
             options,
-            asks,
-            ended,
+            inputs,
             pushes,
             backlog: VecDeque::new(),
-            answers: HashMap::new(),
+            routes: Routes::default(),
+            pending: HashMap::new(),
+            shown: None,
+            next_token: None,
+            refusal: None,
+            tokens_refused: 0,
+            renewal_at: None,
             goodbye: None,
             silence_max: SILENCE_MAX,
         }
     }
 
-    /// Makes one attempt to connect, up to the server's welcome.
+    /// Makes one attempt to connect, up to the server's welcome, and to its acceptance of the token if it waits for one.
     pub(crate) async fn open(&mut self) -> Result<Socket, Error> {
         let time = self.options.connect_timeout;
         let opened = timeout(time, self.open_unbounded())
             .await
             .unwrap_or(Err(Error::ConnectTimeout(time)));
-        if opened.is_err() {
-            self.session.handle_lost();
+        match &opened {
+            Ok(_) => self.tokens_refused = 0,
+            Err(_) => self.handle_lost(),
         }
         opened
     }
 
     async fn open_unbounded(&mut self) -> Result<Socket, Error> {
-        self.goodbye = None;
-        let mut socket = Socket::connect(&self.endpoint, &self.options).await?;
+        (self.goodbye, self.refusal) = (None, None);
+        self.shown = self.token().await?;
+        let mut socket = Socket::connect(&self.endpoint, &self.options, self.shown.as_ref()).await?;
         while !self.session.is_welcome() {
             self.receive(&mut socket).await?;
+        }
+        if let Some(token) = self.shown.clone().filter(|_| self.session.is_awaited()) {
+            self.show(&token)?;
+            self.flush(&mut socket).await?;
+            while self.session.is_awaited() {
+                self.receive(&mut socket).await?;
+                if let Some(refusal) = self.refusal.take() {
+                    return Err(Error::Refused(refusal));
+                }
+            }
         }
         Ok(socket)
     }
 
-    /// Drives the client from its first connection on, until nobody asks any more or the server says not to come back.
-    pub(crate) async fn run(mut self, mut socket: Socket) {
+    /// The token to connect with.
+    async fn token(&mut self) -> Result<Option<Token>, Error> {
+        match (self.next_token.take(), &self.options.token) {
+            (Some(token), _) => Ok(Some(token)),
+            (None, Some(source)) => Ok(Some(source.ask(self.options.connect_timeout).await?)),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// Drives the client from its first connection on, until nobody asks any more, which is the end of `alive`, or the
+    /// server says not to come back. Why it ended for good is left in `ended_by`.
+    pub(crate) async fn run(
+        mut self,
+        mut socket: Socket,
+        mut alive: mpsc::Receiver<Infallible>,
+        ended_by: Arc<OnceLock<Error>>,
+    ) {
         loop {
             let opened_at = Instant::now();
-            let outcome = self.serve(&mut socket).await;
-            self.forget_commands();
+            let outcome = self.serve(&mut socket, &mut alive).await;
+            self.handle_lost();
             let Err(error) = outcome else {
                 return self.close(socket).await;
             };
             fail(socket, &error).await;
-            if opened_at.elapsed() >= STABLE_AFTER {
-                self.backoff.reset();
-            }
-            match self.reopen(error).await {
+            self.retry.handle_connection(opened_at.elapsed());
+            let reopened = tokio::select! {
+                reopened = self.reopen(error, &ended_by) => reopened,
+                _ = alive.recv() => return,
+            };
+            match reopened {
                 Some(opened) => socket = opened,
                 None => return,
             }
@@ -132,15 +167,19 @@ impl Driver {
     }
 
     /// Serves one connection until nobody asks any more.
-    async fn serve(&mut self, socket: &mut Socket) -> Result<(), Error> {
+    async fn serve(
+        &mut self,
+        socket: &mut Socket,
+        alive: &mut mpsc::Receiver<Infallible>,
+    ) -> Result<(), Error> {
         let mut deadline = Instant::now() + self.silence_max;
         loop {
-            while let Some(text) = self.session.poll_outgoing() {
-                socket.send_text(&text).await?;
-            }
+            self.flush(socket).await?;
             let is_reading = self.backlog.is_empty();
+            let has_room = self.session.has_room();
             tokio::select! {
-                Some(ask) = self.asks.recv(), if self.session.has_room() => self.handle_ask(ask),
+                Some(ask) = self.inputs.asks.recv(), if has_room => self.handle_ask(ask),
+                Some(topic) = self.inputs.released.recv(), if has_room => self.handle_released(topic),
                 received = socket.receive(), if is_reading => {
                     self.handle(received?, socket).await?;
                     deadline = Instant::now() + self.silence_max;
@@ -149,10 +188,20 @@ impl Driver {
                     // Silence counts only while there is someone to listen.
                     deadline = Instant::now() + self.silence_max;
                 }
-                None = self.ended.recv() => return Ok(()),
+                (purpose, outcome) = self.desk.next(), if has_room => self.handle_token(purpose, outcome),
+                () = sleep_until_some(self.renewal_at) => self.renew(),
+                None = alive.recv() => return Ok(()),
                 () = sleep_until(deadline), if is_reading => return Err(Error::Silent),
             }
         }
+    }
+
+    /// Sends what the session has to say.
+    async fn flush(&mut self, socket: &mut Socket) -> Result<(), Error> {
+        while let Some(text) = self.session.poll_outgoing() {
+            socket.send_text(&text).await?;
+        }
+        Ok(())
     }
 
     /// Waits for an item of the server and deals with it.
@@ -178,7 +227,8 @@ impl Driver {
         self.session.handle_text(text)?;
         while let Some(incoming) = self.session.poll_incoming() {
             match incoming {
-                Incoming::Reply { id, outcome } => self.answer(id, outcome.map_err(Error::Refused)),
+                Incoming::Reply { id, outcome } => self.handle_reply(id, outcome),
+                Incoming::TokenWanted { topics, source } => self.desk.ask(Purpose::Topics(topics), source),
                 Incoming::Push(push) => self.handle_push(push),
             }
         }
@@ -187,11 +237,14 @@ impl Driver {
 
     fn handle_push(&mut self, push: Push) {
         match &push {
-            Push::Welcome(welcome) => self.silence_max = silence_max(welcome),
+            Push::Welcome(welcome) => {
+                self.silence_max = silence_max(welcome);
+                self.schedule_renewal(welcome.expires_at);
+            }
             Push::Goodbye(goodbye) => self.goodbye = Some(goodbye.clone()),
             _ => {}
         }
-        self.backlog.push_back(push);
+        self.backlog.extend(self.routes.deliver(push));
     }
 
     /// Gives a command to the session, unless its caller has stopped waiting.
@@ -201,47 +254,202 @@ impl Driver {
             return;
         }
         match self.ask(&asking) {
-            Ok(id) => drop(self.answers.insert(id, answer)),
-            Err(full) => drop(answer.send(Err(full.into()))),
+            Ok(id) => {
+                let pending = Pending::new(asking, answer);
+                let (session, routes) = (&self.session, &mut self.routes);
+                let topics = pending.subscribing().iter();
+                topics.for_each(|topic| routes.begin(topic, session.is_subscribed(topic)));
+                self.pending.insert(id, pending);
+            }
+            Err(full) => tell(answer, Err(full.into())),
         }
     }
 
     fn ask(&mut self, asking: &Asking) -> Result<u64, LimitExceeded> {
+        let session = &mut self.session;
         match asking {
-            Asking::Subscribe { topics, options } => self.session.subscribe(topics, *options),
-            Asking::Unsubscribe { topics } => self.session.unsubscribe(topics),
-            Asking::Publish { topic, data, options } => self.session.publish(topic, data, options),
-            Asking::Ping => self.session.ping(),
+            Asking::Subscribe { queue: Some(_), .. } if self.routes.count() >= SUBSCRIPTIONS_MAX => {
+                Err(LimitExceeded::Subscriptions)
+            }
+            Asking::Subscribe {
+                topics,
+                options,
+                token,
+                ..
+            } => session.subscribe(topics, options.clone(), token.as_ref()),
+            Asking::Unsubscribe { topics } => session.unsubscribe(topics),
+            Asking::Publish { topic, data, options } => session.publish(topic, data, options),
+            Asking::Call { method, data } => session.call(method, data),
+            Asking::Ping => session.ping(),
         }
     }
 
-    /// Tells a caller the outcome; one that has stopped waiting does not want to know.
-    fn answer(&mut self, id: u64, outcome: Result<Reply, Error>) {
-        if let Some(answer) = self.answers.remove(&id) {
-            drop(answer.send(outcome));
+    /// A subscription was dropped: unsubscribes when it was the last that wanted its topic.
+    fn handle_released(&mut self, topic: String) {
+        if self.routes.release(&topic) {
+            self.leave(topic);
         }
     }
 
-    /// Tells every caller that its reply will not come.
-    fn forget_commands(&mut self) {
+    /// Unsubscribes from a topic that nobody wants.
+    fn leave(&mut self, topic: String) {
+        if !self.session.is_subscribed(&topic) {
+            return self.routes.remove(&topic);
+        }
+        // There is room: nothing is dealt with that could get here without.
+        if let Ok(id) = self.session.unsubscribe(std::slice::from_ref(&topic)) {
+            self.pending.insert(id, Pending::Leaving { topic });
+        }
+    }
+
+    /// Tells whoever asked the outcome; one that has stopped waiting does not want to know.
+    fn handle_reply(&mut self, id: u64, outcome: Result<Reply, Refusal>) {
+        match self.pending.remove(&id) {
+            Some(Pending::Command { answer }) => tell(answer, outcome.map_err(Error::Refused)),
+            Some(Pending::Subscribing {
+                answer,
+                topics,
+                queue,
+            }) => {
+                for topic in topics.iter().filter(|_| outcome.is_ok()) {
+                    match &queue {
+                        Some(queue) => self.routes.add(topic, Arc::clone(queue)),
+                        None => self.routes.keep(topic),
+                    }
+                }
+                tell(answer, outcome.map_err(Error::Refused));
+                for topic in topics {
+                    if self.routes.settle(&topic) {
+                        self.leave(topic);
+                    }
+                }
+            }
+            Some(Pending::Unsubscribing { answer, topics }) => {
+                for topic in topics.iter().filter(|_| outcome.is_ok()) {
+                    self.routes.end(topic, &UnsubscribedBy::Program);
+                }
+                tell(answer, outcome.map_err(Error::Refused));
+            }
+            Some(Pending::Leaving { topic }) => self.routes.remove(&topic),
+            Some(Pending::Authentication) => self.handle_authentication(outcome),
+            None => {}
+        }
+    }
+
+    /// Tells every caller that its reply will not come, and forgets what belonged to the connection alone.
+    fn handle_lost(&mut self) {
         self.session.handle_lost();
-        for (_, answer) in self.answers.drain() {
-            drop(answer.send(Err(Error::Lost)));
+        self.desk.clear();
+        self.renewal_at = None;
+        for (_, pending) in std::mem::take(&mut self.pending) {
+            match pending {
+                Pending::Leaving { topic } => self.routes.remove(&topic),
+                Pending::Authentication => {}
+                Pending::Subscribing { answer, topics, .. } => {
+                    for topic in topics {
+                        if self.routes.settle(&topic) {
+                            self.session.forget(std::slice::from_ref(&topic));
+                            self.routes.remove(&topic);
+                        }
+                    }
+                    tell(answer, Err(Error::Lost));
+                }
+                Pending::Command { answer } | Pending::Unsubscribing { answer, .. } => {
+                    tell(answer, Err(Error::Lost));
+                }
+            }
         }
     }
 
-    /// Connects again, after `error` ended a connection, until it succeeds; none when that is pointless or unwanted.
-    async fn reopen(&mut self, mut error: Error) -> Option<Socket> {
+    /// Asks for another token in time before the one in use ends at `expires_at`, in milliseconds since 1970.
+    fn schedule_renewal(&mut self, expires_at: Option<u64>) {
+        let Some(expires_at) = expires_at.filter(|_| self.options.token.is_some()) else {
+            self.renewal_at = None;
+            return;
+        };
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let left = Duration::from_millis(expires_at).saturating_sub(now);
+        self.renewal_at = Some(Instant::now() + renewal_delay(left, fastrand::f64()));
+    }
+
+    /// Asks for the token to be shown next.
+    fn renew(&mut self) {
+        self.renewal_at = None;
+        if let Some(source) = self.options.token.clone() {
+            self.desk.ask(Purpose::Connection, source);
+        }
+    }
+
+    /// Takes in what a source of tokens answered.
+    fn handle_token(&mut self, purpose: Purpose, outcome: Result<Token, TokenError>) {
+        match (purpose, outcome) {
+            (Purpose::Topics(topics), Ok(token)) => self.session.subscribe_again(&topics, &token),
+            (Purpose::Topics(topics), Err(error)) => {
+                self.session.forget(&topics);
+                let refusal = Refusal::without_token(&error);
+                self.handle_push(Push::NotSubscribedAgain { topics, refusal });
+            }
+            (Purpose::Connection, Ok(token)) if self.shown.as_ref() == Some(&token) => {
+                // Its source has no newer one yet.
+                self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
+            }
+            (Purpose::Connection, Ok(token)) => {
+                if self.show(&token).is_ok() {
+                    self.shown = Some(token);
+                }
+            }
+            (Purpose::Connection, Err(error)) => self.handle_push(Push::NotAuthenticated {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    fn show(&mut self, token: &Token) -> Result<(), LimitExceeded> {
+        let id = self.session.authenticate(token)?;
+        self.pending.insert(id, Pending::Authentication);
+        Ok(())
+    }
+
+    /// Takes in what the server says to a token that was shown over the connection.
+    fn handle_authentication(&mut self, outcome: Result<Reply, Refusal>) {
+        match outcome {
+            Ok(Reply::Authenticated(authenticated)) => {
+                self.schedule_renewal(authenticated.expires_at);
+                self.handle_push(Push::Authenticated(authenticated));
+            }
+            Ok(_) => {}
+            Err(refusal) if self.session.is_awaited() => self.refusal = Some(refusal),
+            Err(refusal) => {
+                if refusal.temporary {
+                    // The token was not looked at, so it may be shown again.
+                    self.shown = None;
+                    self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
+                }
+                self.handle_push(Push::NotAuthenticated {
+                    reason: refusal.to_string(),
+                });
+            }
+        }
+    }
+
+    /// Connects again, after `error` ended a connection, until it succeeds; none when that is pointless, and then the
+    /// last error is left in `ended_by`.
+    async fn reopen(&mut self, mut error: Error, ended_by: &OnceLock<Error>) -> Option<Socket> {
         loop {
-            let delay = self.delay_after(&error);
+            let delay = self.delay_after(&error).await;
             self.announce(Push::Disconnected {
                 reason: error.to_string(),
                 reconnect_after: delay,
             });
-            if !self.wait(delay).await {
+            if delay.is_none() {
+                // This is its only end.
+                let _ = ended_by.set(error);
+                self.wait(None).await;
                 return None;
             }
-            delay?;
+            self.wait(delay).await;
             match self.open().await {
                 Ok(socket) => return Some(socket),
                 Err(next) => error = next,
@@ -258,31 +466,58 @@ impl Driver {
     }
 
     /// How long to wait after a connection or an attempt ended with `error`; none when that was the last.
-    fn delay_after(&mut self, error: &Error) -> Option<Duration> {
+    async fn delay_after(&mut self, error: &Error) -> Option<Duration> {
         let goodbye = self.goodbye.take();
         let reconnects = match (&goodbye, error) {
             (Some(goodbye), _) => goodbye.reconnect,
             (None, Error::Closed { code, .. }) => reconnects_after(*code),
-            (None, Error::Handshake(refused)) => refused.is_temporary(),
-            (None, _) => true,
+            (None, error) if error.asks_for_another_token() => self.has_another_token().await,
+            (None, error) => error.is_temporary(),
         };
-        let told = goodbye
-            .and_then(|goodbye| goodbye.reconnect_after_ms)
-            .map(Duration::from_millis);
-        let delay = self.backoff.next_delay(fastrand::f64());
-        reconnects.then(|| told.map_or(delay, |told| told.min(TOLD_DELAY_MAX)))
+        let told_ms = goodbye.and_then(|goodbye| goodbye.reconnect_after_ms);
+        let told = match (told_ms, error.retry_after()) {
+            (Some(ms), _) => Told::After(Duration::from_millis(ms)),
+            (None, Some(told)) => Told::NotBefore(told),
+            (None, None) => Told::Nothing,
+        };
+        let delay = self.retry.next_delay(Instant::now(), told, fastrand::f64());
+        delay.filter(|_| reconnects)
     }
 
-    /// Waits for `delay`, or until the program has taken what is left for it when that is none; false when nobody asks
-    /// any more.
-    async fn wait(&mut self, delay: Option<Duration>) -> bool {
+    /// Whether there is a token that may be accepted where the one that was shown was not.
+    async fn has_another_token(&mut self) -> bool {
+        self.tokens_refused += 1;
+        if self.tokens_refused >= TOKENS_REFUSED_MAX {
+            return false;
+        }
+        let Some(source) = &self.options.token else {
+            return false;
+        };
+        match source.ask(self.options.connect_timeout).await {
+            Ok(token) if self.shown.as_ref() == Some(&token) => false,
+            Ok(token) => {
+                self.next_token = Some(token);
+                true
+            }
+            Err(error) => error.is_temporary(),
+        }
+    }
+
+    /// Waits for `delay`, or until the program has taken what is left for it when that is none.
+    async fn wait(&mut self, delay: Option<Duration>) {
         let until = Instant::now() + delay.unwrap_or_default();
         loop {
+            let is_waited_for = !self.backlog.is_empty();
             tokio::select! {
-                () = deliver(&self.pushes, &mut self.backlog), if !self.backlog.is_empty() => {}
+                () = deliver(&self.pushes, &mut self.backlog), if is_waited_for => {}
+                Some(topic) = self.inputs.released.recv() => {
+                    if self.routes.release(&topic) {
+                        self.session.forget(std::slice::from_ref(&topic));
+                        self.routes.remove(&topic);
+                    }
+                }
                 // A program that takes no pushes is no reason not to reconnect.
-                () = sleep_until(until), if delay.is_some() || self.backlog.is_empty() => return true,
-                _ = self.ended.recv() => return false,
+                () = sleep_until(until), if delay.is_some() || !is_waited_for => return,
             }
         }
     }
@@ -293,11 +528,13 @@ impl Driver {
         let closing = async {
             socket.send_close(1000).await?;
             loop {
-                self.receive(&mut socket).await?;
-                self.backlog.clear();
+                if let Received::Close { .. } = socket.receive().await? {
+                    return Ok(());
+                }
             }
         };
-        let _: Result<Result<Infallible, Error>, _> = timeout(time, closing).await;
+        let _: Result<Result<(), Error>, _> = timeout(time, closing).await;
+        self.backlog.clear();
     }
 }
 
@@ -309,6 +546,19 @@ async fn deliver(pushes: &mpsc::Sender<Push>, backlog: &mut VecDeque<Push>) {
             _ => backlog.clear(),
         }
     }
+}
+
+/// Waits for a time, for ever when there is none.
+async fn sleep_until_some(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
+/// Tells a caller the outcome; one that has stopped waiting does not want to know.
+fn tell(answer: Answer, outcome: Result<Reply, Error>) {
+    let _ = answer.send(outcome);
 }
 
 /// Tells the server why its connection is given up, as far as it is there to hear.
@@ -337,12 +587,6 @@ fn silence_max(welcome: &Welcome) -> Duration {
 
 /// Silence after which a server that does not say how often it pings is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(2 * 60 * 60);
-
-/// How long a connection must have lasted for the next delay to be the shortest again.
-const STABLE_AFTER: Duration = Duration::from_secs(5);
-
-/// The longest delay a server may ask for.
-const TOLD_DELAY_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// How long a last close frame may take.
 const FAREWELL_MAX: Duration = Duration::from_millis(500);

@@ -20,26 +20,47 @@
 //! # }
 //! ```
 
+mod asking;
 mod client;
 mod command;
+mod commands;
+mod connect_options;
+mod delivery;
 mod driver;
 mod endpoint;
+mod error;
 mod handshake;
+mod incoming;
 mod limits;
 mod publication;
+mod renewal;
 mod retry;
+mod routes;
 mod server_message;
 mod session;
 mod socket;
 mod stream;
+mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
+mod token_desk;
 
-pub use client::{Client, Commands, ConnectOptions, Error};
+pub use client::Client;
+pub use command::{PublishOptions, SubscribeOptions};
+pub use commands::Commands;
+pub use connect_options::ConnectOptions;
+pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
+pub use error::Error;
 pub use fanfare_protocol::{Every, EveryError, Key, KeyError};
 pub use handshake::HandshakeError;
-pub use limits::{COMMANDS_PENDING_MAX, TOPICS_MAX};
+pub use incoming::{Incoming, Push, Reply};
+pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};
-pub use server_message::{Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome};
-pub use session::{Incoming, LimitExceeded, PublishOptions, Push, Reply, Session, SubscribeOptions};
+pub use server_message::{
+    Authenticated, Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome,
+};
+pub use session::Session;
+pub use subscription::Subscription;
+pub use token::{Token, TokenError, TokenSource};

@@ -47,6 +47,28 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// The value, as a type of the program's.
+    ///
+    /// # Errors
+    /// It is of another type, or bytes, which are none of JSON.
+    pub fn json<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
+        match self {
+            Self::Json(json) => serde_json::from_str(json.get()),
+            Self::Binary(bytes) => {
+                let problem = format!("these are {} bytes and no JSON", bytes.len());
+                Err(Error::custom(problem))
+            }
+        }
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Json(json) => json.get().len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
     /// The JSON text, or the bytes in base64.
     pub fn as_text(&self) -> std::borrow::Cow<'_, str> {
         match self {
@@ -56,14 +78,49 @@ impl Payload {
     }
 }
 
+impl Publication {
+    /// What was published, as a type of the program's; see [`Payload::json`].
+    ///
+    /// # Errors
+    /// It is of another type.
+    pub fn json<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
+        self.payload.json()
+    }
+}
+
+impl PartialEq for Payload {
+    /// JSON is compared as it is written.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Json(one), Self::Json(another)) => one.get() == another.get(),
+            (Self::Binary(one), Self::Binary(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Payload {}
+
+/// The fields `data` and `data_base64` of an object, of which one is there.
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body = Body::deserialize(deserializer)?;
+        payload(body.data, body.data_base64)
+    }
+}
+
+fn payload<E: Error>(data: Option<Box<RawValue>>, data_base64: Option<String>) -> Result<Payload, E> {
+    match (data, data_base64) {
+        (Some(json), _) => Ok(Payload::Json(json)),
+        (None, Some(text)) => Ok(Payload::Binary(STANDARD.decode(text).map_err(E::custom)?)),
+        (None, None) => Err(E::missing_field("data")),
+    }
+}
+
 impl<'de> Deserialize<'de> for Publication {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(deserializer)?;
-        let payload = match (fields.data, fields.data_base64) {
-            (Some(json), _) => Payload::Json(json),
-            (None, Some(text)) => Payload::Binary(STANDARD.decode(text).map_err(D::Error::custom)?),
-            (None, None) => return Err(D::Error::missing_field("data")),
-        };
+        let payload = payload(fields.data, fields.data_base64)?;
         Ok(Self {
             topic: fields.topic,
             offset: fields.offset,
@@ -118,6 +175,14 @@ struct Fields {
     data_base64: Option<String>,
 }
 
+/// Those of them that any object with a payload has.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default, deserialize_with = "present")]
+    data: Option<Box<RawValue>>,
+    data_base64: Option<String>,
+}
+
 /// A field that is there, `null` included: an `Option` alone would take `null` for absence.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
@@ -137,6 +202,21 @@ mod tests {
             let publication: Publication = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&publication).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_payload_is_read_as_a_type_or_it_is_said_why_not() {
+        let read = |text: &str| serde_json::from_str::<Publication>(text).unwrap();
+        let publication = read(r#"{"type":"message","data":{"name":"ada"}}"#);
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            name: &'a str,
+        }
+        assert_eq!(publication.json::<Named<'_>>().unwrap().name, "ada");
+        assert!(publication.json::<u64>().is_err());
+        let binary = read(r#"{"type":"message","data_base64":"AAH/"}"#);
+        let problem = binary.json::<String>().unwrap_err().to_string();
+        assert!(problem.contains("3 bytes"), "{problem}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ impl Story {
         let mut story = Self::welcomed();
         story
             .0
-            .subscribe(&["a".to_owned()], SubscribeOptions::default())
+            .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
             .unwrap();
         story.says();
         story.hears(&subscribed(Some(1), epoch, offset));
@@ -62,6 +62,7 @@ fn told(incoming: &Incoming) -> String {
             id,
             outcome: Err(refusal),
         } => format!("{id}: refused {}", refusal.code),
+        Incoming::TokenWanted { topics, .. } => format!("token for {topics:?}"),
         Incoming::Push(Push::Publication(publication)) => {
             format!("message {:?}", publication.offset.unwrap())
         }
@@ -76,11 +77,12 @@ fn commands_are_written_as_the_dialect_says() {
     let options = SubscribeOptions {
         occupancy: true,
         every: "2s".parse().ok(),
+        token: None,
     };
     let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
     story
         .0
-        .subscribe(&["a".to_owned(), "b".to_owned()], options)
+        .subscribe(&["a".to_owned(), "b".to_owned()], options, None)
         .unwrap();
     let keyed = PublishOptions {
         key: Key::parse("k").ok(),
@@ -137,7 +139,7 @@ fn what_a_rate_skips_is_not_missed_and_the_rate_outlives_the_connection() {
         every: "1s".parse().ok(),
         ..SubscribeOptions::default()
     };
-    story.0.subscribe(&["a".to_owned()], options).unwrap();
+    story.0.subscribe(&["a".to_owned()], options, None).unwrap();
     story.says();
     story.hears(&subscribed(Some(1), "e", 0));
     assert_eq!(story.hears(&publication(5)), ["message 5"]);
@@ -173,7 +175,7 @@ fn subscribing_again_on_the_same_connection_misses_nothing() {
     let mut story = Story::subscribed_to_a_at("e", 7);
     story
         .0
-        .subscribe(&["a".to_owned()], SubscribeOptions::default())
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
         .unwrap();
     assert_eq!(story.hears(&subscribed(Some(2), "e", 9)), ["2: Subscribed"]);
     assert_eq!(story.hears(&publication(8)), ["message 8"]);
@@ -224,7 +226,7 @@ fn commands_beyond_the_bound_are_refused() {
     assert_eq!(story.0.ping(), Err(LimitExceeded::Commands));
     let topics = vec![String::new(); TOPICS_MAX + 1];
     assert_eq!(
-        story.0.subscribe(&topics, SubscribeOptions::default()),
+        story.0.subscribe(&topics, SubscribeOptions::default(), None),
         Err(LimitExceeded::Topics)
     );
 }
@@ -234,7 +236,9 @@ fn a_command_the_server_would_not_take_is_refused() {
     let mut story = Story(Session::new());
     story.hears(r#"{"type":"welcome","connection":"c","limits":{"message_bytes_max":30}}"#);
     assert!(story.0.ping().is_ok());
-    let refused = story.0.subscribe(&["a".to_owned()], SubscribeOptions::default());
+    let refused = story
+        .0
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None);
     assert_eq!(
         refused,
         Err(LimitExceeded::Message {

@@ -5,8 +5,9 @@ use std::fmt;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::client::{ConnectOptions, Error};
+use crate::connect_options::ConnectOptions;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
 
 /// What bytes go over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}

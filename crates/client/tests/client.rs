@@ -434,7 +434,7 @@ async fn a_first_attempt_that_fails_says_why() {
     let url = answering("HTTP/1.1 404 Not Found\r\n\r\n".to_owned());
     assert!(matches!(
         attempt(&url).await,
-        Error::Handshake(HandshakeError::Status { status: 404 })
+        Error::Handshake(HandshakeError::Status { status: 404, .. })
     ));
     let url = answering("hello\r\n".to_owned());
     assert!(matches!(
