@@ -70,21 +70,24 @@ fn told(reason: &str) -> String {
 
 /// One attempt to upgrade.
 #[derive(Debug)]
-pub(crate) struct Handshake {
+pub(crate) struct Handshake<'t> {
     key: String,
+    token: Option<&'t Token>,
 }
 
-impl Handshake {
-    /// An attempt whose key is made of `nonce`, which is drawn anew for each (RFC 6455 section 4.1).
-    pub(crate) fn new(nonce: [u8; 16]) -> Self {
+impl<'t> Handshake<'t> {
+    /// An attempt whose key is made of `nonce`, which is drawn anew for each (RFC 6455 section 4.1), with the token that
+    /// says who asks.
+    pub(crate) fn new(nonce: [u8; 16], token: Option<&'t Token>) -> Self {
         Self {
             key: STANDARD.encode(nonce),
+            token,
         }
     }
 
-    /// The request to send, with the token that says who asks.
-    pub(crate) fn request(&self, endpoint: &Endpoint, token: Option<&Token>) -> String {
-        let authorization = token.map_or(String::new(), |token| {
+    /// The request to send.
+    pub(crate) fn request(&self, endpoint: &Endpoint) -> String {
+        let authorization = self.token.map_or(String::new(), |token| {
             format!("Authorization: Bearer {}\r\n", token.expose())
         });
         format!(
@@ -116,7 +119,7 @@ impl Handshake {
         if response.code != Some(101) {
             return Err(HandshakeError::Status {
                 status: response.code.unwrap_or_default(),
-                reason: reason(response, body),
+                reason: self.reason(response, body),
                 retry_after: field(response, "Retry-After")
                     .and_then(|seconds| seconds.parse().ok())
                     .map(Duration::from_secs),
@@ -145,6 +148,19 @@ impl Handshake {
             protocol.is_none_or(|name| name == SUBPROTOCOL),
         )
     }
+
+    /// The first line of a body of plain text, fit to be shown on a terminal; nothing of one that repeats the token.
+    fn reason(&self, response: &httparse::Response<'_, '_>, body: &[u8]) -> String {
+        let body = String::from_utf8_lossy(body);
+        let is_text = field(response, "Content-Type").is_some_and(|kind| kind.starts_with("text/plain"));
+        let is_token_shown = self.token.is_some_and(|token| body.contains(token.expose()));
+        let line = body.lines().next().filter(|_| is_text && !is_token_shown);
+        line.unwrap_or_default()
+            .chars()
+            .filter(|character| !character.is_control())
+            .take(REASON_CHARACTERS_MAX)
+            .collect()
+    }
 }
 
 /// The value of a header field, without white space around it.
@@ -154,21 +170,6 @@ fn field<'b>(response: &httparse::Response<'_, 'b>, name: &str) -> Option<&'b st
         .iter()
         .find(|header| header.name.eq_ignore_ascii_case(name))?;
     std::str::from_utf8(header.value).ok().map(str::trim)
-}
-
-/// The first line of a body of plain text, fit to be shown on a terminal.
-fn reason(response: &httparse::Response<'_, '_>, body: &[u8]) -> String {
-    if !field(response, "Content-Type").is_some_and(|kind| kind.starts_with("text/plain")) {
-        return String::new();
-    }
-    String::from_utf8_lossy(body)
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(REASON_CHARACTERS_MAX)
-        .collect()
 }
 
 /// Whether a `Connection` field has the token `upgrade`.
@@ -201,8 +202,8 @@ mod tests {
                           Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
     /// The key of the example in RFC 6455 section 1.3.
-    fn handshake() -> Handshake {
-        Handshake::new(*b"the sample nonce")
+    fn handshake() -> Handshake<'static> {
+        Handshake::new(*b"the sample nonce", None)
     }
 
     #[test]
@@ -290,6 +291,15 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_that_repeats_the_token_is_not_shown() {
+        let token = Token::parse("a.secret.token").unwrap();
+        let answer = "HTTP/1.1 400 No\r\nContent-Type: text/plain\r\n\r\nBearer a.secret.token";
+        let error = Handshake::new([0; 16], Some(&token)).handle_answer(answer.as_bytes());
+        let shown = format!("{error:?}");
+        assert!(shown.contains("400") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
     fn an_endless_answer_is_refused() {
         let answer = format!("HTTP/1.1 101 OK\r\nX: {}", "x".repeat(RESPONSE_HEAD_BYTES_MAX));
         assert_eq!(
@@ -313,7 +323,7 @@ mod tests {
     #[test]
     fn the_request_asks_for_the_dialect() {
         let endpoint = Endpoint::parse("ws://example.org:8080/ws?topic=a").unwrap();
-        let request = handshake().request(&endpoint, None);
+        let request = handshake().request(&endpoint);
         assert!(!request.contains("Authorization"), "{request}");
         assert!(
             request.starts_with("GET /ws?topic=a HTTP/1.1\r\nHost: example.org:8080\r\n"),
@@ -328,7 +338,7 @@ mod tests {
             "{request}"
         );
         let token = Token::parse("a.b.c").unwrap();
-        let request = handshake().request(&endpoint, Some(&token));
+        let request = Handshake::new([0; 16], Some(&token)).request(&endpoint);
         assert!(
             request.contains("\r\nAuthorization: Bearer a.b.c\r\n"),
             "{request}"

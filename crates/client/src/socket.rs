@@ -146,9 +146,8 @@ async fn shake_hands(
     endpoint: &Endpoint,
     token: Option<&Token>,
 ) -> Result<Vec<u8>, Error> {
-    let handshake = Handshake::new(fastrand::u128(..).to_ne_bytes());
-    let request = handshake.request(endpoint, token);
-    stream.write_all(request.as_bytes()).await?;
+    let handshake = Handshake::new(fastrand::u128(..).to_ne_bytes(), token);
+    stream.write_all(handshake.request(endpoint).as_bytes()).await?;
     stream.flush().await?;
     let mut answer = Vec::new();
     loop {

@@ -1,6 +1,8 @@
 //! The connection under a WebSocket: TCP, with TLS where the URL asks for it.
 
 use std::fmt;
+#[cfg(not(feature = "tls"))]
+use std::future::{Ready, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -39,6 +41,6 @@ async fn secure(
 
 /// Never asked for: such URLs are refused.
 #[cfg(not(feature = "tls"))]
-async fn secure(_: TcpStream, _: &Endpoint, _: &ConnectOptions) -> Result<Box<dyn Stream>, Error> {
-    Err(Error::Io(std::io::ErrorKind::Unsupported.into()))
+fn secure(_: TcpStream, _: &Endpoint, _: &ConnectOptions) -> Ready<Result<Box<dyn Stream>, Error>> {
+    ready(Err(Error::Io(std::io::ErrorKind::Unsupported.into())))
 }

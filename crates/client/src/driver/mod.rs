@@ -7,11 +7,14 @@
 //!
 //! [`Commands`]: crate::Commands
 
+mod identity;
+mod reopening;
+
 use std::collections::{HashMap, VecDeque};
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -22,14 +25,13 @@ use crate::delivery::UnsubscribedBy;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
 use crate::incoming::{Incoming, Push, Reply};
-use crate::limits::{LimitExceeded, SUBSCRIPTIONS_MAX, TOKENS_REFUSED_MAX};
-use crate::renewal::{RENEWAL_DELAY_AFTER_REFUSAL, renewal_delay};
-use crate::retry::{Retry, Told, reconnects_after};
+use crate::limits::{LimitExceeded, SUBSCRIPTIONS_MAX};
+use crate::retry::Retry;
 use crate::routes::Routes;
 use crate::server_message::{Goodbye, Refusal, Welcome};
 use crate::session::Session;
 use crate::socket::{Received, Socket};
-use crate::token::{Token, TokenError};
+use crate::token::Token;
 use crate::token_desk::{Purpose, TokenDesk};
 
 /// Everything a client is, beside its socket.
@@ -127,15 +129,6 @@ impl Driver {
             }
         }
         Ok(socket)
-    }
-
-    /// The token to connect with.
-    async fn token(&mut self) -> Result<Option<Token>, Error> {
-        match (self.next_token.take(), &self.options.token) {
-            (Some(token), _) => Ok(Some(token)),
-            (None, Some(source)) => Ok(Some(source.ask(self.options.connect_timeout).await?)),
-            (None, None) => Ok(None),
-        }
     }
 
     /// Drives the client from its first connection on, until nobody asks any more, which is the end of `alive`, or the
@@ -357,167 +350,6 @@ impl Driver {
                 Pending::Command { answer } | Pending::Unsubscribing { answer, .. } => {
                     tell(answer, Err(Error::Lost));
                 }
-            }
-        }
-    }
-
-    /// Asks for another token in time before the one in use ends at `expires_at`, in milliseconds since 1970.
-    fn schedule_renewal(&mut self, expires_at: Option<u64>) {
-        let Some(expires_at) = expires_at.filter(|_| self.options.token.is_some()) else {
-            self.renewal_at = None;
-            return;
-        };
-        let now = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let left = Duration::from_millis(expires_at).saturating_sub(now);
-        self.renewal_at = Some(Instant::now() + renewal_delay(left, fastrand::f64()));
-    }
-
-    /// Asks for the token to be shown next.
-    fn renew(&mut self) {
-        self.renewal_at = None;
-        if let Some(source) = self.options.token.clone() {
-            self.desk.ask(Purpose::Connection, source);
-        }
-    }
-
-    /// Takes in what a source of tokens answered.
-    fn handle_token(&mut self, purpose: Purpose, outcome: Result<Token, TokenError>) {
-        match (purpose, outcome) {
-            (Purpose::Topics(topics), Ok(token)) => self.session.subscribe_again(&topics, &token),
-            (Purpose::Topics(topics), Err(error)) => {
-                self.session.forget(&topics);
-                let refusal = Refusal::without_token(&error);
-                self.handle_push(Push::NotSubscribedAgain { topics, refusal });
-            }
-            (Purpose::Connection, Ok(token)) if self.shown.as_ref() == Some(&token) => {
-                // Its source has no newer one yet.
-                self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
-            }
-            (Purpose::Connection, Ok(token)) => {
-                if self.show(&token).is_ok() {
-                    self.shown = Some(token);
-                }
-            }
-            (Purpose::Connection, Err(error)) => self.handle_push(Push::NotAuthenticated {
-                reason: error.to_string(),
-            }),
-        }
-    }
-
-    fn show(&mut self, token: &Token) -> Result<(), LimitExceeded> {
-        let id = self.session.authenticate(token)?;
-        self.pending.insert(id, Pending::Authentication);
-        Ok(())
-    }
-
-    /// Takes in what the server says to a token that was shown over the connection.
-    fn handle_authentication(&mut self, outcome: Result<Reply, Refusal>) {
-        match outcome {
-            Ok(Reply::Authenticated(authenticated)) => {
-                self.schedule_renewal(authenticated.expires_at);
-                self.handle_push(Push::Authenticated(authenticated));
-            }
-            Ok(_) => {}
-            Err(refusal) if self.session.is_awaited() => self.refusal = Some(refusal),
-            Err(refusal) => {
-                if refusal.temporary {
-                    // The token was not looked at, so it may be shown again.
-                    self.shown = None;
-                    self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
-                }
-                self.handle_push(Push::NotAuthenticated {
-                    reason: refusal.to_string(),
-                });
-            }
-        }
-    }
-
-    /// Connects again, after `error` ended a connection, until it succeeds; none when that is pointless, and then the
-    /// last error is left in `ended_by`.
-    async fn reopen(&mut self, mut error: Error, ended_by: &OnceLock<Error>) -> Option<Socket> {
-        loop {
-            let delay = self.delay_after(&error).await;
-            self.announce(Push::Disconnected {
-                reason: error.to_string(),
-                reconnect_after: delay,
-            });
-            if delay.is_none() {
-                // This is its only end.
-                let _ = ended_by.set(error);
-                self.wait(None).await;
-                return None;
-            }
-            self.wait(delay).await;
-            match self.open().await {
-                Ok(socket) => return Some(socket),
-                Err(next) => error = next,
-            }
-        }
-    }
-
-    /// Leaves word of the end for the program; of attempts that failed meanwhile, only the latest is kept.
-    fn announce(&mut self, disconnected: Push) {
-        if let Some(Push::Disconnected { .. }) = self.backlog.back() {
-            self.backlog.pop_back();
-        }
-        self.backlog.push_back(disconnected);
-    }
-
-    /// How long to wait after a connection or an attempt ended with `error`; none when that was the last.
-    async fn delay_after(&mut self, error: &Error) -> Option<Duration> {
-        let goodbye = self.goodbye.take();
-        let reconnects = match (&goodbye, error) {
-            (Some(goodbye), _) => goodbye.reconnect,
-            (None, Error::Closed { code, .. }) => reconnects_after(*code),
-            (None, error) if error.asks_for_another_token() => self.has_another_token().await,
-            (None, error) => error.is_temporary(),
-        };
-        let told_ms = goodbye.and_then(|goodbye| goodbye.reconnect_after_ms);
-        let told = match (told_ms, error.retry_after()) {
-            (Some(ms), _) => Told::After(Duration::from_millis(ms)),
-            (None, Some(told)) => Told::NotBefore(told),
-            (None, None) => Told::Nothing,
-        };
-        let delay = self.retry.next_delay(Instant::now(), told, fastrand::f64());
-        delay.filter(|_| reconnects)
-    }
-
-    /// Whether there is a token that may be accepted where the one that was shown was not.
-    async fn has_another_token(&mut self) -> bool {
-        self.tokens_refused += 1;
-        if self.tokens_refused >= TOKENS_REFUSED_MAX {
-            return false;
-        }
-        let Some(source) = &self.options.token else {
-            return false;
-        };
-        match source.ask(self.options.connect_timeout).await {
-            Ok(token) if self.shown.as_ref() == Some(&token) => false,
-            Ok(token) => {
-                self.next_token = Some(token);
-                true
-            }
-            Err(error) => error.is_temporary(),
-        }
-    }
-
-    /// Waits for `delay`, or until the program has taken what is left for it when that is none.
-    async fn wait(&mut self, delay: Option<Duration>) {
-        let until = Instant::now() + delay.unwrap_or_default();
-        loop {
-            let is_waited_for = !self.backlog.is_empty();
-            tokio::select! {
-                () = deliver(&self.pushes, &mut self.backlog), if is_waited_for => {}
-                Some(topic) = self.inputs.released.recv() => {
-                    if self.routes.release(&topic) {
-                        self.session.forget(std::slice::from_ref(&topic));
-                        self.routes.remove(&topic);
-                    }
-                }
-                // A program that takes no pushes is no reason not to reconnect.
-                () = sleep_until(until), if delay.is_some() || !is_waited_for => return,
             }
         }
     }
