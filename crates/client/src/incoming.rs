@@ -79,7 +79,7 @@ pub enum Push {
     },
     /// The server refused something that had no id.
     Refused(Refusal),
-    /// Another token was shown over the connection, because the one before would have ended.
+    /// A token was shown over the connection, because the one before would have ended or the server waited for one.
     Authenticated(Authenticated),
     /// No other token could be had or shown for this reason, in words. When the one in use ends, the server closes the
     /// connection, and the client connects again if there is a token by then. A session alone never says so.

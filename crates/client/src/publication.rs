@@ -18,6 +18,8 @@ pub struct Publication {
     pub topic: Option<String>,
     /// The place in the topic's order; dense per epoch.
     pub offset: Option<u64>,
+    /// What it is the newest state of, when the publisher said so.
+    pub key: Option<String>,
     /// When the server took it, in milliseconds since 1970.
     pub time: Option<u64>,
     /// Who published it; none when the server's API did.
@@ -27,7 +29,7 @@ pub struct Publication {
 }
 
 /// Who published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sender {
     /// The id of the connection.
     #[serde(deserialize_with = "text_or_number")]
@@ -35,6 +37,9 @@ pub struct Sender {
     /// The user, when the server knows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// What others may see of it: JSON, as the token or the application said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Box<RawValue>>,
 }
 
 /// What was published.
@@ -124,6 +129,7 @@ impl<'de> Deserialize<'de> for Publication {
         Ok(Self {
             topic: fields.topic,
             offset: fields.offset,
+            key: fields.key,
             time: fields.time,
             from: fields.from,
             payload,
@@ -136,6 +142,7 @@ impl Serialize for Publication {
         let given = [
             self.topic.is_some(),
             self.offset.is_some(),
+            self.key.is_some(),
             self.time.is_some(),
             self.from.is_some(),
         ];
@@ -144,6 +151,7 @@ impl Serialize for Publication {
         object.serialize_field("type", "message")?;
         field(&mut object, "topic", self.topic.as_ref())?;
         field(&mut object, "offset", self.offset.as_ref())?;
+        field(&mut object, "key", self.key.as_ref())?;
         field(&mut object, "time", self.time.as_ref())?;
         field(&mut object, "from", self.from.as_ref())?;
         match &self.payload {
@@ -168,6 +176,7 @@ fn field<O: SerializeStruct>(
 struct Fields {
     topic: Option<String>,
     offset: Option<u64>,
+    key: Option<String>,
     time: Option<u64>,
     from: Option<Sender>,
     #[serde(default, deserialize_with = "present")]
@@ -197,6 +206,7 @@ mod tests {
         for text in [
             r#"{"type":"message","topic":"a","offset":7,"time":1,"from":{"connection":"c","user":"u"},"data":{"x": [1]}}"#,
             r#"{"type":"message","topic":"a","offset":7,"time":1,"data":null}"#,
+            r#"{"type":"message","topic":"a","offset":7,"key":"k","from":{"connection":"c","info":{"b":1, "a":2}},"data":0}"#,
             r#"{"type":"message","time":1,"from":{"connection":"c"},"data_base64":"AAH/"}"#,
         ] {
             let publication: Publication = serde_json::from_str(text).unwrap();

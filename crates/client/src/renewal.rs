@@ -5,7 +5,7 @@ use std::time::Duration;
 /// How long to wait before a token is asked for in place of one that has `left` to go: between two thirds and five
 /// sixths of that, so that those who connected together do not ask together. `jitter` is drawn from 0 to 1.
 ///
-/// Where nothing is left though the server has just accepted it, the clocks differ, and a guess must do.
+/// Where there is no newer one by then it is asked for again in the same way. Where nothing is left though the server has just accepted it, the clocks differ, and a guess must do.
 pub(crate) fn renewal_delay(left: Duration, jitter: f64) -> Duration {
     if left.is_zero() {
         return RENEWAL_DELAY_GUESSED;
@@ -13,9 +13,6 @@ pub(crate) fn renewal_delay(left: Duration, jitter: f64) -> Duration {
     let part = 2.0 / 3.0 + jitter.clamp(0.0, 1.0) / 6.0;
     left.min(RENEWAL_DELAY_MAX).mul_f64(part).max(RENEWAL_DELAY_MIN)
 }
-
-/// How long a token may be shown that the server could not look at, or whose source has no newer one.
-pub(crate) const RENEWAL_DELAY_AFTER_REFUSAL: Duration = Duration::from_secs(5);
 
 /// The least between two tokens.
 const RENEWAL_DELAY_MIN: Duration = Duration::from_secs(1);

@@ -44,6 +44,20 @@ enum Stage {
     Leaving,
 }
 
+impl Stage {
+    /// Whether a message has its place here. Without this, a server could have any number of them kept.
+    fn check(self, message: &ServerMessage) -> Result<(), Malformed> {
+        use ServerMessage::{Goodbye, Unknown, Welcome};
+        match (self, message) {
+            (Self::Lost, Welcome(_) | Goodbye(_) | Unknown) => Ok(()),
+            (Self::Lost, _) => Err(Malformed::misplaced("the first message is no welcome")),
+            (_, Welcome(_)) => Err(Malformed::misplaced("a second welcome")),
+            (Self::Leaving, Goodbye(_)) => Err(Malformed::misplaced("a second goodbye")),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a reply is awaited for.
 #[derive(Debug)]
 enum Asked {
@@ -258,16 +272,7 @@ impl Session {
     /// The message is not what the dialect allows; the connection is to be closed with code 1002.
     pub fn handle_text(&mut self, text: &str) -> Result<(), Malformed> {
         let message = ServerMessage::parse(text)?;
-        match (&message, self.stage) {
-            (ServerMessage::Welcome(_), Stage::Lost) => {}
-            (ServerMessage::Goodbye(_) | ServerMessage::Unknown, Stage::Lost) => {}
-            (ServerMessage::Welcome(_), _) => return Err(Malformed::misplaced("a second welcome")),
-            (ServerMessage::Goodbye(_), Stage::Leaving) => {
-                return Err(Malformed::misplaced("a second goodbye"));
-            }
-            (_, Stage::Lost) => return Err(Malformed::misplaced("the first message is no welcome")),
-            _ => {}
-        }
+        self.stage.check(&message)?;
         match message {
             ServerMessage::Publication(publication) => self.on_publication(publication),
             ServerMessage::Welcome(welcome) => self.on_welcome(welcome),

@@ -8,7 +8,7 @@ use super::{Driver, Pending};
 use crate::error::Error;
 use crate::incoming::{Push, Reply};
 use crate::limits::{LimitExceeded, TOKENS_REFUSED_MAX};
-use crate::renewal::{RENEWAL_DELAY_AFTER_REFUSAL, renewal_delay};
+use crate::renewal::renewal_delay;
 use crate::server_message::Refusal;
 use crate::token::{Token, TokenError};
 use crate::token_desk::Purpose;
@@ -42,17 +42,16 @@ impl Driver {
         }
     }
 
-    /// Asks for another token in time before the one in use ends at `expires_at`, in milliseconds since 1970.
-    pub(super) fn schedule_renewal(&mut self, expires_at: Option<u64>) {
-        let Some(expires_at) = expires_at.filter(|_| self.options.token.is_some()) else {
-            self.renewal_at = None;
-            return;
-        };
+    /// Asks for another token in time before the one in use ends, if it does and there is whom to ask.
+    pub(super) fn schedule_renewal(&mut self) {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
-        let left = Duration::from_millis(expires_at).saturating_sub(now);
-        self.renewal_at = Some(Instant::now() + renewal_delay(left, fastrand::f64()));
+        let ends_at = self.expires_at.filter(|_| self.options.token.is_some());
+        self.renewal_at = ends_at.map(|ends_at| {
+            let left = Duration::from_millis(ends_at).saturating_sub(now);
+            Instant::now() + renewal_delay(left, fastrand::f64())
+        });
     }
 
     /// Asks for the token to be shown next.
@@ -74,7 +73,7 @@ impl Driver {
             }
             (Purpose::Connection, Ok(token)) if self.shown.as_ref() == Some(&token) => {
                 // Its source has no newer one yet.
-                self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
+                self.schedule_renewal();
             }
             (Purpose::Connection, Ok(token)) => {
                 if self.show(&token).is_ok() {
@@ -87,6 +86,7 @@ impl Driver {
         }
     }
 
+    /// Shows a token over the connection.
     pub(super) fn show(&mut self, token: &Token) -> Result<(), LimitExceeded> {
         let id = self.session.authenticate(token)?;
         self.pending.insert(id, Pending::Authentication);
@@ -97,7 +97,8 @@ impl Driver {
     pub(super) fn handle_authentication(&mut self, outcome: Result<Reply, Refusal>) {
         match outcome {
             Ok(Reply::Authenticated(authenticated)) => {
-                self.schedule_renewal(authenticated.expires_at);
+                self.expires_at = authenticated.expires_at;
+                self.schedule_renewal();
                 self.handle_push(Push::Authenticated(authenticated));
             }
             Ok(_) => {}
@@ -106,7 +107,7 @@ impl Driver {
                 if refusal.temporary {
                     // The token was not looked at, so it may be shown again.
                     self.shown = None;
-                    self.renewal_at = Some(Instant::now() + RENEWAL_DELAY_AFTER_REFUSAL);
+                    self.schedule_renewal();
                 }
                 self.handle_push(Push::NotAuthenticated {
                     reason: refusal.to_string(),

@@ -55,7 +55,9 @@ pub(crate) struct Driver {
     refusal: Option<Refusal>,
     /// Tokens refused since one was accepted.
     tokens_refused: u32,
-    /// When another token is asked for, in time before the one in use ends.
+    /// When the token ends that the server accepted last, in milliseconds since 1970.
+    expires_at: Option<u64>,
+    /// When another one is asked for, in time before that.
     renewal_at: Option<Instant>,
     goodbye: Option<Goodbye>,
     silence_max: Duration,
@@ -92,6 +94,7 @@ impl Driver {
             next_token: None,
             refusal: None,
             tokens_refused: 0,
+            expires_at: None,
             renewal_at: None,
             goodbye: None,
             silence_max: SILENCE_MAX,
@@ -232,7 +235,8 @@ impl Driver {
         match &push {
             Push::Welcome(welcome) => {
                 self.silence_max = silence_max(welcome);
-                self.schedule_renewal(welcome.expires_at);
+                self.expires_at = welcome.expires_at;
+                self.schedule_renewal();
             }
             Push::Goodbye(goodbye) => self.goodbye = Some(goodbye.clone()),
             _ => {}
