@@ -25,7 +25,8 @@ pub fn run(bytes: &[u8]) {
     };
     let message_bytes_max = LIMITS[usize::from(choice >> 1) % LIMITS.len()];
     let mut rng = Rng::with_seed(u16::from_be_bytes([high, low]).into());
-    bounded(32 * stream.len() + (16 << 10), || {
+    // Three readings are kept: of frames without payload that is 32 bytes for every two, in lists that double as they grow.
+    bounded(112 * stream.len() + (16 << 10), || {
         let whole = decode(role, [stream], message_bytes_max);
         let bytewise = decode(role, stream.chunks(1), message_bytes_max);
         assert_eq!(bytewise, whole, "byte by byte");

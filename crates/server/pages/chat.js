@@ -4,7 +4,7 @@
 // the topic's order and the server's time, confirms it. What was handed to a connection that broke is never sent
 // again by itself, because it may have arrived.
 
-import { namedInAddress, showInAddress, socketAddress } from "./address.js";
+import { isServerThere, namedInAddress, showInAddress, socketAddress } from "./address.js";
 import { Connection, reconnectDelayMs } from "./connection.js";
 import { Log } from "./log.js";
 import { recall, remember } from "./memory.js";
@@ -37,6 +37,7 @@ const connection = new Connection(socketAddress(), {
   onWelcome: enter,
   onReceived: receive,
   onLost: lose,
+  isServerThere,
 });
 
 start();

@@ -29,6 +29,7 @@ export class Connection {
   #hooks;
   #socket = null;
   #isWelcomed = false;
+  #isTurnedAway = false;
   #goodbye = null;
   #attempt = 0;
   #wasConnected = false;
@@ -43,9 +44,10 @@ export class Connection {
   #heartbeat = 0;
 
   /**
-   * `hooks`: `onState({name, retryAt, reason})`, `onWelcome(welcome)`, `onReceived(push or reply)`, `onLost()`.
-   * `name` is connecting, connected, reconnecting or offline; `retryAt` is when the next attempt starts, 0 when one is
-   * running or none is planned; `reason` is the server's word when it wants no reconnect.
+   * `hooks`: `onState({name, retryAt, reason, isTurnedAway})`, `onWelcome(welcome)`, `onReceived(push or reply)`,
+   * `onLost()`, `isServerThere()`. `name` is connecting, connected, reconnecting or offline; `retryAt` is when the next
+   * attempt starts, 0 when one is running or none is planned; `reason` is the server's word when it wants no reconnect;
+   * `isTurnedAway` says that the server is there but opened no WebSocket.
    */
   constructor(address, hooks) {
     this.#address = address;
@@ -110,6 +112,7 @@ export class Connection {
   #welcome(welcome) {
     clearTimeout(this.#deadline);
     this.#isWelcomed = true;
+    this.#isTurnedAway = false;
     this.#wasConnected = true;
     this.#connectedAt = Date.now();
     this.#retryNotBefore = 0;
@@ -157,6 +160,14 @@ export class Connection {
     }
     this.#planAfter({ code, reason, reconnect: mayReconnect(code), ...this.#goodbye });
     if (wasWelcomed) this.#hooks.onLost();
+    else this.#findOutWhy();
+  }
+
+  async #findOutWhy() {
+    const isTurnedAway = await this.#hooks.isServerThere();
+    if (this.#isWelcomed || !this.#retryAt || this.#isTurnedAway === isTurnedAway) return;
+    this.#isTurnedAway = isTurnedAway;
+    this.#report(waitingName());
   }
 
   #planAfter({ code, reason, reconnect, reconnect_after_ms: spreadMs }) {
@@ -182,7 +193,8 @@ export class Connection {
 
   #report(name, reason = "") {
     const isWaiting = name === "reconnecting" || name === "offline";
-    this.#hooks.onState({ name, retryAt: isWaiting && !this.#socket ? this.#retryAt : 0, reason });
+    const retryAt = isWaiting && !this.#socket ? this.#retryAt : 0;
+    this.#hooks.onState({ name, retryAt, reason, isTurnedAway: this.#isTurnedAway });
   }
 }
 

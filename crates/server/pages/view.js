@@ -180,17 +180,19 @@ export class View {
   }
 
   #drawState() {
-    const { name, retryAt, reason } = this.#state;
+    const { name, retryAt, reason, isTurnedAway } = this.#state;
     const seconds = Math.max(1, Math.ceil((retryAt - Date.now()) / 1000));
     let text = say(name);
     if (name === "reconnecting" && retryAt) text = say("reconnectingIn", { seconds });
     if (name === "offline" && reason) text = say("offlineStopped", { reason });
+    if (name === "reconnecting" && isTurnedAway) text = say("turnedAway");
     part("state-text").textContent = text;
   }
 
   /** Says aloud that the connection was lost or is back, but not every second of the countdown. */
-  #announce({ name, reason }) {
+  #announce({ name, reason, isTurnedAway }) {
     const before = this.#state.name;
+    if (isTurnedAway && !this.#state.isTurnedAway) part("announced").textContent = say("turnedAway");
     if (name === before && !reason) return;
     if (name === "connected" && this.#wasConnected) part("announced").textContent = say("connected");
     if (name === "connected") this.#wasConnected = true;

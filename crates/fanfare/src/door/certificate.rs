@@ -5,9 +5,8 @@
 /// [`Entrant`](crate::Entrant). A host that ends TLS itself may put it there, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCertificate {
-    /// Its subject in the order of the certificate, like `CN=anna,O=Example`: short names of RFC 4514 section 3, other
-    /// attributes by their object identifier in hexadecimal digits, and every separator in a value escaped. Empty where
-    /// it has none.
+    /// Its subject as RFC 4514 writes it, the last of the certificate's attributes first, like `CN=anna,O=Example`: what
+    /// separates attributes is escaped in their values, so that none can pass for another. Empty where it has none.
     pub subject: String,
     /// The certificate in DER, for a host that wants to know more of it.
     pub der: Vec<u8>,

@@ -5,7 +5,6 @@
 //! connection keeps what its handshake began with. `docs/decisions/0013-tls.md` says why it is made like this.
 
 mod certificate;
-mod der;
 mod error;
 mod records;
 mod session;
@@ -225,8 +224,8 @@ impl ClientCertificate {
     /// What a certificate says that rustls has accepted.
     pub(crate) fn of(certificate: &CertificateDer<'_>) -> Self {
         Self {
-            subject: der::read(certificate)
-                .map(|details| details.subject)
+            subject: certificate::parse(certificate)
+                .map(|parsed| parsed.tbs_certificate().subject().to_string())
                 .unwrap_or_default(),
             der: certificate.to_vec(),
         }

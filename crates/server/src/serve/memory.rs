@@ -21,6 +21,9 @@ const CEILINGS: [&str; 2] = [
 /// A container without a ceiling says `max` (v2), or a number beyond any machine's memory (v1).
 const UNLIMITED: u64 = 1 << 50;
 
+/// As much of the ceiling as must wait, as a divisor, for it to be worth closing anybody.
+const WORTH_IT: usize = 100;
+
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -35,7 +38,8 @@ fn parse(text: &str) -> Option<usize> {
     (bytes < UNLIMITED).then_some(bytes as usize)
 }
 
-/// Tells the shards when memory is short: from nine tenths of the ceiling on, until it is below eight.
+/// Tells the shards when memory is short: from nine tenths of the ceiling on, until it is below eight, or below nine with
+/// nothing left to let go of. An allocator may keep what it once had, and gives it out again before it takes more.
 pub(super) async fn watch(fanfare: Fanfare, ceiling: usize) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -44,15 +48,16 @@ pub(super) async fn watch(fanfare: Fanfare, ceiling: usize) {
         panics::outlive(|| {
             fault::trip(fault::Place::Memory);
             if let Some(used) = fanfare::resident_bytes() {
-                look(&fanfare, used as usize, ceiling);
+                let waiting = fanfare.stats().waiting_bytes as usize;
+                look(&fanfare, used as usize, waiting, ceiling);
             }
         });
     }
 }
 
-fn look(fanfare: &Fanfare, used: usize, ceiling: usize) {
-    let was_short = fanfare.is_memory_short();
-    let is_short = used >= ceiling / 10 * if was_short { 8 } else { 9 };
+fn look(fanfare: &Fanfare, used: usize, waiting: usize, ceiling: usize) {
+    let is_letting_go = fanfare.is_memory_short() && waiting >= ceiling / WORTH_IT;
+    let is_short = used >= ceiling / 10 * if is_letting_go { 8 } else { 9 };
     if fanfare.set_memory_short(is_short) {
         if is_short {
             tracing::warn!(
@@ -80,15 +85,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn memory_is_short_from_nine_tenths_on_and_until_below_eight() {
+    async fn memory_is_short_from_nine_tenths_on_and_until_there_is_room_or_nothing_waits() {
         let options = Options {
             shards: 1,
             ..Options::default()
         };
         let fanfare = Fanfare::start(options).unwrap();
-        for (used, is_short) in [(89, false), (90, true), (80, true), (79, false), (85, false)] {
-            look(&fanfare, used * 100, 10_000);
-            assert_eq!(fanfare.is_memory_short(), is_short, "{used}");
+        for (used, waiting, is_short) in [
+            (89, 9, false),
+            (90, 0, true),
+            (80, 1, true),
+            (79, 1, false),
+            (85, 9, false),
+            (90, 9, true),
+            (90, 0, true),
+            (89, 0, false),
+        ] {
+            look(&fanfare, used * 100, waiting * 100, 10_000);
+            assert_eq!(fanfare.is_memory_short(), is_short, "{used} % used, {waiting} % wait");
         }
     }
 }

@@ -16,6 +16,7 @@ mod program;
 
 mod accessibility;
 mod conversation;
+mod entry;
 mod hostile_text;
 mod keyboard;
 mod looks;

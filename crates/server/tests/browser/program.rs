@@ -107,14 +107,8 @@ impl Program {
     fn start_on(address: SocketAddr, flags: &[String]) -> Option<Self> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_fanfare"))
             .env_clear()
-            .args([
-                "serve",
-                "--open",
-                "--log",
-                "error",
-                "--listen",
-                &address.to_string(),
-            ])
+            .env("FANFARE_OPEN", "true")
+            .args(["serve", "--log", "error", "--listen", &address.to_string()])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

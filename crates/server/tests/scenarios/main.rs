@@ -69,7 +69,8 @@
 //! | 71 | soak | in small: `churn::rounds_of_everything_return_to_the_baseline` |
 //! | 72 | idle connections | `churn::idle_connections_cost_little_and_all_of_it_comes_back` |
 //! | 80 | hostile tokens | `src/tokens/tests` and `tests/sockets/jwks.rs` of the library; the program in `tests/serve/tokens.rs` |
-//! | 82 | the HTTP API | `access`; scopes of keys in `src/api/tests/scopes.rs` and `tests/serve/tokens.rs` |
+//! | 82 | the HTTP API | `access`; scopes of keys in `src/api/tests/scopes.rs` and `tests/serve/tokens.rs`; the time that keys take in `src/api/access.rs` |
+//! | – | who may receive and publish what | `permissions` |
 //! | 83 | the pages | `web`, and `tests/browser/hostile_text.rs` in a real browser |
 //! | 84 | the log | `log`; that a flood is a line a second in `tests/serve/door.rs` |
 
@@ -98,6 +99,7 @@ mod log;
 mod memory;
 mod names;
 mod notices;
+mod permissions;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
