@@ -20,11 +20,11 @@ pub struct ConnectOptions {
     pub reconnect_delay_min: Duration,
     /// The longest of those delays, at most a day. The server may ask for a longer one. Default 20 s.
     pub reconnect_delay_max: Duration,
-    /// Attempts after a connection ended before the client gives up; 0 ends it with its connection. Default: none, and
-    /// then it goes on for ever.
+    /// Attempts after a connection ended before the client gives up; 0 ends it with its connection. A connection of 5 s
+    /// begins the count anew. Default: none, and then it goes on for ever.
     pub reconnect_attempts_max: Option<u32>,
-    /// How long after a connection ended another attempt may begin; then the client gives up. Default: none, and then
-    /// it goes on for ever.
+    /// How long after a connection of at least 5 s ended another attempt may begin; then the client gives up. Default:
+    /// none, and then it goes on for ever.
     pub reconnect_time_max: Option<Duration>,
     /// Where the token comes from that says who the client is. It is sent as `Authorization: Bearer` with each attempt
     /// to connect, and another one over the connection before it ends. Default: none, and the client is anonymous.

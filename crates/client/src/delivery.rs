@@ -75,46 +75,51 @@ impl Queue {
 
     /// Puts a publication in, or leaves it out for want of room.
     pub(crate) fn publish(&self, publication: Publication) {
-        let mut inner = self.lock();
-        if inner.is_over {
-            return;
-        }
         let bytes = publication.payload.len();
-        let is_full = inner.waiting.len() >= self.deliveries_max
-            || (inner.bytes > 0 && inner.bytes + bytes > self.bytes_max);
-        if is_full {
-            return inner.miss(Some(1));
-        }
-        inner.tell_missed();
-        inner.bytes += bytes;
-        inner.put(Delivery::Publication(publication));
+        self.change(|inner| {
+            let has_bytes = inner.bytes == 0 || inner.bytes + bytes <= self.bytes_max;
+            if inner.waiting.len() < self.deliveries_max && has_bytes {
+                inner.bytes += bytes;
+                inner.put(Delivery::Publication(publication));
+            } else {
+                inner.miss(Some(1));
+            }
+        });
     }
 
     /// Takes in that publications went by.
     pub(crate) fn miss(&self, count: Option<u64>) {
-        let mut inner = self.lock();
-        if !inner.is_over {
-            inner.miss(count);
-            inner.wake();
-        }
+        self.change(|inner| inner.miss(count));
     }
 
     /// Puts a number of subscribers in; where there is no room, the next number must do.
     pub(crate) fn occupy(&self, subscribers: u64) {
-        let mut inner = self.lock();
-        if !inner.is_over && inner.waiting.len() < self.deliveries_max {
-            inner.tell_missed();
-            inner.put(Delivery::Occupancy { subscribers });
-        }
+        self.change(|inner| {
+            if inner.waiting.len() < self.deliveries_max {
+                inner.put(Delivery::Occupancy { subscribers });
+            }
+        });
     }
 
     /// Ends it behind what waits.
     pub(crate) fn end(&self, by: UnsubscribedBy) {
-        let mut inner = self.lock();
-        if !inner.is_over {
+        self.change(|inner| {
             inner.is_over = true;
             inner.end = Some(by);
-            inner.wake();
+        });
+    }
+
+    /// Changes what waits, before the end, and wakes the reader. Its waker is called without the lock: it may poll at once.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.lock();
+        if inner.is_over {
+            return;
+        }
+        change(&mut inner);
+        let reader = inner.reader.take();
+        drop(inner);
+        if let Some(reader) = reader {
+            reader.wake();
         }
     }
 
@@ -172,15 +177,10 @@ impl Inner {
         }
     }
 
+    /// Puts it behind all that waits, and behind what was missed after that.
     fn put(&mut self, delivery: Delivery) {
+        self.tell_missed();
         self.waiting.push_back(delivery);
-        self.wake();
-    }
-
-    fn wake(&mut self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
     }
 }
 

@@ -263,6 +263,7 @@ impl Session {
         self.stage = Stage::Lost;
         self.asked.clear();
         self.outgoing.clear();
+        self.topics.retain(|_, topic| !topic.is_given_up);
         self.topics.values_mut().for_each(|topic| topic.is_live = false);
     }
 

@@ -196,6 +196,20 @@ fn what_was_given_up_is_not_asked_for_again() {
 }
 
 #[test]
+fn what_was_given_up_is_not_missed_when_it_is_wanted_again() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.0.unsubscribe(&["a".to_owned()]).unwrap();
+    assert!(!story.0.is_subscribed("a"));
+    story.reconnects();
+    story
+        .0
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
+        .unwrap();
+    assert_eq!(story.hears(&subscribed(Some(3), "e", 20)), ["3: Subscribed"]);
+    assert!(story.0.is_subscribed("a"));
+}
+
+#[test]
 fn topics_of_the_servers_choice_are_not_asked_for() {
     let mut story = Story::welcomed();
     assert_eq!(story.hears(&subscribed(None, "e", 1)), ["Subscribed"]);

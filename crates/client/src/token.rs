@@ -85,7 +85,7 @@ impl TokenError {
 ///
 /// That is at each attempt to connect, and before the one in use ends; one for topics at each subscription. The closure
 /// runs on the client's task, so it waits with `await` and blocks nothing; it is given up, as `Unavailable`, after the
-/// [`connect_timeout`](crate::ConnectOptions::connect_timeout). Clones ask the same closure.
+/// [`connect_timeout`](crate::ConnectOptions::connect_timeout). A panic in it ends the client. Clones ask the same closure.
 ///
 /// ```
 /// use fanfare_client::{ConnectOptions, TokenError, TokenSource};
