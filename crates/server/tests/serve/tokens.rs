@@ -340,6 +340,23 @@ fn the_commands_show_a_token_and_tell_why_they_are_refused() {
 }
 
 #[test]
+fn a_listener_whose_token_is_revoked_ends_and_says_so() {
+    let key = secret();
+    let server = start(&["--token-key", &key]);
+    let token = make(&key, &["--id", "one", "--subscribe", "news"]);
+    std::thread::scope(|scope| {
+        let listening = scope.spawn(|| ended(&server, &["sub", "news"], &token));
+        server.await_metrics(&[("fanfare_subscriptions", 1)]);
+        let answer = post(&server, "/api/revoke", None, &json!({"token": "one"}));
+        assert_eq!(answer.status, 200);
+        let (told, code) = listening.join().unwrap();
+        assert_eq!(code, Some(1));
+        assert!(told.contains("code 3504: revoked"), "{told}");
+        assert!(told.contains("show a token that holds"), "{told}");
+    });
+}
+
+#[test]
 fn a_listener_takes_the_new_token_of_its_file_before_the_old_one_ends() {
     let (directory, key) = (Directory::new("renewal"), secret());
     let server = start(&["--token-key", &key, "--token-leeway", "0s"]);
