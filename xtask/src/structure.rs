@@ -14,6 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-bench", &[]),
     ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
+    ("fanfare-testing", &[]),
+    ("example-chat-room", &["fanfare"]),
+    ("example-custom-hooks", &["fanfare"]),
+    ("example-middleware-auth", &["fanfare"]),
+    ("example-minimal-hub", &["fanfare"]),
+    ("example-raw-broadcast", &["fanfare"]),
+    ("example-topics", &["fanfare"]),
     ("xtask", &["fanfare-protocol"]),
 ];
 

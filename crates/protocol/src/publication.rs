@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::{ConnectionId, Key, Position, Timestamp, TopicName, UserName};
 
@@ -47,6 +48,25 @@ impl Payload {
             kind: PayloadKind::Json,
             bytes: Bytes::copy_from_slice(value.get().as_bytes()),
         }
+    }
+
+    /// Any value as JSON. One pass over it and one allocation.
+    ///
+    /// # Errors
+    /// When the value has no form in JSON: its `Serialize` fails, or a map has keys that are no strings.
+    ///
+    /// ```
+    /// use fanfare_protocol::Payload;
+    ///
+    /// let payload = Payload::serialize(&("ada", 7))?;
+    /// assert_eq!(payload.as_bytes(), br#"["ada",7]"#);
+    /// # Ok::<(), serde_json::Error>(())
+    /// ```
+    pub fn serialize(value: &(impl Serialize + ?Sized)) -> serde_json::Result<Self> {
+        Ok(Self {
+            kind: PayloadKind::Json,
+            bytes: Bytes::from(serde_json::to_vec(value)?),
+        })
     }
 
     /// What kind of bytes it is.
@@ -104,4 +124,19 @@ pub struct Publication {
     pub draft: Draft,
     /// Its place.
     pub position: Position,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn any_value_with_a_form_in_json_is_a_payload() {
+        let payload = Payload::serialize(&BTreeMap::from([("a", Some(1.5)), ("b", None)])).unwrap();
+        assert_eq!(payload.kind(), PayloadKind::Json);
+        assert_eq!(payload.as_bytes(), br#"{"a":1.5,"b":null}"#);
+        assert!(Payload::serialize(&BTreeMap::from([([1], 1)])).is_err());
+    }
 }

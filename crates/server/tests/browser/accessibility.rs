@@ -1,7 +1,8 @@
 //! What someone who cannot see the page is told.
 
+use fanfare_testing::Screen;
+
 use crate::House;
-use crate::chromium::Screen;
 use crate::page::Page;
 
 #[tokio::test]

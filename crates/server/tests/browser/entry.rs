@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
+use fanfare_testing::Screen;
+
 use crate::House;
-use crate::chromium::Screen;
 use crate::program::Program;
 
 const KEY: &str = "hs256:0123456789abcdef0123456789abcdef";

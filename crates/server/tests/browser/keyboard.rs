@@ -1,9 +1,9 @@
 //! The chat without a mouse.
 
+use fanfare_testing::Screen;
 use fantoccini::key::Key;
 
 use crate::House;
-use crate::chromium::Screen;
 use crate::page::Page;
 
 const TAB: &str = "\u{e004}";

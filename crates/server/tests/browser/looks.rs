@@ -1,7 +1,8 @@
 //! Language, theme and small screens.
 
+use fanfare_testing::{PHONE, Screen};
+
 use crate::House;
-use crate::chromium::{PHONE, Screen};
 use crate::page::Page;
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The chat page in real browsers against the real program, as the stories of people who use it.
 //!
-//! `program` runs `fanfare serve`, `chromium` runs the browsers, `page` is one open chat page as a person sees and
-//! uses it. Everything else is stories. Nothing here waits for a fixed time: a story looks at a page again until it
+//! `program` runs `fanfare serve`, `fanfare_testing` runs the browsers, `page` is one open chat page as a person sees
+//! and uses it. Everything else is stories. Nothing here waits for a fixed time: a story looks at a page again until it
 //! shows what is expected, and fails with what it shows instead.
 
 #![allow(
@@ -10,7 +10,6 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
-mod chromium;
 mod page;
 mod program;
 
@@ -26,17 +25,10 @@ mod rooms;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Duration;
 
-use chromium::{Browsers, Screen};
+use fanfare_testing::{Browsers, DEADLINE, LOOK_AGAIN, Screen};
 use page::Page;
 use program::Program;
-
-/// How long anything may take before the story fails.
-const DEADLINE: Duration = Duration::from_secs(15);
-
-/// How long to wait before looking again.
-const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// One server and the browsers of everyone in a story. The browsers end before the server does.
 struct House {
@@ -72,15 +64,14 @@ impl House {
     async fn ten_lines(&self) -> Page {
         let html = include_str!("../../../../examples/ten_lines/index.html");
         let html = html.replace("localhost:8080", &self.program.address().to_string());
-        let client = self.browsers.open(Screen::Desktop).await;
-        client.goto(&serve_once(html)).await.unwrap();
-        Page::new(client)
+        let tab = self.browsers.open(Screen::Desktop).await;
+        tab.go(&serve_once(html)).await;
+        Page::new(tab)
     }
 
     /// Somebody new stands before the question for a name.
     async fn stranger(&self, address: &str, screen: Screen) -> Page {
-        let client = self.browsers.open(screen).await;
-        let page = Page::new(client);
+        let page = Page::new(self.browsers.open(screen).await);
         page.go(&format!("{}/{address}", self.program.url())).await;
         page
     }

@@ -1,21 +1,23 @@
 //! One open chat page, used and read as a person would: by typing, clicking and looking.
 
+use std::ops::Deref;
 use std::time::Instant;
 
-use axum::http::Method;
-use fantoccini::elements::Element;
-use fantoccini::key::Key;
-use fantoccini::wd::WebDriverCompatibleCommand;
-use fantoccini::{Client, Locator};
+use fanfare_testing::Tab;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use url::{ParseError, Url};
 
 use crate::{DEADLINE, LOOK_AGAIN};
 
-/// A page in a browser of its own.
-pub(crate) struct Page(Client);
+/// The chat page in a browser of its own.
+pub(crate) struct Page(Tab);
+
+impl Deref for Page {
+    type Target = Tab;
+
+    fn deref(&self) -> &Tab {
+        &self.0
+    }
+}
 
 /// What a page shows, read in one look.
 #[derive(Debug, Deserialize)]
@@ -76,13 +78,13 @@ impl Shown {
 }
 
 impl Page {
-    pub(crate) fn new(client: Client) -> Self {
-        Self(client)
+    pub(crate) fn new(tab: Tab) -> Self {
+        Self(tab)
     }
 
     /// Loads an address and waits until the page has come to life.
     pub(crate) async fn go(&self, address: &str) {
-        self.0.goto(address).await.unwrap();
+        self.0.go(address).await;
         self.until("the page says whether it is connected", |shown| {
             !shown.state.is_empty()
         })
@@ -90,13 +92,13 @@ impl Page {
     }
 
     pub(crate) async fn reload(&self) {
-        self.0.refresh().await.unwrap();
+        self.0.reload().await;
         self.connected().await;
     }
 
     /// Leaves for good: closes the browser.
     pub(crate) async fn leave(self) {
-        self.0.close().await.unwrap();
+        self.0.leave().await;
     }
 
     /// Answers the question for a name.
@@ -154,49 +156,6 @@ impl Page {
             .await;
     }
 
-    /// Presses keys where the focus is.
-    pub(crate) async fn press(&self, keys: &str) {
-        let focused = self.0.active_element().await.unwrap();
-        focused.send_keys(keys).await.unwrap();
-    }
-
-    /// Presses a key together with a modifier.
-    pub(crate) async fn press_with(&self, modifier: Key, key: impl Into<char>) {
-        let keys = [char::from(modifier), key.into(), Key::Null.into()];
-        self.press(&keys.iter().collect::<String>()).await;
-    }
-
-    /// Clicks on the part with that hook.
-    pub(crate) async fn click(&self, hook: &str) {
-        self.click_on(&format!("[data-testid={hook}]")).await;
-    }
-
-    /// Clicks as soon as it can be clicked on: what slides into view takes its time.
-    pub(crate) async fn click_on(&self, selector: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        let part = self.0.find(Locator::Css(selector)).await.unwrap();
-        while let Err(error) = part.click().await {
-            assert!(
-                Instant::now() < deadline,
-                "{selector} cannot be clicked on: {error}"
-            );
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
-    /// The part with that hook.
-    pub(crate) async fn find(&self, hook: &str) -> Element {
-        let selector = format!("[data-testid={hook}]");
-        self.0
-            .find(Locator::Css(&selector))
-            .await
-            .unwrap_or_else(|error| panic!("{hook}: {error}"))
-    }
-
-    pub(crate) async fn find_all(&self, selector: &str) -> Vec<Element> {
-        self.0.find_all(Locator::Css(selector)).await.unwrap()
-    }
-
     /// Looks until the page shows what is wanted; the last look.
     pub(crate) async fn until(&self, wanted: &str, is_shown: impl Fn(&Shown) -> bool) -> Shown {
         let deadline = Instant::now() + DEADLINE;
@@ -210,86 +169,9 @@ impl Page {
         }
     }
 
-    /// Asks a script until it finds what is wanted.
-    pub(crate) async fn until_found(&self, script: &str, wanted: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            let found: String = self.read(script).await;
-            if found == wanted {
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{script} found {found:?}, not {wanted:?}"
-            );
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-    }
-
     /// What the page shows now.
     pub(crate) async fn look(&self) -> Shown {
         self.read(LOOK).await
-    }
-
-    /// What a script finds in the page.
-    pub(crate) async fn read<T: DeserializeOwned>(&self, script: &str) -> T {
-        let found = self.0.execute(script, Vec::new()).await.unwrap();
-        serde_json::from_value(found.clone()).unwrap_or_else(|error| panic!("{error} in {found}"))
-    }
-
-    /// What the browser's console complained of since the last time: refused content, failed scripts, missing files.
-    pub(crate) async fn complaints(&self) -> Vec<String> {
-        let log = self
-            .ask(Method::POST, "se/log", Some(json!({"type": "browser"})))
-            .await;
-        log.as_array()
-            .unwrap()
-            .iter()
-            .filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING")
-            .map(|entry| entry["message"].as_str().unwrap().to_owned())
-            .collect()
-    }
-
-    /// The name a screen reader says for an element, as the browser computes it.
-    pub(crate) async fn name_of(&self, element: &Element) -> String {
-        self.computed(element, "computedlabel").await
-    }
-
-    /// What a screen reader takes an element for.
-    pub(crate) async fn role_of(&self, element: &Element) -> String {
-        self.computed(element, "computedrole").await
-    }
-
-    async fn computed(&self, element: &Element, property: &str) -> String {
-        let path = format!("element/{}/{property}", &*element.element_id());
-        let value = self.ask(Method::GET, &path, None).await;
-        value.as_str().unwrap().to_owned()
-    }
-
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let path = path.to_owned();
-        self.0
-            .issue_cmd(SessionCommand { method, path, body })
-            .await
-            .unwrap()
-    }
-}
-
-/// A command of the browser's session that the WebDriver client has no function for.
-#[derive(Debug)]
-struct SessionCommand {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-}
-
-impl WebDriverCompatibleCommand for SessionCommand {
-    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, ParseError> {
-        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
-    }
-
-    fn method_and_body(&self, _url: &Url) -> (Method, Option<String>) {
-        (self.method.clone(), self.body.as_ref().map(ToString::to_string))
     }
 }
 

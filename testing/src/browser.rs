@@ -8,21 +8,24 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
-use fantoccini::{Client, ClientBuilder};
+use fantoccini::ClientBuilder;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Map, Value, json};
 
-use crate::LOOK_AGAIN;
+use crate::{LOOK_AGAIN, Tab};
 
 /// The size and kind of a window.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Screen {
+pub enum Screen {
+    /// 1200 by 760 CSS pixels, with a mouse.
     Desktop,
+    /// [`PHONE`], with a finger.
     Phone,
 }
 
 /// A running chromedriver. Dropping it ends all its browsers and deletes their profiles.
-pub(crate) struct Browsers {
+#[derive(Debug)]
+pub struct Browsers {
     driver: Child,
     address: SocketAddr,
     chromium: PathBuf,
@@ -32,18 +35,15 @@ pub(crate) struct Browsers {
 }
 
 impl Browsers {
+    /// Starts the driver.
+    ///
     /// # Panics
     /// One of the programs is not installed: the page cannot be tested without, and untested is not passed.
-    pub(crate) fn start() -> Self {
+    pub fn start() -> Self {
         let chromium = installed("chromium");
-        let mut driver = Command::new(installed("chromedriver"))
-            .arg("--port=0")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(driver.stdout.take().unwrap());
-        let port = read_port(&mut stdout);
+        let (driver, stdout, port) = (0..DRIVER_STARTS)
+            .find_map(|_| start_driver())
+            .expect("chromedriver says why it does not start");
         Self {
             driver,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
@@ -55,7 +55,7 @@ impl Browsers {
     }
 
     /// A new browser that shares nothing with the others.
-    pub(crate) async fn open(&self, screen: Screen) -> Client {
+    pub async fn open(&self, screen: Screen) -> Tab {
         let number = self.opened.fetch_add(1, Ordering::Relaxed);
         let profile = self.profiles.join(number.to_string());
         let mut arguments: Vec<String> = ARGUMENTS.iter().map(|&argument| argument.into()).collect();
@@ -71,11 +71,11 @@ impl Browsers {
         // The certificates of these tests are signed by nobody.
         capabilities.insert("acceptInsecureCerts".into(), json!(true));
         capabilities.insert("goog:loggingPrefs".into(), json!({"browser": "ALL"}));
-        ClientBuilder::new(HttpConnector::new())
+        let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
             .connect(&format!("http://{}", self.address))
-            .await
-            .unwrap()
+            .await;
+        Tab::new(client.unwrap())
     }
 
     /// Asks the driver to end its browsers and itself.
@@ -107,9 +107,12 @@ impl Drop for Browsers {
 }
 
 /// The window of a phone, in CSS pixels.
-pub(crate) struct Phone {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+#[derive(Debug)]
+pub struct Phone {
+    /// From left to right.
+    pub width: u32,
+    /// From top to bottom.
+    pub height: u32,
 }
 
 impl Phone {
@@ -118,7 +121,8 @@ impl Phone {
     }
 }
 
-pub(crate) const PHONE: Phone = Phone {
+/// The phone of these tests.
+pub const PHONE: Phone = Phone {
     width: 390,
     height: 780,
 };
@@ -131,23 +135,39 @@ fn installed(program: &str) -> PathBuf {
         .find(|candidate| candidate.is_file())
         .unwrap_or_else(|| {
             panic!(
-                "{program} is not installed, and the chat page is tested in a real browser: \
+                "{program} is not installed, and pages are tested in a real browser: \
                  apt-get install -y chromium chromium-driver"
             )
         })
 }
 
-/// The port in the line by which chromedriver says that it has started.
-fn read_port(stdout: &mut impl BufRead) -> u16 {
-    let mut said = String::new();
-    while stdout.read_line(&mut said).unwrap() > 0 {
-        let line = said.lines().last().unwrap_or_default();
-        let port = line.split("successfully on port ").nth(1);
-        if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
-            return port;
-        }
+/// Starts a driver, unless it does not find a port: it looks for one that is free for IPv6 and takes the same for IPv4.
+fn start_driver() -> Option<(Child, BufReader<ChildStdout>, u16)> {
+    let mut driver = Command::new(installed("chromedriver"))
+        .arg("--port=0")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(driver.stdout.take().unwrap());
+    if let Some(port) = read_port(&mut stdout) {
+        return Some((driver, stdout, port));
     }
-    panic!("chromedriver did not start: {said}");
+    driver.wait().unwrap();
+    None
+}
+
+/// The port in the line by which chromedriver says that it has started.
+fn read_port(stdout: &mut impl BufRead) -> Option<u16> {
+    let mut line = String::new();
+    while stdout.read_line(&mut line).unwrap() > 0 {
+        let port = line.trim_end().split("successfully on port ").nth(1);
+        if let Some(port) = port.and_then(|port| port.trim_end_matches('.').parse().ok()) {
+            return Some(port);
+        }
+        line.clear();
+    }
+    None
 }
 
 /// A new folder for the profiles of one driver.
@@ -158,6 +178,9 @@ fn new_folder() -> PathBuf {
     fs::create_dir_all(&folder).unwrap();
     folder
 }
+
+/// How often to start a driver until one has found a port.
+const DRIVER_STARTS: usize = 5;
 
 const END_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -1,0 +1,55 @@
+//! A chat room: who comes gives a name, everyone sees who comes, who goes and what is said.
+
+mod chat;
+mod page;
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use fanfare::{Access, Application, Fanfare, Options, TopicName, TopicRule, TopicRules, Who};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use chat::{Chat, ROOM};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (happenings, told) = mpsc::channel(64);
+    let room = TopicRule {
+        topics: ROOM.parse()?,
+        access: Access {
+            publish: Who::Hook,
+            ..Access::default()
+        },
+        slow: None,
+    };
+    let rules = TopicRules {
+        by_pattern: vec![room],
+        ..TopicRules::default()
+    };
+    let chat = Chat {
+        room: TopicName::parse(ROOM)?,
+        happenings,
+    };
+    let fanfare = Fanfare::start(Options {
+        rules: rules.into(),
+        application: Some(Application::new(chat)),
+        notices: true,
+        ..Options::default()
+    })?;
+    tokio::spawn(chat::announce(fanfare.clone(), told));
+    let app = Router::new()
+        .route("/ws", fanfare.websocket())
+        .merge(page::router());
+
+    let address = std::env::args().nth(1);
+    let listener = TcpListener::bind(address.as_deref().unwrap_or("127.0.0.1:8080")).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+        .await?;
+    fanfare.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
+    Ok(())
+}

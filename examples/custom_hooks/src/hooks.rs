@@ -1,0 +1,119 @@
+//! The hooks. Each has a default, so there are only those in which this application has a say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fanfare::{
+    Admission, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Happening, Hooks, Identity, Notice,
+    Payload, TopicName, UserName,
+};
+
+use crate::rate::Rates;
+
+/// Groups that there are.
+const GROUPS: [&str; 2] = ["red", "blue"];
+
+/// A word that is not for everyone's eyes, and what stands in its place.
+const MASKED: (&str, &str) = ("darn", "****");
+
+/// The groups, who is in them now, and how fast they talk.
+#[derive(Default)]
+pub struct Groups {
+    members: Mutex<BTreeMap<ConnectionId, Arc<Identity>>>,
+    rates: Rates,
+}
+
+impl Hooks for Groups {
+    /// Routing: the group that somebody asks for at the door is where it is subscribed, and the only place where it speaks.
+    async fn connect(&self, entrant: &Entrant, _: Option<Admission>) -> Result<Option<Admission>, Denial> {
+        let (Some(name), Some(group)) = (parameter(entrant, "name"), parameter(entrant, "group")) else {
+            return Err(Denial::unauthenticated("say who you are: /ws?name=ada&group=red"));
+        };
+        if !GROUPS.contains(&&*group) {
+            return Err(Denial::forbidden(format!("there is no group {group:?}")));
+        }
+        let refused = |error: &dyn ToString| Denial::forbidden(error.to_string());
+        let user = UserName::parse(&name).map_err(|error| refused(&error))?;
+        let topic = TopicName::parse(&format!("group:{group}")).map_err(|error| refused(&error))?;
+        let identity = Identity {
+            claims: BTreeMap::from([("group".into(), vec![group.into()])]),
+            ..Identity::of_user(user)
+        };
+        Ok(Some(Admission {
+            identity: identity.into(),
+            topics: vec![topic],
+        }))
+    }
+
+    /// Rate limit and moderation: a message is refused, published as it is, or published with other words.
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+        if let Some(user) = user_of(caller) {
+            self.rates.take(user)?;
+        }
+        let Ok(text) = serde_json::from_slice::<String>(draft.payload.as_bytes()) else {
+            return Err(Denial::refused(ErrorCode::BadCommand, "a message here is a text"));
+        };
+        if text.contains("://") {
+            return Err(Denial::forbidden("links are not allowed here"));
+        }
+        let masked = text.replace(MASKED.0, MASKED.1);
+        if masked == text {
+            return Ok(None);
+        }
+        Payload::serialize(&masked)
+            .map(Some)
+            .map_err(|_| Denial::unavailable())
+    }
+
+    /// A procedure: `members` gives the names in the caller's group.
+    async fn call(&self, caller: &Caller, method: &str, _: &Payload) -> Result<Payload, Denial> {
+        if method != "members" {
+            return Err(Denial::refused(
+                ErrorCode::NotFound,
+                format!("there is no method {method:?}"),
+            ));
+        }
+        let group = caller.identity.as_deref().and_then(group_of);
+        let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        let here = members.values().filter(|member| group_of(member) == group);
+        let names: BTreeSet<&str> = here
+            .filter_map(|member| member.user.as_ref())
+            .map(UserName::as_str)
+            .collect();
+        Payload::serialize(&names).map_err(|_| Denial::unavailable())
+    }
+
+    /// Who comes and goes, in this order for each connection.
+    async fn notice(&self, notice: Notice) {
+        let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
+        match notice.happening {
+            Happening::Connected {
+                connection,
+                identity: Some(identity),
+            } => {
+                members.insert(connection, identity);
+            }
+            Happening::Disconnected { connection, .. } => {
+                members.remove(&connection);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A parameter of the address that somebody connects to.
+fn parameter(entrant: &Entrant, name: &str) -> Option<String> {
+    let (_, query) = entrant.target.split_once('?')?;
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters
+        .find(|(parameter, _)| parameter == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+fn group_of(identity: &Identity) -> Option<&str> {
+    identity.claims.get("group")?.first().map(|group| &**group)
+}
+
+fn user_of(caller: &Caller) -> Option<&UserName> {
+    caller.identity.as_ref()?.user.as_ref()
+}
