@@ -77,10 +77,13 @@ impl Retry {
         if self.attempts_max.is_some_and(|max| self.backoff.attempts >= max) {
             return None;
         }
+        let is_first = self.backoff.attempts == 0;
         let own = self.backoff.next_delay(jitter);
         let delay = match told {
             Told::Nothing => own,
-            Told::After(told) => told.min(TOLD_DELAY_MAX),
+            Told::After(told) if is_first => told.min(TOLD_DELAY_MAX),
+            // A server that sends everyone away at once must not be asked without a pause.
+            Told::After(told) => told.min(TOLD_DELAY_MAX).max(own),
             Told::NotBefore(told) => told.min(TOLD_DELAY_MAX) + own,
         };
         let time = now.saturating_duration_since(began_at) + delay;
@@ -167,6 +170,7 @@ mod tests {
             7 * SECOND + Duration::from_millis(200)
         );
         assert_eq!(delay(Told::After(Duration::MAX)), TOLD_DELAY_MAX);
+        assert_eq!(delay(Told::After(Duration::ZERO)), Duration::from_millis(800));
         assert!(delay(Told::NotBefore(Duration::MAX)) <= TOLD_DELAY_MAX + SECOND);
     }
 
