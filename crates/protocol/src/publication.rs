@@ -50,6 +50,14 @@ impl Payload {
         }
     }
 
+    /// JSON's `null`: nothing to say.
+    pub fn null() -> Self {
+        Self {
+            kind: PayloadKind::Json,
+            bytes: Bytes::from_static(b"null"),
+        }
+    }
+
     /// Any value as JSON. One pass over it and one allocation.
     ///
     /// # Errors

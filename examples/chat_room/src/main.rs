@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{Access, Application, Fanfare, Options, TopicName, TopicRule, TopicRules, Who};
+use fanfare::{Application, Fanfare, Options, TopicName, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
@@ -17,18 +17,7 @@ use chat::{Chat, ROOM};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let (happenings, told) = mpsc::channel(64);
-    let room = TopicRule {
-        topics: ROOM.parse()?,
-        access: Access {
-            publish: Who::Hook,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    let rules = TopicRules {
-        by_pattern: vec![room],
-        ..TopicRules::default()
-    };
+    let rules = TopicRules::from([TopicRule::new(ROOM)?.publish(Who::Hook)]);
     let chat = Chat {
         room: TopicName::parse(ROOM)?,
         happenings,

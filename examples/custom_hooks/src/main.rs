@@ -8,25 +8,14 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{Access, Application, Fanfare, Options, TopicRule, TopicRules, Who};
+use fanfare::{Application, Fanfare, Options, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
 
 use hooks::Groups;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let groups = TopicRule {
-        topics: "group:{claims.group}".parse()?,
-        access: Access {
-            publish: Who::Hook,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    let rules = TopicRules {
-        by_pattern: vec![groups],
-        ..TopicRules::default()
-    };
+    let rules = TopicRules::from([TopicRule::new("group:{claims.group}")?.publish(Who::Hook)]);
     let fanfare = Fanfare::start(Options {
         rules: rules.into(),
         application: Some(Application::new(Groups::default())),

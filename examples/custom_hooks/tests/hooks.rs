@@ -98,7 +98,7 @@ fn a_call_gives_who_is_in_the_group() {
     ben.close();
     until_members(&mut ada, &json!(["ada"]));
     assert_eq!(
-        ada.ask(json!({"type": "call", "method": "shout", "data": null}))["code"],
+        ada.ask(json!({"type": "call", "method": "shout"}))["code"],
         "not_found"
     );
 }
@@ -126,7 +126,7 @@ fn heard(socket: &mut Socket) -> Value {
 fn until_members(socket: &mut Socket, wanted: &Value) {
     let deadline = Instant::now() + DEADLINE;
     loop {
-        let answer = socket.ask(json!({"type": "call", "method": "members", "data": null}));
+        let answer = socket.ask(json!({"type": "call", "method": "members"}));
         if answer["data"] == *wanted {
             return;
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use fanfare::{Access, Fanfare, Options, TopicRule, TopicRules, Who};
+use fanfare::{Fanfare, Options, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
 
 use sessions::Sessions;
@@ -26,18 +26,7 @@ struct App {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let inboxes = TopicRule {
-        topics: "inbox:{user}".parse()?,
-        access: Access {
-            subscribe: Who::Users,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    let rules = TopicRules {
-        by_pattern: vec![inboxes],
-        ..TopicRules::default()
-    };
+    let rules = TopicRules::from([TopicRule::new("inbox:{user}")?.subscribe(Who::Users)]);
     let fanfare = Fanfare::start(Options {
         rules: rules.into(),
         ..Options::default()

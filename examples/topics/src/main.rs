@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{Access, Fanfare, Limits, Options, SlowRule, TopicRule, TopicRules, Who};
+use fanfare::{Fanfare, Limits, Options, SlowRule, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
 
 #[tokio::main]
@@ -40,26 +40,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 /// The first rule whose pattern matches a topic decides about it; what no rule speaks of is closed.
 fn rules() -> Result<TopicRules, Box<dyn Error>> {
-    let prices = TopicRule {
-        topics: prices::TOPIC.parse()?,
-        access: Access {
-            subscribe: Who::Anyone,
-            ..Access::default()
-        },
-        // Who reads too slowly gets the newest price of every symbol, and not the ones that it replaces.
-        slow: Some(SlowRule::Conflate),
-    };
-    let rooms = TopicRule {
-        topics: "room:*".parse()?,
-        access: Access {
-            subscribe: Who::Anyone,
-            publish: Who::Anyone,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    Ok(TopicRules {
-        by_pattern: vec![prices, rooms],
-        ..TopicRules::default()
-    })
+    // Who reads too slowly gets the newest price of every symbol, and not the ones that it replaces.
+    let prices = TopicRule::new(prices::TOPIC)?
+        .subscribe(Who::Anyone)
+        .slow(SlowRule::Conflate);
+    let rooms = TopicRule::new("room:*")?
+        .subscribe(Who::Anyone)
+        .publish(Who::Anyone);
+    Ok(TopicRules::from([prices, rooms]))
 }

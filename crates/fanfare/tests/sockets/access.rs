@@ -278,7 +278,9 @@ fn who_does_not_say_who_it_is_is_closed_and_there_are_not_many_of_them() {
     let mut late = silent.pop().unwrap();
     assert_eq!(late.ending().code, 3502);
     eventually("both are closed", || server.disconnects(3502) == 2);
-    eventually("their places are free", || knock(&server, "/ws", &[]).0.status == 101);
+    eventually("their places are free", || {
+        knock(&server, "/ws", &[]).0.status == 101
+    });
 }
 
 #[test]

@@ -3,13 +3,26 @@
 use std::fmt;
 use std::str::FromStr;
 
-use fanfare_protocol::{TopicName, TopicTemplate};
+use fanfare_protocol::{TopicName, TopicTemplate, TopicTemplateError};
 
 use super::{Action, Identity, KeyScopes, Subject, Verdict};
 use crate::SlowRule;
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
 /// without one, [`TopicRules::otherwise`] does.
+///
+/// ```
+/// use fanfare_hub::access::{TopicRule, TopicRules, Who};
+///
+/// # fn main() -> Result<(), fanfare_protocol::TopicTemplateError> {
+/// let rules = TopicRules::from([
+///     TopicRule::new("inbox:{user}")?.subscribe(Who::Users),
+///     TopicRule::new("room:*")?.subscribe(Who::Users).publish(Who::Subscribers),
+/// ]);
+/// # drop(rules);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TopicRules {
     /// The rules, in order.
@@ -18,7 +31,7 @@ pub struct TopicRules {
     pub otherwise: Access,
 }
 
-/// What is done with the topics of a pattern.
+/// What is done with the topics of a pattern. See [`TopicRules`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicRule {
     /// Which topics, and with its places also for whom: who does not fill them may do only what was granted.
@@ -58,6 +71,60 @@ pub enum Who {
     Anyone,
     /// Whom the application lets, asked each time.
     Hook,
+}
+
+impl TopicRule {
+    /// A rule for topics like `inbox:{user}`, under which only those may do anything to whom it was granted.
+    ///
+    /// # Errors
+    /// The text is no template of topics.
+    pub fn new(topics: &str) -> Result<Self, TopicTemplateError> {
+        Ok(Self {
+            topics: topics.parse()?,
+            access: Access::default(),
+            slow: None,
+        })
+    }
+
+    /// The same, but these may receive.
+    pub fn subscribe(mut self, who: Who) -> Self {
+        self.access.subscribe = who;
+        self
+    }
+
+    /// The same, but these may publish.
+    pub fn publish(mut self, who: Who) -> Self {
+        self.access.publish = who;
+        self
+    }
+
+    /// The same, but these may see who is there.
+    pub fn presence(mut self, who: Who) -> Self {
+        self.access.presence = who;
+        self
+    }
+
+    /// The same, but these may read what was published.
+    pub fn history(mut self, who: Who) -> Self {
+        self.access.history = who;
+        self
+    }
+
+    /// The same with a rule for slow clients.
+    pub fn slow(mut self, rule: SlowRule) -> Self {
+        self.slow = Some(rule);
+        self
+    }
+}
+
+impl<const N: usize> From<[TopicRule; N]> for TopicRules {
+    /// These rules in this order; what none of them speaks of is open to those to whom it was granted.
+    fn from(rules: [TopicRule; N]) -> Self {
+        Self {
+            by_pattern: rules.into(),
+            otherwise: Access::default(),
+        }
+    }
 }
 
 impl TopicRules {

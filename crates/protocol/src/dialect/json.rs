@@ -152,7 +152,7 @@ impl<'a> Fields<'a> {
     }
 
     fn call(self) -> Result<Verb<'a>, String> {
-        let payload = self.payload()?;
+        let payload = self.data.map_or_else(Payload::null, Payload::json);
         match self.method {
             Some(Text(method)) if (1..=METHOD_BYTES_MAX).contains(&method.len()) => {
                 Ok(Verb::Call { method, payload })

@@ -102,7 +102,11 @@ mod tests {
             (89, 0, false),
         ] {
             look(&fanfare, used * 100, waiting * 100, 10_000);
-            assert_eq!(fanfare.is_memory_short(), is_short, "{used} % used, {waiting} % wait");
+            assert_eq!(
+                fanfare.is_memory_short(),
+                is_short,
+                "{used} % used, {waiting} % wait"
+            );
         }
     }
 }
