@@ -1,7 +1,29 @@
-//! Commands as the `json` dialect writes them.
+//! What can be said about a command, and commands as the `json` dialect writes them.
 
+use fanfare_protocol::{Every, Key};
 use serde::Serialize;
 use serde_json::value::RawValue;
+
+use crate::token::TokenSource;
+
+/// How topics are subscribed to.
+#[derive(Debug, Clone, Default)]
+pub struct SubscribeOptions {
+    /// Whether to be told their numbers of subscribers. After a reconnect they are not asked for again.
+    pub occupancy: bool,
+    /// How often the newest publication, of every key, is wanted at most; all of them at once by default.
+    pub every: Option<Every>,
+    /// Where tokens come from that let the client receive these topics; asked now and after every reconnect, once for
+    /// all topics that were subscribed to together. Default: none is needed.
+    pub token: Option<TokenSource>,
+}
+
+/// What is said about a publication beside its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// What it is the newest state of.
+    pub key: Option<Key>,
+}
 
 /// A command as the dialect writes it.
 #[derive(Serialize)]
@@ -20,6 +42,10 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) data: Option<&'a RawValue>,
 }
 
@@ -33,6 +59,8 @@ impl Command<'_> {
             occupancy: None,
             every: None,
             key: None,
+            token: None,
+            method: None,
             data: None,
         }
     }

@@ -1,9 +1,11 @@
 //! Where to connect to: a `ws://` or `wss://` URL taken apart.
 
+use std::fmt;
+
 use crate::limits::URL_BYTES_MAX;
 
-/// The parts of a URL (RFC 6455 section 3).
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The parts of a URL (RFC 6455 section 3). `Debug` leaves the query out: there may be a token in it.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// Whether TLS is asked for.
     pub(crate) is_secure: bool,
@@ -17,7 +19,15 @@ pub(crate) struct Endpoint {
     pub(crate) target: String,
 }
 
-/// Why a text is no URL to connect to.
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.is_secure { "wss" } else { "ws" };
+        let path = without_query(&self.target);
+        write!(formatter, "Endpoint({scheme}://{}{path})", self.authority)
+    }
+}
+
+/// Why a text is no URL to connect to. Its query is not shown: there may be a token in it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// The URL asks for TLS, and this build has none.
@@ -57,15 +67,15 @@ impl Endpoint {
         let (is_secure, rest) = match url.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("ws") => (false, rest),
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("wss") => (true, rest),
-            _ => return Err(EndpointError::Scheme(url.to_owned())),
+            _ => return Err(EndpointError::Scheme(without_query(url))),
         };
         if is_secure && !cfg!(feature = "tls") {
-            return Err(EndpointError::Tls(url.to_owned()));
+            return Err(EndpointError::Tls(without_query(url)));
         }
         let port_of_scheme = if is_secure { 443 } else { 80 };
         let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let (host, port) = split_authority(authority, port_of_scheme)
-            .ok_or_else(|| EndpointError::Authority(url.to_owned()))?;
+            .ok_or_else(|| EndpointError::Authority(without_query(url)))?;
         Ok(Self {
             is_secure,
             host: host.trim_matches(['[', ']']).to_owned(),
@@ -82,6 +92,11 @@ impl Endpoint {
             },
         })
     }
+}
+
+/// A URL as it may be shown.
+fn without_query(url: &str) -> String {
+    url.split('?').next().unwrap_or_default().to_owned()
 }
 
 /// Host, with the brackets of an IPv6 address, and port, which may be left to the scheme.
@@ -156,6 +171,20 @@ mod tests {
             let endpoint = Endpoint::parse(url).unwrap();
             let found = (endpoint.is_secure, endpoint.port, endpoint.authority.as_str());
             assert_eq!(found, (is_secure, port, authority));
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_not_shown() {
+        let endpoint = Endpoint::parse("ws://a/ws?token=secret").unwrap();
+        assert_eq!(format!("{endpoint:?}"), "Endpoint(ws://a/ws)");
+        for url in [
+            "http://a/?token=secret",
+            "ws://:1/?token=secret",
+            "ws://a:x?secret",
+        ] {
+            let error = Endpoint::parse(url).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
         }
     }
 

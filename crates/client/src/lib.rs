@@ -1,45 +1,126 @@
-//! A client of Fanfare's `json` dialect.
+//! A client of Fanfare's `json` dialect: it connects, says who it is, subscribes, publishes and calls, and when its
+//! connection ends it makes another, subscribes again and says what was missed.
 //!
-//! [`Client`] is what most programs want: it connects, answers pings, reconnects with a growing delay, subscribes
-//! again and says what was missed. [`Session`] is the protocol alone, without any I/O, for programs that bring their
-//! own WebSocket. `wss://` needs the feature `tls`. It does not offer compression.
+//! ```no_run
+//! use fanfare_client::{Client, ConnectOptions, Delivery};
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Debug, Serialize, Deserialize)]
+//! struct Headline {
+//!     text: String,
+//! }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let options = ConnectOptions {
+//!     token: Some("eyJhbGciOiJI…".into()),
+//!     ..ConnectOptions::default()
+//! };
+//! let mut client = Client::connect("ws://127.0.0.1:8080/ws", options).await?;
+//! client.ignore_pushes();
+//! let mut news = client.subscription("news").await?;
+//! client.publish("news", &Headline { text: "it works".to_owned() }).await?;
+//! while let Some(delivery) = news.next().await {
+//!     match delivery {
+//!         Delivery::Publication(publication) => println!("{:?}", publication.json::<Headline>()?),
+//!         Delivery::Missed { count } => println!("{count:?} were missed"),
+//!         Delivery::Occupancy { .. } => {}
+//!         Delivery::Unsubscribed(by) => println!("that was all: {by:?}"),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Where what comes goes
+//!
+//! There are two ways to take what the server says, and a program may use both:
+//!
+//! - [`Client::subscription`] gives out one topic as a [`Subscription`], a [`Stream`] of its own. A slow one misses
+//!   publications, is told how many, and holds up nobody; its drop unsubscribes.
+//! - [`Client::next`] gives out everything else in the order in which it comes, as [`Push`]: the topics of
+//!   [`Client::subscribe`] and those that the server chose, what was sent to this connection alone, and what becomes of
+//!   the connection ([`Push::Welcome`], [`Push::Disconnected`] with the time of the next attempt). While it is not
+//!   taken, nothing is read from the server at all, so a program that does not want it says so with
+//!   [`Client::ignore_pushes`].
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), fanfare_client::Error> {
 //! use fanfare_client::{Client, ConnectOptions, Push};
 //!
 //! let mut client = Client::connect("ws://127.0.0.1:8080/ws", ConnectOptions::default()).await?;
-//! client.subscribe(&["news"]).await?;
-//! client.publish("news", "hello").await?;
+//! client.subscribe(&["news", "weather"]).await?;
 //! while let Some(push) = client.next().await {
-//!     if let Push::Publication(publication) = push {
-//!         println!("{}", publication.payload.as_text());
+//!     match push {
+//!         Push::Publication(publication) => println!("{}", publication.payload.as_text()),
+//!         Push::Disconnected { reason, .. } => eprintln!("{reason}"),
+//!         _ => {}
 //!     }
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Who it is
+//!
+//! [`ConnectOptions::token`] is a text, or a closure that is asked for a token at each attempt to connect and again
+//! before the one in use ends, which is then shown over the connection. A [`TokenSource`] in [`SubscribeOptions::token`]
+//! opens single topics. Tokens are in no error and no `Debug` output. Over `ws://` anyone on the way can read them.
+//!
+//! # When it comes back
+//!
+//! After a random delay that doubles with every attempt that fails, and not before the server asks for it
+//! (`reconnect_after_ms` of a goodbye, `Retry-After` of a refused handshake). Never after a close code that says no, nor
+//! after a status that would be the same again; after 401 and 403 only with another token. [`Client::ended_by`] then says
+//! why, and the predicates of [`Error`] what can be done.
+//!
+//! # Parts
+//!
+//! [`Session`] is the protocol alone, without any I/O, for programs that bring their own WebSocket. `wss://` needs the
+//! feature `tls`. Compression is not offered.
+//!
+//! [`Stream`]: futures_core::Stream
 
+mod asking;
 mod client;
 mod command;
+mod commands;
+mod connect_options;
+mod delivery;
 mod driver;
 mod endpoint;
+mod error;
 mod handshake;
+mod incoming;
 mod limits;
 mod publication;
+mod renewal;
 mod retry;
+mod routes;
 mod server_message;
 mod session;
 mod socket;
 mod stream;
+mod subscription;
 #[cfg(feature = "tls")]
 mod tls;
+mod token;
+mod token_desk;
 
-pub use client::{Client, Commands, ConnectOptions, Error};
+pub use client::Client;
+pub use command::{PublishOptions, SubscribeOptions};
+pub use commands::Commands;
+pub use connect_options::ConnectOptions;
+pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
+pub use error::Error;
 pub use fanfare_protocol::{Every, EveryError, Key, KeyError};
 pub use handshake::HandshakeError;
-pub use limits::{COMMANDS_PENDING_MAX, TOPICS_MAX};
+pub use incoming::{Incoming, Push, Reply};
+pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};
-pub use server_message::{Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome};
-pub use session::{Incoming, LimitExceeded, PublishOptions, Push, Reply, Session, SubscribeOptions};
+pub use server_message::{
+    Authenticated, Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome,
+};
+pub use session::Session;
+pub use subscription::Subscription;
+pub use token::{Token, TokenError, TokenSource};

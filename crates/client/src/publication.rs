@@ -18,6 +18,8 @@ pub struct Publication {
     pub topic: Option<String>,
     /// The place in the topic's order; dense per epoch.
     pub offset: Option<u64>,
+    /// What it is the newest state of, when the publisher said so.
+    pub key: Option<String>,
     /// When the server took it, in milliseconds since 1970.
     pub time: Option<u64>,
     /// Who published it; none when the server's API did.
@@ -27,7 +29,7 @@ pub struct Publication {
 }
 
 /// Who published.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Sender {
     /// The id of the connection.
     #[serde(deserialize_with = "text_or_number")]
@@ -35,6 +37,9 @@ pub struct Sender {
     /// The user, when the server knows one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+    /// What others may see of it: JSON, as the token or the application said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<Box<RawValue>>,
 }
 
 /// What was published.
@@ -47,6 +52,28 @@ pub enum Payload {
 }
 
 impl Payload {
+    /// The value, as a type of the program's.
+    ///
+    /// # Errors
+    /// It is of another type, or bytes, which are none of JSON.
+    pub fn json<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
+        match self {
+            Self::Json(json) => serde_json::from_str(json.get()),
+            Self::Binary(bytes) => {
+                let problem = format!("these are {} bytes and no JSON", bytes.len());
+                Err(Error::custom(problem))
+            }
+        }
+    }
+
+    /// How many bytes it holds.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Json(json) => json.get().len(),
+            Self::Binary(bytes) => bytes.len(),
+        }
+    }
+
     /// The JSON text, or the bytes in base64.
     pub fn as_text(&self) -> std::borrow::Cow<'_, str> {
         match self {
@@ -56,17 +83,53 @@ impl Payload {
     }
 }
 
+impl Publication {
+    /// What was published, as a type of the program's; see [`Payload::json`].
+    ///
+    /// # Errors
+    /// It is of another type.
+    pub fn json<'p, T: Deserialize<'p>>(&'p self) -> Result<T, serde_json::Error> {
+        self.payload.json()
+    }
+}
+
+impl PartialEq for Payload {
+    /// JSON is compared as it is written.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Json(one), Self::Json(another)) => one.get() == another.get(),
+            (Self::Binary(one), Self::Binary(another)) => one == another,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Payload {}
+
+/// The fields `data` and `data_base64` of an object, of which one is there.
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let body = Body::deserialize(deserializer)?;
+        payload(body.data, body.data_base64)
+    }
+}
+
+fn payload<E: Error>(data: Option<Box<RawValue>>, data_base64: Option<String>) -> Result<Payload, E> {
+    match (data, data_base64) {
+        (Some(json), _) => Ok(Payload::Json(json)),
+        (None, Some(text)) => Ok(Payload::Binary(STANDARD.decode(text).map_err(E::custom)?)),
+        (None, None) => Err(E::missing_field("data")),
+    }
+}
+
 impl<'de> Deserialize<'de> for Publication {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let fields = Fields::deserialize(deserializer)?;
-        let payload = match (fields.data, fields.data_base64) {
-            (Some(json), _) => Payload::Json(json),
-            (None, Some(text)) => Payload::Binary(STANDARD.decode(text).map_err(D::Error::custom)?),
-            (None, None) => return Err(D::Error::missing_field("data")),
-        };
+        let payload = payload(fields.data, fields.data_base64)?;
         Ok(Self {
             topic: fields.topic,
             offset: fields.offset,
+            key: fields.key,
             time: fields.time,
             from: fields.from,
             payload,
@@ -79,6 +142,7 @@ impl Serialize for Publication {
         let given = [
             self.topic.is_some(),
             self.offset.is_some(),
+            self.key.is_some(),
             self.time.is_some(),
             self.from.is_some(),
         ];
@@ -87,6 +151,7 @@ impl Serialize for Publication {
         object.serialize_field("type", "message")?;
         field(&mut object, "topic", self.topic.as_ref())?;
         field(&mut object, "offset", self.offset.as_ref())?;
+        field(&mut object, "key", self.key.as_ref())?;
         field(&mut object, "time", self.time.as_ref())?;
         field(&mut object, "from", self.from.as_ref())?;
         match &self.payload {
@@ -111,8 +176,17 @@ fn field<O: SerializeStruct>(
 struct Fields {
     topic: Option<String>,
     offset: Option<u64>,
+    key: Option<String>,
     time: Option<u64>,
     from: Option<Sender>,
+    #[serde(default, deserialize_with = "present")]
+    data: Option<Box<RawValue>>,
+    data_base64: Option<String>,
+}
+
+/// Those of them that any object with a payload has.
+#[derive(Deserialize)]
+struct Body {
     #[serde(default, deserialize_with = "present")]
     data: Option<Box<RawValue>>,
     data_base64: Option<String>,
@@ -132,11 +206,27 @@ mod tests {
         for text in [
             r#"{"type":"message","topic":"a","offset":7,"time":1,"from":{"connection":"c","user":"u"},"data":{"x": [1]}}"#,
             r#"{"type":"message","topic":"a","offset":7,"time":1,"data":null}"#,
+            r#"{"type":"message","topic":"a","offset":7,"key":"k","from":{"connection":"c","info":{"b":1, "a":2}},"data":0}"#,
             r#"{"type":"message","time":1,"from":{"connection":"c"},"data_base64":"AAH/"}"#,
         ] {
             let publication: Publication = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&publication).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn a_payload_is_read_as_a_type_or_it_is_said_why_not() {
+        let read = |text: &str| serde_json::from_str::<Publication>(text).unwrap();
+        let publication = read(r#"{"type":"message","data":{"name":"ada"}}"#);
+        #[derive(Deserialize)]
+        struct Named<'a> {
+            name: &'a str,
+        }
+        assert_eq!(publication.json::<Named<'_>>().unwrap().name, "ada");
+        assert!(publication.json::<u64>().is_err());
+        let binary = read(r#"{"type":"message","data_base64":"AAH/"}"#);
+        let problem = binary.json::<String>().unwrap_err().to_string();
+        assert!(problem.contains("3 bytes"), "{problem}");
     }
 
     #[test]

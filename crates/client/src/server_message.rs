@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use fanfare_protocol::codes::ErrorCode;
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::publication::Publication;
+use crate::limits::OPAQUE_BYTES_MAX;
+use crate::publication::{Payload, Publication};
+use crate::token::TokenError;
 
 /// The first message of a connection.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -15,6 +18,10 @@ pub struct Welcome {
     pub connection: String,
     /// The user this connection belongs to, when the server knows one.
     pub user: Option<String>,
+    /// How long the client may take to say who it is, in milliseconds; none when that is settled.
+    pub auth_timeout_ms: Option<u64>,
+    /// When the client's token ends, in milliseconds since 1970; none when it does not, or the server does not say.
+    pub expires_at: Option<u64>,
     /// How often the server pings a quiet connection, in milliseconds; 0 when it does not say.
     #[serde(default)]
     pub ping_interval_ms: u64,
@@ -65,6 +72,15 @@ pub struct Published {
     pub offset: u64,
 }
 
+/// Who the server takes the client for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Authenticated {
+    /// The user, when the token names one.
+    pub user: Option<String>,
+    /// When the token ends, in milliseconds since 1970; none when it does not.
+    pub expires_at: Option<u64>,
+}
+
 /// Why the server did not do what was asked.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, thiserror::Error)]
 #[error("server refused: {message} (code {code})")]
@@ -80,6 +96,18 @@ pub struct Refusal {
     pub temporary: bool,
     /// When to ask again, in milliseconds, where the server knows it. Who asks before is closed in the end.
     pub retry_after_ms: Option<u64>,
+}
+
+impl Refusal {
+    /// What the server would say to a subscription for which there is no token.
+    pub(crate) fn without_token(error: &TokenError) -> Self {
+        Self {
+            code: ErrorCode::Unauthenticated.name().to_owned(),
+            message: error.to_string(),
+            temporary: false,
+            retry_after_ms: None,
+        }
+    }
 }
 
 /// What the server says before it closes the connection.
@@ -101,6 +129,13 @@ pub struct Goodbye {
 #[error("server sent a message that the json dialect does not allow: {0}")]
 pub struct Malformed(#[from] serde_json::Error);
 
+impl Malformed {
+    /// A message that has no place where it came.
+    pub(crate) fn misplaced(problem: &str) -> Self {
+        Self(de::Error::custom(problem))
+    }
+}
+
 /// Any message of the server.
 #[derive(Debug)]
 pub(crate) enum ServerMessage {
@@ -108,6 +143,8 @@ pub(crate) enum ServerMessage {
     Subscribed(Option<u64>, Vec<Subscribed>),
     Unsubscribed(Option<u64>, Vec<String>),
     Published(Option<u64>, Published),
+    Authenticated(Option<u64>, Authenticated),
+    Result(Option<u64>, Payload),
     Pong(Option<u64>, Option<u64>),
     Publication(Publication),
     Occupancy {
@@ -143,6 +180,8 @@ impl ServerMessage {
                 let Missed { topic, count } = serde_json::from_str(text)?;
                 Self::Missed { topic, count }
             }
+            "authenticated" => Self::Authenticated(id, serde_json::from_str(text)?),
+            "result" => Self::Result(id, serde_json::from_str(text)?),
             "pong" => Self::Pong(id, serde_json::from_str::<Time>(text)?.time),
             "error" => Self::Error(id, serde_json::from_str(text)?),
             "welcome" => Self::Welcome(serde_json::from_str(text)?),
@@ -193,10 +232,16 @@ impl Visitor<'_> for Opaque {
     type Value = String;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("text or a whole number")
+        write!(
+            formatter,
+            "text of at most {OPAQUE_BYTES_MAX} bytes or a whole number"
+        )
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<String, E> {
+        if text.len() > OPAQUE_BYTES_MAX {
+            return Err(E::invalid_length(text.len(), &self));
+        }
         Ok(text.to_owned())
     }
 
@@ -231,6 +276,11 @@ mod tests {
             r#"{"type":1}"#,
             r#"{"type":"published","id":1}"#,
             r#"{"type":"message"}"#,
+            r#"{"type":"result","id":1}"#,
+            &format!(
+                r#"{{"type":"welcome","connection":"{}"}}"#,
+                "x".repeat(OPAQUE_BYTES_MAX + 1)
+            ),
         ] {
             assert!(ServerMessage::parse(text).is_err(), "{text}");
         }

@@ -5,146 +5,76 @@
 //! drives a session says when it was lost and decides when to try again.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::time::Duration;
+use std::fmt;
 
-use fanfare_protocol::{Every, Key};
+use fanfare_protocol::{Every, Key, TOPIC_BYTES_MAX};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, batches};
-use crate::limits::{COMMANDS_PENDING_MAX, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
+use crate::command::{Command, PublishOptions, SubscribeOptions, batches};
+use crate::incoming::{Incoming, Push, Reply};
+use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
 use crate::publication::Publication;
-use crate::server_message::{Goodbye, Malformed, Published, Refusal, ServerMessage, Subscribed, Welcome};
+use crate::server_message::{Authenticated, Malformed, Refusal, ServerMessage, Subscribed, Welcome};
+use crate::token::{Token, TokenSource};
 
 /// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Session {
     last_id: u64,
     asked: HashMap<u64, Asked>,
     topics: BTreeMap<String, Topic>,
-    is_welcome: bool,
+    stage: Stage,
     /// What the server takes at most, as it said last.
     message_bytes_max: Option<usize>,
     incoming: VecDeque<Incoming>,
     outgoing: VecDeque<String>,
 }
 
-/// What a message of the server means.
-#[derive(Debug, Clone)]
-pub enum Incoming {
-    /// The outcome of a command.
-    Reply {
-        /// The command's id.
-        id: u64,
-        /// What the server did, or why it did not.
-        outcome: Result<Reply, Refusal>,
-    },
-    /// Something nobody asked for.
-    Push(Push),
-}
-
-/// What the server did about a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reply {
-    /// It subscribed the connection.
-    Subscribed(Vec<Subscribed>),
-    /// It unsubscribed the connection from these topics.
-    Unsubscribed(Vec<String>),
-    /// It published.
-    Published(Published),
-    /// It is alive; its time in milliseconds since 1970.
-    Pong(Option<u64>),
-}
-
-/// What the server says unasked, and what a client notices itself.
-#[derive(Debug, Clone)]
-pub enum Push {
-    /// A connection begins.
-    Welcome(Welcome),
-    /// A publication of a topic, or something sent to this connection alone.
-    Publication(Publication),
-    /// Publications of a topic went by unseen: the server left them out because this client reads too slowly, or they
-    /// were published while it was not connected.
-    Missed {
-        /// The topic.
-        topic: String,
-        /// How many; none when the topic began a new epoch and the number cannot be known.
-        count: Option<u64>,
-    },
-    /// How many connections are subscribed to a topic.
-    Occupancy {
-        /// The topic.
-        topic: String,
-        /// The number of connections.
-        subscribers: u64,
-    },
-    /// The server subscribed the connection on its own, or again after a reconnect.
-    Subscribed(Vec<Subscribed>),
-    /// The server unsubscribed the connection from these topics on its own.
-    Unsubscribed(Vec<String>),
-    /// After a reconnect the server did not subscribe the connection to these topics again. They are forgotten.
-    NotSubscribedAgain {
-        /// The topics.
-        topics: Vec<String>,
-        /// Why.
-        refusal: Refusal,
-    },
-    /// The server refused something that had no id.
-    Refused(Refusal),
-    /// The server is about to close the connection.
-    Goodbye(Goodbye),
-    /// The connection ended. A session alone never says so; its driver does.
-    Disconnected {
-        /// Why, in words.
-        reason: String,
-        /// How long until the next attempt; none when there is none and nothing follows.
-        reconnect_after: Option<Duration>,
-    },
-}
-
-/// How topics are subscribed to.
+/// How far the current connection has come.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SubscribeOptions {
-    /// Whether to be told their numbers of subscribers. After a reconnect they are not asked for again.
-    pub occupancy: bool,
-    /// How often the newest publication, of every key, is wanted at most; all of them at once by default.
-    pub every: Option<Every>,
+enum Stage {
+    /// There is none, or it has not been welcomed.
+    #[default]
+    Lost,
+    /// The server waits for a token.
+    Awaited,
+    /// Commands are taken.
+    Open,
+    /// The server has said goodbye.
+    Leaving,
 }
 
-/// What is said about a publication beside its data.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PublishOptions {
-    /// What it is the newest state of.
-    pub key: Option<Key>,
-}
-
-/// A bound refuses a command; nothing was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum LimitExceeded {
-    /// Too many commands wait for replies.
-    #[error(
-        "{COMMANDS_PENDING_MAX} commands wait for their replies, which is the limit; wait for some of them"
-    )]
-    Commands,
-    /// Too many topics.
-    #[error("the subscription exceeds the limit of {TOPICS_MAX} topics; unsubscribe from others first")]
-    Topics,
-    /// The command is larger than what the server takes.
-    #[error("command is {bytes} bytes, the server's limit is {bytes_max}; send less at once")]
-    Message {
-        /// The length of its text.
-        bytes: usize,
-        /// The limit the server told.
-        bytes_max: usize,
-    },
+impl Stage {
+    /// Whether a message has its place here. Without this, a server could have any number of them kept.
+    fn check(self, message: &ServerMessage) -> Result<(), Malformed> {
+        use ServerMessage::{Goodbye, Unknown, Welcome};
+        match (self, message) {
+            (Self::Lost, Welcome(_) | Goodbye(_) | Unknown) => Ok(()),
+            (Self::Lost, _) => Err(Malformed::misplaced("the first message is no welcome")),
+            (_, Welcome(_)) => Err(Malformed::misplaced("a second welcome")),
+            (Self::Leaving, Goodbye(_)) => Err(Malformed::misplaced("a second goodbye")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a reply is awaited for.
 #[derive(Debug)]
 enum Asked {
-    Subscription(Option<Every>),
+    Subscription(Terms),
     Resubscription(Vec<String>),
+    Authentication,
     Unsubscription,
     Other,
+}
+
+/// How a topic is asked for, again if need be.
+#[derive(Debug, Clone, Default)]
+struct Terms {
+    /// How often the newest is wanted at most; what is skipped by that is not missed.
+    every: Option<Every>,
+    /// Where its tokens come from.
+    source: Option<TokenSource>,
 }
 
 /// What is known of a topic the connection is, or was, subscribed to.
@@ -154,10 +84,11 @@ struct Topic {
     offset: u64,
     /// Whether the program asked for it, so that it is asked for again.
     is_asked: bool,
+    /// Whether the program has given it up, and the server has yet to confirm it.
+    is_given_up: bool,
     /// Whether the current connection is subscribed, so that nothing can be missed.
     is_live: bool,
-    /// How often the newest is wanted at most; what is skipped by that is not missed.
-    every: Option<Every>,
+    terms: Terms,
     /// How many the server told to be missing that no gap in the offsets has shown yet.
     told: u64,
 }
@@ -170,7 +101,17 @@ impl Session {
 
     /// Whether the server has welcomed the current connection.
     pub fn is_welcome(&self) -> bool {
-        self.is_welcome
+        matches!(self.stage, Stage::Awaited | Stage::Open)
+    }
+
+    /// Whether the server takes nothing but a token: [`authenticate`](Self::authenticate) shows it one.
+    pub fn is_awaited(&self) -> bool {
+        self.stage == Stage::Awaited
+    }
+
+    /// Whether the connection is, or was and will be again, subscribed to a topic.
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        self.topics.get(topic).is_some_and(|topic| !topic.is_given_up)
     }
 
     /// Whether another command may be asked.
@@ -178,13 +119,18 @@ impl Session {
         self.asked.len() < COMMANDS_PENDING_MAX
     }
 
-    /// Asks to subscribe to `topics`, all or none.
+    /// Asks to subscribe to `topics`, all or none, with a token if one is needed for that.
     ///
     /// The id of the command is returned, as by the other commands.
     ///
     /// # Errors
     /// A bound refuses it.
-    pub fn subscribe(&mut self, topics: &[String], options: SubscribeOptions) -> Result<u64, LimitExceeded> {
+    pub fn subscribe(
+        &mut self,
+        topics: &[String],
+        options: SubscribeOptions,
+        token: Option<&Token>,
+    ) -> Result<u64, LimitExceeded> {
         if self.topics.len() + topics.len() > TOPICS_MAX {
             return Err(LimitExceeded::Topics);
         }
@@ -192,9 +138,29 @@ impl Session {
             topics: Some(topics),
             occupancy: options.occupancy.then_some(true),
             every: options.every.map(|every| every.to_string()),
+            token: token.map(Token::expose),
             ..Command::new("subscribe")
         };
-        self.ask(Asked::Subscription(options.every), command)
+        let terms = Terms {
+            every: options.every,
+            source: options.token,
+        };
+        self.ask(Asked::Subscription(terms), command)
+    }
+
+    /// Asks to subscribe to `topics` again, as [`Incoming::TokenWanted`] named them, with the token that was wanted. What
+    /// was given up meanwhile is left out.
+    pub fn subscribe_again(&mut self, topics: &[String], token: &Token) {
+        let wanted = |topic: &&Topic| topic.is_asked && !topic.is_live;
+        let mut by_rate: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
+        for name in topics {
+            if let Some(topic) = self.topics.get(name).filter(wanted) {
+                by_rate.entry(topic.terms.every).or_default().push(name.clone());
+            }
+        }
+        for (every, names) in by_rate {
+            self.ask_again(names, every, Some(token));
+        }
     }
 
     /// Asks to unsubscribe from `topics`.
@@ -203,16 +169,51 @@ impl Session {
     /// A bound refuses it.
     pub fn unsubscribe(&mut self, topics: &[String]) -> Result<u64, LimitExceeded> {
         // What is given up must not be asked for again, should the connection end before the reply.
-        for name in topics {
-            if let Some(topic) = self.topics.get_mut(name) {
-                topic.is_asked = false;
-            }
-        }
+        self.forget(topics);
         self.ask(
             Asked::Unsubscription,
             Command {
                 topics: Some(topics),
                 ..Command::new("unsubscribe")
+            },
+        )
+    }
+
+    /// Does not ask for `topics` again after the current connection.
+    pub fn forget(&mut self, topics: &[String]) {
+        for name in topics {
+            match self.topics.get_mut(name) {
+                Some(topic) if topic.is_live => (topic.is_asked, topic.is_given_up) = (false, true),
+                _ => drop(self.topics.remove(name)),
+            }
+        }
+    }
+
+    /// Shows a token: because the server waits for one, or because the one in use will end.
+    ///
+    /// # Errors
+    /// A bound refuses it.
+    pub fn authenticate(&mut self, token: &Token) -> Result<u64, LimitExceeded> {
+        self.ask(
+            Asked::Authentication,
+            Command {
+                token: Some(token.expose()),
+                ..Command::new("auth")
+            },
+        )
+    }
+
+    /// Asks the application for what its procedure `method` gives for `data`.
+    ///
+    /// # Errors
+    /// A bound refuses it.
+    pub fn call(&mut self, method: &str, data: &RawValue) -> Result<u64, LimitExceeded> {
+        self.ask(
+            Asked::Other,
+            Command {
+                method: Some(method),
+                data: Some(data),
+                ..Command::new("call")
             },
         )
     }
@@ -259,9 +260,10 @@ impl Session {
     /// Takes in that the connection ended. What was asked and not answered will not be answered any more; subscriptions
     /// are kept for the next connection.
     pub fn handle_lost(&mut self) {
-        self.is_welcome = false;
+        self.stage = Stage::Lost;
         self.asked.clear();
         self.outgoing.clear();
+        self.topics.retain(|_, topic| !topic.is_given_up);
         self.topics.values_mut().for_each(|topic| topic.is_live = false);
     }
 
@@ -270,49 +272,84 @@ impl Session {
     /// # Errors
     /// The message is not what the dialect allows; the connection is to be closed with code 1002.
     pub fn handle_text(&mut self, text: &str) -> Result<(), Malformed> {
-        match ServerMessage::parse(text)? {
+        let message = ServerMessage::parse(text)?;
+        self.stage.check(&message)?;
+        match message {
             ServerMessage::Publication(publication) => self.on_publication(publication),
             ServerMessage::Welcome(welcome) => self.on_welcome(welcome),
             ServerMessage::Subscribed(id, list) => self.on_subscribed(id, list),
             ServerMessage::Unsubscribed(id, names) => self.on_unsubscribed(id, names),
             ServerMessage::Error(id, refusal) => self.on_refusal(id, refusal),
             ServerMessage::Published(id, published) => self.reply(id, Reply::Published(published)),
+            ServerMessage::Authenticated(id, authenticated) => self.on_authenticated(id, authenticated),
+            ServerMessage::Result(id, payload) => self.reply(id, Reply::Result(payload)),
             ServerMessage::Pong(id, time) => self.reply(id, Reply::Pong(time)),
             ServerMessage::Occupancy { topic, subscribers } => {
                 self.push(Push::Occupancy { topic, subscribers });
             }
             ServerMessage::Missed { topic, count } => self.on_missed(topic, count),
-            ServerMessage::Goodbye(goodbye) => self.push(Push::Goodbye(goodbye)),
+            ServerMessage::Goodbye(goodbye) => {
+                self.stage = Stage::Leaving;
+                self.push(Push::Goodbye(goodbye));
+            }
             ServerMessage::Unknown => {}
         }
         Ok(())
     }
 
     fn on_welcome(&mut self, welcome: Welcome) {
-        self.is_welcome = true;
         self.message_bytes_max = welcome.limits.message_bytes_max;
-        self.subscribe_again();
+        if welcome.auth_timeout_ms.is_some() {
+            self.stage = Stage::Awaited;
+        } else {
+            self.open();
+        }
         self.push(Push::Welcome(welcome));
     }
 
-    /// Asks for every topic the program had asked for, in as few commands as fit the server's limit.
-    fn subscribe_again(&mut self) {
+    fn on_authenticated(&mut self, id: Option<u64>, authenticated: Authenticated) {
+        if self.stage == Stage::Awaited {
+            self.open();
+        }
+        self.reply(id, Reply::Authenticated(authenticated));
+    }
+
+    /// Commands are taken from now on: asks for every topic the program had asked for, in as few as fit the server's limit.
+    fn open(&mut self) {
+        self.stage = Stage::Open;
+        let mut open: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
+        let mut closed: BTreeMap<usize, (TokenSource, Vec<String>)> = BTreeMap::new();
+        for (name, topic) in self.topics.iter().filter(|(_, topic)| topic.is_asked) {
+            match &topic.terms.source {
+                None => open.entry(topic.terms.every).or_default().push(name.clone()),
+                Some(source) => closed
+                    .entry(source.identity())
+                    .or_insert_with(|| (source.clone(), Vec::new()))
+                    .1
+                    .push(name.clone()),
+            }
+        }
+        for (every, names) in open {
+            self.ask_again(names, every, None);
+        }
+        let wanted = closed.into_values();
+        self.incoming
+            .extend(wanted.map(|(source, topics)| Incoming::TokenWanted { topics, source }));
+    }
+
+    fn ask_again(&mut self, names: Vec<String>, every: Option<Every>, token: Option<&Token>) {
         let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
             RESUBSCRIPTION_BYTES_MAX.min(max / 2)
         });
-        let mut by_rate: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
-        for (name, topic) in self.topics.iter().filter(|(_, topic)| topic.is_asked) {
-            by_rate.entry(topic.every).or_default().push(name.clone());
-        }
-        for (every, names) in by_rate {
-            for topics in batches(names.into_iter(), bytes_max) {
-                let (id, text) = self.write(Command {
-                    topics: Some(&topics),
-                    every: every.map(|every| every.to_string()),
-                    ..Command::new("subscribe")
-                });
-                self.send(id, text, Asked::Resubscription(topics));
-            }
+        let bytes_max = bytes_max.saturating_sub(token.map_or(0, |token| token.expose().len()));
+        for topics in batches(names.into_iter(), bytes_max) {
+            let (id, text) = self.write(Command {
+                topics: Some(&topics),
+                every: every.map(|every| every.to_string()),
+                token: token.map(Token::expose),
+                ..Command::new("subscribe")
+            });
+            self.send(id, text, Asked::Resubscription(topics));
         }
     }
 
@@ -326,7 +363,7 @@ impl Session {
             topic.offset = topic.offset.max(offset);
             let untold = gap.saturating_sub(topic.told);
             topic.told = topic.told.saturating_sub(gap);
-            if let (1.., None, Some(name)) = (untold, topic.every, &publication.topic) {
+            if let (1.., None, Some(name)) = (untold, topic.terms.every, &publication.topic) {
                 self.push(Push::Missed {
                     topic: name.clone(),
                     count: Some(untold),
@@ -339,7 +376,7 @@ impl Session {
     /// The server says that publications are left out. The gap in the offsets comes later, if another follows.
     fn on_missed(&mut self, topic: String, count: u64) {
         if let Some(known) = self.topics.get_mut(&topic) {
-            known.told += count;
+            known.told = known.told.saturating_add(count);
         }
         self.push(Push::Missed {
             topic,
@@ -351,12 +388,12 @@ impl Session {
         let asked = id.and_then(|id| self.asked.remove(&id));
         let missed: Vec<_> = list
             .iter()
-            .filter_map(|subscribed| self.note(subscribed, asked.is_some()))
+            .filter_map(|subscribed| self.note(subscribed, matches!(asked, Some(Asked::Subscription(_)))))
             .collect();
-        if let Some(Asked::Subscription(every)) = asked {
+        if let Some(Asked::Subscription(terms)) = &asked {
             for subscribed in &list {
                 if let Some(topic) = self.topics.get_mut(&subscribed.topic) {
-                    topic.every = every;
+                    topic.terms = terms.clone();
                 }
             }
         }
@@ -380,15 +417,16 @@ impl Session {
             offset,
         } = subscribed;
         let Some(topic) = self.topics.get_mut(name) else {
-            if self.topics.len() < TOPICS_MAX {
+            if self.topics.len() < TOPICS_MAX && name.len() <= TOPIC_BYTES_MAX {
                 self.topics.insert(
                     name.clone(),
                     Topic {
                         epoch: epoch.clone(),
                         offset: *offset,
                         is_asked,
+                        is_given_up: false,
                         is_live: true,
-                        every: None,
+                        terms: Terms::default(),
                         told: 0,
                     },
                 );
@@ -396,6 +434,7 @@ impl Session {
             return None;
         };
         topic.is_asked |= is_asked;
+        topic.is_given_up &= !is_asked;
         if topic.is_live && topic.epoch == *epoch {
             // This reply may have overtaken publications that are on their way.
             return None;
@@ -482,6 +521,18 @@ impl Session {
         self.asked.insert(id, asked);
         self.outgoing.push_back(text);
         id
+    }
+}
+
+/// What is to be sent may hold tokens, so it is not shown.
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Session")
+            .field("stage", &self.stage)
+            .field("asked", &self.asked.len())
+            .field("topics", &self.topics.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -18,7 +18,7 @@ impl Story {
         let mut story = Self::welcomed();
         story
             .0
-            .subscribe(&["a".to_owned()], SubscribeOptions::default())
+            .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
             .unwrap();
         story.says();
         story.hears(&subscribed(Some(1), epoch, offset));
@@ -62,6 +62,7 @@ fn told(incoming: &Incoming) -> String {
             id,
             outcome: Err(refusal),
         } => format!("{id}: refused {}", refusal.code),
+        Incoming::TokenWanted { topics, .. } => format!("token for {topics:?}"),
         Incoming::Push(Push::Publication(publication)) => {
             format!("message {:?}", publication.offset.unwrap())
         }
@@ -76,11 +77,12 @@ fn commands_are_written_as_the_dialect_says() {
     let options = SubscribeOptions {
         occupancy: true,
         every: "2s".parse().ok(),
+        token: None,
     };
     let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
     story
         .0
-        .subscribe(&["a".to_owned(), "b".to_owned()], options)
+        .subscribe(&["a".to_owned(), "b".to_owned()], options, None)
         .unwrap();
     let keyed = PublishOptions {
         key: Key::parse("k").ok(),
@@ -137,7 +139,7 @@ fn what_a_rate_skips_is_not_missed_and_the_rate_outlives_the_connection() {
         every: "1s".parse().ok(),
         ..SubscribeOptions::default()
     };
-    story.0.subscribe(&["a".to_owned()], options).unwrap();
+    story.0.subscribe(&["a".to_owned()], options, None).unwrap();
     story.says();
     story.hears(&subscribed(Some(1), "e", 0));
     assert_eq!(story.hears(&publication(5)), ["message 5"]);
@@ -173,7 +175,7 @@ fn subscribing_again_on_the_same_connection_misses_nothing() {
     let mut story = Story::subscribed_to_a_at("e", 7);
     story
         .0
-        .subscribe(&["a".to_owned()], SubscribeOptions::default())
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
         .unwrap();
     assert_eq!(story.hears(&subscribed(Some(2), "e", 9)), ["2: Subscribed"]);
     assert_eq!(story.hears(&publication(8)), ["message 8"]);
@@ -191,6 +193,20 @@ fn what_was_given_up_is_not_asked_for_again() {
         ["Unsubscribed"]
     );
     assert_eq!(story.reconnects(), [""; 0]);
+}
+
+#[test]
+fn what_was_given_up_is_not_missed_when_it_is_wanted_again() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.0.unsubscribe(&["a".to_owned()]).unwrap();
+    assert!(!story.0.is_subscribed("a"));
+    story.reconnects();
+    story
+        .0
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None)
+        .unwrap();
+    assert_eq!(story.hears(&subscribed(Some(3), "e", 20)), ["3: Subscribed"]);
+    assert!(story.0.is_subscribed("a"));
 }
 
 #[test]
@@ -224,7 +240,7 @@ fn commands_beyond_the_bound_are_refused() {
     assert_eq!(story.0.ping(), Err(LimitExceeded::Commands));
     let topics = vec![String::new(); TOPICS_MAX + 1];
     assert_eq!(
-        story.0.subscribe(&topics, SubscribeOptions::default()),
+        story.0.subscribe(&topics, SubscribeOptions::default(), None),
         Err(LimitExceeded::Topics)
     );
 }
@@ -234,7 +250,9 @@ fn a_command_the_server_would_not_take_is_refused() {
     let mut story = Story(Session::new());
     story.hears(r#"{"type":"welcome","connection":"c","limits":{"message_bytes_max":30}}"#);
     assert!(story.0.ping().is_ok());
-    let refused = story.0.subscribe(&["a".to_owned()], SubscribeOptions::default());
+    let refused = story
+        .0
+        .subscribe(&["a".to_owned()], SubscribeOptions::default(), None);
     assert_eq!(
         refused,
         Err(LimitExceeded::Message {
@@ -243,4 +261,156 @@ fn a_command_the_server_would_not_take_is_refused() {
         })
     );
     assert_eq!(story.says().len(), 1);
+}
+
+fn awaited(story: &mut Story) -> Vec<String> {
+    story.0.handle_lost();
+    story.hears(r#"{"type":"welcome","connection":"c","auth_timeout_ms":10000}"#);
+    story.says()
+}
+
+#[test]
+fn where_a_token_is_awaited_nothing_else_is_said_before_it() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    assert_eq!(awaited(&mut story), [""; 0]);
+    assert!(story.0.is_welcome() && story.0.is_awaited());
+    story.0.authenticate(&Token::parse("t").unwrap()).unwrap();
+    assert_eq!(story.says(), [r#"{"type":"auth","id":2,"token":"t"}"#]);
+    let authenticated = r#"{"type":"authenticated","id":2,"user":"ada","expires_at":5}"#;
+    assert_eq!(story.hears(authenticated), ["2: Authenticated"]);
+    assert!(!story.0.is_awaited());
+    assert_eq!(story.says(), [r#"{"type":"subscribe","id":3,"topics":["a"]}"#]);
+}
+
+#[test]
+fn a_token_that_is_refused_is_a_reply_and_the_server_waits_on() {
+    let mut story = Story(Session::new());
+    awaited(&mut story);
+    story.0.authenticate(&Token::parse("t").unwrap()).unwrap();
+    assert_eq!(
+        story.hears(r#"{"type":"error","id":1,"code":"unauthenticated"}"#),
+        ["1: refused unauthenticated"]
+    );
+    assert!(story.0.is_awaited());
+}
+
+#[test]
+fn topics_with_tokens_of_their_own_wait_for_new_ones_after_a_reconnect() {
+    let mut story = Story::welcomed();
+    let (one, other) = (TokenSource::from("one"), TokenSource::from("one"));
+    for (topics, source) in [(&["a", "b"][..], &one), (&["c"], &other), (&["d"], &one)] {
+        let topics: Vec<_> = topics.iter().map(ToString::to_string).collect();
+        let options = SubscribeOptions {
+            token: Some(source.clone()),
+            ..SubscribeOptions::default()
+        };
+        let token = Token::parse("first").unwrap();
+        let id = story.0.subscribe(&topics, options, Some(&token)).unwrap();
+        let said = story.says().concat();
+        assert!(said.contains(r#""token":"first""#), "{said}");
+        let at: Vec<_> = topics.iter().map(|topic| at(topic)).collect();
+        story.hears(&format!(
+            r#"{{"type":"subscribed","id":{id},"topics":[{}]}}"#,
+            at.join(",")
+        ));
+    }
+    story.0.unsubscribe(&["b".to_owned()]).unwrap();
+    story.0.handle_lost();
+    let mut told = story.hears(r#"{"type":"welcome","connection":"c2"}"#);
+    told.sort();
+    let wanted = [r#"token for ["a", "d"]"#, r#"token for ["c"]"#];
+    assert_eq!(told, [&["Welcome"][..], &wanted].concat());
+    assert_eq!(story.says(), [""; 0]);
+    story.0.forget(&["d".to_owned()]);
+    let token = Token::parse("second").unwrap();
+    let topics = ["a", "b", "d", "unknown"].map(str::to_owned);
+    story.0.subscribe_again(&topics, &token);
+    assert_eq!(
+        story.says(),
+        [r#"{"type":"subscribe","id":5,"topics":["a"],"token":"second"}"#]
+    );
+}
+
+fn at(topic: &str) -> String {
+    format!(r#"{{"topic":"{topic}","epoch":"e","offset":0}}"#)
+}
+
+#[test]
+fn a_call_gives_json_or_bytes() {
+    let mut story = Story::welcomed();
+    let data = RawValue::from_string("[1]".to_owned()).unwrap();
+    story.0.call("add", &data).unwrap();
+    assert_eq!(
+        story.says(),
+        [r#"{"type":"call","id":1,"method":"add","data":[1]}"#]
+    );
+    assert_eq!(
+        story.hears(r#"{"type":"result","id":1,"data":null}"#),
+        ["1: Result"]
+    );
+    story.0.call("add", &data).unwrap();
+    assert_eq!(
+        story.hears(r#"{"type":"result","id":2,"data_base64":"AAE="}"#),
+        ["2: Result"]
+    );
+}
+
+#[test]
+fn no_token_is_shown() {
+    let mut story = Story::welcomed();
+    let token = Token::parse("secret").unwrap();
+    story.0.authenticate(&token).unwrap();
+    let options = SubscribeOptions {
+        token: Some("secret".into()),
+        ..SubscribeOptions::default()
+    };
+    let shown = format!("{:?} {options:?}", story.0);
+    assert!(!shown.contains("secret"), "{shown}");
+}
+
+#[test]
+fn what_no_server_says_there_is_malformed() {
+    for text in [
+        r#"{"type":"pong","id":1}"#,
+        r#"{"type":"subscribed","topics":[]}"#,
+        r#"{"type":"message","data":1}"#,
+        r#"{"type":"error","code":"busy"}"#,
+    ] {
+        assert!(Session::new().handle_text(text).is_err(), "{text}");
+    }
+    let mut story = Story::welcomed();
+    let welcome = r#"{"type":"welcome","connection":"c2"}"#;
+    assert!(story.0.handle_text(welcome).is_err());
+    let goodbye = r#"{"type":"goodbye","code":3000,"reconnect":true}"#;
+    assert_eq!(story.hears(goodbye), ["Goodbye"]);
+    assert!(story.0.handle_text(goodbye).is_err());
+}
+
+#[test]
+fn a_server_that_lies_makes_nothing_grow_and_nothing_overflow() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    for id in 1..100 {
+        let reply = format!(r#"{{"type":"published","id":{id},"topic":"a","epoch":"e","offset":1}}"#);
+        assert_eq!(story.hears(&reply), [""; 0], "nobody asked");
+        story.hears(&format!(r#"{{"type":"error","id":{id},"code":"x"}}"#));
+    }
+    let missed = format!(r#"{{"type":"missed","topic":"a","count":{}}}"#, u64::MAX);
+    story.hears(&missed);
+    story.hears(&missed);
+    story.hears(&publication(u64::MAX));
+    story.hears(&publication(0));
+    assert_eq!(story.hears(&subscribed(None, "e", u64::MAX)), ["Subscribed"]);
+    let long = "x".repeat(TOPIC_BYTES_MAX + 1);
+    story.hears(&format!(r#"{{"type":"subscribed","topics":[{}]}}"#, at(&long)));
+    assert!(!story.0.is_subscribed(&long));
+    for name in 0..10 {
+        let topics: Vec<_> = (0..10_000)
+            .map(|number| at(&format!("{name}-{number}")))
+            .collect();
+        story.hears(&format!(
+            r#"{{"type":"subscribed","topics":[{}]}}"#,
+            topics.join(",")
+        ));
+    }
+    assert_eq!(story.0.topics.len(), TOPICS_MAX);
 }

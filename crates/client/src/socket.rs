@@ -10,11 +10,13 @@ use fanfare_protocol::websocket::{Decoder, Item, Opcode, Role, Violation, encode
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::client::{ConnectOptions, Error};
+use crate::connect_options::ConnectOptions;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
 use crate::handshake::{Handshake, HandshakeError};
 use crate::limits::READ_BYTES;
 use crate::stream::{self, Stream};
+use crate::token::Token;
 
 /// An open WebSocket, seen from the client.
 #[derive(Debug)]
@@ -40,10 +42,14 @@ pub(crate) enum Received {
 }
 
 impl Socket {
-    /// Connects and completes the handshake. The caller bounds the time it may take.
-    pub(crate) async fn connect(endpoint: &Endpoint, options: &ConnectOptions) -> Result<Self, Error> {
+    /// Connects and completes the handshake, showing a token. The caller bounds the time it may take.
+    pub(crate) async fn connect(
+        endpoint: &Endpoint,
+        options: &ConnectOptions,
+        token: Option<&Token>,
+    ) -> Result<Self, Error> {
         let mut stream = stream::connect(endpoint, options).await?;
-        let mut leftover = shake_hands(&mut *stream, endpoint).await?;
+        let mut leftover = shake_hands(&mut *stream, endpoint, token).await?;
         let mut socket = Self {
             stream,
             decoder: Decoder::new(Role::Client),
@@ -135,8 +141,12 @@ impl From<Item<'_>> for Received {
 }
 
 /// Sends the request and reads the answer; the bytes that came behind it.
-async fn shake_hands(stream: &mut dyn Stream, endpoint: &Endpoint) -> Result<Vec<u8>, Error> {
-    let handshake = Handshake::new(fastrand::u128(..).to_ne_bytes());
+async fn shake_hands(
+    stream: &mut dyn Stream,
+    endpoint: &Endpoint,
+    token: Option<&Token>,
+) -> Result<Vec<u8>, Error> {
+    let handshake = Handshake::new(fastrand::u128(..).to_ne_bytes(), token);
     stream.write_all(handshake.request(endpoint).as_bytes()).await?;
     stream.flush().await?;
     let mut answer = Vec::new();

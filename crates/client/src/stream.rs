@@ -1,12 +1,15 @@
 //! The connection under a WebSocket: TCP, with TLS where the URL asks for it.
 
 use std::fmt;
+#[cfg(not(feature = "tls"))]
+use std::future::{Ready, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use crate::client::{ConnectOptions, Error};
+use crate::connect_options::ConnectOptions;
 use crate::endpoint::Endpoint;
+use crate::error::Error;
 
 /// What bytes go over.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + fmt::Debug {}
@@ -38,6 +41,6 @@ async fn secure(
 
 /// Never asked for: such URLs are refused.
 #[cfg(not(feature = "tls"))]
-async fn secure(_: TcpStream, _: &Endpoint, _: &ConnectOptions) -> Result<Box<dyn Stream>, Error> {
-    Err(Error::Io(std::io::ErrorKind::Unsupported.into()))
+fn secure(_: TcpStream, _: &Endpoint, _: &ConnectOptions) -> Ready<Result<Box<dyn Stream>, Error>> {
+    ready(Err(Error::Io(std::io::ErrorKind::Unsupported.into())))
 }

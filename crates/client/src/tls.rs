@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::client::Error;
+use crate::error::Error;
 
 /// TLS 1.2 or 1.3 with a server that one of these authorities, in PEM, stands for; without any, one of the system's.
 ///

@@ -11,7 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use fanfare_client::{Client, ConnectOptions, Error, HandshakeError, Push};
+use fanfare_client::{Client, ConnectOptions, Error, HandshakeError, Push, TokenSource};
 use serde_json::{Value, json};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::{Message, WebSocket};
@@ -434,7 +434,7 @@ async fn a_first_attempt_that_fails_says_why() {
     let url = answering("HTTP/1.1 404 Not Found\r\n\r\n".to_owned());
     assert!(matches!(
         attempt(&url).await,
-        Error::Handshake(HandshakeError::Status { status: 404 })
+        Error::Handshake(HandshakeError::Status { status: 404, .. })
     ));
     let url = answering("hello\r\n".to_owned());
     assert!(matches!(
@@ -445,4 +445,258 @@ async fn a_first_attempt_that_fails_says_why() {
     assert!(matches!(attempt(&url).await, Error::ConnectTimeout(_)));
     let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     assert!(matches!(attempt(&format!("ws://{unused}/")).await, Error::Io(_)));
+}
+
+/// A server that does something with the bytes of each connection, one after the other.
+fn raw_server(parts: Vec<Box<dyn FnOnce(TcpStream) + Send>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/ws?token=in-the-url", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for part in parts {
+            let (stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            part(stream);
+        }
+    });
+    url
+}
+
+/// Answers the request with a status and header fields.
+fn refuse(mut stream: TcpStream, answer: &str) {
+    let _ = stream.read(&mut [0; 4096]).unwrap();
+    stream.write_all(answer.as_bytes()).unwrap();
+}
+
+/// A WebSocket that has been welcomed.
+fn welcome(stream: TcpStream) -> Peer {
+    let mut peer = Peer(tungstenite::accept(stream).unwrap());
+    peer.welcomes();
+    peer
+}
+
+#[tokio::test]
+async fn a_refused_handshake_says_when_to_come_back() {
+    let answer =
+        "HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nfull\n";
+    let url = raw_server(vec![
+        Box::new(|stream| drop(welcome(stream))),
+        Box::new(|stream| refuse(stream, answer)),
+        Box::new(|stream| welcome(stream).stays_until_the_client_leaves()),
+    ]);
+    let mut client = connected(&url).await;
+    let mut disconnected_at = Instant::now();
+    loop {
+        match client.next().await {
+            Some(Push::Disconnected {
+                reason,
+                reconnect_after: Some(after),
+            }) if reason.contains("503") => {
+                assert!(after >= Duration::from_secs(1), "{after:?}");
+                assert!(after <= Duration::from_millis(1_500), "{after:?}");
+                assert!(reason.contains("full"), "{reason}");
+                disconnected_at = Instant::now();
+            }
+            Some(Push::Welcome(_)) => break,
+            Some(Push::Disconnected { .. }) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        disconnected_at.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        disconnected_at.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_that_no_token_changes_is_the_end() {
+    for status in [
+        "401 Unauthorized",
+        "403 Forbidden",
+        "404 Not Found",
+        "426 Upgrade Required",
+    ] {
+        let url = raw_server(vec![
+            Box::new(|stream| drop(welcome(stream))),
+            Box::new(move |stream| refuse(stream, &format!("HTTP/1.1 {status}\r\n\r\n"))),
+        ]);
+        let options = ConnectOptions {
+            token: Some("always.the.same".into()),
+            ..quick()
+        };
+        let mut client = Client::connect(&url, options).await.unwrap();
+        while client.next().await.is_some() {}
+        let error = client.ended_by().unwrap();
+        assert!(error.to_string().contains(&status[..3]), "{error}");
+        let shown = format!("{client:?} {error:?} {error}");
+        assert!(
+            !shown.contains("always") && !shown.contains("in-the-url"),
+            "{shown}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_waits_for_a_token_is_shown_it_before_anything_else() {
+    let waiting = |peer: &mut Peer| {
+        peer.says(json!({"type": "welcome", "connection": "c", "auth_timeout_ms": 10000}));
+        let command = peer.hears();
+        assert_eq!(
+            (&command["type"], &command["token"]),
+            (&json!("auth"), &json!("a.b.c"))
+        );
+        peer.says(json!({"type": "authenticated", "id": command["id"], "user": "ada"}));
+    };
+    let (url, server) = server(vec![
+        Box::new(move |peer| {
+            waiting(peer);
+            peer.subscribes("e", 0);
+        }),
+        Box::new(move |peer| {
+            waiting(peer);
+            peer.subscribes("e", 0);
+            peer.publishes("a", 1);
+            peer.stays_until_the_client_leaves();
+        }),
+    ]);
+    let options = ConnectOptions {
+        token: Some("a.b.c".into()),
+        ..quick()
+    };
+    let mut client = Client::connect(&url, options).await.unwrap();
+    client.subscribe(&["a"]).await.unwrap();
+    while told(&mut client).await != "message 1" {}
+    client.close().await;
+    server.join().unwrap();
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_sent_is_refused_before_it_is() {
+    for token in ["", "two words", "line\r\nX-Other: y"] {
+        let options = ConnectOptions {
+            token: Some(TokenSource::from(token)),
+            ..quick()
+        };
+        let error = Client::connect("ws://127.0.0.1:9/", options).await.unwrap_err();
+        assert!(matches!(error, Error::Token(_)), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_gives_up_as_its_options_say() {
+    let (url, _server) = serving(Peer::welcomes);
+    let options = ConnectOptions {
+        reconnect_attempts_max: Some(3),
+        ..quick()
+    };
+    let mut client = Client::connect(&url, options).await.unwrap();
+    while client.next().await.is_some() {}
+    assert!(client.ended_by().unwrap().is_temporary());
+}
+
+/// The header of a frame of the server, whatever it says.
+fn header(first: u8, length: u64) -> Vec<u8> {
+    let mut header = vec![first, 127];
+    header.extend_from_slice(&length.to_be_bytes());
+    header
+}
+
+#[tokio::test]
+async fn frames_that_lie_are_answered_with_a_close_code_and_cost_nothing() {
+    let cases: [(&str, Vec<u8>, u16); 5] = [
+        ("a length of exabytes", header(0x81, 1 << 62), 1009),
+        ("a length beyond all", header(0x81, u64::MAX), 1002),
+        ("a masked frame", vec![0x81, 0x80, 1, 2, 3, 4], 1002),
+        ("a reserved opcode", vec![0x83, 0], 1002),
+        ("text that is none", vec![0x81, 1, 0xff], 1007),
+    ];
+    for (what, bytes, code) in cases {
+        let (url, server) = serving(move |peer| {
+            peer.welcomes();
+            peer.0.get_mut().write_all(&bytes).unwrap();
+            assert_eq!(peer.hears_close(), code, "{what}");
+        });
+        let mut client = connected(&url).await;
+        assert_eq!(told(&mut client).await, "Disconnected", "{what}");
+        tokio::task::spawn_blocking(|| server.join().unwrap())
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_message_without_end_is_given_up_at_its_limit() {
+    let (url, server) = serving(|peer| {
+        peer.welcomes();
+        let mut fragment = vec![0x01, 126, 4, 0];
+        fragment.extend_from_slice(&[b'x'; 1024]);
+        let mut written = 0;
+        while peer.0.get_mut().write_all(&fragment).is_ok() {
+            fragment[0] = 0;
+            written += 1024;
+            assert!(written < 64 << 20, "the client takes it all");
+        }
+    });
+    let options = ConnectOptions {
+        message_bytes_max: 100_000,
+        ..quick()
+    };
+    let mut client = Client::connect(&url, options).await.unwrap();
+    assert_eq!(told(&mut client).await, "Welcome");
+    match client.next().await {
+        Some(Push::Disconnected { reason, .. }) => assert!(reason.contains("WebSocket"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    tokio::task::spawn_blocking(|| server.join().unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn what_comes_before_a_welcome_is_not_kept() {
+    let (url, server) = serving(|peer| {
+        for offset in 0.. {
+            let publication = json!({"type": "message", "topic": "a", "offset": offset, "data": 1});
+            if peer.0.send(Message::text(publication.to_string())).is_err() {
+                return;
+            }
+        }
+    });
+    let error = Client::connect(&url, quick()).await.unwrap_err();
+    assert!(matches!(error, Error::Malformed(_)), "{error}");
+    tokio::task::spawn_blocking(|| server.join().unwrap())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_is_bounded_however_much_comes() {
+    let (url, _server) = serving(|peer| {
+        peer.welcomes();
+        peer.subscribes("e", 0);
+        (1..=2000).for_each(|offset| peer.publishes("a", offset));
+        let id = peer.hears()["id"].clone();
+        peer.says(json!({"type": "pong", "id": id}));
+        peer.stays_until_the_client_leaves();
+    });
+    let options = ConnectOptions {
+        deliveries_max: 1000,
+        delivery_bytes_max: 70,
+        ..quick()
+    };
+    let client = Client::connect(&url, options).await.unwrap();
+    let mut stream = client.subscription("a").await.unwrap();
+    client.commands().ping().await.unwrap();
+    let mut taken = 0;
+    loop {
+        match stream.next().await {
+            Some(fanfare_client::Delivery::Publication(_)) => taken += 1,
+            Some(fanfare_client::Delivery::Missed { count }) => {
+                assert_eq!(count, Some(2000 - taken));
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((1..=14).contains(&taken), "{taken} of at least five bytes");
 }

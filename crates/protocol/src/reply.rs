@@ -89,6 +89,8 @@ pub struct Welcome {
     pub user: Option<UserName>,
     /// How long the client may take to say who it is, in milliseconds; `None` when that is settled.
     pub auth_timeout_ms: Option<u64>,
+    /// When the client must have said who it is again; `None` when that never ends or is not settled.
+    pub expires_at: Option<Timestamp>,
     /// How often the server pings, in milliseconds.
     pub ping_interval_ms: u64,
     /// How long it waits for an answer, in milliseconds.

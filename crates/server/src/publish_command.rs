@@ -7,7 +7,7 @@ use fanfare_client::{Client, Key, PublishOptions};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::runtime::Runtime;
 
-use crate::endpoint_flags::{connect, flags, runtime};
+use crate::endpoint_flags::{EXIT_CODES, connect, failed, flags, runtime};
 use crate::failure::{Failure, note};
 
 /// The subcommand.
@@ -19,6 +19,7 @@ pub(crate) fn command() -> Command {
              anything else is published as a JSON string. Without DATA, or with `-`, each line of standard input is one \
              publication.",
         )
+        .after_help(EXIT_CODES)
         .arg(Arg::new(TOPIC).value_name("TOPIC").required(true).help("Topic to publish to"))
         .arg(
             Arg::new(DATA)
@@ -92,7 +93,7 @@ impl Publisher<'_> {
         let published = self
             .runtime
             .block_on(self.client.publish_with(self.topic, &*data, self.options.clone()))
-            .map_err(Failure::failed)?;
+            .map_err(|error| failed(self.client, &error))?;
         if self.is_verbose {
             note(&format!("{} {}", published.topic, published.offset));
         }

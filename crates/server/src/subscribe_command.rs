@@ -1,11 +1,12 @@
 //! `fanfare sub`: prints what is published to topics, one line per publication, until it is interrupted.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind, Write};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::{Client, Every, Publication, Push, SubscribeOptions};
+use fanfare_client::{Client, Error, Every, Publication, Push, SubscribeOptions};
 
-use crate::endpoint_flags::{connect, flags, runtime};
+use crate::endpoint_flags::{EXIT_CODES, connect, failed, flags, runtime};
 use crate::failure::{Failure, tell};
 
 /// The subcommand.
@@ -16,6 +17,7 @@ pub(crate) fn command() -> Command {
             "Print what is published to topics, one line per publication, until interrupted.\n\nA connection that ends \
              is made again. What was missed meanwhile is told on standard error.",
         )
+        .after_help(EXIT_CODES)
         .arg(
             Arg::new(TOPICS)
                 .value_name("TOPIC")
@@ -80,21 +82,27 @@ async fn print_all(
     form: Form,
 ) -> Result<(), Failure> {
     let subscribed = client.subscribe_with(topics, options).await;
-    subscribed.map_err(Failure::failed)?;
+    subscribed.map_err(|error| failed(client, &error))?;
+    let mut left: HashSet<String> = topics.iter().map(ToString::to_string).collect();
     while let Some(push) = client.next().await {
+        if let Some(warning) = warning(&push) {
+            tell("warning", &warning);
+        }
         match push {
             Push::Publication(publication) => match print_line(&line(&publication, form)?) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                 printed => printed.map_err(|error| failed_to_print(&error))?,
             },
-            Push::Disconnected {
-                reason,
-                reconnect_after: None,
-            } => return Err(Failure::Failed(reason)),
-            push => warning(&push).iter().for_each(|warning| tell("warning", warning)),
+            Push::Unsubscribed(topics) | Push::NotSubscribedAgain { topics, .. } => {
+                left.retain(|topic| !topics.contains(topic));
+                if left.is_empty() {
+                    return Err(Failure::Failed("no topic is left".to_owned()));
+                }
+            }
+            _ => {}
         }
     }
-    Ok(())
+    Err(failed(client, &Error::Ended))
 }
 
 /// What the person at the terminal should know about a push that is no publication.
@@ -116,6 +124,7 @@ fn warning(push: &Push) -> Option<String> {
             topics.join(", ")
         )),
         Push::Unsubscribed(topics) => Some(format!("not subscribed to {} any more", topics.join(", "))),
+        Push::NotAuthenticated { reason } => Some(format!("the token is not renewed: {reason}")),
         Push::Refused(refusal) => Some(refusal.to_string()),
         _ => None,
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tungstenite::handshake::server::{Request, Response};
 use tungstenite::{Message, WebSocket};
 
 /// The server's end of one connection.
@@ -284,5 +285,143 @@ fn sub_fails_when_the_server_says_not_to_come_back() {
     assert_eq!(
         stderr(&output),
         "error: server closed the connection with code 4503: banned\n"
+    );
+}
+
+/// A server that tells the `Authorization` of each connection, none as an empty text, and takes a publication.
+#[expect(clippy::result_large_err, reason = "tungstenite has it so")]
+fn telling_authorization() -> (String, std::sync::mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/ws", listener.local_addr().unwrap());
+    let (sender, told) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let sender = sender.clone();
+            let mut peer = Peer(
+                tungstenite::accept_hdr(stream, |request: &Request, response: Response| {
+                    let shown = request.headers().get("Authorization");
+                    let shown = shown.map_or("", |value| value.to_str().unwrap());
+                    sender.send(shown.to_owned()).unwrap();
+                    Ok(response)
+                })
+                .unwrap(),
+            );
+            peer.says(json!({"type": "welcome", "connection": "c"}));
+            let id = peer.hears().unwrap()["id"].clone();
+            peer.says(json!({"type": "published", "id": id, "topic": "a", "epoch": "e", "offset": 1}));
+            while peer.0.read().is_ok() {}
+        }
+    });
+    (url, told)
+}
+
+/// A file that is removed with the test.
+struct TokenFile(std::path::PathBuf);
+
+impl TokenFile {
+    fn new(name: &str, text: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("fanfare-{}-{name}", std::process::id()));
+        std::fs::write(&path, text).unwrap();
+        Self(path)
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().unwrap()
+    }
+}
+
+impl Drop for TokenFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[test]
+fn a_token_is_taken_from_the_line_a_file_or_the_environment_in_this_order() {
+    let (url, told) = telling_authorization();
+    let file = TokenFile::new("order", "of.the.file\n");
+    for (environment, flags, expected) in [
+        ("", &[][..], ""),
+        ("of.the.environment", &[], "Bearer of.the.environment"),
+        (
+            "of.the.environment",
+            &["--token-file", file.path()],
+            "Bearer of.the.file",
+        ),
+        (
+            "of.the.environment",
+            &["--token", "of.the.line"],
+            "Bearer of.the.line",
+        ),
+    ] {
+        let output = fanfare(&url, &["pub", "a", "1"])
+            .args(flags)
+            .env("FANFARE_TOKEN", environment)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+        assert_eq!(told.recv().unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_token_that_is_none_is_wrong_usage_and_not_shown() {
+    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("ws://{unused}/ws");
+    let (empty, bad) = (
+        TokenFile::new("empty", "\n"),
+        TokenFile::new("bad", "secret words"),
+    );
+    for (flags, problem) in [
+        (&["--token", "secret words"][..], "--token or FANFARE_TOKEN"),
+        (&["--token", ""], "--token or FANFARE_TOKEN"),
+        (
+            &["--token", "secret", "--token-file", bad.path()],
+            "give one of them",
+        ),
+        (&["--token-file", empty.path()], "1 to 8192 bytes"),
+        (&["--token-file", bad.path()], "visible ASCII"),
+        (
+            &["--token-file", "/nowhere/token"],
+            "--token-file is `/nowhere/token`",
+        ),
+    ] {
+        let output = fanfare(&url, &["sub", "a"]).args(flags).output().unwrap();
+        let told = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains(problem) && !told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
+fn help_tells_of_the_token_but_does_not_show_it_and_of_the_exit_codes() {
+    for command in ["pub", "sub"] {
+        let output = fanfare("", &[command, "--help"])
+            .env("FANFARE_TOKEN", "a.secret.token")
+            .output()
+            .unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            help.contains("FANFARE_TOKEN") && help.contains("Exit codes"),
+            "{help}"
+        );
+        assert!(!help.contains("secret"), "{help}");
+    }
+}
+
+#[test]
+fn sub_ends_when_no_topic_is_left() {
+    let url = server(vec![Box::new(|peer| {
+        peer.subscribes(0);
+        peer.says(json!({"type": "unsubscribed", "topics": ["a"]}));
+        peer.publishes(1, json!(1));
+        peer.says(json!({"type": "unsubscribed", "topics": ["b"]}));
+    })]);
+    let output = fanfare(&url, &["sub", "a", "b"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr(&output).ends_with("error: no topic is left\n"),
+        "{}",
+        stderr(&output)
     );
 }

@@ -264,6 +264,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_cause_is_explained_to_operators() {
+        let page = include_str!("../../../../docs/operating/close-codes.md");
+        for cause in Cause::ALL {
+            assert!(page.contains(&format!("`{}`", cause.name())), "{}", cause.name());
+        }
+    }
+
+    #[test]
     fn every_cause_has_its_own_name_and_count() {
         let refusals = Refusals::default();
         let remote = SocketAddr::from(([192, 0, 2, 1], 1));

@@ -392,6 +392,7 @@ impl Hub {
             connection: session.connection,
             user: session.user().cloned(),
             auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
+            expires_at: session.identity.as_ref().and_then(|identity| identity.expires_at),
             ping_interval_ms: self.limits.ping_interval_ms,
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,

@@ -321,6 +321,8 @@ enum Answer<'a> {
         user: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         auth_timeout_ms: Option<u64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        expires_at: Option<u64>,
         ping_interval_ms: u64,
         pong_timeout_ms: u64,
         limits: Limits,
@@ -457,6 +459,7 @@ pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
             connection: welcome.connection.to_string(),
             user: welcome.user.as_ref().map(UserName::as_str),
             auth_timeout_ms: welcome.auth_timeout_ms,
+            expires_at: welcome.expires_at.map(|at| at.0),
             ping_interval_ms: welcome.ping_interval_ms,
             pong_timeout_ms: welcome.pong_timeout_ms,
             limits: Limits {

@@ -361,6 +361,7 @@ fn pushes_are_written() {
         connection: ConnectionId::new(0, 1, 2),
         user: Some(UserName::parse("alice").unwrap()),
         auth_timeout_ms: None,
+        expires_at: None,
         ping_interval_ms: 25_000,
         pong_timeout_ms: 10_000,
         message_bytes_max: 65_536,
@@ -375,12 +376,17 @@ fn pushes_are_written() {
     let paced = Welcome {
         commands_per_second: Some(100),
         bytes_per_second: Some(4096),
-        ..welcome
+        ..welcome.clone()
     };
     assert!(
         push(&Push::Welcome(paced))
             .ends_with(r#""topic_bytes_max":255,"commands_per_second":100,"bytes_per_second":4096}}"#)
     );
+    let ending = Welcome {
+        expires_at: Some(Timestamp(1_790_000_000_000)),
+        ..welcome
+    };
+    assert!(push(&Push::Welcome(ending)).contains(r#""expires_at":1790000000000,"ping_interval_ms""#));
     let topic = TopicName::parse("a").unwrap();
     assert_eq!(
         push(&Push::Occupancy {

@@ -294,6 +294,105 @@ fn no_token_and_no_key_is_in_the_log() {
     }
 }
 
+/// What a command with this token prints to standard error, and its exit code.
+fn ended(server: &Server, arguments: &[&str], token: &str) -> (String, Option<i32>) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+    let output = command
+        .args(arguments)
+        .env(
+            "FANFARE_URL",
+            format!("ws://{}/ws?topic=in-the-query", server.address),
+        )
+        .env("FANFARE_TOKEN", token)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stderr).unwrap(), output.status.code())
+}
+
+#[test]
+fn the_commands_show_a_token_and_tell_why_they_are_refused() {
+    let key = secret();
+    let server = start(&["--token-key", &key]);
+    let publisher = make(&key, &["--publish", "chat:*"]);
+    let told = ended(&server, &["pub", "chat:1", "hello"], &publisher);
+    assert_eq!(told, (String::new(), Some(0)));
+    let (told, code) = ended(&server, &["pub", "news", "hello"], &publisher);
+    assert!(told.contains("(code forbidden)") && code == Some(1), "{told}");
+    let (told, code) = ended(&server, &["sub", "chat:1"], &publisher);
+    assert!(told.contains("(code forbidden)") && code == Some(1), "{told}");
+    let foreign = make(&secret(), &[]);
+    for arguments in [&["sub", "news"][..], &["pub", "news", "hello"]] {
+        let (told, code) = ended(&server, arguments, &foreign);
+        assert_eq!(code, Some(1));
+        assert!(told.contains("the token is not accepted"), "{told}");
+        assert!(told.contains("show a token that holds"), "{told}");
+        assert!(
+            !told.contains(&foreign) && !told.contains("in-the-query"),
+            "{told}"
+        );
+        let (told, code) = ended(&server, arguments, "");
+        assert!(
+            told.contains("(code unauthenticated)") && code == Some(1),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_listener_whose_token_is_revoked_ends_and_says_so() {
+    let key = secret();
+    let server = start(&["--token-key", &key]);
+    let token = make(&key, &["--id", "one", "--subscribe", "news"]);
+    std::thread::scope(|scope| {
+        let listening = scope.spawn(|| ended(&server, &["sub", "news"], &token));
+        server.await_metrics(&[("fanfare_subscriptions", 1)]);
+        let answer = post(&server, "/api/revoke", None, &json!({"token": "one"}));
+        assert_eq!(answer.status, 200);
+        let (told, code) = listening.join().unwrap();
+        assert_eq!(code, Some(1));
+        assert!(told.contains("code 3504: revoked"), "{told}");
+        assert!(told.contains("show a token that holds"), "{told}");
+    });
+}
+
+#[test]
+fn a_listener_takes_the_new_token_of_its_file_before_the_old_one_ends() {
+    let (directory, key) = (Directory::new("renewal"), secret());
+    let server = start(&["--token-key", &key, "--token-leeway", "0s"]);
+    let file = directory.path("token");
+    let token = |seconds: &str| make(&key, &["--subscribe", "news", "--expires-in", seconds]);
+    std::fs::write(&file, token("6s")).unwrap();
+    let mut listener = Command::new(env!("CARGO_BIN_EXE_fanfare"))
+        .args(["sub", "news", "--token-file", &file])
+        .env("FANFARE_URL", format!("ws://{}/ws", server.address))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    server.await_metrics(&[("fanfare_subscriptions", 1)]);
+    std::fs::write(&file, token("1h")).unwrap();
+    server.await_metrics(&[("fanfare_tokens_accepted_total", 2)]);
+    // Past the end of the first one.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let body = json!({"topic": "news", "data": 1});
+    assert_eq!(post(&server, "/api/publish", None, &body).status, 200);
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(listener.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    assert_eq!(line, "1\n");
+    listener.kill().unwrap();
+    let output = listener.wait_with_output().unwrap();
+    assert_eq!(
+        String::from_utf8(output.stderr).unwrap(),
+        "",
+        "it never lost its connection"
+    );
+}
+
 #[test]
 fn keys_are_not_waited_for_at_the_start() {
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")

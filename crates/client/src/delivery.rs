@@ -1,0 +1,251 @@
+//! What a subscription gives out, and the queue in which it waits for the program.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::publication::Publication;
+use crate::server_message::Refusal;
+
+/// What happens to a topic, in the order in which it happens.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// A publication.
+    Publication(Publication),
+    /// Publications went by unseen: the server left them out because this client reads too slowly, they were published
+    /// while it was not connected, or the program let more of them wait than
+    /// [`deliveries_max`](crate::ConnectOptions::deliveries_max).
+    Missed {
+        /// How many; none when the topic began a new epoch and the number cannot be known.
+        count: Option<u64>,
+    },
+    /// How many connections are subscribed to the topic.
+    Occupancy {
+        /// The number of connections.
+        subscribers: u64,
+    },
+    /// The subscription has ended, and nothing follows.
+    Unsubscribed(UnsubscribedBy),
+}
+
+/// Who ended a subscription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnsubscribedBy {
+    /// The program, with [`Commands::unsubscribe`](crate::Commands::unsubscribe).
+    Program,
+    /// The server, of its own accord.
+    Server,
+    /// The server, which did not subscribe the connection again after a reconnect.
+    Refusal(Refusal),
+    /// The end of the client; [`Client::ended_by`](crate::Client::ended_by) says why that was.
+    End,
+}
+
+/// A bounded queue with one writer that never waits and one reader that does.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    deliveries_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// At most as many notes of what was missed as publications.
+    waiting: VecDeque<Delivery>,
+    bytes: usize,
+    /// Publications left out behind those that wait; none when their number is not known.
+    missed: Option<u64>,
+    is_incomplete: bool,
+    end: Option<UnsubscribedBy>,
+    is_over: bool,
+    is_released: bool,
+    reader: Option<Waker>,
+}
+
+impl Queue {
+    /// An empty queue with room for so many deliveries, at least one, and so many bytes of publications.
+    pub(crate) fn new(deliveries_max: usize, bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self {
+            inner: Mutex::default(),
+            deliveries_max: deliveries_max.max(1),
+            bytes_max,
+        })
+    }
+
+    /// Puts a publication in, or leaves it out for want of room.
+    pub(crate) fn publish(&self, publication: Publication) {
+        let bytes = publication.payload.len();
+        self.change(|inner| {
+            let has_bytes = inner.bytes == 0 || inner.bytes + bytes <= self.bytes_max;
+            if inner.waiting.len() < self.deliveries_max && has_bytes {
+                inner.bytes += bytes;
+                inner.put(Delivery::Publication(publication));
+            } else {
+                inner.miss(Some(1));
+            }
+        });
+    }
+
+    /// Takes in that publications went by.
+    pub(crate) fn miss(&self, count: Option<u64>) {
+        self.change(|inner| inner.miss(count));
+    }
+
+    /// Puts a number of subscribers in; where there is no room, the next number must do.
+    pub(crate) fn occupy(&self, subscribers: u64) {
+        self.change(|inner| {
+            if inner.waiting.len() < self.deliveries_max {
+                inner.put(Delivery::Occupancy { subscribers });
+            }
+        });
+    }
+
+    /// Ends it behind what waits.
+    pub(crate) fn end(&self, by: UnsubscribedBy) {
+        self.change(|inner| {
+            inner.is_over = true;
+            inner.end = Some(by);
+        });
+    }
+
+    /// Changes what waits, before the end, and wakes the reader. Its waker is called without the lock: it may poll at once.
+    fn change(&self, change: impl FnOnce(&mut Inner)) {
+        let mut inner = self.lock();
+        if inner.is_over {
+            return;
+        }
+        change(&mut inner);
+        let reader = inner.reader.take();
+        drop(inner);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Takes in that nobody will read it any more, and throws away what waits.
+    pub(crate) fn release(&self) {
+        *self.lock() = Inner {
+            is_over: true,
+            is_released: true,
+            ..Inner::default()
+        };
+    }
+
+    /// Whether nobody will read it any more.
+    pub(crate) fn is_released(&self) -> bool {
+        self.lock().is_released
+    }
+
+    /// The next delivery, or none after the end.
+    pub(crate) fn poll_next(&self, context: &Context<'_>) -> Poll<Option<Delivery>> {
+        let mut inner = self.lock();
+        if inner.waiting.is_empty() {
+            inner.tell_missed();
+        }
+        if let Some(delivery) = inner.waiting.pop_front() {
+            if let Delivery::Publication(publication) = &delivery {
+                inner.bytes -= publication.payload.len();
+            }
+            return Poll::Ready(Some(delivery));
+        }
+        if inner.is_over {
+            return Poll::Ready(inner.end.take().map(Delivery::Unsubscribed));
+        }
+        inner.reader = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Nothing in here panics half way.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn miss(&mut self, count: Option<u64>) {
+        let before = if self.is_incomplete { self.missed } else { Some(0) };
+        self.missed = before.zip(count).map(|(one, more)| one.saturating_add(more));
+        self.is_incomplete = true;
+    }
+
+    /// Tells what was missed behind all that waits.
+    fn tell_missed(&mut self) {
+        if std::mem::take(&mut self.is_incomplete) {
+            let count = self.missed;
+            self.waiting.push_back(Delivery::Missed { count });
+        }
+    }
+
+    /// Puts it behind all that waits, and behind what was missed after that.
+    fn put(&mut self, delivery: Delivery) {
+        self.tell_missed();
+        self.waiting.push_back(delivery);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publication(offset: u64) -> Publication {
+        serde_json::from_str(&format!(
+            r#"{{"type":"message","topic":"a","offset":{offset},"data":"0123456789"}}"#
+        ))
+        .unwrap()
+    }
+
+    fn next(queue: &Queue) -> String {
+        match queue.poll_next(&Context::from_waker(Waker::noop())) {
+            Poll::Pending => "waits".to_owned(),
+            Poll::Ready(None) => "over".to_owned(),
+            Poll::Ready(Some(Delivery::Publication(publication))) => publication.offset.unwrap().to_string(),
+            Poll::Ready(Some(delivery)) => format!("{delivery:?}"),
+        }
+    }
+
+    fn all(queue: &Queue) -> Vec<String> {
+        std::iter::from_fn(|| Some(next(queue)).filter(|told| told != "waits" && told != "over")).collect()
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_in_its_place() {
+        let queue = Queue::new(2, usize::MAX);
+        (1..=5).for_each(|offset| queue.publish(publication(offset)));
+        assert_eq!(all(&queue), ["1", "2", "Missed { count: Some(3) }"]);
+        queue.publish(publication(6));
+        queue.miss(Some(4));
+        queue.publish(publication(11));
+        assert_eq!(all(&queue), ["6", "Missed { count: Some(4) }", "11"]);
+        queue.miss(None);
+        queue.miss(Some(1));
+        assert_eq!(all(&queue), ["Missed { count: None }"]);
+    }
+
+    #[test]
+    fn bytes_are_bounded_and_given_back() {
+        let queue = Queue::new(100, 30);
+        (1..=4).for_each(|offset| queue.publish(publication(offset)));
+        assert_eq!(next(&queue), "1");
+        queue.publish(publication(5));
+        assert_eq!(all(&queue), ["2", "Missed { count: Some(2) }", "5"]);
+        let narrow = Queue::new(100, 1);
+        narrow.publish(publication(1));
+        assert_eq!(all(&narrow), ["1"], "one may always wait");
+    }
+
+    #[test]
+    fn the_end_is_told_once_behind_everything() {
+        let queue = Queue::new(1, usize::MAX);
+        queue.publish(publication(1));
+        queue.publish(publication(2));
+        queue.end(UnsubscribedBy::Server);
+        queue.end(UnsubscribedBy::End);
+        queue.publish(publication(3));
+        assert_eq!(
+            all(&queue),
+            ["1", "Missed { count: Some(1) }", "Unsubscribed(Server)"]
+        );
+        assert_eq!(next(&queue), "over");
+    }
+}

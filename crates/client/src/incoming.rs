@@ -1,0 +1,99 @@
+//! What a session gives out: replies to commands, and what nobody asked for.
+
+use std::time::Duration;
+
+use crate::publication::{Payload, Publication};
+use crate::server_message::{Authenticated, Goodbye, Published, Refusal, Subscribed, Welcome};
+use crate::token::TokenSource;
+
+/// What a message of the server means.
+#[derive(Debug, Clone)]
+pub enum Incoming {
+    /// The outcome of a command.
+    Reply {
+        /// The command's id.
+        id: u64,
+        /// What the server did, or why it did not.
+        outcome: Result<Reply, Refusal>,
+    },
+    /// To subscribe to these topics again, another token is needed: [`Session::subscribe_again`](crate::Session::subscribe_again) takes it.
+    TokenWanted {
+        /// The topics, which were subscribed to with tokens of this source.
+        topics: Vec<String>,
+        /// Where it comes from.
+        source: TokenSource,
+    },
+    /// Something nobody asked for.
+    Push(Push),
+}
+
+/// What the server did about a command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// It subscribed the connection.
+    Subscribed(Vec<Subscribed>),
+    /// It unsubscribed the connection from these topics.
+    Unsubscribed(Vec<String>),
+    /// It published.
+    Published(Published),
+    /// It takes the client for this user.
+    Authenticated(Authenticated),
+    /// What the application's procedure gave.
+    Result(Payload),
+    /// It is alive; its time in milliseconds since 1970.
+    Pong(Option<u64>),
+}
+
+/// What the server says unasked, and what a client notices itself.
+#[derive(Debug, Clone)]
+pub enum Push {
+    /// A connection begins.
+    Welcome(Welcome),
+    /// A publication of a topic, or something sent to this connection alone.
+    Publication(Publication),
+    /// Publications of a topic went by unseen: the server left them out because this client reads too slowly, or they
+    /// were published while it was not connected.
+    Missed {
+        /// The topic.
+        topic: String,
+        /// How many; none when the topic began a new epoch and the number cannot be known.
+        count: Option<u64>,
+    },
+    /// How many connections are subscribed to a topic.
+    Occupancy {
+        /// The topic.
+        topic: String,
+        /// The number of connections.
+        subscribers: u64,
+    },
+    /// The server subscribed the connection on its own, or again after a reconnect.
+    Subscribed(Vec<Subscribed>),
+    /// The server unsubscribed the connection from these topics on its own.
+    Unsubscribed(Vec<String>),
+    /// After a reconnect the server did not subscribe the connection to these topics again. They are forgotten.
+    NotSubscribedAgain {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The server refused something that had no id.
+    Refused(Refusal),
+    /// A token was shown over the connection, because the one before would have ended or the server waited for one.
+    Authenticated(Authenticated),
+    /// No other token could be had or shown for this reason, in words. When the one in use ends, the server closes the
+    /// connection, and the client connects again if there is a token by then. A session alone never says so.
+    NotAuthenticated {
+        /// Why.
+        reason: String,
+    },
+    /// The server is about to close the connection.
+    Goodbye(Goodbye),
+    /// The connection ended. A session alone never says so; its driver does.
+    Disconnected {
+        /// Why, in words.
+        reason: String,
+        /// How long until the next attempt; none when there is none and nothing follows.
+        reconnect_after: Option<Duration>,
+    },
+}

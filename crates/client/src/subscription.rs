@@ -1,0 +1,81 @@
+//! One topic as a stream.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_core::Stream;
+use tokio::sync::mpsc;
+
+use crate::delivery::{Delivery, Queue};
+use crate::server_message::Subscribed;
+
+/// A topic as a stream of what happens to it, made by [`Client::subscription`](crate::Client::subscription).
+///
+/// It outlives connections: the client subscribes again, and what was missed meanwhile is a [`Delivery::Missed`] before
+/// what follows. Several of one topic each get everything. It never holds up the client or other subscriptions: what
+/// the program does not take waits up to a [bound](crate::ConnectOptions::deliveries_max), beyond which publications are
+/// left out and counted in a `Missed` in their place.
+///
+/// Its drop unsubscribes, unless another subscription of the topic is open, or the program or the server wants it for
+/// [`Client::next`](crate::Client::next). It does not keep the client alive: when that ends, so does the stream, with
+/// [`UnsubscribedBy::End`](crate::UnsubscribedBy::End).
+#[derive(Debug)]
+pub struct Subscription {
+    position: Subscribed,
+    queue: Arc<Queue>,
+    released: mpsc::UnboundedSender<String>,
+}
+
+impl Subscription {
+    /// A subscription to `topic` that has yet to be confirmed.
+    pub(crate) fn new(topic: &str, queue: Arc<Queue>, released: mpsc::UnboundedSender<String>) -> Self {
+        let position = Subscribed {
+            topic: topic.to_owned(),
+            epoch: String::new(),
+            offset: 0,
+        };
+        Self {
+            position,
+            queue,
+            released,
+        }
+    }
+
+    /// The server has confirmed it.
+    pub(crate) fn confirm(&mut self, position: Subscribed) {
+        self.position = position;
+    }
+
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        &self.position.topic
+    }
+
+    /// Where the topic was when it was subscribed to: what was published later follows.
+    pub fn position(&self) -> &Subscribed {
+        &self.position
+    }
+
+    /// What happens next; none after [`Delivery::Unsubscribed`]. May be dropped while it waits.
+    pub async fn next(&mut self) -> Option<Delivery> {
+        poll_fn(|context| self.queue.poll_next(context)).await
+    }
+}
+
+impl Stream for Subscription {
+    type Item = Delivery;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Delivery>> {
+        self.queue.poll_next(context)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.queue.release();
+        // After the end of the client there is nobody to tell.
+        let _ = self.released.send(std::mem::take(&mut self.position.topic));
+    }
+}

@@ -1,0 +1,13 @@
+//! The client against the real hub, in this process, over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+mod commands;
+mod connections;
+mod server;
+mod streams;
+mod tokens;
