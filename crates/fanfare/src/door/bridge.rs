@@ -14,6 +14,8 @@ use std::future::Future;
 use std::io;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::flow::{Broken, Flow};
-use super::gate::Bridged;
+use super::gate::Gate;
 use crate::Fanfare;
 
 /// The task of one bridge.
@@ -131,6 +133,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Bridge<S> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.get_mut().poll_carry(cx)
+    }
+}
+
+/// A connection that goes over a bridge, as long as it does.
+#[derive(Debug)]
+struct Bridged(Arc<Gate>);
+
+impl Bridged {
+    fn new(gate: &Arc<Gate>) -> Self {
+        gate.bridges.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(gate))
+    }
+}
+
+impl Drop for Bridged {
+    fn drop(&mut self) {
+        self.0.bridges.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Gate {
     /// Connections whose clients have yet to say who they are.
     awaited: AtomicUsize,
     /// Connections that go over a bridge.
-    bridges: AtomicUsize,
+    pub(super) bridges: AtomicUsize,
     refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
@@ -66,10 +66,6 @@ pub(crate) struct Place {
     user: Option<UserName>,
     is_awaited: bool,
 }
-
-/// A connection that goes over a bridge, as long as it does.
-#[derive(Debug)]
-pub(super) struct Bridged(Arc<Gate>);
 
 /// Who wants to become a WebSocket connection.
 #[derive(Clone, Copy, Debug)]
@@ -304,19 +300,6 @@ impl Gate {
     /// Remembers whether there is one; gives whether there was.
     pub(super) fn set_has_descriptors(&self, has_descriptors: bool) -> bool {
         self.has_descriptors.swap(has_descriptors, Ordering::Relaxed)
-    }
-}
-
-impl Bridged {
-    pub(super) fn new(gate: &Arc<Gate>) -> Self {
-        gate.bridges.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(gate))
-    }
-}
-
-impl Drop for Bridged {
-    fn drop(&mut self) {
-        self.0.bridges.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
