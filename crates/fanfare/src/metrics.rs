@@ -14,14 +14,39 @@ use crate::Fanfare;
 use crate::door::Cause;
 use crate::shard::{PanicPlace, Snapshot, TURN_BUCKETS_US};
 
+/// The content type of the page of metrics.
+pub const METRICS_CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
 impl Fanfare {
     /// The metrics of all shards in the text format of OpenMetrics 1.0, as of each shard's last turn. Costs a few
-    /// kilobytes of text and no pause for anyone.
+    /// kilobytes of text and no pause for anyone. Prometheus reads it as it is:
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use axum::http::header::CONTENT_TYPE;
+    /// use axum::routing::get;
+    /// use fanfare::{Fanfare, METRICS_CONTENT_TYPE};
+    ///
+    /// fn metrics(fanfare: Fanfare) -> Router {
+    ///     let page = move || async move { ([(CONTENT_TYPE, METRICS_CONTENT_TYPE)], fanfare.metrics()) };
+    ///     Router::new().route("/metrics", get(page))
+    /// }
+    /// ```
     pub fn metrics(&self) -> String {
         self.metrics_with(&[], &[])
     }
 
     /// The same page with counters and families of the host's behind it.
+    ///
+    /// ```
+    /// # fn example(fanfare: &fanfare::Fanfare) {
+    /// use fanfare::HostCounter;
+    ///
+    /// let orders = HostCounter { name: "shop_orders", help: "Orders taken", value: 12 };
+    /// let page = fanfare.metrics_with(&[orders], &[]);
+    /// assert!(page.contains("shop_orders_total 12"));
+    /// # }
+    /// ```
     pub fn metrics_with(&self, counters: &[HostCounter], families: &[HostFamily]) -> String {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Shards {
@@ -33,6 +58,39 @@ impl Fanfare {
         // Writing into a string fails only where a value refuses to be written, and numbers never do.
         let _ = encode(&mut page, &registry);
         page
+    }
+}
+
+impl Fanfare {
+    /// What is known beside the shards.
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
+        [
+            (
+                "fanfare_consumers",
+                "Consumers in the host's own process now",
+                self.consumers().count() as u64,
+            ),
+            (
+                "fanfare_bridges",
+                "Connections now that go over a bridge, because their stream could not be taken out of HTTP",
+                self.gate().bridges() as u64,
+            ),
+            (
+                "fanfare_draining",
+                "Whether a shutdown is under way (1) or not (0)",
+                u64::from(self.is_draining()),
+            ),
+            (
+                "fanfare_memory_short",
+                "Whether memory is short, so that nothing more is taken on (1) or not (0)",
+                u64::from(self.is_memory_short()),
+            ),
+            (
+                "fanfare_handshakes",
+                "Connections of the listener now that are no WebSocket",
+                self.gate().handshakes() as u64,
+            ),
+        ]
     }
 }
 
@@ -103,14 +161,23 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
-        encoder
-            .encode_descriptor(
+        let figures = [
+            (
                 "fanfare_notices_lost",
                 NOTICES_LOST_HELP,
-                None,
-                MetricType::Counter,
-            )?
-            .encode_counter::<NoLabelSet, u64, u64>(&self.fanfare.notices_lost(), None)?;
+                self.fanfare.notices_lost(),
+            ),
+            (
+                "fanfare_consumer_missed",
+                CONSUMER_MISSED_HELP,
+                self.fanfare.consumers().missed(),
+            ),
+        ];
+        for (name, help, count) in figures {
+            encoder
+                .encode_descriptor(name, help, None, MetricType::Counter)?
+                .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
+        }
         for HostCounter { name, help, value } in &self.host {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
@@ -122,21 +189,9 @@ impl Collector for Shards {
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
         }
-        let is_draining = u64::from(self.fanfare.is_draining());
-        gauge(
-            &mut encoder,
-            "fanfare_draining",
-            "Whether a shutdown is under way (1) or not (0)",
-            None,
-            is_draining,
-        )?;
-        gauge(
-            &mut encoder,
-            "fanfare_memory_short",
-            "Whether memory is short, so that nothing more is taken on (1) or not (0)",
-            None,
-            u64::from(self.fanfare.is_memory_short()),
-        )?;
+        for (name, help, value) in self.fanfare.gauges() {
+            gauge(&mut encoder, name, help, None, value)?;
+        }
         if let Some(bytes) = resident_bytes() {
             let help = "Memory of the whole process that is resident";
             gauge(
@@ -147,14 +202,6 @@ impl Collector for Shards {
                 bytes,
             )?;
         }
-        let handshakes = self.fanfare.gate().handshakes() as u64;
-        gauge(
-            &mut encoder,
-            "fanfare_handshakes",
-            "Connections of the listener now that are no WebSocket",
-            None,
-            handshakes,
-        )?;
         #[cfg(feature = "tokens")]
         crate::tokens::encode(&mut encoder, self.fanfare.tokens())?;
         #[cfg(feature = "tls")]
@@ -334,6 +381,9 @@ const COUNTERS: &[CounterRow] = &[
 ];
 
 const NOTICES_LOST_HELP: &str = "Notices lost because the application did not keep up";
+
+const CONSUMER_MISSED_HELP: &str =
+    "Publications dropped because a consumer in the host's own process was slow";
 
 /// A gauge: its name, its help, its unit, and where it is read.
 type GaugeRow = (&'static str, &'static str, Option<Unit>, fn(&Snapshot) -> u64);

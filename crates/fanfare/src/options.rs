@@ -11,6 +11,19 @@ use crate::door::{DoorLimits, Network, OriginRule};
 use crate::hooks::Application;
 
 /// How a [`crate::Fanfare`] runs. All of it has a default.
+///
+/// ```
+/// use fanfare::broker::HistoryOptions;
+/// use fanfare::{Limits, Options, TopicRules};
+///
+/// let options = Options {
+///     shards: 2,
+///     rules: TopicRules::open().into(),
+///     limits: Limits { message_bytes_max: 16 << 10, ..Limits::default() },
+///     history: HistoryOptions { frames_max: 100, ..HistoryOptions::default() },
+///     ..Options::default()
+/// };
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Threads that serve connections, from 1 to 256. Default: one per core.

@@ -119,10 +119,11 @@ pub trait Broker: Send + Sync {
     /// Names an outlet. It gets nothing until it joins a topic.
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId;
 
-    /// Forgets an outlet whose shard lost its state: it leaves every topic, and its subscribers with it. When this
+    /// Forgets an outlet whose owner lost its state or is done: it leaves every topic, and its subscribers with it. When this
     /// returns nothing is posted to it any more, neither publications nor answers to what was asked in its name, and
     /// every place set aside in it was used or given back. The id is not used again by its owner, who may attach the
-    /// same mailbox anew. Costs a look at every topic.
+    /// same mailbox anew. Costs a look at every topic, unless it
+    /// has left all that it joined.
     fn detach(&self, outlet: OutletId);
 
     /// Appends to the topic's log and posts to all its outlets, or appends nothing at all. Ready when the place is

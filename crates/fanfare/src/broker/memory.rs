@@ -55,7 +55,7 @@ pub struct MemoryBroker {
     hasher: FixedState,
     /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
     notices: Option<Arc<NoticeBoard>>,
-    outlets: Mutex<Slab<Arc<dyn Outlet>>>,
+    outlets: Mutex<Slab<Attached>>,
     partitions: Box<[Mutex<Partition>]>,
 }
 
@@ -80,6 +80,12 @@ struct Log {
     kept_bytes: usize,
     /// What clients may still publish here.
     bucket: Bucket,
+}
+
+/// An outlet, and how many topics it has joined.
+struct Attached {
+    outlet: Arc<dyn Outlet>,
+    topics: usize,
 }
 
 struct Joined {
@@ -139,7 +145,11 @@ impl MemoryBroker {
     /// Takes an outlet out of a topic, which may end with it.
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
+        let joined = partition.logs[log].joined.len();
         partition.logs[log].joined.retain(|joined| joined.id != outlet);
+        if partition.logs[log].joined.len() < joined {
+            self.count_topics(outlet, -1);
+        }
         self.notice(&partition.logs[log], before);
         partition.remove_if_unused(log, &self.room);
     }
@@ -183,23 +193,43 @@ impl MemoryBroker {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outlets(&self) -> MutexGuard<'_, Slab<Arc<dyn Outlet>>> {
+    fn outlets(&self) -> MutexGuard<'_, Slab<Attached>> {
         self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn outlet(&self, id: OutletId) -> Option<Arc<dyn Outlet>> {
-        self.outlets().get(id.0 as usize).cloned()
+        let outlets = self.outlets();
+        outlets
+            .get(id.0 as usize)
+            .map(|attached| Arc::clone(&attached.outlet))
+    }
+
+    /// Changes how many topics an outlet has joined.
+    fn count_topics(&self, id: OutletId, change: isize) {
+        if let Some(attached) = self.outlets().get_mut(id.0 as usize) {
+            attached.topics = attached.topics.saturating_add_signed(change);
+        }
+    }
+
+    fn has_joined(&self, id: OutletId) -> bool {
+        let outlets = self.outlets();
+        outlets
+            .get(id.0 as usize)
+            .is_some_and(|attached| attached.topics > 0)
     }
 }
 
 impl Broker for MemoryBroker {
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
-        OutletId(self.outlets().insert(outlet) as u32)
+        OutletId(self.outlets().insert(Attached { outlet, topics: 0 }) as u32)
     }
 
     fn detach(&self, outlet: OutletId) {
         // Last, so that no other outlet gets the id while topics know this one by it.
         for index in 0..PARTITIONS {
+            if !self.has_joined(outlet) {
+                break;
+            }
             let mut partition = self.lock(index);
             let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
             for log in logs {
@@ -254,6 +284,7 @@ impl Broker for MemoryBroker {
             }
         };
         if !log.joined.iter().any(|joined| joined.id == outlet) {
+            self.count_topics(outlet, 1);
             log.joined.reserve_exact(1);
             log.joined.push(Joined {
                 id: outlet,

@@ -9,6 +9,22 @@ use axum::http::HeaderMap;
 
 /// Where a request really comes from, put into its extensions by a host that knows better than
 /// [`ConnectInfo`](axum::extract::ConnectInfo). Nothing else is looked at then, `X-Forwarded-For` least of all.
+///
+/// ```
+/// use axum::extract::Request;
+/// use axum::middleware::Next;
+/// use axum::response::Response;
+/// use fanfare::ClientAddress;
+///
+/// /// For a proxy that has a header of its own, and lets nobody else send it.
+/// async fn address(mut request: Request, next: Next) -> Response {
+///     let told = request.headers().get("x-real-address");
+///     if let Some(address) = told.and_then(|value| value.to_str().ok()?.parse().ok()) {
+///         request.extensions_mut().insert(ClientAddress(address));
+///     }
+///     next.run(request).await
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientAddress(pub SocketAddr);
 

@@ -35,11 +35,15 @@ pub(crate) struct Gate {
     connections_by_user: Tally<UserName>,
     /// Connections whose clients have yet to say who they are.
     awaited: AtomicUsize,
+    /// Connections that go over a bridge.
+    pub(super) bridges: AtomicUsize,
     refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
     refusals: Refusals,
     has_descriptors: AtomicBool,
+    /// Whether the log says that the host does not tell whom it has a connection from.
+    is_untold_logged: AtomicBool,
     /// The time over which clients come back after a shutdown, in milliseconds.
     drain_window_ms: AtomicU64,
     /// The TLS of the listeners.
@@ -84,10 +88,12 @@ impl Gate {
             connections_by_address: Tally::default(),
             connections_by_user: Tally::default(),
             awaited: AtomicUsize::new(0),
+            bridges: AtomicUsize::new(0),
             refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),
             has_descriptors: AtomicBool::new(true),
+            is_untold_logged: AtomicBool::new(false),
             drain_window_ms: AtomicU64::new(0),
             #[cfg(feature = "tls")]
             tls: Mutex::default(),
@@ -102,6 +108,16 @@ impl Gate {
     /// The client behind a peer; see [`address::client_behind`].
     pub(super) fn client_behind(&self, peer: SocketAddr, headers: &HeaderMap) -> SocketAddr {
         address::client_behind(peer, headers, &self.trusted_proxies)
+    }
+
+    /// The host does not tell whom it has a connection from. Said once: it is a matter of how the host is built.
+    pub(super) fn address_untold(&self) {
+        if !self.is_untold_logged.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the host does not tell the addresses of clients, so bounds by address do not hold; serve with \
+                 into_make_service_with_connect_info, or insert a ClientAddress"
+            );
+        }
     }
 
     /// Counts a connection that was accepted. It is counted by address once that is known.
@@ -269,6 +285,11 @@ impl Gate {
     /// Connections of the listener that are no WebSocket now.
     pub(crate) fn handshakes(&self) -> usize {
         self.handshakes.load(Ordering::Relaxed)
+    }
+
+    /// Connections that go over a bridge now.
+    pub(crate) fn bridges(&self) -> usize {
+        self.bridges.load(Ordering::Relaxed)
     }
 
     /// Whether the last look found a descriptor for a further connection.

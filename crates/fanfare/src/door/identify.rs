@@ -100,7 +100,7 @@ impl Fanfare {
             None => Err(Refused::unauthenticated(if self.token_reader().is_some() {
                 "nobody knows who this is, send a token as `Authorization: Bearer TOKEN`"
             } else {
-                "nobody knows who this is, and tokens are not read here"
+                "nobody knows who this is, tokens are not read here, and anonymous clients are not let in"
             })),
         }
     }

@@ -79,6 +79,20 @@ impl Fanfare {
     ///
     /// A connection that says nothing costs about a kilobyte here. When descriptors run out, whoever comes is answered
     /// 503 with a spare one, and [`Fanfare::has_descriptors`] says so until there are some again.
+    ///
+    /// ```no_run
+    /// # async fn example(fanfare: fanfare::Fanfare) -> std::io::Result<()> {
+    /// use axum::Router;
+    /// use fanfare::ListenerOptions;
+    /// use tokio::net::TcpListener;
+    ///
+    /// let app = Router::new().route("/ws", fanfare.websocket());
+    /// let listener = TcpListener::bind("0.0.0.0:8080").await?;
+    /// let stop = async { drop(tokio::signal::ctrl_c().await) };
+    /// fanfare.serve(listener, app, ListenerOptions::default(), stop).await;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn serve(
         &self,
         listener: TcpListener,

@@ -1,21 +1,27 @@
-//! The door: everything between the listener and a shard. HTTP until the `101`, then the socket goes to its shard.
+//! The door: everything between the listener and a shard. HTTP until the handshake is answered, then the socket goes to its
+//! shard ([`handover`]), or what comes over its stream does ([`bridge`]).
 //!
 //! In come sockets, or requests of a host's own listener; who they are from is found out ([`address`]), what they ask
-//! is checked ([`request`], [`origin`]), who may pass now is decided and counted ([`gate`], [`limits`]), and who may not
+//! is checked ([`opening`], [`request`], [`origin`]), who may pass now is decided and counted ([`gate`], [`limits`]), and who may not
 //! is told why ([`refusal`]).
 
 mod address;
+mod bridge;
 mod certificate;
+mod flow;
 mod gate;
+mod handover;
 mod identify;
 mod limits;
 mod listener;
+mod opening;
 mod origin;
 mod rate;
 mod refusal;
 mod request;
 #[cfg(feature = "tls")]
 mod secure;
+mod service;
 mod spare;
 mod tally;
 mod upgrade;
@@ -27,3 +33,4 @@ pub use limits::DoorLimits;
 pub use listener::ListenerOptions;
 pub use origin::{Origin, OriginError, OriginRule, OriginRuleError};
 pub(crate) use refusal::Cause;
+pub use service::WebSocketService;

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, Method, StatusCode, Uri, Version, header};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
 use fanfare_hub::{Admission, Opened, Role, SlowRule};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::websocket::{Compression, is_valid_key};
+use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
 
 use super::identify::{Entry, TOKEN_SUBPROTOCOL};
@@ -19,79 +19,6 @@ const LOBBY: &str = "lobby";
 
 /// The longest user agent that is kept, in bytes.
 const USER_AGENT_BYTES_MAX: usize = 256;
-
-/// Checks that it is the opening handshake of RFC 6455 section 4.2.1; gives the client's key.
-pub(super) fn check_handshake(
-    method: &Method,
-    version: Version,
-    headers: &HeaderMap,
-) -> Result<String, Refused> {
-    if method != Method::GET {
-        return Err(Refused::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("method is {method}, a WebSocket opens with GET"),
-        ));
-    }
-    if version != Version::HTTP_11 {
-        return Err(Refused::bad(format!(
-            "version is {version:?}, a WebSocket opens over HTTP/1.1"
-        )));
-    }
-    let is_upgrade = has_token(headers, &header::CONNECTION, "upgrade")
-        && has_token(headers, &header::UPGRADE, "websocket");
-    if !is_upgrade {
-        let reason = "this is a WebSocket endpoint, send `Connection: Upgrade` and `Upgrade: websocket`";
-        return Err(Refused::new(StatusCode::UPGRADE_REQUIRED, reason));
-    }
-    if only(headers, &header::HOST).is_none() {
-        return Err(Refused::bad(
-            "`Host` is missing, repeated or no text, send it once",
-        ));
-    }
-    if has_body(headers) {
-        return Err(Refused::bad(
-            "the request has a body, a WebSocket opens without one",
-        ));
-    }
-    if only(headers, &header::SEC_WEBSOCKET_VERSION) != Some("13") {
-        return Err(Refused::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "`Sec-WebSocket-Version` is not 13, only 13 is spoken here",
-        ));
-    }
-    match only(headers, &header::SEC_WEBSOCKET_KEY) {
-        Some(key) if is_valid_key(key) => Ok(key.to_owned()),
-        _ => Err(Refused::bad("`Sec-WebSocket-Key` is not the base64 of 16 bytes")),
-    }
-}
-
-/// Whether bytes follow the head that are no frames. Where they end is a matter of opinion between a proxy and this
-/// server, so they are not skipped.
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::TRANSFER_ENCODING)
-        || headers
-            .get(header::CONTENT_LENGTH)
-            .is_some_and(|length| length != "0")
-}
-
-/// The value of a header that must not be repeated (RFC 9112 section 3.2, RFC 6455 section 11.3): of two, a proxy may
-/// believe the other one.
-fn only<'h>(headers: &'h HeaderMap, name: &header::HeaderName) -> Option<&'h str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
-}
-
-/// Whether a comma-separated header has a token.
-fn has_token(headers: &HeaderMap, name: &header::HeaderName, token: &str) -> bool {
-    let values = headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    values
-        .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
-}
 
 /// The dialect that the request asks for, and the subprotocol to answer with.
 pub(super) fn choose_dialect(

@@ -1,16 +1,14 @@
 //! One socket and what is needed to read from it.
 
 use std::io::{self, Read as _};
-use std::net::TcpStream as StdStream;
 
 use fanfare_hub::Opened;
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{Compression, Decoder, Role};
 use mio::net::TcpStream;
-use socket2::SockRef;
 
-use super::ShardOptions;
+use super::{ShardOptions, Transport};
 use crate::door::Place;
 use crate::tls::Session;
 
@@ -38,21 +36,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Makes the socket ready: not blocking, without delay, with little hidden in the kernel.
+    /// Makes the socket ready.
     pub(super) fn new(
-        (socket, tls): (StdStream, Option<Box<Session>>),
+        transport: Transport,
         opened: &Opened,
         place: Option<Box<Place>>,
         options: &ShardOptions,
     ) -> io::Result<Self> {
-        socket.set_nonblocking(true)?;
-        socket.set_nodelay(true)?;
-        let settings = SockRef::from(&socket);
-        settings.set_tcp_notsent_lowat(options.notsent_bytes)?;
-        settings.set_tcp_user_timeout(Some(options.user_timeout()))?;
-        if let Some(bytes) = options.send_buffer_bytes {
-            settings.set_send_buffer_size(bytes)?;
-        }
+        let (socket, tls) = transport.prepare(options)?;
         Ok(Self {
             socket: TcpStream::from_std(socket),
             tls,

@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::mailbox::Mailbox;
 use super::stats::Counted;
+use super::transport::Transport;
 use crate::door::Place;
-use crate::tls::Session;
 
 /// One thing that a shard is told.
 pub(crate) enum Mail {
@@ -51,10 +51,8 @@ pub(crate) enum Mail {
 
 /// A socket on its way into a shard.
 pub(crate) struct Adoption {
-    /// The socket, taken out of the HTTP server.
-    pub(crate) socket: std::net::TcpStream,
-    /// Its TLS, if it has any.
-    pub(crate) tls: Option<Box<Session>>,
+    /// The socket, taken out of the HTTP server or leading to it.
+    pub(crate) transport: Transport,
     /// What the client sent behind its request.
     pub(crate) early: Vec<u8>,
     /// What is known of the connection; its id is given by the shard.

@@ -20,6 +20,7 @@ mod reading_tests;
 mod reporter;
 mod stats;
 mod sync;
+mod transport;
 mod writing;
 mod written;
 
@@ -49,6 +50,7 @@ use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
 use reporter::Reporter;
 pub(crate) use stats::{Counted, ShardStats, Snapshot, TURN_BUCKETS_US};
+pub(crate) use transport::Transport;
 pub(crate) use written::Written;
 
 /// What a shard is made of.
@@ -362,8 +364,7 @@ impl Shard {
     /// Takes a connection in: a slot, an id, the poll, and what the client sent early.
     fn adopt(&mut self, adoption: Adoption) {
         let Adoption {
-            socket,
-            tls,
+            transport,
             mut early,
             mut opened,
             place,
@@ -383,7 +384,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new((socket, tls), &opened, place, &self.options)?;
+            let connection = Connection::new(transport, &opened, place, &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {

@@ -13,7 +13,7 @@ use fanfare_protocol::{ConnectionId, Timestamp};
 
 use super::mailbox::BYTES_MAX;
 use super::stats::Counted;
-use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats};
+use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats, Transport};
 use crate::broker::{HistoryOptions, MemoryBroker};
 use crate::clock::Clock;
 use crate::pressure::Pressure;
@@ -86,8 +86,7 @@ impl Fixture {
             conflates: false,
         };
         let adoption = Adoption {
-            socket,
-            tls: None,
+            transport: Transport::Tcp(socket, None),
             early: Vec::new(),
             opened,
             place: None,

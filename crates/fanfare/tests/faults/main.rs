@@ -12,6 +12,9 @@
 mod client;
 mod connections;
 #[allow(dead_code, reason = "the other tests use the rest of it")]
+#[path = "../sockets/hosts.rs"]
+mod hosts;
+#[allow(dead_code, reason = "the other tests use the rest of it")]
 #[path = "../sockets/server.rs"]
 mod server;
 mod shards;

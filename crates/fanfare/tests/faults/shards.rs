@@ -7,6 +7,7 @@ use fanfare::{Application, CallError, Happening, Hooks, Listed, Notice, Options,
 use serde_json::json;
 
 use crate::client::{Client, eventually};
+use crate::hosts::{bridges, over_opaque};
 use crate::server::{Server, options};
 
 /// Makes the hub of the client's shard panic in the middle of a publish, and waits until the client is dropped.
@@ -57,6 +58,20 @@ fn the_shard_begins_anew_and_the_others_do_not_notice() {
     );
     drop((elsewhere, neighbour, victim, back));
     server.assert_empty();
+}
+
+#[test]
+fn bridges_end_with_their_shard() {
+    let server = Server::hosted(one_shard(), over_opaque);
+    let (mut victim, _) = Client::open_json(server.address, "/ws?topic=a");
+    let (mut neighbour, _) = Client::open_json(server.address, "/ws?topic=a");
+    assert_eq!(bridges(&server), 2);
+    break_hub(&mut victim);
+    neighbour.time_to_end();
+    drop((victim, neighbour));
+    eventually("no bridge is left", || bridges(&server) == 0);
+    let (mut back, _) = Client::open_json(server.address, "/ws?topic=a");
+    assert_eq!(back.expect("subscribed")["topics"][0]["topic"], "a");
 }
 
 /// Writes down what it is told.

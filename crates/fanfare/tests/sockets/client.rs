@@ -66,8 +66,10 @@ impl Client {
         Self::over(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
-        stream.set_nodelay(true).unwrap();
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        if stream.peer_addr().is_ok() {
+            stream.set_nodelay(true).unwrap();
+        }
         stream.set_write_timeout(Some(DEADLINE)).unwrap();
         Self {
             stream,

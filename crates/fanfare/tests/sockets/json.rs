@@ -256,9 +256,9 @@ fn the_application_reaches_everyone_a_user_a_connection_and_a_topic() {
                 .unwrap()
         );
         let who = Selector::User(anna_name.clone());
-        assert_eq!(fanfare.subscribe(who.clone(), &["a"]).await, Ok(1));
+        assert_eq!(fanfare.subscribe_clients(who.clone(), &["a"]).await, Ok(1));
         fanfare.publish("a", Payload::text("topic")).await.unwrap();
-        assert_eq!(fanfare.unsubscribe(who, &["a"]).await, Ok(1));
+        assert_eq!(fanfare.unsubscribe_clients(who, &["a"]).await, Ok(1));
         fanfare.publish("a", Payload::text("missed")).await.unwrap();
         fanfare.broadcast(Payload::text("end")).await.unwrap();
     });

@@ -7,17 +7,24 @@
 )]
 
 mod access;
+mod bridge;
 mod client;
 mod closing;
 mod compression;
+mod consumers;
 mod door;
+mod embedder;
 mod floods;
 mod handshake;
+mod hosts;
+#[cfg(feature = "http2")]
+mod http2;
 #[cfg(feature = "tokens")]
 mod issuer;
 mod json;
 #[cfg(feature = "tokens")]
 mod jwks;
+mod mounting;
 mod notices;
 mod order;
 mod raw;

@@ -69,6 +69,24 @@ fn line(happening: &Happening) -> String {
 }
 
 #[test]
+fn a_topic_that_has_only_consumers_is_vacant() {
+    let diary = Diary::default();
+    let server = diary.server(true);
+    let consumer = server.runtime.block_on(server.fanfare.subscribe("a")).unwrap();
+    let (mut client, _) = Client::open_json(server.address, "/ws?user=ada&topic=a");
+    assert_eq!(client.close(1000), 1000);
+    eventually("it was told", || diary.lines().contains(&"a vacated".to_owned()));
+    drop(consumer);
+    server.assert_empty();
+    let of_topic: Vec<_> = diary
+        .lines()
+        .into_iter()
+        .filter(|line| line.starts_with("a "))
+        .collect();
+    assert_eq!(of_topic, ["a occupied", "a vacated"]);
+}
+
+#[test]
 fn a_user_and_a_topic_are_told_of_once_whatever_the_number_of_shards() {
     let diary = Diary::default();
     let server = diary.server(true);

@@ -33,6 +33,18 @@ impl Server {
     }
 
     pub(crate) fn listening(options: Options, listening: ListenerOptions) -> Self {
+        Self::hosted(options, |fanfare, listener| async move {
+            let router = Router::new().route("/ws", fanfare.websocket());
+            let forever = std::future::pending();
+            fanfare.serve(listener, router, listening, forever).await;
+        })
+    }
+
+    /// A hub whose connections are somebody else's to accept.
+    pub(crate) fn hosted<H: Future<Output = ()> + Send + 'static>(
+        options: Options,
+        host: impl FnOnce(Fanfare, TcpListener) -> H,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -42,14 +54,9 @@ impl Server {
             let _on_it = runtime.enter();
             Fanfare::start(options).unwrap()
         };
-        let router = Router::new().route("/ws", fanfare.websocket());
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let serving = fanfare.clone();
-        runtime.spawn(async move {
-            let forever = std::future::pending();
-            serving.serve(listener, router, listening, forever).await;
-        });
+        runtime.spawn(host(fanfare.clone(), listener));
         Self {
             address,
             fanfare,

@@ -9,10 +9,11 @@ use crate::client::{Client, eventually};
 use crate::server::{Server, options};
 
 /// Publications that are more than the kernel and an outbox hold.
-const COUNT: u64 = 2_000;
+pub(crate) const COUNT: u64 = 2_000;
 
-fn server(rule: SlowRule) -> Server {
-    Server::with(Options {
+/// Small buffers, and a rule for everything.
+pub(crate) fn with_rule(rule: SlowRule) -> Options {
+    Options {
         limits: Limits {
             slow_rules: SlowRules {
                 otherwise: rule,
@@ -22,7 +23,7 @@ fn server(rule: SlowRule) -> Server {
         },
         send_buffer_bytes: Some(8 << 10),
         ..options()
-    })
+    }
 }
 
 fn publish(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
@@ -34,15 +35,14 @@ fn publish(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
 }
 
 /// Publishes while a client does not read, then lets it read. Gives the offsets it got, and what it was told to miss.
-fn play(rule: SlowRule) -> (Vec<u64>, Vec<Value>) {
-    let server = server(rule);
+pub(crate) fn play(server: &Server) -> (Vec<u64>, Vec<Value>) {
     let mut slow = Client::connect_narrow(server.address).upgraded("/ws?topic=a");
     slow.expect("welcome");
     slow.expect("subscribed");
     let mut witness = Client::open_json(server.address, "/ws?topic=a").0;
     witness.expect("subscribed");
     for from in (1..=COUNT).step_by(100) {
-        publish(&server, from..=from + 99);
+        publish(server, from..=from + 99);
         while witness.json()["offset"] != from + 99 {}
     }
     eventually("the slow client is listed", || {
@@ -55,7 +55,7 @@ fn play(rule: SlowRule) -> (Vec<u64>, Vec<Value>) {
     while received.last() != Some(&(COUNT + 1)) {
         let is_behind = server.fanfare.metrics().contains("fanfare_connections_behind 1");
         if !has_last_word && !is_behind {
-            publish(&server, COUNT + 1..=COUNT + 1);
+            publish(server, COUNT + 1..=COUNT + 1);
             has_last_word = true;
         }
         let said = slow.json();
@@ -69,7 +69,7 @@ fn play(rule: SlowRule) -> (Vec<u64>, Vec<Value>) {
 }
 
 /// Checks that the offsets are in order, and that what is missing is exactly what was told.
-fn check_told(received: &[u64], missed: &[Value]) {
+pub(crate) fn check_told(received: &[u64], missed: &[Value]) {
     assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
     let mut absent: BTreeSet<u64> = (1..=COUNT + 1).collect();
     absent.retain(|offset| !received.contains(offset));
@@ -84,21 +84,21 @@ fn check_told(received: &[u64], missed: &[Value]) {
 
 #[test]
 fn drop_oldest_over_a_socket() {
-    let (received, missed) = play(SlowRule::DropOldest);
+    let (received, missed) = play(&Server::with(with_rule(SlowRule::DropOldest)));
     check_told(&received, &missed);
     assert!(received.contains(&COUNT));
 }
 
 #[test]
 fn drop_newest_over_a_socket() {
-    let (received, missed) = play(SlowRule::DropNewest);
+    let (received, missed) = play(&Server::with(with_rule(SlowRule::DropNewest)));
     check_told(&received, &missed);
     assert!(!received.contains(&COUNT));
 }
 
 #[test]
 fn conflate_over_a_socket() {
-    let (received, missed) = play(SlowRule::Conflate);
+    let (received, missed) = play(&Server::with(with_rule(SlowRule::Conflate)));
     check_told(&received, &missed);
     assert!(received.contains(&COUNT));
 }

@@ -9,6 +9,24 @@ use super::Action;
 
 /// Who a client is and what was granted to it, by a token or by the application. Shared by whoever needs it; it never
 /// changes, a refreshed one takes its place.
+///
+/// ```
+/// use fanfare_hub::access::{Grants, Identity};
+/// use fanfare_protocol::{TopicPattern, UserName};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let ada = Identity {
+///     // Others see it beside what she says.
+///     info: Some(r#"{"color":"green"}"#.into()),
+///     // For rules such as `team:{claims.team}:*`.
+///     claims: [("team".into(), vec!["red".into(), "blue".into()])].into(),
+///     grants: Grants { subscribe: vec!["audit:*".parse::<TopicPattern>()?], ..Grants::default() },
+///     ..Identity::of_user(UserName::parse("ada")?)
+/// };
+/// # drop(ada);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The user; `None` for a client that was let in without a name.

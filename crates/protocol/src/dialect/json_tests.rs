@@ -105,7 +105,11 @@ fn payloads_pass_through_untouched() {
 
 #[test]
 fn a_procedure_may_be_called_with_nothing() {
-    for (data, expected) in [("", "null"), (r#","data":null"#, "null"), (r#","data":[1]"#, "[1]")] {
+    for (data, expected) in [
+        ("", "null"),
+        (r#","data":null"#, "null"),
+        (r#","data":[1]"#, "[1]"),
+    ] {
         let text = format!(r#"{{"type":"call","method":"m"{data}}}"#);
         let Verb::Call { payload, .. } = verb(&text) else {
             panic!("{text}")

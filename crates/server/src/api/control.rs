@@ -99,7 +99,7 @@ pub(super) async fn subscribe(State(api): State<Api>, request: Request) -> Resul
     let call = Call::receive(request, &[], api.fanfare.limits()).await?;
     let body: TopicsBody = call.json()?;
     let (who, topics) = (body.selector()?, body.topics()?);
-    concerned(&who, api.fanfare.subscribe(who.clone(), &topics).await)
+    concerned(&who, api.fanfare.subscribe_clients(who.clone(), &topics).await)
 }
 
 /// `POST /api/unsubscribe`
@@ -110,7 +110,7 @@ pub(super) async fn unsubscribe(
     let call = Call::receive(request, &[], api.fanfare.limits()).await?;
     let body: TopicsBody = call.json()?;
     let (who, topics) = (body.selector()?, body.topics()?);
-    concerned(&who, api.fanfare.unsubscribe(who.clone(), &topics).await)
+    concerned(&who, api.fanfare.unsubscribe_clients(who.clone(), &topics).await)
 }
 
 /// `POST /api/disconnect`

@@ -183,7 +183,7 @@ impl HttpHooks {
         };
         let topics: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
         let who = Selector::Connection(caller.connection);
-        if let Err(error) = fanfare.subscribe(who, &topics).await {
+        if let Err(error) = fanfare.subscribe_clients(who, &topics).await {
             tracing::warn!(%error, "a connection was not subscribed as a hook asked for");
         }
     }

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use fanfare::{Fanfare, HostCounter, HostFamily};
+use fanfare::{Fanfare, HostCounter, HostFamily, METRICS_CONTENT_TYPE};
 
 use crate::hooks::HttpHooks;
 use crate::logging::Log;
@@ -49,9 +49,8 @@ fn metrics_page(
     counters: &[HostCounter],
     families: &[HostFamily],
 ) -> impl IntoResponse + use<> {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     (
-        [(header::CONTENT_TYPE, kind)],
+        [(header::CONTENT_TYPE, METRICS_CONTENT_TYPE)],
         fanfare.metrics_with(counters, families),
     )
 }

@@ -5,6 +5,7 @@ mod broken;
 mod certificates;
 mod closing;
 mod handshake;
+mod hosts;
 mod stories;
 
 use std::io::Read as _;

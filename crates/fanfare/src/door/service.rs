@@ -1,0 +1,111 @@
+//! The WebSocket endpoint, as a tower service and as a route of axum.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::http::{Request, Version, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, any_service};
+use tower::Service;
+
+use crate::Fanfare;
+
+/// The WebSocket endpoint of a hub as a [`tower::Service`], for hosts that have no axum, or a router of their own. Made
+/// by [`Fanfare::websocket_service`]. Always ready; a clone costs one reference count.
+#[derive(Clone)]
+pub struct WebSocketService {
+    fanfare: Fanfare,
+}
+
+impl Fanfare {
+    /// The WebSocket endpoint, to be mounted with [`axum::Router::route`].
+    ///
+    /// It answers the opening handshake of RFC 6455 and takes the socket out of HTTP: neither a task nor a buffer of
+    /// the host's runtime is left behind for a connection. That is so for [`Fanfare::serve`], and for `axum::serve` or
+    /// hyper on a TCP or Unix listener. Any other stream, of the host's own TLS or of HTTP/2, goes over a bridge: a task,
+    /// two more descriptors, and otherwise the same.
+    ///
+    /// Over HTTP/2 it answers the extended CONNECT of RFC 8441, with the feature `http2` and a server that has
+    /// `enable_connect_protocol` switched on, as `axum::serve` has.
+    ///
+    /// Who the client is: what the host put into the request's extensions as [`Arc<Identity>`](crate::Identity), or what
+    /// the [application](crate::Options::application) makes of its token. A token comes as `Authorization: Bearer TOKEN`,
+    /// as a subprotocol `fanfare.token.TOKEN`, as the parameter `token`, or with the command `auth` as the first thing
+    /// that the client says.
+    ///
+    /// The client's address is what the host put into the request's extensions as
+    /// [`ClientAddress`](crate::ClientAddress); otherwise the one of axum's [`ConnectInfo`](axum::extract::ConnectInfo),
+    /// or whom that one names if it is a [trusted proxy](crate::Options::trusted_proxies). Where the host provides
+    /// neither, clients are not counted by address, and the log says so once.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use axum::Router;
+    ///
+    /// let app: Router = Router::new().route("/ws", fanfare.websocket());
+    /// # }
+    /// ```
+    pub fn websocket<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        any_service(self.websocket_service())
+    }
+
+    /// The same endpoint as a [`tower::Service`]: for [`axum::Router::route_service`], for hyper, for any router of
+    /// services. It is given the requests that are meant for it, whatever their path, and reads nothing of their bodies.
+    /// The server must allow upgrades (hyper's `with_upgrades`) and run on tokio with its time and I/O enabled.
+    ///
+    /// ```no_run
+    /// # async fn example(fanfare: fanfare::Fanfare, stream: tokio::net::TcpStream) -> hyper::Result<()> {
+    /// use hyper::server::conn::http1;
+    /// use hyper_util::rt::TokioIo;
+    /// use hyper_util::service::TowerToHyperService;
+    ///
+    /// let service = TowerToHyperService::new(fanfare.websocket_service());
+    /// let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    /// connection.with_upgrades().await
+    /// # }
+    /// ```
+    pub fn websocket_service(&self) -> WebSocketService {
+        WebSocketService {
+            fanfare: self.clone(),
+        }
+    }
+
+    async fn open(self, request: Request<()>) -> Response {
+        let (parts, ()) = request.into_parts();
+        let (client, version) = (self.client_of(&parts), parts.version);
+        let opened = self.admit(parts, client).await;
+        opened.unwrap_or_else(|refused| {
+            self.gate().turned_away(refused.cause, client);
+            let mut response = refused.into_response();
+            if version == Version::HTTP_2 {
+                // They are about a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+                response.headers_mut().remove(header::CONNECTION);
+                response.headers_mut().remove(header::UPGRADE);
+            }
+            response
+        })
+    }
+}
+
+impl<B> Service<Request<B>> for WebSocketService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let opening = self.fanfare.clone().open(request.map(drop));
+        Box::pin(async { Ok(opening.await) })
+    }
+}
+
+impl std::fmt::Debug for WebSocketService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WebSocketService")
+    }
+}

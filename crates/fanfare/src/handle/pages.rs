@@ -1,0 +1,95 @@
+//! What there is: topics, subscribers and connections, page by page.
+
+use fanfare_hub::broker::{Broker, TopicPage};
+use fanfare_hub::{ConnectionRow, Listed};
+use tokio::sync::oneshot;
+
+use super::{CallError, Fanfare};
+use crate::shard::Mail;
+
+/// A page of connections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConnectionPage {
+    /// The connections, shard by shard.
+    pub connections: Vec<ConnectionRow>,
+    /// Where the next page begins; `None` after the last one.
+    pub next: Option<u64>,
+}
+
+impl Fanfare {
+    /// At most `count` (bounded to 1,000) topics from `cursor` on, 0 at first.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// let mut cursor = Some(0);
+    /// while let Some(from) = cursor {
+    ///     let page = fanfare.topics(from, 100);
+    ///     for row in page.topics {
+    ///         println!("{}: {} subscribers, {}", row.topic.as_str(), row.subscribers, row.position.offset);
+    ///     }
+    ///     cursor = page.next;
+    /// }
+    /// # }
+    /// ```
+    pub fn topics(&self, cursor: u64, count: usize) -> TopicPage {
+        self.inner.broker.topics(cursor, count.clamp(1, PAGE_MAX))
+    }
+
+    /// Connections subscribed to a topic. [Consumers](Fanfare::subscribe) are not counted.
+    pub fn subscribers(&self, topic: &str) -> u64 {
+        self.inner.broker.subscribers(topic)
+    }
+
+    /// At most `count` (bounded to 1,000) connections from `cursor` on, 0 at first. Connections that come or go
+    /// between two pages may be missed; none is given twice.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// use fanfare::Listed;
+    ///
+    /// // Those that do not keep up.
+    /// let page = fanfare.connections(Listed::Behind, 0, 100).await?;
+    /// for row in page.connections {
+    ///     println!("{}: {} publications wait", row.remote, row.outbox_frames);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When a shard is busy or gone.
+    pub async fn connections(
+        &self,
+        listed: Listed,
+        cursor: u64,
+        count: usize,
+    ) -> Result<ConnectionPage, CallError> {
+        let count = count.clamp(1, PAGE_MAX);
+        let mut page = ConnectionPage::default();
+        let (first, mut from) = ((cursor >> 32) as usize, (cursor & u64::from(u32::MAX)) as usize);
+        for shard in first..self.inner.mailboxes.len() {
+            let (answer, answered) = oneshot::channel();
+            let left = count - page.connections.len();
+            self.post(
+                shard,
+                Mail::Page {
+                    listed,
+                    from,
+                    count: left,
+                    answer,
+                },
+            )?;
+            let (rows, next) = answered.await.map_err(|_| self.unanswered(shard))?;
+            page.connections.extend(rows);
+            if let Some(slot) = next {
+                page.next = Some((shard as u64) << 32 | slot as u64);
+                return Ok(page);
+            }
+            from = 0;
+        }
+        Ok(page)
+    }
+}
+
+/// The most rows of one page.
+const PAGE_MAX: usize = 1_000;

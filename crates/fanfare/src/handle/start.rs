@@ -1,0 +1,123 @@
+//! Starting: the broker, the shards, the door, and who asks the application.
+
+use std::io;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, RwLock};
+
+use fanfare_hub::Limits;
+use fanfare_hub::broker::{Broker, Outlet};
+use fanfare_protocol::SHARDS_MAX;
+use tokio::runtime::Handle;
+
+use super::{Desk, Fanfare, Inner};
+use crate::Options;
+use crate::broker::MemoryBroker;
+use crate::clock::Clock;
+use crate::consumers::Consumers;
+use crate::door::Gate;
+use crate::notices::NoticeBoard;
+use crate::pressure::Pressure;
+use crate::shard::{Assistant, Failures, Mailbox, Shard, ShardOptions, ShardStats};
+
+impl Fanfare {
+    /// Starts the shards.
+    ///
+    /// ```
+    /// use fanfare::{Fanfare, Options};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let fanfare = Fanfare::start(Options::default())?;
+    /// # fanfare.shutdown(Default::default(), std::time::Duration::from_secs(1)).await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When a poll or a thread cannot be made: descriptors or memory are exhausted. And when there is an
+    /// [application](Options::application) to ask and this is not called on a tokio runtime.
+    pub fn start(options: Options) -> io::Result<Self> {
+        let count = options.shards.clamp(1, SHARDS_MAX);
+        let (assistant, notices) = assistants(&options)?;
+        let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
+        let broker = Arc::new(broker.with_notices(notices.clone()));
+        let clock = Clock::start();
+        let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
+        for _ in 0..count {
+            let (poll, mailbox) = Shard::prepare()?;
+            polls.push(poll);
+            mailboxes.push(mailbox);
+        }
+        let mailboxes: Arc<[Arc<Mailbox>]> = mailboxes.into();
+        let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
+        let failures: Failures = Arc::default();
+        let pressure = Pressure::default();
+        let mut threads = Vec::new();
+        for (index, poll) in polls.into_iter().enumerate() {
+            let shard_options = ShardOptions {
+                index,
+                limits: Limits {
+                    waiting_bytes_max: options.limits.waiting_bytes_max / count,
+                    ..options.limits.clone()
+                },
+                rules: Arc::clone(&options.rules),
+                assistant: assistant.clone(),
+                notices: notices.clone(),
+                pressure: pressure.clone(),
+                seed: fastrand::u64(..),
+                clock,
+                notsent_bytes: options.notsent_bytes,
+                send_buffer_bytes: options.send_buffer_bytes,
+            };
+            let shard = Shard::new(
+                shard_options,
+                poll,
+                Arc::clone(&mailboxes),
+                Arc::clone(&broker) as Arc<dyn Broker>,
+                Arc::clone(&stats[index]),
+            );
+            let failures = Arc::clone(&failures);
+            threads.push(
+                std::thread::Builder::new()
+                    .name(format!("shard-{index}"))
+                    .spawn(|| shard.run(failures))?,
+            );
+        }
+        let desk = Arc::new(Desk::default());
+        let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
+        let threads = Mutex::new(threads);
+        let is_draining = AtomicBool::new(false);
+        let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
+        let inner = Inner {
+            rules: RwLock::new(Arc::clone(&options.rules)),
+            options,
+            mailboxes,
+            stats,
+            consumers: Consumers::new(&broker),
+            broker,
+            desk,
+            gate,
+            outlet,
+            threads,
+            is_draining,
+            pressure,
+            notices,
+            failures,
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+}
+
+/// Who asks the application, and who tells it, on the runtime that the hub is started on.
+fn assistants(options: &Options) -> io::Result<(Option<Assistant>, Option<Arc<NoticeBoard>>)> {
+    let Some(application) = options.application.clone() else {
+        return Ok((None, None));
+    };
+    let runtime = Handle::try_current().map_err(io::Error::other)?;
+    let notices = options
+        .notices
+        .then(|| NoticeBoard::start(application.clone(), &runtime));
+    Ok((Some(Assistant::new(application, runtime)), notices))
+}
