@@ -1,5 +1,6 @@
 //! What the application decides: who somebody is, and what the rules leave to it.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,8 +10,9 @@ use axum::http::HeaderMap;
 use fanfare_hub::access::Identity;
 use fanfare_hub::{Admission, Answer, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
-use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName};
+use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
+use crate::Fanfare;
 use crate::door::ClientCertificate;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
@@ -84,9 +86,9 @@ pub trait Hooks: Send + Sync + 'static {
 
     /// What happened: who came and went, and which topics have somebody, where
     /// [`Options::notices`](crate::Options::notices) asks for it. One at a time and in order: the next one waits until
-    /// this is done. By default nothing is done.
-    fn notice(&self, notice: Notice) -> impl Future<Output = ()> + Send {
-        let _ = notice;
+    /// this is done. It may publish what it has learnt. By default nothing is done.
+    fn notice(&self, fanfare: &Fanfare, notice: Notice) -> impl Future<Output = ()> + Send {
+        let _ = (fanfare, notice);
         async {}
     }
 
@@ -104,12 +106,21 @@ pub trait Hooks: Send + Sync + 'static {
 }
 
 /// Whose command the application is asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Caller {
+    /// The hub that asks: to publish something else besides, or to subscribe the connection.
+    pub fanfare: Fanfare,
     /// Its connection.
     pub connection: ConnectionId,
     /// Who it is; `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
+}
+
+impl Caller {
+    /// Its user, if it has one.
+    pub fn user(&self) -> Option<&UserName> {
+        self.identity.as_ref()?.user.as_ref()
+    }
 }
 
 /// Somebody at the door.
@@ -123,6 +134,17 @@ pub struct Entrant {
     pub headers: HeaderMap,
     /// The certificate that it has shown, if it did and TLS ends here.
     pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl Entrant {
+    /// A parameter of the address that it asked for, decoded; the first of that name.
+    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (_, query) = self.target.split_once('?')?;
+        let mut parameters = form_urlencoded::parse(query.as_bytes());
+        parameters
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value)
+    }
 }
 
 /// The application's hooks, whatever type they are, and the tokens that need none.
@@ -223,11 +245,7 @@ impl Application {
     ) -> Result<(), Denial> {
         #[cfg(feature = "tokens")]
         if let (Some(tokens), Some(token)) = (&self.tokens, token) {
-            let user = caller
-                .identity
-                .as_ref()
-                .and_then(|identity| identity.user.as_ref());
-            let outcome = tokens.authorise(token, user, topics).await;
+            let outcome = tokens.authorise(token, caller.user(), topics).await;
             return outcome.map_err(TokenRefusal::denial);
         }
         self.hooks.subscribe(caller, topics, token).await
@@ -243,8 +261,8 @@ impl Application {
     }
 
     /// Tells what happened.
-    pub(crate) async fn notice(&self, notice: Notice) {
-        self.hooks.notice(notice).await;
+    pub(crate) async fn notice(&self, fanfare: &Fanfare, notice: Notice) {
+        self.hooks.notice(fanfare, notice).await;
     }
 
     /// What the application answers to a question of a hub.
@@ -286,7 +304,11 @@ trait AnyHooks: Send + Sync {
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
-    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    fn notice<'a>(
+        &'a self,
+        fanfare: &'a Fanfare,
+        notice: Notice,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 }
 
 /// A decision under way.
@@ -331,7 +353,11 @@ impl<H: Hooks> AnyHooks for H {
         Box::pin(Hooks::call(self, caller, method, payload))
     }
 
-    fn notice(&self, notice: Notice) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(Hooks::notice(self, notice))
+    fn notice<'a>(
+        &'a self,
+        fanfare: &'a Fanfare,
+        notice: Notice,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(Hooks::notice(self, fanfare, notice))
     }
 }

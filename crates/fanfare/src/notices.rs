@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::wall;
+use crate::handle::WayBack;
 use crate::hooks::Application;
 
 /// Something that the application is told. See [`Hooks::notice`](crate::Hooks::notice).
@@ -108,9 +109,9 @@ enum Posted {
 
 impl NoticeBoard {
     /// Begins to tell the application what is posted, until the board is dropped.
-    pub(crate) fn start(application: Application, runtime: &Handle) -> Arc<Self> {
+    pub(crate) fn start(application: Application, way_back: WayBack, runtime: &Handle) -> Arc<Self> {
         let (queue, posted) = mpsc::channel(NOTICES_MAX);
-        runtime.spawn(tell(posted, application));
+        runtime.spawn(tell(posted, application, way_back));
         Arc::new(Self {
             queue,
             lost: AtomicU64::new(0),
@@ -144,8 +145,8 @@ impl NoticeBoard {
     }
 }
 
-/// Tells the application one after the other. A hook that panics has been told.
-async fn tell(mut posted: mpsc::Receiver<Posted>, application: Application) {
+/// Tells the application one after the other, as long as there is a hub. A hook that panics has been told.
+async fn tell(mut posted: mpsc::Receiver<Posted>, application: Application, way_back: WayBack) {
     let (mut sequence, mut lost_before) = (0, 0);
     while let Some(posted) = posted.recv().await {
         match posted {
@@ -161,9 +162,11 @@ async fn tell(mut posted: mpsc::Receiver<Posted>, application: Application) {
                     time,
                     happening,
                 };
-                let application = application.clone();
+                let (application, Some(fanfare)) = (application.clone(), way_back.hub()) else {
+                    return;
+                };
                 // In a task of its own, so that a panic ends nothing else.
-                let told = tokio::spawn(async move { application.notice(notice).await });
+                let told = tokio::spawn(async move { application.notice(&fanfare, notice).await });
                 let _ = told.await;
             }
             // Whoever waited may have stopped.
@@ -185,7 +188,7 @@ mod tests {
     use tokio::sync::Semaphore;
 
     use super::*;
-    use crate::Hooks;
+    use crate::{Fanfare, Hooks, Options};
 
     /// Takes notices as it is allowed to, and panics at the third.
     struct Listener {
@@ -194,7 +197,7 @@ mod tests {
     }
 
     impl Hooks for Listener {
-        async fn notice(&self, notice: Notice) {
+        async fn notice(&self, _: &Fanfare, notice: Notice) {
             self.allowed.acquire().await.unwrap().forget();
             self.heard.lock().unwrap().push(notice.sequence);
             assert_ne!(notice.sequence, 3, "the application has a fault");
@@ -208,7 +211,16 @@ mod tests {
             allowed: Arc::clone(&allowed),
             heard: Arc::clone(&heard),
         };
-        let board = NoticeBoard::start(Application::new(listener), &Handle::current());
+        let fanfare = Fanfare::start(Options {
+            shards: 1,
+            ..Options::default()
+        })
+        .unwrap();
+        let board = NoticeBoard::start(
+            Application::new(listener),
+            WayBack::to(&fanfare),
+            &Handle::current(),
+        );
         let topic = TopicName::parse("a").unwrap();
         let post = || board.post(Happening::of_topic(&topic, true).unwrap());
         (0..NOTICES_MAX + 7).for_each(|_| post());

@@ -5,7 +5,6 @@ use fanfare::{
     Payload, TopicName, UserName,
 };
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
 
 /// The topic of the room.
 pub const ROOM: &str = "chat";
@@ -17,8 +16,6 @@ const CONTENT_MAX: usize = 1_000;
 pub struct Chat {
     /// The room that everyone is in.
     pub room: TopicName,
-    /// Who came and went.
-    pub happenings: mpsc::Sender<Happening>,
 }
 
 /// What a client says.
@@ -45,9 +42,7 @@ enum Told<'a> {
 
 impl Hooks for Chat {
     async fn connect(&self, entrant: &Entrant, _: Option<Admission>) -> Result<Option<Admission>, Denial> {
-        let query = entrant.target.split_once('?').map_or("", |(_, query)| query);
-        let name = form_urlencoded::parse(query.as_bytes()).find(|(parameter, _)| parameter == "name");
-        let Some((_, name)) = name else {
+        let Some(name) = entrant.parameter("name") else {
             return Err(Denial::unauthenticated("give your name: /ws?name=ada"));
         };
         let user = UserName::parse(&name).map_err(|error| Denial::forbidden(error.to_string()))?;
@@ -65,12 +60,8 @@ impl Hooks for Chat {
         if content.is_empty() || content.chars().count() > CONTENT_MAX {
             return Err(bad("a message has 1 to 1000 characters"));
         }
-        let user = caller
-            .identity
-            .as_ref()
-            .and_then(|identity| identity.user.as_ref());
         let message = Message {
-            user: user.map_or("", UserName::as_str),
+            user: caller.user().map_or("", UserName::as_str),
             content,
             time: draft.time.0,
         };
@@ -79,19 +70,12 @@ impl Hooks for Chat {
             .map_err(|error| bad(&error.to_string()))
     }
 
-    async fn notice(&self, notice: Notice) {
-        // It fails when nobody announces any more, at the end of the program.
-        let _ = self.happenings.send(notice.happening).await;
-    }
-}
-
-/// Tells the room who came and who went. Not done in the hook itself, which has no hub yet when it is made.
-pub async fn announce(fanfare: Fanfare, mut happenings: mpsc::Receiver<Happening>) {
-    while let Some(happening) = happenings.recv().await {
-        let told = match &happening {
+    /// Tells the room who came and who went.
+    async fn notice(&self, fanfare: &Fanfare, notice: Notice) {
+        let told = match &notice.happening {
             Happening::Online { user } => Told::Came(user.as_str()),
             Happening::Offline { user } => Told::Went(user.as_str()),
-            _ => continue,
+            _ => return,
         };
         if let Ok(payload) = Payload::serialize(&told)
             && let Err(error) = fanfare.publish(ROOM, payload).await

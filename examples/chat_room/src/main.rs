@@ -10,17 +10,14 @@ use std::time::Duration;
 use axum::Router;
 use fanfare::{Application, Fanfare, Options, TopicName, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
 
 use chat::{Chat, ROOM};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (happenings, told) = mpsc::channel(64);
     let rules = TopicRules::from([TopicRule::new(ROOM)?.publish(Who::Hook)]);
     let chat = Chat {
         room: TopicName::parse(ROOM)?,
-        happenings,
     };
     let fanfare = Fanfare::start(Options {
         rules: rules.into(),
@@ -28,7 +25,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         notices: true,
         ..Options::default()
     })?;
-    tokio::spawn(chat::announce(fanfare.clone(), told));
     let app = Router::new()
         .route("/ws", fanfare.websocket())
         .merge(page::router());

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare::{
-    Admission, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Happening, Hooks, Identity, Notice,
-    Payload, TopicName, UserName,
+    Admission, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity,
+    Notice, Payload, TopicName, UserName,
 };
 
 use crate::rate::Rates;
@@ -26,7 +26,7 @@ pub struct Groups {
 impl Hooks for Groups {
     /// Routing: the group that somebody asks for at the door is where it is subscribed, and the only place where it speaks.
     async fn connect(&self, entrant: &Entrant, _: Option<Admission>) -> Result<Option<Admission>, Denial> {
-        let (Some(name), Some(group)) = (parameter(entrant, "name"), parameter(entrant, "group")) else {
+        let (Some(name), Some(group)) = (entrant.parameter("name"), entrant.parameter("group")) else {
             return Err(Denial::unauthenticated("say who you are: /ws?name=ada&group=red"));
         };
         if !GROUPS.contains(&&*group) {
@@ -47,7 +47,7 @@ impl Hooks for Groups {
 
     /// Rate limit and moderation: a message is refused, published as it is, or published with other words.
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
-        if let Some(user) = user_of(caller) {
+        if let Some(user) = caller.user() {
             self.rates.take(user)?;
         }
         let Ok(text) = serde_json::from_slice::<String>(draft.payload.as_bytes()) else {
@@ -84,7 +84,7 @@ impl Hooks for Groups {
     }
 
     /// Who comes and goes, in this order for each connection.
-    async fn notice(&self, notice: Notice) {
+    async fn notice(&self, _: &Fanfare, notice: Notice) {
         let mut members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
         match notice.happening {
             Happening::Connected {
@@ -101,19 +101,6 @@ impl Hooks for Groups {
     }
 }
 
-/// A parameter of the address that somebody connects to.
-fn parameter(entrant: &Entrant, name: &str) -> Option<String> {
-    let (_, query) = entrant.target.split_once('?')?;
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
-    parameters
-        .find(|(parameter, _)| parameter == name)
-        .map(|(_, value)| value.into_owned())
-}
-
 fn group_of(identity: &Identity) -> Option<&str> {
     identity.claims.get("group")?.first().map(|group| &**group)
-}
-
-fn user_of(caller: &Caller) -> Option<&UserName> {
-    caller.identity.as_ref()?.user.as_ref()
 }

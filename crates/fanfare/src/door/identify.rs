@@ -33,11 +33,8 @@ impl Fanfare {
         (query, dialect): (&Query, Dialect),
         client: SocketAddr,
     ) -> Result<Entry, Refused> {
-        let known = match parts.extensions.get::<Arc<Identity>>() {
-            Some(identity) => Some(Admission {
-                identity: Arc::clone(identity),
-                topics: Vec::new(),
-            }),
+        let known = match known_to_host(parts) {
+            Some(admission) => Some(admission),
             None => self.identify_by_token(parts, query, client).await?,
         };
         let Some(application) = &self.options().application else {
@@ -104,6 +101,16 @@ impl Fanfare {
             })),
         }
     }
+}
+
+/// Whom the host's own middleware has let in.
+fn known_to_host(parts: &Parts) -> Option<Admission> {
+    let of = |identity: &Arc<Identity>| Admission {
+        identity: Arc::clone(identity),
+        topics: Vec::new(),
+    };
+    let admission = parts.extensions.get::<Admission>().cloned();
+    admission.or_else(|| parts.extensions.get().map(of))
 }
 
 /// The token that a request carries: in a header, as a subprotocol, or in the address.

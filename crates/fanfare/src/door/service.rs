@@ -30,8 +30,8 @@ impl Fanfare {
     /// Over HTTP/2 it answers the extended CONNECT of RFC 8441, with the feature `http2` and a server that has
     /// `enable_connect_protocol` switched on, as `axum::serve` has.
     ///
-    /// Who the client is: what the host put into the request's extensions as [`Arc<Identity>`](crate::Identity), or what
-    /// the [application](crate::Options::application) makes of its token. A token comes as `Authorization: Bearer TOKEN`,
+    /// Who the client is: what the host put into the request's extensions as [`Arc<Identity>`](crate::Identity), or as an
+    /// [`Admission`](crate::Admission) where it is to be subscribed to topics as well, or what the [application](crate::Options::application) makes of its token. A token comes as `Authorization: Bearer TOKEN`,
     /// as a subprotocol `fanfare.token.TOKEN`, as the parameter `token`, or with the command `auth` as the first thing
     /// that the client says.
     ///

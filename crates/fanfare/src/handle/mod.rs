@@ -8,7 +8,9 @@ mod seat;
 mod shutdown;
 mod start;
 mod stats;
+mod way_back;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -32,12 +34,22 @@ pub use pages::ConnectionPage;
 pub use publishing::PublishOptions;
 pub(crate) use seat::Seat;
 pub use stats::Stats;
+pub(crate) use way_back::WayBack;
 
 /// A running hub. Cloning gives another handle to the same one. It runs until [`Fanfare::shutdown`]; when the last
 /// handle is dropped without that, its connections are cut off.
 #[derive(Clone)]
 pub struct Fanfare {
     inner: Arc<Inner>,
+}
+
+impl fmt::Debug for Fanfare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shards = self.inner.stats.len();
+        f.debug_struct("Fanfare")
+            .field("shards", &shards)
+            .finish_non_exhaustive()
+    }
 }
 
 struct Inner {

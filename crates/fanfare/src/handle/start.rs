@@ -9,7 +9,7 @@ use fanfare_hub::broker::{Broker, Outlet};
 use fanfare_protocol::SHARDS_MAX;
 use tokio::runtime::Handle;
 
-use super::{Desk, Fanfare, Inner};
+use super::{Desk, Fanfare, Inner, WayBack};
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::Clock;
@@ -38,16 +38,13 @@ impl Fanfare {
     /// [application](Options::application) to ask and this is not called on a tokio runtime.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
-        let (assistant, notices) = assistants(&options)?;
+        let way_back = WayBack::default();
+        let (assistant, notices) = assistants(&options, &way_back)?;
         let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
         let broker = Arc::new(broker.with_notices(notices.clone()));
         let clock = Clock::start();
-        let (mut polls, mut mailboxes) = (Vec::new(), Vec::new());
-        for _ in 0..count {
-            let (poll, mailbox) = Shard::prepare()?;
-            polls.push(poll);
-            mailboxes.push(mailbox);
-        }
+        let prepared: io::Result<Vec<_>> = (0..count).map(|_| Shard::prepare()).collect();
+        let (polls, mailboxes): (Vec<_>, Vec<_>) = prepared?.into_iter().unzip();
         let mailboxes: Arc<[Arc<Mailbox>]> = mailboxes.into();
         let stats: Vec<Arc<ShardStats>> = (0..count).map(|_| Arc::default()).collect();
         let failures: Failures = Arc::default();
@@ -104,20 +101,24 @@ impl Fanfare {
             notices,
             failures,
         };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Arc::new(inner);
+        way_back.lead_to(&inner);
+        Ok(Self { inner })
     }
 }
 
 /// Who asks the application, and who tells it, on the runtime that the hub is started on.
-fn assistants(options: &Options) -> io::Result<(Option<Assistant>, Option<Arc<NoticeBoard>>)> {
+fn assistants(
+    options: &Options,
+    way_back: &WayBack,
+) -> io::Result<(Option<Assistant>, Option<Arc<NoticeBoard>>)> {
     let Some(application) = options.application.clone() else {
         return Ok((None, None));
     };
     let runtime = Handle::try_current().map_err(io::Error::other)?;
     let notices = options
         .notices
-        .then(|| NoticeBoard::start(application.clone(), &runtime));
-    Ok((Some(Assistant::new(application, runtime)), notices))
+        .then(|| NoticeBoard::start(application.clone(), way_back.clone(), &runtime));
+    let assistant = Assistant::new(application, way_back.clone(), runtime);
+    Ok((Some(assistant), notices))
 }

@@ -11,7 +11,6 @@ use fanfare_protocol::{ConnectionId, Draft};
 
 use super::mail::Receipt;
 use super::{Mail, Shard};
-use crate::hooks::Caller;
 
 impl Shard {
     /// Gives one input to the hub and does everything that comes of it.
@@ -70,7 +69,6 @@ impl Shard {
 
     /// Has the application asked, on its own runtime.
     fn ask(&mut self, connection: ConnectionId, identity: Option<Arc<Identity>>, question: Question) {
-        let caller = Caller { connection, identity };
         if let Question::Authenticate { .. } = question
             && let Some(Some(known)) = self.connections.get(connection.slot())
             && let Some(denial) = known.place.as_ref().and_then(|place| place.deny_guessing())
@@ -79,7 +77,7 @@ impl Shard {
             return self.answers.push_back(Input::Answered(connection, answer));
         }
         if let Some(assistant) = &self.options.assistant {
-            assistant.ask(&self.mailbox, caller, question);
+            assistant.ask(&self.mailbox, (connection, identity), question);
         } else {
             let answer = Input::Answered(connection, question.unasked());
             self.answers.push_back(answer);

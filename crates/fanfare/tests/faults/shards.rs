@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fanfare::{Application, CallError, Happening, Hooks, Listed, Notice, Options, Payload};
+use fanfare::{Application, CallError, Fanfare, Happening, Hooks, Listed, Notice, Options, Payload};
 use serde_json::json;
 
 use crate::client::{Client, eventually};
@@ -79,7 +79,7 @@ fn bridges_end_with_their_shard() {
 struct Diary(Arc<Mutex<Vec<Happening>>>);
 
 impl Hooks for Diary {
-    async fn notice(&self, notice: Notice) {
+    async fn notice(&self, _: &Fanfare, notice: Notice) {
         self.0.lock().unwrap().push(notice.happening);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::{
-    Access, Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity,
-    Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Limits,
+    Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -63,10 +63,8 @@ impl Hooks for Backend {
             _ if token == Some(topic) => Ok(()),
             _ => {
                 let user = caller
-                    .identity
-                    .as_ref()
-                    .and_then(|identity| identity.user.clone());
-                let user = user.ok_or_else(|| Denial::forbidden("no name, no topic"))?;
+                    .user()
+                    .ok_or_else(|| Denial::forbidden("no name, no topic"))?;
                 let is_own = topic.ends_with(user.as_str());
                 is_own.then_some(()).ok_or_else(|| Denial::forbidden("not yours"))
             }
@@ -80,9 +78,13 @@ impl Hooks for Backend {
         )))
     }
 
-    async fn call(&self, _: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
+    async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
         match method {
             "echo" => Ok(payload.clone()),
+            "tell" => {
+                let told = caller.fanfare.publish("open", payload.clone()).await;
+                told.map(|_| Payload::null()).map_err(|_| Denial::unavailable())
+            }
             _ => Err(Denial::refused(ErrorCode::NotFound, "no such method")),
         }
     }
@@ -90,19 +92,8 @@ impl Hooks for Backend {
 
 /// Everything is left to the application but `open`.
 fn asked() -> TopicRules {
-    let rule = |pattern: &str, who| TopicRule {
-        topics: pattern.parse().unwrap(),
-        access: Access {
-            subscribe: who,
-            publish: who,
-            ..Access::default()
-        },
-        slow: None,
-    };
-    TopicRules {
-        by_pattern: vec![rule("open", Who::Anyone), rule("*", Who::Hook)],
-        ..TopicRules::default()
-    }
+    let rule = |pattern, who| TopicRule::new(pattern).unwrap().subscribe(who).publish(who);
+    TopicRules::from([rule("open", Who::Anyone), rule("*", Who::Hook)])
 }
 
 fn with_backend() -> Options {
@@ -209,6 +200,20 @@ fn what_is_published_is_what_the_application_made_of_it() {
     assert_eq!(unknown["code"], "not_found");
     let with_token = json!({"type": "subscribe", "topic": "vip", "token": "vip", "id": 6});
     assert_eq!(ada.ask(with_token)["type"], "subscribed");
+}
+
+#[test]
+fn a_hook_publishes_to_the_hub_that_asks_it() {
+    let server = Server::with(with_backend());
+    let mut listener = Client::open(server.address, "/ws?token=bob&topic=open");
+    listener.expect("welcome");
+    while listener.expect("subscribed")["topics"][0]["topic"] != "open" {}
+    let mut ada = Client::open(server.address, "/ws?token=ada");
+    ada.expect("welcome");
+    ada.expect("subscribed");
+    let command = json!({"type": "call", "method": "tell", "data": "hello", "id": 1});
+    assert_eq!(ada.ask(command)["type"], "result");
+    assert_eq!(listener.expect("message")["data"], "hello");
 }
 
 #[test]

@@ -8,8 +8,8 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use fanfare::{
-    ClientAddress, Delivery, DoorLimits, Fanfare, Identity, Options, Payload, TopicRule, TopicRules,
-    UserName, Who,
+    Admission, ClientAddress, Delivery, DoorLimits, Fanfare, Identity, Options, Payload, TopicName,
+    TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 
@@ -29,7 +29,14 @@ async fn session(mut request: Request, next: Next) -> Response {
         if user == "boss" {
             identity.grants.subscribe = vec!["inbox:*".parse().unwrap()];
         }
-        request.extensions_mut().insert(Arc::new(identity));
+        let identity = Arc::new(identity);
+        match header(&request, "x-topic") {
+            Some(topic) => drop(request.extensions_mut().insert(Admission {
+                identity,
+                topics: vec![TopicName::parse(&topic).unwrap()],
+            })),
+            None => drop(request.extensions_mut().insert(identity)),
+        }
     }
     if let Some(address) = address {
         request
@@ -108,6 +115,16 @@ fn who_the_middleware_says_it_is_decides_what_a_client_may() {
         let mut boss = enter(&server, "boss");
         assert_eq!(ask(&mut boss, "subscribe", "inbox:bob"), "done");
         assert_eq!(ask(&mut boss, "publish", "inbox:bob"), "forbidden");
+    }
+}
+
+#[test]
+fn what_the_middleware_lets_somebody_in_with_includes_topics() {
+    for server in either_way(&strict()) {
+        let (answer, mut ada) = knock(&server, &["X-Session: ada", "X-Topic: granted"]);
+        assert_eq!(answer.status, 101, "{answer:?}");
+        assert_eq!(ada.expect("welcome")["user"], "ada");
+        assert_eq!(ada.expect("subscribed")["topics"][0]["topic"], "granted");
     }
 }
 

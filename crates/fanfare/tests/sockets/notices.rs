@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fanfare::{
-    Admission, Application, Denial, Disconnect, Happening, Hooks, Identity, Notice, Options, Selector,
-    UserName,
+    Admission, Application, Denial, Disconnect, Fanfare, Happening, Hooks, Identity, Notice, Options,
+    Selector, UserName,
 };
 use serde_json::json;
 
@@ -25,7 +25,7 @@ impl Hooks for Diary {
         })
     }
 
-    async fn notice(&self, notice: Notice) {
+    async fn notice(&self, _: &Fanfare, notice: Notice) {
         self.0.lock().unwrap().push(notice);
     }
 }

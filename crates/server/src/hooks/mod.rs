@@ -20,7 +20,7 @@ mod signature;
 mod url;
 
 use std::io;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use axum::http::HeaderName;
@@ -70,8 +70,6 @@ struct Inner {
     payload_bytes_max: usize,
     counts: HookCounts,
     notices: Option<Notices>,
-    /// The hub that asks, once there is one: to subscribe connections.
-    fanfare: OnceLock<Fanfare>,
 }
 
 /// Every hook at its default: what is not asked over HTTP.
@@ -100,14 +98,7 @@ impl HttpHooks {
             payload_bytes_max: settings.payload_bytes_max,
             counts: HookCounts::default(),
             notices: settings.notices,
-            fanfare: OnceLock::new(),
         })))
-    }
-
-    /// Says which hub asks. Before that, nobody is subscribed to anything.
-    pub(crate) fn attach(&self, fanfare: Fanfare) {
-        // A second hub would not ask these hooks.
-        let _ = self.0.fanfare.set(fanfare);
     }
 
     /// What was counted of the kinds that are asked, and how their URLs do. Kinds with the same URL tell the same of it.
@@ -173,19 +164,8 @@ impl HttpHooks {
         let bytes_max = self.0.payload_bytes_max;
         let check = |consent: Consent| consent.check(bytes_max);
         let checked = self.ask(kind, backend, question, check).await?;
-        self.subscribe_caller(caller, &checked.subscribe).await;
+        subscribe(caller, &checked.subscribe).await;
         Ok(checked)
-    }
-
-    async fn subscribe_caller(&self, caller: &Caller, topics: &[TopicName]) {
-        let Some(fanfare) = self.0.fanfare.get().filter(|_| !topics.is_empty()) else {
-            return;
-        };
-        let topics: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
-        let who = Selector::Connection(caller.connection);
-        if let Err(error) = fanfare.subscribe_clients(who, &topics).await {
-            tracing::warn!(%error, "a connection was not subscribed as a hook asked for");
-        }
     }
 }
 
@@ -195,7 +175,7 @@ impl Hooks for HttpHooks {
         false
     }
 
-    async fn notice(&self, notice: Notice) {
+    async fn notice(&self, _: &Fanfare, notice: Notice) {
         if let Some(notices) = &self.0.notices {
             notices.add(&notice);
         }
@@ -248,7 +228,19 @@ impl Hooks for HttpHooks {
         };
         let question = Question::call(caller, method, payload);
         let checked = self.ask_about(HookKind::Call, caller, backend, question).await?;
-        Ok(checked.payload.unwrap_or_else(|| Payload::json(null())))
+        Ok(checked.payload.unwrap_or_else(Payload::null))
+    }
+}
+
+/// Subscribes who asked to what the backend says.
+async fn subscribe(caller: &Caller, topics: &[TopicName]) {
+    if topics.is_empty() {
+        return;
+    }
+    let topics: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
+    let who = Selector::Connection(caller.connection);
+    if let Err(error) = caller.fanfare.subscribe_clients(who, &topics).await {
+        tracing::warn!(%error, "a connection was not subscribed as a hook asked for");
     }
 }
 
@@ -275,11 +267,6 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         self.counts.add(self.kind, self.outcome, self.began.elapsed());
     }
-}
-
-/// What a procedure gives that gives nothing.
-fn null() -> &'static serde_json::value::RawValue {
-    serde_json::value::RawValue::NULL
 }
 
 fn now() -> Timestamp {

@@ -201,13 +201,14 @@ fn without_token(target: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use fanfare::ConnectionId;
+    use fanfare::{ConnectionId, Fanfare, Options};
     use serde_json::{Value, json};
 
     use super::*;
 
     fn caller() -> Caller {
         Caller {
+            fanfare: Fanfare::start(Options::default()).unwrap(),
             connection: ConnectionId::new(0, 1, 2),
             identity: Some(Arc::new(Identity {
                 info: Some(Arc::from(r#"{"name": "Ada"}"#)),

@@ -85,9 +85,6 @@ async fn serve(
     warn_if_nobody_may_connect(options, has_tokens);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
-    if let Some(hooks) = &hooks {
-        hooks.attach(fanfare.clone());
-    }
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
         proxy_protocol: options.proxy_protocol,
