@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanfare_hub::access::{Access, Identity, TopicRule, TopicRules, Who};
+use fanfare_hub::access::{Identity, TopicRule, TopicRules, Who};
 use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
 use fanfare_hub::{
     self as hub, Admission, Control, Denial, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output,
@@ -58,17 +58,7 @@ pub(crate) fn slow_rules() -> SlowRules {
 
 /// About `d` the application is asked, `c` is for whom it was granted; the others are open.
 fn topic_rules() -> TopicRules {
-    let rule = |pattern: &str, who| {
-        pattern.parse().map(|topics| TopicRule {
-            topics,
-            access: Access {
-                subscribe: who,
-                publish: who,
-                ..Access::default()
-            },
-            slow: None,
-        })
-    };
+    let rule = |pattern, who| TopicRule::new(pattern).map(|rule| rule.subscribe(who).publish(who));
     TopicRules {
         by_pattern: [rule("d*", Who::Hook), rule("c*", Who::Granted)]
             .into_iter()

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use axum::Router;
 use fanfare::{
-    Access, Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, ListenerOptions,
-    Options, Payload, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, ListenerOptions, Options,
+    Payload, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use fanfare_client::{Client, ConnectOptions, Push};
 use tokio::net::TcpListener;
@@ -172,22 +172,13 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `open:*` is for everyone, `vip:*` for those with a token for it, and nothing else for anyone.
 fn rules() -> TopicRules {
-    let rule = |pattern: &str, subscribe, publish| TopicRule {
-        topics: pattern.parse().unwrap(),
-        access: Access {
-            subscribe,
-            publish,
-            ..Access::default()
-        },
-        slow: None,
+    let rule = |pattern, who| {
+        TopicRule::new(pattern)
+            .unwrap()
+            .subscribe(who)
+            .publish(Who::Anyone)
     };
-    TopicRules {
-        by_pattern: vec![
-            rule("open:*", Who::Anyone, Who::Anyone),
-            rule("vip:*", Who::Hook, Who::Anyone),
-        ],
-        ..TopicRules::default()
-    }
+    TopicRules::from([rule("open:*", Who::Anyone), rule("vip:*", Who::Hook)])
 }
 
 /// An application that made the tokens of these tests.

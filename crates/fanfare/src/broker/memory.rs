@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 
+use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
     Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
 };
@@ -49,7 +50,9 @@ impl Default for HistoryOptions {
 /// there are. Publications that the application makes itself are bounded by neither the one nor counted in it.
 pub struct MemoryBroker {
     history: HistoryOptions,
+    /// What a topic takes of which the rules do not say it.
     rate: Rate,
+    rules: RwLock<Arc<TopicRules>>,
     clock: Clock,
     room: TopicRoom,
     hasher: FixedState,
@@ -78,7 +81,8 @@ struct Log {
     joined: Vec<Joined>,
     kept: VecDeque<Arc<Publication>>,
     kept_bytes: usize,
-    /// What clients may still publish here.
+    /// What clients may publish here, and how much of it is left.
+    rate: Rate,
     bucket: Bucket,
 }
 
@@ -112,6 +116,7 @@ impl MemoryBroker {
         Self {
             history,
             rate: Rate::per_second(limits.publications_per_second),
+            rules: RwLock::default(),
             clock: Clock::start(),
             room: TopicRoom::new(limits.topics_max),
             hasher: hasher.clone(),
@@ -125,6 +130,30 @@ impl MemoryBroker {
     /// told under the lock of the topic.
     pub(crate) fn with_notices(self, notices: Option<Arc<NoticeBoard>>) -> Self {
         Self { notices, ..self }
+    }
+
+    /// From now on topics take what these rules say.
+    pub fn set_rules(&self, rules: Arc<TopicRules>) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        for index in 0..PARTITIONS {
+            for (_, log) in &mut self.lock(index).logs {
+                let rate = self.rate_of(&log.topic);
+                if rate != log.rate {
+                    (log.rate, log.bucket) = (rate, Bucket::default());
+                }
+            }
+        }
+    }
+
+    fn rate_of(&self, topic: &TopicName) -> Rate {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
+        let count = rules.of(topic).and_then(|rule| rule.publications_per_second);
+        count.map_or(self.rate, Rate::per_second)
+    }
+
+    fn begin(&self, partition: &mut Partition, topic: &TopicName) -> Result<usize, Refusal> {
+        self.room.take(topic)?;
+        Ok(partition.begin(topic, self.rate_of(topic)))
     }
 
     /// Whether a topic has subscribers, where somebody is told when that changes.
@@ -176,7 +205,7 @@ impl MemoryBroker {
             return Ok(());
         }
         log.bucket
-            .try_take(self.clock.monotonic(), self.rate, 1)
+            .try_take(self.clock.monotonic(), log.rate, 1)
             .map_err(|wait_ms| Refusal::RateLimited {
                 retry_after_ms: wait_ms.max(RETRY_MS_MIN),
             })
@@ -256,7 +285,7 @@ impl Broker for MemoryBroker {
         }
         let log = match known {
             Some(log) => Ok(log as usize),
-            None => partition.begin(&draft.topic, &self.room),
+            None => self.begin(&mut partition, &draft.topic),
         };
         Poll::Ready(log.and_then(|log| {
             let log = &mut partition.logs[log];
@@ -272,7 +301,7 @@ impl Broker for MemoryBroker {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let log = match partition.names.get(topic).copied() {
             Some(log) => Ok(log as usize),
-            None => partition.begin(topic, &self.room),
+            None => self.begin(&mut partition, topic),
         };
         let log = match log {
             Ok(log) => &mut partition.logs[log],
@@ -349,8 +378,7 @@ impl Broker for MemoryBroker {
 
 impl Partition {
     /// Begins the log of a topic, if there may be another one.
-    fn begin(&mut self, topic: &TopicName, room: &TopicRoom) -> Result<usize, Refusal> {
-        room.take(topic)?;
+    fn begin(&mut self, topic: &TopicName, rate: Rate) -> usize {
         let position = Position {
             epoch: self.begin_epoch(),
             offset: 0,
@@ -361,11 +389,12 @@ impl Partition {
             joined: Vec::new(),
             kept: VecDeque::new(),
             kept_bytes: 0,
+            rate,
             bucket: Bucket::default(),
         };
         let index = self.logs.insert(log);
         self.names.insert(topic.clone(), index as u32);
-        Ok(index)
+        index
     }
 
     fn begin_epoch(&mut self) -> Epoch {

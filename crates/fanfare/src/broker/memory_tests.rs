@@ -1,5 +1,6 @@
 //! The memory broker: its contract, its history, and the bounds it keeps.
 
+use fanfare_hub::access::TopicRule;
 use fanfare_hub::conformance;
 use fanfare_protocol::{ConnectionId, Publisher};
 
@@ -174,6 +175,31 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
     }
     let received = inbox.0.lock().unwrap().len() as u64;
     assert_eq!(received, 1 + accepted + 99, "a join and what was accepted");
+}
+
+#[test]
+fn a_rule_says_what_its_topics_take_and_may_change_while_they_are_there() {
+    let broker = MemoryBroker::new(HistoryOptions::default(), &Limits::default(), 1);
+    let (inbox, slow) = (Arc::new(Inbox::default()), TopicName::parse("slow:a").unwrap());
+    let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
+    broker.join(outlet, &slow, None);
+    let takes = |count: usize| {
+        let publish = |_: &usize| {
+            let outcome = broker.publish(draft(&slow, Some(a_client())), outlet, PublishId(0));
+            matches!(outcome, Poll::Ready(Ok(_)))
+        };
+        (0..count).take_while(publish).count()
+    };
+    let rule = |count| TopicRules::from([TopicRule::new("slow:*").unwrap().publications_per_second(count)]);
+    assert_eq!(takes(100), 100, "the limit is 1,000");
+    broker.set_rules(rule(1).into());
+    assert!(takes(100) < 50);
+    broker.set_rules(rule(0).into());
+    assert_eq!(takes(10_000), 10_000);
+    broker.set_rules(rule(1).into());
+    broker.leave(outlet, &slow);
+    broker.join(outlet, &slow, None);
+    assert!(takes(100) < 50, "a topic that begins anew, too");
 }
 
 #[test]

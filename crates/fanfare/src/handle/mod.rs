@@ -88,6 +88,7 @@ impl Fanfare {
         for mailbox in self.inner.mailboxes.iter() {
             mailbox.post_unbounded(Mail::Rules(Arc::clone(&rules)));
         }
+        self.inner.broker.set_rules(Arc::clone(&rules));
         *self.inner.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 

@@ -42,6 +42,7 @@ impl Fanfare {
         let (assistant, notices) = assistants(&options, &way_back)?;
         let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
         let broker = Arc::new(broker.with_notices(notices.clone()));
+        broker.set_rules(Arc::clone(&options.rules));
         let clock = Clock::start();
         let prepared: io::Result<Vec<_>> = (0..count).map(|_| Shard::prepare()).collect();
         let (polls, mailboxes): (Vec<_>, Vec<_>) = prepared?.into_iter().unzip();

@@ -9,8 +9,8 @@ use fanfare::tokens::{
     TokensOptions,
 };
 use fanfare::{
-    Access, Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Limits, Options,
-    TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Limits, Options, TopicName,
+    TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -61,15 +61,7 @@ pub(crate) fn tokens_of(issuer: IssuerOptions) -> Tokens {
 
 /// Inboxes are their users', teams those of whom a claim says so; the rest is granted.
 fn rules() -> TopicRules {
-    let rule = |pattern: &str, who| TopicRule {
-        topics: pattern.parse().unwrap(),
-        access: Access {
-            subscribe: who,
-            publish: who,
-            ..Access::default()
-        },
-        slow: None,
-    };
+    let rule = |pattern, who| TopicRule::new(pattern).unwrap().subscribe(who).publish(who);
     TopicRules {
         by_pattern: vec![
             rule("inbox:{user}", Who::Users),

@@ -40,6 +40,9 @@ pub struct TopicRule {
     pub access: Access,
     /// The rule for slow clients; `None` for that of [`Limits::slow_rules`](crate::Limits::slow_rules).
     pub slow: Option<SlowRule>,
+    /// Publications of clients that each topic takes per second, 0 for any number; `None` for
+    /// [`Limits::publications_per_second`](crate::Limits::publications_per_second).
+    pub publications_per_second: Option<u32>,
 }
 
 /// Who may do what with a topic.
@@ -83,6 +86,7 @@ impl TopicRule {
             topics: topics.parse()?,
             access: Access::default(),
             slow: None,
+            publications_per_second: None,
         })
     }
 
@@ -113,6 +117,12 @@ impl TopicRule {
     /// The same with a rule for slow clients.
     pub fn slow(mut self, rule: SlowRule) -> Self {
         self.slow = Some(rule);
+        self
+    }
+
+    /// The same, but each topic takes so many publications of clients per second; 0 for any number.
+    pub fn publications_per_second(mut self, count: u32) -> Self {
+        self.publications_per_second = Some(count);
         self
     }
 }
@@ -343,9 +353,8 @@ mod tests {
         ) {
             let access = |who| Access { subscribe: who, publish: who, presence: who, history: who };
             let rule = |(pattern, who): &(String, Who)| TopicRule {
-                topics: pattern.parse().unwrap(),
                 access: access(*who),
-                slow: None,
+                ..TopicRule::new(pattern).unwrap()
             };
             let compiled = TopicRules {
                 by_pattern: rules.iter().map(rule).collect(),

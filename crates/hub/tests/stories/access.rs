@@ -13,14 +13,11 @@ use crate::driver::{Door, Shard};
 
 /// Rules by pattern: who may subscribe, who may publish.
 fn rules(rules: &[(&str, Who, Who)]) -> TopicRules {
-    let rule = |&(pattern, subscribe, publish): &(&str, Who, Who)| TopicRule {
-        topics: pattern.parse().unwrap(),
-        access: Access {
-            subscribe,
-            publish,
-            ..Access::default()
-        },
-        slow: None,
+    let rule = |&(pattern, subscribe, publish): &(&str, Who, Who)| {
+        TopicRule::new(pattern)
+            .unwrap()
+            .subscribe(subscribe)
+            .publish(publish)
     };
     TopicRules {
         by_pattern: rules.iter().map(rule).collect(),

@@ -80,9 +80,8 @@ mod tests {
             std::fs::write(&path, schema()).unwrap();
         }
         let written = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            written,
-            schema(),
+        assert!(
+            written == schema(),
             "run `UPDATE_DOCS=1 cargo test -p fanfare-server --bin fanfare documentation`"
         );
     }

@@ -24,6 +24,7 @@ struct Written {
     presence: Option<String>,
     history: Option<String>,
     slow: Option<String>,
+    publications_per_second: Option<i64>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -80,6 +81,7 @@ impl Written {
                 history: who(Action::History, self.history.as_ref())?,
             },
             slow: slow.transpose()?,
+            publications_per_second: self.publications_per_second.map(publications).transpose()?,
         })
     }
 }
@@ -94,6 +96,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(slow) = rule.slow {
             write!(f, ", slow = {}", quoted(&slow))?;
+        }
+        if let Some(count) = rule.publications_per_second {
+            write!(f, ", publications_per_second = {count}")?;
         }
         f.write_str(" }")
     }
@@ -121,12 +126,37 @@ pub(super) fn schema() -> Value {
             "presence": who("Who may see who is there. Default: granted."),
             "history": who("Who may read what was published. Default: granted."),
             "slow": {"enum": slow, "description": "The rule for slow clients. Default: that of slow_rule."},
+            "publications_per_second": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": PUBLICATIONS_MAX,
+                "description": "Publications of clients that each topic takes per second; 0 for any number. Default: \
+                                publications_per_second outside of rules.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 6] = ["pattern", "subscribe", "publish", "presence", "history", "slow"];
+const KEYS: [&str; 7] = [
+    "pattern",
+    "subscribe",
+    "publish",
+    "presence",
+    "history",
+    "slow",
+    "publications_per_second",
+];
+
+/// The highest rate of a topic.
+const PUBLICATIONS_MAX: u32 = 1_000_000;
+
+fn publications(count: i64) -> Result<u32, String> {
+    let count = u32::try_from(count)
+        .ok()
+        .filter(|count| *count <= PUBLICATIONS_MAX);
+    count.ok_or_else(|| format!("`publications_per_second` is a number from 0 to {PUBLICATIONS_MAX}"))
+}
 
 /// What a rule looks like.
 const EXAMPLE: &str = r#"{ pattern = "chat:*", subscribe = "anyone", publish = "users" }"#;
@@ -141,6 +171,7 @@ mod tests {
             EXAMPLE,
             r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
             r#"{ pattern = "*" }"#,
+            r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
@@ -175,6 +206,10 @@ mod tests {
             (r#"{ pattern = "a b" }"#, "white-space"),
             (r#"{ pattern = "{uuid}" }"#, "`{uuid}` is no place"),
             (r#"{ pattern = "a", slow = "drop" }"#, "`slow` is \"drop\""),
+            (
+                r#"{ pattern = "a", publications_per_second = -1 }"#,
+                "is a number from 0 to 1000000",
+            ),
         ] {
             let refusal = text.parse::<TopicRuleOption>().unwrap_err();
             assert!(refusal.contains(says), "{text}: {refusal}");
