@@ -12,6 +12,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Map, Value};
 
+use crate::check::HTTP2;
 use crate::command::run_command;
 use crate::packages;
 
@@ -59,7 +60,8 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     let mut build = Command::new(env!("CARGO"));
     build
         .current_dir(root)
-        .args(["test", "--workspace", "--no-run", "--test", "scenarios"]);
+        .args(["test", "--workspace", "--features", HTTP2])
+        .args(["--no-run", "--test", "scenarios"]);
     run_command(build)?;
     let server = Listening::start(serve(root), "listening on http://")?;
     let reports = folder.join("reports");
