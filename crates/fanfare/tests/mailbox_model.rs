@@ -126,7 +126,7 @@ fn bounds_hold_and_places_are_given_back_whoever_races() {
     let story = || {
         let waker = Waker::default();
         let mailbox = Arc::new(Mailbox::new(waker.clone()));
-        let large = publication(BYTES_MAX * 2 / 5);
+        let large = publication(BYTES_MAX / 2);
         let bytes = large.draft.bytes();
         let writers: Vec<_> = (0..3)
             .map(|writer| {

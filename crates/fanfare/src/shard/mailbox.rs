@@ -29,8 +29,8 @@ pub(crate) struct Mailbox {
 /// Publications that may wait for a shard. Beyond: publishers are refused with `overloaded`.
 pub(crate) const PUBLICATIONS_MAX: usize = 4096;
 
-/// Bytes of publications that may wait for a shard, as [`fanfare_protocol::Draft::bytes`] counts them; one that is
-/// larger passes when nothing waits. Beyond: publishers are refused with `overloaded`. The shard's own clients are
+/// Bytes of publications that may wait for a shard, as [`fanfare_protocol::Draft::bytes`] counts them; the last of them
+/// may pass the bound, so that no publication is refused for its own size. Beyond: publishers are refused with `overloaded`. The shard's own clients are
 /// read no further at half of either bound.
 pub(crate) const BYTES_MAX: usize = 4 << 20;
 
@@ -163,7 +163,7 @@ impl Mailbox {
 
 impl Outlet for Mailbox {
     fn try_reserve(&self, bytes: usize) -> bool {
-        let take = |load| Some(Load(load)).filter(|load| load.has_place(bytes));
+        let take = |load| Some(Load(load)).filter(|load| load.has_place());
         self.load
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |load| {
                 take(load).map(|load| load.0 + Load::of(bytes).0)
@@ -206,9 +206,8 @@ impl Load {
         (self.0 & ((1 << BYTES_BITS) - 1)) as usize
     }
 
-    /// Whether one more of so many bytes may wait.
-    fn has_place(self, bytes: usize) -> bool {
-        self.publications() == 0
-            || (self.publications() < PUBLICATIONS_MAX && self.bytes() + bytes <= BYTES_MAX)
+    /// Whether one more may wait, of any size.
+    fn has_place(self) -> bool {
+        self.publications() < PUBLICATIONS_MAX && self.bytes() < BYTES_MAX
     }
 }
