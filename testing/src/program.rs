@@ -1,8 +1,9 @@
 //! A program as a process of its own, on a port that the system chose.
 
+use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Instant;
 
@@ -10,13 +11,12 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{DEADLINE, LOOK_AGAIN};
 
-/// A running program that says `listening on http://ADDRESS` in its first line. Killed when dropped.
-#[derive(Debug)]
+/// A running program that says `listening on http://ADDRESS` in its first line, or `https`. Killed when dropped.
 pub struct Program {
-    binary: String,
+    command: Box<dyn Fn(SocketAddr) -> Command + Send + Sync>,
     child: Child,
+    scheme: String,
     address: SocketAddr,
-    _stdout: BufReader<ChildStdout>,
 }
 
 /// What a program answered to a request over HTTP.
@@ -32,48 +32,40 @@ pub struct Answer {
 
 impl Program {
     /// Starts a program that takes the address to listen on as its only argument.
-    pub fn start(binary: &str) -> Self {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::start_on(any, binary)
-            .unwrap_or_else(|said| panic!("{binary} did not say where it listens but {said:?}"))
-    }
-
-    /// Starts it, or gives what it says instead of where it listens.
-    fn start_on(address: SocketAddr, binary: &str) -> Result<Self, String> {
-        let mut child = Command::new(binary)
-            .env_clear()
-            .arg(address.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let Some(address) = line.trim_end().strip_prefix("listening on http://") else {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return Err(line);
-        };
-        Ok(Self {
-            binary: binary.to_owned(),
-            child,
-            address: address.parse().unwrap(),
-            _stdout: stdout,
+    pub fn start(binary: &'static str) -> Self {
+        Self::start_by(move |address| {
+            let mut command = Command::new(binary);
+            command.env_clear().arg(address.to_string());
+            command
         })
     }
 
-    /// Waits until it has ended, as [`ended`](Self::ended) does, and starts it again where it was. The port may be taken
-    /// for a moment by somebody's outgoing connection.
-    pub fn start_again(self) -> Self {
-        let (binary, address) = (self.binary.clone(), self.address);
-        self.ended();
+    /// Starts a program by the command that has it listen on an address.
+    pub fn start_by(command: impl Fn(SocketAddr) -> Command + Send + Sync + 'static) -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (child, line) = spawn(command(any));
+        let (scheme, address) =
+            listening(&line).unwrap_or_else(|| panic!("it did not say where it listens but {line:?}"));
+        Self {
+            command: Box::new(command),
+            child,
+            scheme,
+            address,
+        }
+    }
+
+    /// Starts it again where it was, after it has ended. The port may be taken for a moment by somebody's outgoing
+    /// connection.
+    pub fn start_again(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
-            match Self::start_on(address, &binary) {
-                Ok(program) => return program,
-                Err(said) => assert!(Instant::now() < deadline, "it did not start again but {said:?}"),
+            let (child, line) = spawn((self.command)(self.address));
+            self.child = child;
+            if listening(&line).is_some() {
+                return;
             }
+            self.kill();
+            assert!(Instant::now() < deadline, "it did not start again but {line:?}");
             thread::sleep(LOOK_AGAIN);
         }
     }
@@ -85,7 +77,7 @@ impl Program {
 
     /// The address of a page.
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// The address of a WebSocket.
@@ -118,8 +110,26 @@ impl Program {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub fn terminate(&mut self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        self.ended();
+    }
+
+    /// Stops it in its tracks: connections stay, nothing is answered any more.
+    pub fn freeze(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
+    }
+
+    /// Ends it without a word to anyone.
+    pub fn kill(&mut self) {
+        // Both fail when it has ended already, which is just as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
     /// Waits until it has ended, as it was told to, in good order.
-    pub fn ended(mut self) {
+    pub fn ended(&mut self) {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -144,8 +154,30 @@ impl Answer {
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // Both fail when it has ended already, which is just as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.kill();
     }
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Program({})", self.url("/"))
+    }
+}
+
+/// Starts a process and reads its first line.
+fn spawn(mut command: Command) -> (Child, String) {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    // It stays open: what else the program says must not end it.
+    child.stdout = Some(stdout.into_inner());
+    (child, line)
+}
+
+/// The scheme and the address in the line by which a program says where it listens.
+fn listening(line: &str) -> Option<(String, SocketAddr)> {
+    let (scheme, address) = line.trim_end().strip_prefix("listening on ")?.split_once("://")?;
+    Some((scheme.to_owned(), address.parse().ok()?))
 }

@@ -62,7 +62,7 @@ async fn what_is_no_message_is_refused_with_the_rule() {
 
 #[tokio::test]
 async fn people_talk_in_their_browsers() {
-    let program = program();
+    let mut program = program();
     let browsers = Browsers::start();
     let ada = enter(&browsers, &program, Screen::Desktop, "ada").await;
     let ben = enter(&browsers, &program, Screen::Phone, "ben").await;
@@ -85,7 +85,8 @@ async fn people_talk_in_their_browsers() {
     for tab in [&ada, &ben] {
         tab.until_found(STATE, "reconnecting").await;
     }
-    let _program = program.start_again();
+    program.ended();
+    program.start_again();
     for tab in [&ada, &ben] {
         tab.until_found(STATE, "connected").await;
     }

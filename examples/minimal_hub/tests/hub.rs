@@ -40,7 +40,7 @@ async fn who_is_registered_gets_what_is_broadcast() {
 
 #[test]
 fn who_is_connected_is_told_of_the_end() {
-    let program = Program::start(env!("CARGO_BIN_EXE_example-minimal-hub"));
+    let mut program = Program::start(env!("CARGO_BIN_EXE_example-minimal-hub"));
     let mut socket = Socket::open(&program, "/ws");
     assert_eq!(socket.next_json()["type"], "welcome");
     program.interrupt();

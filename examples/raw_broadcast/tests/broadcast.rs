@@ -5,7 +5,7 @@ use tungstenite::Message;
 
 #[test]
 fn every_byte_reaches_everybody_as_it_was_sent() {
-    let program = Program::start(env!("CARGO_BIN_EXE_example-raw-broadcast"));
+    let mut program = Program::start(env!("CARGO_BIN_EXE_example-raw-broadcast"));
     let mut ada = Socket::open(&program, "/ws");
     let mut ben = Socket::open(&program, "/ws?topic=elsewhere&dialect=json");
     // Who hears itself is there; then it has heard all that follows.

@@ -4,7 +4,9 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use axum::Router;
 use axum::response::Response;
 use fanfare::Fanfare;
 use hyper::Request;
@@ -16,10 +18,11 @@ use serde_json::json;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tower::Service;
 
-use crate::client::{Client, eventually};
-use crate::server::Server;
+use crate::client::{Client, DEADLINE, eventually};
+use crate::server::{Server, options};
 
 /// A stream that hides its socket, as an embedder's own type does.
 pub(crate) struct Opaque(TcpStream);
@@ -75,6 +78,21 @@ where
         SockRef::from(&socket).set_send_buffer_size(8 << 10).unwrap();
         tokio::spawn(speak(Opaque(socket), service.clone()));
     }
+}
+
+/// A host on axum's own listener that takes the hub with it when it is told to stop; it says when it has.
+pub(crate) fn stopping() -> (Server, oneshot::Sender<()>, oneshot::Receiver<io::Result<()>>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (done, is_done) = oneshot::channel();
+    let server = Server::hosted(options(), |fanfare, listener| async move {
+        let router = Router::new().route("/ws", fanfare.websocket());
+        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+            let _ = stopped.await;
+            fanfare.shutdown(Duration::ZERO, DEADLINE).await;
+        });
+        done.send(served.await).unwrap();
+    });
+    (server, stop, is_done)
 }
 
 /// How many bridges there are now.

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use axum::Router;
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -13,11 +12,10 @@ use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::client::{CLOSE, DEADLINE, TEXT, eventually, masked, parse};
-use crate::hosts::bridges;
+use crate::hosts::{bridges, stopping};
 use crate::server::{Server, options};
 
 async fn serve(fanfare: Fanfare, listener: TcpListener) {
@@ -245,16 +243,7 @@ fn streams_and_connections_that_break_off_leave_nothing() {
 
 #[test]
 fn a_hosts_graceful_shutdown_ends_streams_with_the_hub() {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (done, is_done) = oneshot::channel();
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        let router = Router::new().route("/ws", fanfare.websocket());
-        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-            fanfare.shutdown(Duration::ZERO, DEADLINE).await;
-        });
-        done.send(served.await).unwrap();
-    });
+    let (server, stop, is_done) = stopping();
     play(&server, async {
         let mut client = connect(server.address).await;
         let mut socket = Socket::open(&mut client, "/ws").await;

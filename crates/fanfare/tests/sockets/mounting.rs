@@ -1,15 +1,13 @@
 //! Where a hub can be mounted, and which way its connections go then.
 
 use std::path::Path;
-use std::time::Duration;
 
 use axum::Router;
 use fanfare::Fanfare;
 use tokio::net::UnixListener;
-use tokio::sync::oneshot;
 
-use crate::client::{Client, DEADLINE, eventually};
-use crate::hosts::{over_opaque, play, speak};
+use crate::client::{Client, eventually};
+use crate::hosts::{over_opaque, play, speak, stopping};
 use crate::server::{Server, options};
 
 #[test]
@@ -67,16 +65,7 @@ fn a_stream_that_hides_its_socket_goes_over_a_bridge() {
 
 #[test]
 fn a_hosts_graceful_shutdown_can_take_the_hub_with_it() {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let (done, is_done) = oneshot::channel();
-    let server = Server::hosted(options(), |fanfare, listener| async move {
-        let router = Router::new().route("/ws", fanfare.websocket());
-        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
-            let _ = stopped.await;
-            fanfare.shutdown(Duration::ZERO, DEADLINE).await;
-        });
-        done.send(served.await).unwrap();
-    });
+    let (server, stop, is_done) = stopping();
     let mut client = Client::open(server.address, "/ws");
     client.expect("welcome");
     stop.send(()).unwrap();

@@ -49,7 +49,7 @@ async fn unread_messages_are_part_of_a_rooms_name() {
     let house = House::open();
     let maja = house.welcome("Maja").await;
     maja.join("design").await;
-    house.program.raw_client("lobby").send("news".into()).unwrap();
+    house.raw_client().send("news");
     maja.until("one is unread", |shown| shown.unread("lobby") == Some(1))
         .await;
     let room = maja.find("room").await;

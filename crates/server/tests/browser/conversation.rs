@@ -1,7 +1,6 @@
 //! People talk to each other.
 
 use crate::House;
-use crate::program::Program;
 
 #[tokio::test]
 async fn two_people_talk_and_a_third_in_another_room_hears_nothing() {
@@ -45,7 +44,7 @@ async fn two_people_talk_and_a_third_in_another_room_hears_nothing() {
 /// Browsers offer compression by themselves, and compress what they send.
 #[tokio::test]
 async fn people_talk_just_as_well_compressed() {
-    let house = House::with(Program::start(&["--compression"]));
+    let house = House::with(&["--compression"]);
     let maja = house.welcome("Maja").await;
     let tomas = house.welcome("Tomás").await;
     maja.until("two are here", |shown| shown.here == Some(2)).await;
@@ -55,7 +54,7 @@ async fn people_talk_just_as_well_compressed() {
     maja.hears(&format!("Tomás: {long}")).await;
     maja.say("Good morning!").await;
     tomas.hears("Maja: Good morning!").await;
-    let metrics = house.program.get("/metrics");
+    let metrics = house.program.request("GET", "/metrics", &[], "").body;
     assert!(metrics.contains("\nfanfare_compressed_total "), "{metrics}");
     assert!(!metrics.contains("\nfanfare_compressed_total 0\n"), "{metrics}");
     for page in [&maja, &tomas] {
@@ -72,7 +71,7 @@ async fn people_talk_just_as_well_over_tls() {
     let [certificate, key] = ["cert.pem", "key.pem"].map(|name| folder.join(name).display().to_string());
     std::fs::write(&certificate, made.cert.pem()).unwrap();
     std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
-    let house = House::with(Program::start(&["--tls-cert", &certificate, "--tls-key", &key]));
+    let house = House::with(&["--tls-cert", &certificate, "--tls-key", &key]);
     std::fs::remove_dir_all(&folder).unwrap();
     let maja = house.welcome("Maja").await;
     let tomas = house.welcome("Tomás").await;

@@ -5,20 +5,13 @@ use std::process::Command;
 use fanfare_testing::Screen;
 
 use crate::House;
-use crate::program::Program;
 
 const KEY: &str = "hs256:0123456789abcdef0123456789abcdef";
 const RULE: &str = r#"{ pattern = "*", subscribe = "users", publish = "subscribers" }"#;
 
 #[tokio::test]
 async fn a_token_in_the_address_of_the_page_is_shown_to_the_server() {
-    let house = House::with(Program::start(&[
-        "--open=false",
-        "--token-key",
-        KEY,
-        "--topic-rule",
-        RULE,
-    ]));
+    let house = House::with(&["--open=false", "--token-key", KEY, "--topic-rule", RULE]);
     let mut make = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     make.args(["token", "make", "--key", KEY, "--user", "ada"]);
     let token = String::from_utf8(make.output().unwrap().stdout).unwrap();
@@ -41,7 +34,7 @@ async fn a_token_in_the_address_of_the_page_is_shown_to_the_server() {
 
 #[tokio::test]
 async fn a_page_that_is_not_let_in_says_so_and_goes_on_trying() {
-    let house = House::with(Program::start(&["--open=false"]));
+    let house = House::with(&["--open=false"]);
     let stranger = house.stranger("", Screen::Desktop).await;
     // Shown, and read aloud.
     for id in ["state-text", "announced"] {

@@ -59,9 +59,8 @@ async fn a_phone_shows_all_of_the_chat_without_scrolling_sideways() {
         maja.say(content.trim()).await;
         fits(&maja).await;
     }
-    let mut raw = house.program.raw_client("lobby");
-    raw.send(format!("{{\"wide\": \"{}\"}}", "y".repeat(300)).into())
-        .unwrap();
+    let mut raw = house.raw_client();
+    raw.send(format!("{{\"wide\": \"{}\"}}", "y".repeat(300)));
     maja.until("four messages", |shown| shown.messages.len() == 4)
         .await;
     fits(&maja).await;

@@ -1,7 +1,6 @@
 //! The chat page in real browsers against the real program, as the stories of people who use it.
 //!
-//! `program` runs `fanfare serve`, `fanfare_testing` runs the browsers, `page` is one open chat page as a person sees
-//! and uses it. Everything else is stories. Nothing here waits for a fixed time: a story looks at a page again until it
+//! `fanfare_testing` runs the program and the browsers, `page` is one open chat page as a person sees and uses it. Everything else is stories. Nothing here waits for a fixed time: a story looks at a page again until it
 //! shows what is expected, and fails with what it shows instead.
 
 #![allow(
@@ -11,7 +10,6 @@
 )]
 
 mod page;
-mod program;
 
 mod accessibility;
 mod conversation;
@@ -24,11 +22,11 @@ mod restart;
 mod rooms;
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 
-use fanfare_testing::{Browsers, DEADLINE, LOOK_AGAIN, Screen};
+use fanfare_testing::{Browsers, DEADLINE, LOOK_AGAIN, Program, Screen, Socket};
 use page::Page;
-use program::Program;
 
 /// One server and the browsers of everyone in a story. The browsers end before the server does.
 struct House {
@@ -38,14 +36,30 @@ struct House {
 
 impl House {
     fn open() -> Self {
-        Self::with(Program::start(&[]))
+        Self::with(&[])
     }
 
-    fn with(program: Program) -> Self {
+    /// A house whose server has these flags.
+    fn with(flags: &[&str]) -> Self {
+        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let serve = move |address: SocketAddr| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+            let listen = address.to_string();
+            command.env_clear().env("FANFARE_OPEN", "true");
+            command
+                .args(["serve", "--log", "error", "--listen", &listen])
+                .args(&flags);
+            command
+        };
         Self {
             browsers: Browsers::start(),
-            program,
+            program: Program::start_by(serve),
         }
+    }
+
+    /// A client of the raw dialect in the lobby.
+    fn raw_client(&self) -> Socket {
+        Socket::open(&self.program, "/ws?dialect=raw&topic=lobby")
     }
 
     /// Somebody new comes to the lobby in a browser of their own and gives a name.
@@ -72,7 +86,7 @@ impl House {
     /// Somebody new stands before the question for a name.
     async fn stranger(&self, address: &str, screen: Screen) -> Page {
         let page = Page::new(self.browsers.open(screen).await);
-        page.go(&format!("{}/{address}", self.program.url())).await;
+        page.go(&self.program.url(&format!("/{address}"))).await;
         page
     }
 }

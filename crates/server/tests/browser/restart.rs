@@ -2,7 +2,6 @@
 
 use crate::House;
 use crate::page::{Page, Shown};
-use crate::program::Program;
 
 #[tokio::test]
 async fn everyone_comes_back_by_themselves_after_a_crash() {
@@ -45,7 +44,7 @@ async fn everyone_comes_back_by_themselves_after_a_crash() {
 
 #[tokio::test]
 async fn everyone_comes_back_by_themselves_after_a_goodbye() {
-    let mut house = House::with(Program::start(&["--shutdown-window", "1s"]));
+    let mut house = House::with(&["--shutdown-window", "1s"]);
     let (maja, tomas) = two_in_two_rooms(&house).await;
     house.program.terminate();
     for page in [&maja, &tomas] {
