@@ -1,0 +1,334 @@
+//! The log and its one writer.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::sync::Arc;
+
+use crate::active::Active;
+use crate::draft::{AppendError, Draft, What};
+use crate::footer::Entry;
+use crate::index::{Index, Shared, TopicId};
+use crate::limits::{Fsync, Limits};
+use crate::maintenance::Maintenance;
+use crate::manifest::Manifest;
+use crate::reader::Reader;
+use crate::record::{self, Kind, Record};
+use crate::recovery::{self, OpenError, Recovery};
+use crate::retention::Policy;
+use crate::state::State;
+use crate::storage::{Storage, StorageFile};
+use crate::topic::{Placed, Position};
+
+/// How a log is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Its bounds.
+    pub limits: Limits,
+    /// How soon what is appended is durable.
+    pub fsync: Fsync,
+    /// How much is kept.
+    pub policy: Policy,
+    /// Where epochs come from; `None` for the randomness of the system. Only tests give one: epochs must not come
+    /// again, not even when a directory is lost and begun anew.
+    pub seed: Option<u64>,
+    /// Whether to go on without a segment that is missing: what it had is lost, and every topic begins a new epoch. If
+    /// not, opening fails and nothing is changed.
+    pub accepts_missing: bool,
+}
+
+/// A log, open for appending. There is one for a directory; it is driven by one thread.
+///
+/// Offsets of a topic are dense and count from 1. Everything that is answered is as durable as [`Options::fsync`] says,
+/// and visible to every [`Reader`].
+#[derive(Debug)]
+pub struct Log {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) fsync: Fsync,
+    pub(crate) policy: Policy,
+    pub(crate) epochs: fastrand::Rng,
+    pub(crate) manifest: Manifest,
+    pub(crate) manifest_file: Arc<dyn StorageFile>,
+    /// The segment that is appended to; none between two.
+    pub(crate) active: Option<Active>,
+    pub(crate) maintenance: Maintenance,
+    /// Whether the disk failed in a way after which nothing can be known.
+    pub(crate) is_fenced: bool,
+    buffer: Vec<u8>,
+    staged: Vec<(TopicId, Placed)>,
+    heads: HashMap<TopicId, Position, foldhash::quality::RandomState>,
+}
+
+impl Log {
+    /// Opens the log of a storage, or begins one in an empty one, and says what was found wrong.
+    ///
+    /// # Errors
+    /// A file that cannot be read, is missing, of another version or not of a log. Nothing that could still be read is
+    /// changed then.
+    pub fn open(storage: Arc<dyn Storage>, options: Options) -> Result<(Self, Recovery), OpenError> {
+        recovery::open(storage, options)
+    }
+
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        options: Options,
+        index: Index,
+        (manifest, manifest_file): (Manifest, Arc<dyn StorageFile>),
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(storage, options.limits, index)),
+            fsync: options.fsync,
+            policy: options.policy,
+            epochs: fastrand::Rng::with_seed(options.seed.unwrap_or_else(random_seed)),
+            manifest,
+            manifest_file,
+            active: None,
+            maintenance: Maintenance::default(),
+            is_fenced: false,
+            buffer: Vec::new(),
+            staged: Vec::new(),
+            heads: HashMap::default(),
+        }
+    }
+
+    /// Reads it; clone for as many threads as like to.
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// The small values beside it.
+    pub fn state(&self) -> State {
+        let value_bytes_max = self.shared.limits.state_bytes_max;
+        State::new(Arc::clone(&self.shared.storage), value_bytes_max)
+    }
+
+    /// Its bounds.
+    pub fn limits(&self) -> &Limits {
+        &self.shared.limits
+    }
+
+    /// Whether the disk failed in a way after which nothing is taken any more.
+    pub fn is_fenced(&self) -> bool {
+        self.is_fenced
+    }
+
+    /// Writes drafts together, in their order, and makes them durable as [`Options::fsync`] says: one write, one sync.
+    /// Each is answered with the topic's position behind it, in the same order. What is refused alone leaves no gap; an
+    /// error of the disk is the answer to all of them.
+    ///
+    /// Costs one copy of the bodies.
+    pub fn append(&mut self, drafts: &[Draft]) -> Vec<Result<Position, AppendError>> {
+        if drafts.is_empty() {
+            return Vec::new();
+        }
+        if let Err(error) = self.make_place(drafts) {
+            return drafts.iter().map(|_| Err(error.clone())).collect();
+        }
+        self.buffer.clear();
+        self.staged.clear();
+        self.heads.clear();
+        let answers: Vec<_> = drafts.iter().map(|draft| self.stage(draft)).collect();
+        match self.commit() {
+            Ok(()) => answers,
+            Err(error) => answers
+                .into_iter()
+                .map(|answer| answer.and_then(|_| Err(error.clone())))
+                .collect(),
+        }
+    }
+
+    /// Has a segment that takes the group.
+    fn make_place(&mut self, drafts: &[Draft]) -> Result<(), AppendError> {
+        if self.is_fenced {
+            return Err(AppendError::Fenced);
+        }
+        let bytes: u64 = drafts.iter().map(|draft| draft.bytes() as u64).sum();
+        let segment_bytes_max = self.shared.limits.segment_bytes_max;
+        let is_full = |active: &Active| !active.is_empty() && active.bytes() + bytes > segment_bytes_max;
+        if self.active.as_ref().is_some_and(is_full) {
+            self.seal()?;
+        }
+        if self.active.is_none() {
+            self.begin_segment()?;
+        }
+        Ok(())
+    }
+
+    /// Puts a draft's record behind what is to be written.
+    fn stage(&mut self, draft: &Draft) -> Result<Position, AppendError> {
+        draft.check(&self.shared.limits)?;
+        let id = self.topic_of(&draft.topic)?;
+        let head = self.head_of(id);
+        let (kind, epoch, offset) = self.place(draft, head)?;
+        let Some(active) = &self.active else {
+            return Err(AppendError::Fenced);
+        };
+        let at = active.bytes() + self.buffer.len() as u64;
+        let record = Record {
+            kind,
+            durable: active.durable() as u32,
+            epoch,
+            offset,
+            time_ms: draft.time_ms,
+            topic: &draft.topic,
+            body: draft.body(),
+        };
+        record::encode(&record, &mut self.buffer);
+        let placed = Placed {
+            kind,
+            epoch,
+            offset,
+            segment: active.number(),
+            entry: Entry {
+                at: at as u32,
+                bytes: draft.bytes() as u32,
+                time_ms: draft.time_ms,
+            },
+        };
+        self.staged.push((id, placed));
+        let last = match kind {
+            Kind::Publication => offset,
+            Kind::Floor | Kind::Seal => head.offset.max(offset - 1),
+        };
+        let head = Position { epoch, offset: last };
+        self.heads.insert(id, head);
+        Ok(head)
+    }
+
+    fn topic_of(&mut self, name: &Arc<str>) -> Result<TopicId, AppendError> {
+        let index = self.shared.index();
+        if let Some(id) = index.find(name) {
+            return Ok(id);
+        }
+        let topics_max = self.shared.limits.topics_max;
+        if index.topics() >= topics_max {
+            return Err(AppendError::TooManyTopics { topics_max });
+        }
+        drop(index);
+        let (epoch, retention) = (self.epochs.u64(..), self.policy.of(name));
+        let mut index = self.shared.index_mut();
+        Ok(index.insert(Arc::clone(name), epoch, retention))
+    }
+
+    /// Where the topic stands with what is staged.
+    fn head_of(&self, id: TopicId) -> Position {
+        if let Some(head) = self.heads.get(&id) {
+            return *head;
+        }
+        let index = self.shared.index();
+        index
+            .topic(id)
+            .map_or_else(Position::default, |topic| topic.standing().position())
+    }
+
+    /// Which record a draft becomes: its kind, epoch and offset.
+    fn place(&mut self, draft: &Draft, head: Position) -> Result<(Kind, u64, u64), AppendError> {
+        let next = head.offset + 1;
+        match &draft.what {
+            What::Publish { expected, .. } => {
+                if expected.is_some_and(|expected| expected != head.offset) {
+                    return Err(AppendError::NotExpected { position: head });
+                }
+                Ok((Kind::Publication, head.epoch, next))
+            }
+            What::Remove { before } => Ok((Kind::Floor, head.epoch, (*before).clamp(1, next))),
+            What::Renew { from } => Ok((Kind::Floor, self.epochs.u64(..), (*from).clamp(1, next))),
+            What::Begin { position } => {
+                if head.offset > 0 || position.offset >= 1 << 63 {
+                    return Err(AppendError::CannotBegin { position: *position });
+                }
+                Ok((Kind::Floor, position.epoch, position.offset + 1))
+            }
+        }
+    }
+
+    /// Writes what is staged and lets it be seen.
+    fn commit(&mut self) -> Result<(), AppendError> {
+        let Some(active) = &mut self.active else {
+            return Err(AppendError::Fenced);
+        };
+        if self.staged.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = active.write(&self.buffer) {
+            self.is_fenced |= active.cut().is_err();
+            return Err(AppendError::of_write(error));
+        }
+        active.take(self.staged.len(), self.buffer.len());
+        if self.fsync == Fsync::Always {
+            self.sync()?;
+        }
+        self.show();
+        Ok(())
+    }
+
+    /// Lets readers see what is staged.
+    fn show(&mut self) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let mut index = self.shared.index_mut();
+        index.active = Some((active.number(), active.bytes()));
+        for (id, placed) in self.staged.drain(..) {
+            if index.topic_mut(id).is_some_and(|topic| topic.append(placed)) {
+                active.topics.push(id);
+            }
+        }
+    }
+
+    /// Makes durable what was written. Cheap when nothing was since the last time.
+    ///
+    /// # Errors
+    /// The disk failed: what was written since the last sync may be lost, although readers still see it, and nothing is
+    /// taken any more. The same sync is not tried again: the system would say that all is well.
+    pub fn sync(&mut self) -> Result<(), AppendError> {
+        if self.is_fenced {
+            return Err(AppendError::Fenced);
+        }
+        let Some(active) = &mut self.active else {
+            return Ok(());
+        };
+        active.sync().map_err(|error| {
+            self.is_fenced = true;
+            AppendError::Uncertain(Arc::new(error))
+        })
+    }
+
+    /// How much is kept, from now on. Applied to all topics by the next steps of [`Log::maintain`].
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.maintenance.policy_changed();
+    }
+
+    /// Makes everything durable and notes that nothing can be torn. A log that is dropped instead is opened like one
+    /// whose process was killed: nothing is lost, the last segment is looked through.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn close(mut self) -> Result<(), AppendError> {
+        self.sync()?;
+        self.abandon_rewrite();
+        self.manifest.closed_at = self.active.as_ref().map_or(0, Active::bytes);
+        self.manifest.is_weak = false;
+        self.store_manifest()
+    }
+
+    /// An error of the list of segments fences: it is written in place, where there is always room.
+    pub(crate) fn store_manifest(&mut self) -> Result<(), AppendError> {
+        self.manifest.store(&*self.manifest_file).map_err(|error| {
+            self.is_fenced = true;
+            AppendError::Uncertain(Arc::new(error))
+        })
+    }
+
+    /// Fences the log after an error that leaves it unknown what is on the disk.
+    pub(crate) fn fence(&mut self, error: io::Error) -> AppendError {
+        self.is_fenced = true;
+        AppendError::Uncertain(Arc::new(error))
+    }
+}
+
+/// From the randomness of the system, by the keys that the standard library draws for its maps.
+fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
