@@ -68,13 +68,13 @@ impl Active {
 
     /// Writes behind the records, and counts none of it yet.
     pub(crate) fn write(&self, bytes: &[u8]) -> io::Result<()> {
-        self.segment.file.write_at(bytes, self.bytes)?;
-        Ok(())
+        self.segment.file.write_at(bytes, self.bytes)
     }
 
-    /// Takes away what was written and not counted.
-    pub(crate) fn cut(&self) -> io::Result<()> {
-        self.segment.file.truncate(self.bytes)
+    /// Takes away what was written and not counted, for good: what was refused must not come back.
+    fn cut(&self) -> io::Result<()> {
+        self.segment.file.truncate(self.bytes)?;
+        self.segment.file.sync()
     }
 
     /// Counts what was written.
@@ -118,6 +118,14 @@ impl Log {
         Ok(())
     }
 
+    /// Takes back a write that failed; says what its group is answered with.
+    pub(crate) fn take_back(&mut self, error: io::Error) -> AppendError {
+        match self.active.as_ref().map(Active::cut) {
+            Some(Ok(())) => AppendError::of_write(error),
+            _ => self.fence(error),
+        }
+    }
+
     /// Writes the footer of the segment that is appended to. It stays what it was when there is no room for it.
     pub(crate) fn seal(&mut self) -> Result<(), AppendError> {
         let Some(active) = &mut self.active else {
@@ -135,8 +143,7 @@ impl Log {
             &sections,
         );
         if let Err(error) = active.write(&end) {
-            self.is_fenced |= active.cut().is_err();
-            return Err(AppendError::of_write(error));
+            return Err(self.take_back(error));
         }
         if let Err(error) = active.segment.file.sync() {
             return Err(self.fence(error));

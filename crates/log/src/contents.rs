@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::footer::{Entry, Section};
-use crate::record::{Bad, Kind, Record};
+use crate::record::{Bad, FLOOR_BODY_BYTES, Kind, OFFSET_END, Record, u64_at};
 use crate::scan::{Found, Scan};
 use crate::segment::HEADER_BYTES;
 use crate::storage::StorageFile;
@@ -31,6 +31,7 @@ impl Contents {
         section.last_ms = record.time_ms;
         if record.kind != Kind::Publication {
             section.floor = section.floor.max(record.offset);
+            section.last = section.last.max(last_of(record).unwrap_or(0));
             return true;
         }
         let is_next = section.entries.is_empty()
@@ -41,6 +42,7 @@ impl Contents {
         if section.entries.is_empty() {
             section.first = record.offset;
         }
+        section.last = section.last.max(record.offset);
         section.entries.push(Entry {
             at: within.start as u32,
             bytes: (within.end - within.start) as u32,
@@ -60,6 +62,7 @@ impl Contents {
             epoch: 0,
             floor: 0,
             first: 0,
+            last: 0,
             last_ms: 0,
             entries: Vec::new(),
         });
@@ -127,5 +130,15 @@ pub(crate) fn walk(file: &dyn StorageFile, number: u64, end: u64, record_bytes_m
 
 /// Whether a log can have written it here: a whole record may still be one of another file.
 fn is_possible(record: &Record<'_>) -> bool {
-    record.kind != Kind::Seal && (1..1 << 63).contains(&record.offset)
+    let is_whole = match record.kind {
+        Kind::Publication => true,
+        Kind::Floor => last_of(record).is_some_and(|last| last < OFFSET_END && record.offset <= last + 1),
+        Kind::Seal => false,
+    };
+    is_whole && (1..=OFFSET_END).contains(&record.offset)
+}
+
+/// The last offset of the topic, as a floor says.
+fn last_of(record: &Record<'_>) -> Option<u64> {
+    (record.body.len() == FLOOR_BODY_BYTES).then(|| u64_at(record.body, 0))
 }

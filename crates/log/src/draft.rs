@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::limits::Limits;
-use crate::record::{TOPIC_BYTES_MAX, bytes_of};
+use crate::record::{FLOOR_BODY_BYTES, TOPIC_BYTES_MAX, bytes_of};
 use crate::topic::Position;
 
 /// What is to be written of one topic.
@@ -132,14 +132,11 @@ impl Draft {
 
     /// How many bytes its record has.
     pub fn bytes(&self) -> usize {
-        bytes_of(&self.topic, self.body().len())
-    }
-
-    pub(crate) fn body(&self) -> &[u8] {
-        match &self.what {
-            What::Publish { body, .. } => body,
-            What::Remove { .. } | What::Renew { .. } | What::Begin { .. } => &[],
-        }
+        let body = match &self.what {
+            What::Publish { body, .. } => body.len(),
+            What::Remove { .. } | What::Renew { .. } | What::Begin { .. } => FLOOR_BODY_BYTES,
+        };
+        bytes_of(&self.topic, body)
     }
 
     /// Whether a record can be made of it.

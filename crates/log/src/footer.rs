@@ -28,6 +28,8 @@ pub(crate) struct Section {
     pub(crate) floor: u64,
     /// The offset of the first entry.
     pub(crate) first: u64,
+    /// The last offset the topic had, as far as this segment says.
+    pub(crate) last: u64,
     /// The time of the last record of any kind.
     pub(crate) last_ms: u64,
     pub(crate) entries: Vec<Entry>,
@@ -40,6 +42,7 @@ pub(crate) struct Row {
     pub(crate) epoch: u64,
     pub(crate) floor: u64,
     pub(crate) first: u64,
+    pub(crate) last: u64,
     /// Entries.
     pub(crate) count: u32,
     /// Bytes of the records of all entries.
@@ -70,6 +73,7 @@ impl Section {
             epoch: self.epoch,
             floor: self.floor,
             first: self.first,
+            last: self.last,
             count: self.entries.len() as u32,
             bytes: self.entries.iter().map(|entry| u64::from(entry.bytes)).sum(),
             oldest_ms: self.entries.first().map_or(0, |entry| entry.time_ms),
@@ -128,6 +132,7 @@ fn encode_row(row: &Row, out: &mut Vec<u8>) {
         row.epoch,
         row.floor,
         row.first,
+        row.last,
         row.bytes,
         row.oldest_ms,
         row.newest_ms,
@@ -195,11 +200,12 @@ fn decode_row(rest: &mut &[u8]) -> Option<Row> {
         epoch: number(0),
         floor: number(1),
         first: number(2),
-        bytes: number(3),
-        oldest_ms: number(4),
-        newest_ms: number(5),
-        last_ms: number(6),
-        blocks_at: number(7),
+        last: number(3),
+        bytes: number(4),
+        oldest_ms: number(5),
+        newest_ms: number(6),
+        last_ms: number(7),
+        blocks_at: number(8),
     })
 }
 
@@ -249,7 +255,7 @@ fn block_bytes(entries: usize) -> usize {
 pub(crate) const BLOCK_ENTRIES: usize = 1_024;
 
 const ENTRY_BYTES: usize = 16;
-const ROW_NUMBERS_BYTES: usize = 4 + 8 * 8;
+const ROW_NUMBERS_BYTES: usize = 4 + 8 * 9;
 const TRAILER_BYTES: usize = 40;
 const MAGIC: &[u8; 8] = b"FANFFOOT";
 
@@ -269,12 +275,13 @@ mod tests {
             bytes,
             time_ms,
         });
-        let section = ("\\PC{1,20}", any::<[u64; 4]>(), vec(entry, 0..2_100));
-        let section = section.prop_map(|(topic, [epoch, floor, first, last_ms], entries)| Section {
+        let section = ("\\PC{1,20}", any::<[u64; 5]>(), vec(entry, 0..2_100));
+        let section = section.prop_map(|(topic, [epoch, floor, first, last, last_ms], entries)| Section {
             topic: Arc::from(topic),
             epoch,
             floor,
             first,
+            last,
             last_ms,
             entries,
         });

@@ -13,12 +13,12 @@ use crate::limits::{Fsync, Limits};
 use crate::maintenance::Maintenance;
 use crate::manifest::Manifest;
 use crate::reader::Reader;
-use crate::record::{self, Kind, Record};
+use crate::record::{self, Kind, OFFSET_END, Record};
 use crate::recovery::{self, OpenError, Recovery};
 use crate::retention::Policy;
 use crate::state::State;
 use crate::storage::{Storage, StorageFile};
-use crate::topic::{Placed, Position};
+use crate::topic::{Place, Placed, Position};
 
 /// How a log is opened.
 #[derive(Clone, Debug, Default)]
@@ -159,25 +159,27 @@ impl Log {
         draft.check(&self.shared.limits)?;
         let id = self.topic_of(&draft.topic)?;
         let head = self.head_of(id);
-        let (kind, epoch, offset) = self.place(draft, head)?;
+        let place = self.place(draft, head)?;
         let Some(active) = &self.active else {
             return Err(AppendError::Fenced);
         };
         let at = active.bytes() + self.buffer.len() as u64;
+        let last = place.last.to_le_bytes();
         let record = Record {
-            kind,
+            kind: place.kind,
             durable: active.durable() as u32,
-            epoch,
-            offset,
+            epoch: place.epoch,
+            offset: place.offset,
             time_ms: draft.time_ms,
             topic: &draft.topic,
-            body: draft.body(),
+            body: match &draft.what {
+                What::Publish { body, .. } => body,
+                What::Remove { .. } | What::Renew { .. } | What::Begin { .. } => &last,
+            },
         };
         record::encode(&record, &mut self.buffer);
         let placed = Placed {
-            kind,
-            epoch,
-            offset,
+            place,
             segment: active.number(),
             entry: Entry {
                 at: at as u32,
@@ -186,11 +188,10 @@ impl Log {
             },
         };
         self.staged.push((id, placed));
-        let last = match kind {
-            Kind::Publication => offset,
-            Kind::Floor | Kind::Seal => head.offset.max(offset - 1),
+        let head = Position {
+            epoch: place.epoch,
+            offset: place.last,
         };
-        let head = Position { epoch, offset: last };
         self.heads.insert(id, head);
         Ok(head)
     }
@@ -221,24 +222,33 @@ impl Log {
             .map_or_else(Position::default, |topic| topic.standing().position())
     }
 
-    /// Which record a draft becomes: its kind, epoch and offset.
-    fn place(&mut self, draft: &Draft, head: Position) -> Result<(Kind, u64, u64), AppendError> {
+    /// What the draft's record says of a topic that stands at `head`.
+    fn place(&mut self, draft: &Draft, head: Position) -> Result<Place, AppendError> {
         let next = head.offset + 1;
+        let floor = |epoch, offset: u64, last| Place {
+            kind: Kind::Floor,
+            epoch,
+            offset: offset.clamp(1, last + 1),
+            last,
+        };
         match &draft.what {
-            What::Publish { expected, .. } => {
-                if expected.is_some_and(|expected| expected != head.offset) {
-                    return Err(AppendError::NotExpected { position: head });
+            What::Publish { expected, .. } => match expected {
+                Some(expected) if *expected != head.offset => {
+                    Err(AppendError::NotExpected { position: head })
                 }
-                Ok((Kind::Publication, head.epoch, next))
+                _ => Ok(Place {
+                    kind: Kind::Publication,
+                    epoch: head.epoch,
+                    offset: next,
+                    last: next,
+                }),
+            },
+            What::Remove { before } => Ok(floor(head.epoch, *before, head.offset)),
+            What::Renew { from } => Ok(floor(self.epochs.u64(..), *from, head.offset)),
+            What::Begin { position } if head.offset > 0 || position.offset >= OFFSET_END => {
+                Err(AppendError::CannotBegin { position: *position })
             }
-            What::Remove { before } => Ok((Kind::Floor, head.epoch, (*before).clamp(1, next))),
-            What::Renew { from } => Ok((Kind::Floor, self.epochs.u64(..), (*from).clamp(1, next))),
-            What::Begin { position } => {
-                if head.offset > 0 || position.offset >= 1 << 63 {
-                    return Err(AppendError::CannotBegin { position: *position });
-                }
-                Ok((Kind::Floor, position.epoch, position.offset + 1))
-            }
+            What::Begin { position } => Ok(floor(position.epoch, u64::MAX, position.offset)),
         }
     }
 
@@ -251,8 +261,7 @@ impl Log {
             return Ok(());
         }
         if let Err(error) = active.write(&self.buffer) {
-            self.is_fenced |= active.cut().is_err();
-            return Err(AppendError::of_write(error));
+            return Err(self.take_back(error));
         }
         active.take(self.staged.len(), self.buffer.len());
         if self.fsync == Fsync::Always {

@@ -1,6 +1,7 @@
 //! Applying retention, and giving the disk back what is dead: in steps, so that appends wait for none of it long.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use crate::active::{Active, SEAL_BYTES};
 use crate::blocks::Blocks;
@@ -8,9 +9,9 @@ use crate::damage::Damages;
 use crate::draft::AppendError;
 use crate::index::{Index, TopicId};
 use crate::log::Log;
-use crate::record::bytes_of;
+use crate::record::{FLOOR_BODY_BYTES, bytes_of};
 use crate::rewrite::Rewrite;
-use crate::segment::{HEADER_BYTES, name_of};
+use crate::segment::{HEADER_BYTES, Segment, name_of};
 use crate::topic::Topic;
 
 /// How far maintenance is.
@@ -18,6 +19,8 @@ use crate::topic::Topic;
 pub(crate) struct Maintenance {
     /// The next topic of the round.
     cursor: usize,
+    /// The segment that was appended to when the round began: what it and later ones keep is not known before the next.
+    end: u64,
     /// What this round found that each segment must keep, in bytes.
     needs: HashMap<u64, u64>,
     /// Whether all topics of this round, and of the next one, are to be asked for anew.
@@ -73,6 +76,8 @@ impl Log {
     fn retain(&mut self, now_ms: u64) {
         if self.maintenance.cursor == 0 {
             self.maintenance.needs.clear();
+            let active = self.active.as_ref().map(Active::number);
+            self.maintenance.end = active.unwrap_or(self.manifest.next);
             self.maintenance.is_refreshing = std::mem::take(&mut self.maintenance.is_refresh_wanted);
         }
         let cursor = self.maintenance.cursor;
@@ -129,7 +134,7 @@ impl Log {
         for (position, chunk) in topic.chunks.iter().enumerate() {
             let mut bytes = chunk.live_bytes;
             if topic.is_anchored(position, now_ms, grace_ms) {
-                bytes += bytes_of(&topic.name, 0) as u64;
+                bytes += bytes_of(&topic.name, FLOOR_BODY_BYTES) as u64;
             }
             *self.maintenance.needs.entry(chunk.segment).or_default() += bytes;
         }
@@ -138,38 +143,17 @@ impl Log {
     /// Removes the segments that have nothing to keep, and chooses one to rewrite.
     fn end_round(&mut self) -> Result<Maintained, AppendError> {
         self.maintenance.cursor = 0;
-        let needs = std::mem::take(&mut self.maintenance.needs);
-        let need = |number: u64| needs.get(&number).copied().unwrap_or(0);
-        let dead: Vec<u64> = {
-            let index = self.shared.index();
-            let sealed = index.segments.keys().filter(|number| !index.is_active(**number));
-            sealed.copied().filter(|number| need(*number) == 0).collect()
-        };
+        let dead = self.dead_segments();
         self.remove_segments(&dead)?;
-        let percent = self.shared.limits.live_percent_min;
-        let is_sparse =
-            |need: u64, end: u64| need * 100 < end.saturating_sub(HEADER_BYTES + SEAL_BYTES) * percent;
         let is_worn = |active: &Active| {
             active.bytes() >= self.shared.limits.segment_bytes_max / 16
-                && is_sparse(need(active.number()), active.bytes())
+                && active.number() == self.maintenance.end
+                && self.is_sparse(active.number(), active.bytes())
         };
         if self.active.as_ref().is_some_and(is_worn) {
             self.seal()?;
         }
-        let sparse = {
-            let index = self.shared.index();
-            let sealed = index
-                .segments
-                .values()
-                .filter(|segment| !index.is_active(segment.number));
-            let sparse = sealed.filter(|segment| {
-                needs.contains_key(&segment.number)
-                    && !self.maintenance.unfit.contains(&segment.number)
-                    && is_sparse(need(segment.number), segment.records_end)
-            });
-            sparse.min_by_key(|segment| need(segment.number)).cloned()
-        };
-        if let Some(segment) = sparse {
+        if let Some(segment) = self.sparse_segment() {
             self.maintenance.rewrite = Some(Rewrite::begin(&*self.shared.storage, segment)?);
         }
         Ok(Maintained {
@@ -177,6 +161,41 @@ impl Log {
             removed: dead.len(),
             ..Maintained::default()
         })
+    }
+
+    /// What a segment must keep, as the round found.
+    fn need(&self, number: u64) -> u64 {
+        self.maintenance.needs.get(&number).copied().unwrap_or(0)
+    }
+
+    /// Whether less of a segment is alive than must be, whose records end at `end`.
+    fn is_sparse(&self, number: u64, end: u64) -> bool {
+        let records = end.saturating_sub(HEADER_BYTES + SEAL_BYTES);
+        self.need(number) * 100 < records * self.shared.limits.live_percent_min
+    }
+
+    fn dead_segments(&self) -> Vec<u64> {
+        let index = self.shared.index();
+        let numbers = index
+            .segments
+            .range(..self.maintenance.end)
+            .map(|(number, _)| *number);
+        numbers.filter(|number| self.need(*number) == 0).collect()
+    }
+
+    /// The segment with the least to keep of those that are to be rewritten.
+    fn sparse_segment(&self) -> Option<Arc<Segment>> {
+        let index = self.shared.index();
+        let segments = index
+            .segments
+            .range(..self.maintenance.end)
+            .map(|(_, segment)| segment);
+        let is_fit = |segment: &&Arc<Segment>| {
+            !self.maintenance.unfit.contains(&segment.number)
+                && self.is_sparse(segment.number, segment.records_end)
+        };
+        let sparse = segments.filter(is_fit);
+        sparse.min_by_key(|segment| self.need(segment.number)).cloned()
     }
 
     /// Takes segments off the list first, and then away: an end in between leaves files that the next opening removes.

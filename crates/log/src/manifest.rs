@@ -28,6 +28,8 @@ pub(crate) struct Manifest {
     pub(crate) closed_at: u64,
     /// The segments, in their order.
     pub(crate) numbers: Vec<u64>,
+    /// Which slot is written first: while it is, the other one must be whole and durable.
+    pub(crate) first_slot: usize,
 }
 
 /// What was found in the place of a list.
@@ -60,8 +62,8 @@ impl Manifest {
     pub(crate) fn store(&mut self, file: &dyn StorageFile) -> io::Result<()> {
         self.sequence += 1;
         let slot = self.encode();
-        for at in [0, SLOT_BYTES as u64] {
-            file.write_at(&slot, at)?;
+        for number in [self.first_slot, 1 - self.first_slot] {
+            file.write_at(&slot, (number * SLOT_BYTES) as u64)?;
             file.sync()?;
         }
         Ok(())
@@ -101,12 +103,19 @@ pub(crate) fn load(file: &dyn StorageFile) -> io::Result<Loaded> {
     if let Some((version, _)) = other {
         return Ok(Loaded::Version(*version));
     }
-    let newest = slots
+    let [first, second] = slots.map(|slot| slot.map(|(_, list)| list));
+    // A damaged one was written after the other one was durable. Of two whole ones, the newer one may not be durable.
+    let first_slot = match (&first, &second) {
+        (Some(first), Some(second)) => usize::from(second.sequence > first.sequence),
+        (Some(_), None) => 1,
+        (None, _) => 0,
+    };
+    let newest = [first, second]
         .into_iter()
         .flatten()
-        .max_by_key(|(_, manifest)| manifest.sequence);
-    Ok(newest.map_or(Loaded::Damaged, |(_, manifest)| {
-        Loaded::Whole(manifest, is_damaged)
+        .max_by_key(|list| list.sequence);
+    Ok(newest.map_or(Loaded::Damaged, |list| {
+        Loaded::Whole(Manifest { first_slot, ..list }, is_damaged)
     }))
 }
 
@@ -129,6 +138,7 @@ fn decode(slot: &[u8]) -> Option<(u32, Manifest)> {
         is_weak: u32_at(head, 12) & WEAK != 0,
         is_renewing: u32_at(head, 12) & RENEWING != 0,
         numbers: numbers.collect(),
+        first_slot: 0,
     };
     Some((u32_at(head, 8), manifest))
 }
@@ -166,6 +176,7 @@ mod tests {
             is_renewing: false,
             closed_at: 77,
             numbers: vec![2, 5, 8],
+            first_slot: 0,
         }
     }
 
@@ -195,25 +206,39 @@ mod tests {
             let mut flipped = content.clone();
             flipped[at] ^= 0x41;
             disk.set_content(NAME, flipped);
-            assert_eq!(reload(&disk), Loaded::Whole(example(), true), "{at}");
+            let damaged = usize::from(at >= SLOT_BYTES);
+            let whole = Loaded::Whole(
+                Manifest {
+                    first_slot: damaged,
+                    ..example()
+                },
+                true,
+            );
+            assert_eq!(reload(&disk), whole, "the damaged one is written first");
         }
     }
 
     #[test]
     fn whatever_happens_while_it_is_written_the_old_or_the_new_one_is_there() {
-        for seed in 0..40 {
-            for operation in 0..4 {
-                let disk = Memory::new(seed);
-                let mut manifest = example();
-                let file = manifest.create(&disk).unwrap();
-                disk.fail_after(operation, Fault::Stop);
-                manifest.numbers.push(9);
-                manifest.store(&*file).unwrap_err();
-                disk.lose_power();
-                let Loaded::Whole(found, _) = reload(&disk) else {
-                    panic!("no list");
+        for seed in 0..2_000 {
+            let disk = Memory::new(seed);
+            let mut asked = vec![example().numbers];
+            example().create(&disk).unwrap();
+            for life in 0..4 {
+                let Loaded::Whole(mut list, _) = reload(&disk) else {
+                    panic!("no list, seed {seed}");
                 };
-                assert!(found == example() || found == manifest, "{found:?}");
+                assert!(asked.contains(&list.numbers), "{list:?}");
+                list.numbers = (0..life * 70).collect();
+                asked.push(list.numbers.clone());
+                let fault = [Fault::Stop, Fault::Error][seed as usize % 2];
+                disk.fail_after((seed / 2 + life) % 4, fault);
+                list.store(&*disk.open(NAME).unwrap()).unwrap_err();
+                if (seed + life) % 3 == 0 {
+                    disk.restart();
+                } else {
+                    disk.lose_power();
+                }
             }
         }
     }

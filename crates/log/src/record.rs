@@ -20,7 +20,8 @@
 pub(crate) enum Kind {
     /// A publication of the topic, at this offset.
     Publication = 1,
-    /// The topic is in this epoch, has nothing before this offset any more, and had everything before it.
+    /// The topic is in this epoch and has nothing before this offset any more. The body is the offset of the last
+    /// publication it had, in 8 bytes.
     Floor = 2,
     /// The file has no further records: `offset` of them came before. Its epoch is the number of the segment. What
     /// follows is the footer.
@@ -159,6 +160,12 @@ pub(crate) const PREFIX_BYTES: usize = 8;
 
 /// Everything before the topic's name.
 pub(crate) const HEAD_BYTES: usize = 38;
+
+/// No publication has an offset so high. Whoever says so has not counted to it.
+pub(crate) const OFFSET_END: u64 = 1 << 63;
+
+/// The body of a floor.
+pub(crate) const FLOOR_BODY_BYTES: usize = 8;
 
 /// The longest name of a topic.
 pub(crate) const TOPIC_BYTES_MAX: usize = 255;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use crate::active::{Active, seal_of};
+use crate::active::{Active, SEAL_BYTES, seal_of};
 use crate::contents::{Walk, walk};
 use crate::damage::Damages;
 use crate::draft::{AppendError, Draft, What};
@@ -17,7 +17,7 @@ use crate::index::{Index, TopicId};
 use crate::limits::LimitError;
 use crate::log::{Log, Options};
 use crate::manifest::{self, Loaded, Manifest};
-use crate::record::Bad;
+use crate::record::{self, Bad};
 use crate::retention::Policy;
 use crate::segment::{self, BadHeader, HEADER_BYTES, Segment, VERSION, header_of, name_of};
 use crate::state;
@@ -182,10 +182,11 @@ struct Repair {
     is_end: bool,
 }
 
-/// The last segment, when it was not sealed.
+/// The last segment: what was written last may not be durable.
 struct Tail {
     segment: Arc<Segment>,
-    /// Where its records end, and from where on they may not be durable.
+    is_sealed: bool,
+    /// Where it ends, and from where on it may not be durable.
     end: u64,
     durable: u64,
     records: u64,
@@ -281,12 +282,15 @@ impl Opening {
         segment.bytes = file.bytes().map_err(failed(&name))?;
         self.recovery.bytes += segment.bytes;
         self.check_header(&segment, &name)?;
+        let is_last = position + 1 == self.manifest.numbers.len();
+        let record_bytes_max = options.limits.record_bytes_max;
         if let Some(footer) = footer::read(&*file, segment.bytes).map_err(failed(&name))? {
+            if is_last {
+                self.tail = Some(Tail::sealed(&segment, footer.records_end).map_err(failed(&name))?);
+            }
             self.take_footer(segment, &footer, &options.policy);
             return Ok(());
         }
-        let is_last = position + 1 == self.manifest.numbers.len();
-        let record_bytes_max = options.limits.record_bytes_max;
         let walked = walk(&*file, number, segment.bytes, record_bytes_max).map_err(failed(&name))?;
         if is_last && walked.sealed_at.is_none() {
             let walked = self
@@ -401,6 +405,7 @@ impl Opening {
         }
         self.tail = Some(Tail {
             segment,
+            is_sealed: false,
             end,
             durable: walked.durable,
             records,
@@ -411,9 +416,7 @@ impl Opening {
     /// Makes the footer of a segment anew that should have one.
     fn rebuild(&mut self, mut segment: Segment, walked: Walk, is_last: bool, policy: &Policy) {
         let number = segment.number;
-        let at = walked
-            .sealed_at
-            .map_or(walked.end, |end| end - crate::active::SEAL_BYTES);
+        let at = walked.sealed_at.map_or(walked.end, |end| end - SEAL_BYTES);
         // The last one may just have been about to get it.
         if !is_last || self.manifest.closed_at > 0 {
             let what = "the footer is damaged, made anew";
@@ -429,7 +432,7 @@ impl Opening {
         let sections: Vec<Section> = walked.contents.into_sections();
         let (bytes, rows) = seal_of(number, records, (at, at), &sections);
         segment.bytes = at + bytes.len() as u64;
-        segment.records_end = at + crate::active::SEAL_BYTES;
+        segment.records_end = at + SEAL_BYTES;
         self.repairs.push(Repair {
             segment: Arc::new(Segment::new(number, Arc::clone(&segment.file))),
             bytes,
@@ -462,7 +465,10 @@ impl Opening {
         let unlisted = files.numbers.iter().filter(|number| !is_listed(number));
         let unlisted = unlisted.map(|number| name_of(*number));
         for name in unlisted.chain(files.temporary.iter().cloned()) {
-            storage.remove(&name).map_err(failed(&name))?;
+            match storage.remove(&name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&name)(error)),
+                _ => {}
+            }
         }
         Ok(())
     }
@@ -479,12 +485,8 @@ impl Opening {
         let name = name_of(tail.segment.number);
         tail.repair().map_err(failed(&name))?;
         storage.sync_names().map_err(failed(&name))?;
-        Ok(Some(Active::found(
-            tail.segment,
-            tail.end,
-            tail.records,
-            tail.topics,
-        )))
+        let active = || Active::found(tail.segment, tail.end, tail.records, tail.topics);
+        Ok((!tail.is_sealed).then(active))
     }
 }
 
@@ -500,6 +502,22 @@ impl Repair {
 }
 
 impl Tail {
+    /// One that was sealed: its seal says what was durable before.
+    fn sealed(segment: &Segment, records_end: u64) -> io::Result<Self> {
+        let mut seal = [0; SEAL_BYTES as usize];
+        let at = records_end.saturating_sub(SEAL_BYTES);
+        let filled = segment.file.read_at(&mut seal, at)?;
+        let durable = record::decode(&seal[..filled], u32::MAX).map_or(0, |seal| u64::from(seal.durable));
+        Ok(Self {
+            segment: Arc::new(Segment::new(segment.number, Arc::clone(&segment.file))),
+            is_sealed: true,
+            end: segment.bytes,
+            durable,
+            records: 0,
+            topics: Vec::new(),
+        })
+    }
+
     /// Cuts off what is torn, and writes again what may not be durable: a sync that failed in an earlier life left it
     /// readable and marked clean, so that another sync alone would do nothing.
     fn repair(&self) -> io::Result<()> {

@@ -15,7 +15,7 @@ use crate::footer::{Row, Section};
 use crate::index::{Index, Shared, TopicId};
 use crate::log::Log;
 use crate::maintenance::Maintained;
-use crate::record::{self, Kind, Record};
+use crate::record::{self, FLOOR_BODY_BYTES, Kind, Record};
 use crate::scan::{Found, Scan};
 use crate::segment::{HEADER_BYTES, Segment, header_of, name_of};
 use crate::storage::{Storage, StorageFile};
@@ -132,6 +132,7 @@ struct Anchor {
     topic: Arc<str>,
     epoch: u64,
     first: u64,
+    last: [u8; FLOOR_BODY_BYTES],
     last_ms: u64,
 }
 
@@ -144,7 +145,7 @@ impl Anchor {
             offset: self.first,
             time_ms: self.last_ms,
             topic: &self.topic,
-            body: &[],
+            body: &self.last,
         }
     }
 }
@@ -246,6 +247,7 @@ impl Index {
             topic: Arc::clone(&topic.name),
             epoch: topic.epoch,
             first: topic.first.min(next),
+            last: topic.last.min(next - 1).to_le_bytes(),
             last_ms: topic.last_ms,
         })
     }

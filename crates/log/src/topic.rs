@@ -106,12 +106,20 @@ pub(crate) struct Topic {
     pub(crate) tail: Vec<Entry>,
 }
 
-/// A record on its way into the index.
+/// What a record says of its topic.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Placed {
+pub(crate) struct Place {
     pub(crate) kind: Kind,
     pub(crate) epoch: u64,
     pub(crate) offset: u64,
+    /// The last offset of the topic with it.
+    pub(crate) last: u64,
+}
+
+/// A record on its way into the index.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Placed {
+    pub(crate) place: Place,
     pub(crate) segment: u64,
     pub(crate) entry: Entry,
 }
@@ -153,7 +161,7 @@ impl Topic {
         if is_first {
             self.chunks.push(Chunk {
                 segment: placed.segment,
-                first: placed.offset,
+                first: placed.place.offset,
                 floor: 0,
                 blocks_at: 0,
                 live_bytes: 0,
@@ -161,11 +169,11 @@ impl Topic {
                 count: 0,
             });
         }
-        self.epoch = placed.epoch;
+        self.epoch = placed.place.epoch;
         self.last_ms = placed.entry.time_ms;
-        match placed.kind {
+        match placed.place.kind {
             Kind::Publication => self.append_publication(placed),
-            Kind::Floor | Kind::Seal => self.append_floor(placed.offset),
+            Kind::Floor | Kind::Seal => self.append_floor(placed.place.offset, placed.place.last),
         }
         is_first
     }
@@ -174,12 +182,12 @@ impl Topic {
         if self.first > self.last {
             self.oldest_ms = placed.entry.time_ms;
         }
-        self.last = placed.offset;
+        self.last = placed.place.offset;
         self.bytes += u64::from(placed.entry.bytes);
         self.tail.push(placed.entry);
         if let Some(chunk) = self.chunks.last_mut() {
             if chunk.count == 0 {
-                chunk.first = placed.offset;
+                chunk.first = placed.place.offset;
             }
             chunk.count += 1;
             chunk.live_bytes += u64::from(placed.entry.bytes);
@@ -188,18 +196,19 @@ impl Topic {
         self.keep_count();
     }
 
-    fn append_floor(&mut self, floor: u64) {
-        self.raise(floor);
+    fn append_floor(&mut self, floor: u64, last: u64) {
+        self.raise(floor, last);
         if let Some(chunk) = self.chunks.last_mut() {
             chunk.floor = chunk.floor.max(floor);
+            if chunk.count == 0 {
+                chunk.first = chunk.floor;
+            }
         }
     }
 
     /// Lets nothing before `floor` be kept.
-    fn raise(&mut self, floor: u64) {
-        if floor > self.last + 1 {
-            self.last = floor - 1;
-        }
+    fn raise(&mut self, floor: u64, last: u64) {
+        self.last = self.last.max(last);
         self.first = self.first.max(floor);
     }
 
@@ -217,6 +226,7 @@ impl Topic {
             epoch: self.epoch,
             floor: chunk.floor,
             first: chunk.first,
+            last: self.last,
             last_ms: self.last_ms,
             entries: self.tail.clone(),
         })
@@ -235,9 +245,8 @@ impl Topic {
                 self.first = self.first.max(row.first);
                 self.oldest_ms = row.oldest_ms;
             }
-            self.last = self.last.max(row.first + u64::from(row.count) - 1);
         }
-        self.raise(row.floor);
+        self.raise(row.floor, row.last);
         self.bytes += row.bytes;
         self.chunks.push(Chunk {
             segment,

@@ -91,6 +91,11 @@ impl Memory {
         self.disk().operations
     }
 
+    /// Whether the process was ended by a [`Fault::Stop`].
+    pub fn is_stopped(&self) -> bool {
+        self.disk().is_stopped
+    }
+
     /// Lets the operation fail before which so many more are done.
     pub fn fail_after(&self, operations: u64, fault: Fault) {
         let mut disk = self.disk();
