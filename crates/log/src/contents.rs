@@ -34,8 +34,7 @@ impl Contents {
             section.last = section.last.max(last_of(record).unwrap_or(0));
             return true;
         }
-        let is_next = section.entries.is_empty()
-            || section.first.checked_add(section.entries.len() as u64) == Some(record.offset);
+        let is_next = section.entries.is_empty() || section.next() == Some(record.offset);
         if !is_next {
             section.entries.clear();
         }
@@ -49,6 +48,17 @@ impl Contents {
             time_ms: record.time_ms,
         });
         is_next
+    }
+
+    /// Whether the record is the publication that follows on those there are of its topic.
+    pub(crate) fn expects(&self, record: &Record<'_>) -> bool {
+        let section = self
+            .by_topic
+            .get(record.topic)
+            .map(|index| &self.sections[*index]);
+        record.kind == Kind::Publication
+            && section
+                .is_some_and(|section| !section.entries.is_empty() && section.next() == Some(record.offset))
     }
 
     fn index_of(&mut self, topic: &str) -> usize {
@@ -117,7 +127,8 @@ pub(crate) fn walk(file: &dyn StorageFile, number: u64, end: u64, record_bytes_m
             Found::Record(record, within) if is_possible(&record) => {
                 walk.durable = walk.durable.max(u64::from(record.durable).min(within.start));
                 walk.end = within.end;
-                if !walk.contents.add(&record, &within) {
+                // Behind something bad, a gap is no news.
+                if !walk.contents.add(&record, &within) && walk.bad.is_empty() {
                     walk.astray.push(within);
                 }
             }

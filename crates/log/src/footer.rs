@@ -7,7 +7,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::record::{u32_at, u64_at};
+use crate::record::{OFFSET_END, u32_at, u64_at};
 use crate::storage::StorageFile;
 
 /// Where a record is, how long, and of when.
@@ -65,6 +65,11 @@ pub(crate) struct Footer {
 }
 
 impl Section {
+    /// The offset behind its last entry.
+    pub(crate) fn next(&self) -> Option<u64> {
+        self.first.checked_add(self.entries.len() as u64)
+    }
+
     /// Its row, when its blocks begin at `blocks_at`.
     pub(crate) fn row(&self, blocks_at: u64) -> Row {
         let times = self.entries.iter().map(|entry| entry.time_ms);
@@ -194,7 +199,7 @@ fn decode_row(rest: &mut &[u8]) -> Option<Row> {
     let numbers = rest.get(topic_end..topic_end + ROW_NUMBERS_BYTES)?;
     let number = |index: usize| u64_at(numbers, 4 + 8 * index);
     *rest = &rest[topic_end + ROW_NUMBERS_BYTES..];
-    Some(Row {
+    let row = Row {
         topic: Arc::from(topic),
         count: u32_at(numbers, 0),
         epoch: number(0),
@@ -206,7 +211,9 @@ fn decode_row(rest: &mut &[u8]) -> Option<Row> {
         newest_ms: number(6),
         last_ms: number(7),
         blocks_at: number(8),
-    })
+    };
+    let is_possible = row.last < OFFSET_END && row.floor <= OFFSET_END && row.first <= OFFSET_END;
+    is_possible.then_some(row)
 }
 
 /// Whether `blocks` begin with so many entries, all of records before `records_end`.
@@ -275,7 +282,11 @@ mod tests {
             bytes,
             time_ms,
         });
-        let section = ("\\PC{1,20}", any::<[u64; 5]>(), vec(entry, 0..2_100));
+        let section = (
+            "\\PC{1,20}",
+            prop::array::uniform5(0..OFFSET_END),
+            vec(entry, 0..2_100),
+        );
         let section = section.prop_map(|(topic, [epoch, floor, first, last, last_ms], entries)| Section {
             topic: Arc::from(topic),
             epoch,

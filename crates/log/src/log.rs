@@ -159,7 +159,7 @@ impl Log {
         draft.check(&self.shared.limits)?;
         let id = self.topic_of(&draft.topic)?;
         let head = self.head_of(id);
-        let place = self.place(draft, head)?;
+        let place = self.place(id, draft, head)?;
         let Some(active) = &self.active else {
             return Err(AppendError::Fenced);
         };
@@ -223,12 +223,14 @@ impl Log {
     }
 
     /// What the draft's record says of a topic that stands at `head`.
-    fn place(&mut self, draft: &Draft, head: Position) -> Result<Place, AppendError> {
+    fn place(&mut self, id: TopicId, draft: &Draft, head: Position) -> Result<Place, AppendError> {
         let next = head.offset + 1;
+        // The last floor is the one that counts, so none is lower than what is gone already.
+        let first = self.shared.index().topic(id).map_or(1, |topic| topic.first);
         let floor = |epoch, offset: u64, last| Place {
             kind: Kind::Floor,
             epoch,
-            offset: offset.clamp(1, last + 1),
+            offset: offset.max(first).min(last + 1),
             last,
         };
         match &draft.what {

@@ -65,7 +65,10 @@ impl Rewrite {
             match scan.next()? {
                 None => break,
                 Some(Found::Record(record, _)) => {
-                    if shared.index().alive(self.old.number, &record).is_some() {
+                    // What died since the piece before is taken along, so that no gap is behind that.
+                    let is_taken = self.contents.expects(&record)
+                        || shared.index().alive(self.old.number, &record).is_some();
+                    if is_taken {
                         let at = self.written + piece.len() as u64;
                         record::encode(&record, &mut piece);
                         self.contents

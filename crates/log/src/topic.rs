@@ -238,15 +238,20 @@ impl Topic {
     /// it is kept. False when the offsets are there already, which no order of events leaves behind.
     pub(crate) fn recover(&mut self, segment: u64, row: &Row) -> bool {
         let is_in_order = row.count == 0 || row.first > self.last;
+        let mut end = self.end();
         self.epoch = row.epoch;
         self.last_ms = row.last_ms;
         if row.count > 0 {
-            if row.first != self.last + 1 || self.first > self.last {
+            if end != Some(row.first) || self.first > self.last {
                 self.first = self.first.max(row.first);
                 self.oldest_ms = row.oldest_ms;
             }
+            end = row.first.checked_add(u64::from(row.count));
         }
         self.raise(row.floor, row.last);
+        if end != Some(self.last + 1) {
+            self.first = self.last + 1;
+        }
         self.bytes += row.bytes;
         self.chunks.push(Chunk {
             segment,
@@ -284,6 +289,12 @@ impl Topic {
             newest_ms: row.newest_ms,
             count: row.count,
         };
+    }
+
+    /// Behind the last publication that some segment has.
+    fn end(&self) -> Option<u64> {
+        let chunk = self.chunks.iter().rev().find(|chunk| chunk.count > 0);
+        chunk.map(Chunk::end)
     }
 
     /// Whether a segment must go on saying where the topic stands, although nothing of it is kept there: it is the last
