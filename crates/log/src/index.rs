@@ -83,16 +83,11 @@ impl Index {
 
     pub(crate) fn insert(&mut self, name: Arc<str>, epoch: u64, retention: Retention) -> TopicId {
         let topic = Topic::new(Arc::clone(&name), epoch, retention);
-        let id = match self.free.pop() {
-            Some(id) => {
-                self.topics[id as usize] = Some(topic);
-                id
-            }
-            None => {
-                self.topics.push(Some(topic));
-                (self.topics.len() - 1) as TopicId
-            }
-        };
+        let id = self.free.pop().unwrap_or(self.topics.len() as TopicId);
+        if id as usize == self.topics.len() {
+            self.topics.push(None);
+        }
+        self.topics[id as usize] = Some(topic);
         self.names.insert(name, id);
         id
     }

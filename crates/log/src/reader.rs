@@ -172,7 +172,7 @@ impl Reader {
         }
         let mut rest = &places[..];
         while let Some(count) = joined(rest) {
-            self.read_joined(&name, &rest[..count], &mut page.publications)?;
+            Self::read_joined(&name, &rest[..count], &mut page.publications)?;
             rest = &rest[count..];
         }
         Ok(page)
@@ -191,7 +191,6 @@ impl Reader {
 
     /// Reads records that stand close to each other at once.
     fn read_joined(
-        &self,
         topic: &Arc<str>,
         places: &[(Spot, Entry)],
         into: &mut Vec<Publication>,

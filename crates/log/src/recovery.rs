@@ -150,7 +150,7 @@ impl Files {
                 files.numbers.insert(number);
             } else if name == manifest::NAME {
                 files.has_list = true;
-            } else if name.ends_with(".tmp") {
+            } else if name.strip_suffix(".tmp").is_some() {
                 files.temporary.push(name);
             } else if !state::is_name_of_file(&name) {
                 return Err(OpenError::UnknownFile(name));

@@ -197,7 +197,9 @@ impl Log {
     fn finish_rewrite(&mut self, rewrite: Rewrite, now_ms: u64) -> Result<(), AppendError> {
         let number = rewrite.old.number;
         let ids = self.shared.index().topics_in(number);
-        ids.iter().for_each(|id| self.settle(*id, now_ms));
+        for id in &ids {
+            self.settle(*id, now_ms);
+        }
         let grace_ms = self.shared.limits.position_grace_ms;
         let anchors: Vec<Anchor> = {
             let index = self.shared.index();

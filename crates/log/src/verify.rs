@@ -7,7 +7,7 @@ use crate::contents::walk;
 use crate::damage::Damages;
 use crate::footer::{self, Row};
 use crate::limits::Limits;
-use crate::manifest::{self, Loaded};
+use crate::manifest::{self, Loaded, Manifest};
 use crate::segment::{self, HEADER_BYTES, check_header, name_of};
 use crate::state::{self, State};
 use crate::storage::Storage;
@@ -36,13 +36,25 @@ pub fn verify(storage: &Arc<dyn Storage>, limits: &Limits) -> io::Result<Verifie
     let names = storage.names()?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number_of(name)).collect();
     numbers.sort_unstable();
-    let listed = verified.verify_list(&**storage, &names)?;
-    for number in listed.iter().filter(|number| !numbers.contains(number)) {
+    let list = verified
+        .verify_list(&**storage, &names)?
+        .unwrap_or_else(|| Manifest {
+            numbers: numbers.clone(),
+            ..Manifest::default()
+        });
+    for number in list.numbers.iter().filter(|number| !numbers.contains(number)) {
         verified.damages.add(&name_of(*number), 0..0, "missing");
     }
     for number in numbers {
-        let is_last = listed.last().is_none_or(|last| number >= *last);
-        verified.verify_segment(&**storage, number, is_last, limits)?;
+        if list.numbers.contains(&number) {
+            let is_last = list.numbers.last() == Some(&number);
+            verified.verify_segment(&**storage, number, is_last, limits)?;
+        } else if number >= list.next && storage.open(&name_of(number))?.bytes()? > HEADER_BYTES {
+            // Others were about to be begun or to be removed: the next opening removes them.
+            verified
+                .damages
+                .add(&name_of(number), 0..0, "not on the list of segments");
+        }
     }
     let state = State::new(Arc::clone(storage), limits.state_bytes_max);
     for file in names.iter().filter(|name| state::is_name_of_file(name)) {
@@ -56,11 +68,11 @@ pub fn verify(storage: &Arc<dyn Storage>, limits: &Limits) -> io::Result<Verifie
 }
 
 impl Verified {
-    /// The numbers on the list.
-    fn verify_list(&mut self, storage: &dyn Storage, names: &[String]) -> io::Result<Vec<u64>> {
+    /// The list, if there is one.
+    fn verify_list(&mut self, storage: &dyn Storage, names: &[String]) -> io::Result<Option<Manifest>> {
         if !names.iter().any(|name| name == manifest::NAME) {
             self.damages.add(manifest::NAME, 0..0, "missing");
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let file = storage.open(manifest::NAME)?;
         self.bytes += file.bytes()?;
@@ -70,7 +82,7 @@ impl Verified {
                     let what = "one of its two copies is damaged or older, the other one counts";
                     self.damages.add(manifest::NAME, 0..0, what);
                 }
-                return Ok(list.numbers);
+                return Ok(Some(list));
             }
             Loaded::Damaged => self
                 .damages
@@ -80,7 +92,7 @@ impl Verified {
                 self.damages.add(manifest::NAME, 0..0, what);
             }
         }
-        Ok(Vec::new())
+        Ok(None)
     }
 
     fn verify_segment(

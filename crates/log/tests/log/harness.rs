@@ -125,6 +125,6 @@ pub(crate) fn maintain(log: &mut Log, now_ms: u64) {
 
 pub(crate) fn segments(disk: &Memory) -> Vec<String> {
     let mut names = disk.names().unwrap();
-    names.retain(|name| name.ends_with(".seg"));
+    names.retain(|name| name.strip_suffix(".seg").is_some());
     names
 }
