@@ -116,12 +116,23 @@ impl Log {
     /// Each is answered with the topic's position behind it, in the same order. What is refused alone leaves no gap; an
     /// error of the disk is the answer to all of them.
     ///
-    /// Costs one copy of the bodies.
+    /// More than [`Limits::group_bytes_max`] is more than one group. Costs one copy of the bodies.
     pub fn append(&mut self, drafts: &[Draft]) -> Vec<Result<Position, AppendError>> {
+        let bytes: usize = drafts.iter().map(Draft::bytes).sum();
+        if drafts.len() > 1 && bytes > self.shared.limits.group_bytes_max {
+            let (first, second) = drafts.split_at(drafts.len() / 2);
+            let mut answers = self.append(first);
+            answers.extend(self.append(second));
+            return answers;
+        }
+        self.append_group(drafts, bytes as u64)
+    }
+
+    fn append_group(&mut self, drafts: &[Draft], bytes: u64) -> Vec<Result<Position, AppendError>> {
         if drafts.is_empty() {
             return Vec::new();
         }
-        if let Err(error) = self.make_place(drafts) {
+        if let Err(error) = self.make_place(bytes) {
             return drafts.iter().map(|_| Err(error.clone())).collect();
         }
         self.buffer.clear();
@@ -137,12 +148,11 @@ impl Log {
         }
     }
 
-    /// Has a segment that takes the group.
-    fn make_place(&mut self, drafts: &[Draft]) -> Result<(), AppendError> {
+    /// Has a segment that takes a group of so many bytes.
+    fn make_place(&mut self, bytes: u64) -> Result<(), AppendError> {
         if self.is_fenced {
             return Err(AppendError::Fenced);
         }
-        let bytes: u64 = drafts.iter().map(|draft| draft.bytes() as u64).sum();
         let segment_bytes_max = self.shared.limits.segment_bytes_max;
         let is_full = |active: &Active| !active.is_empty() && active.bytes() + bytes > segment_bytes_max;
         if self.active.as_ref().is_some_and(is_full) {
@@ -225,12 +235,13 @@ impl Log {
     /// What the draft's record says of a topic that stands at `head`.
     fn place(&mut self, id: TopicId, draft: &Draft, head: Position) -> Result<Place, AppendError> {
         let next = head.offset + 1;
+        let shared = &self.shared;
         // The last floor is the one that counts, so none is lower than what is gone already.
-        let first = self.shared.index().topic(id).map_or(1, |topic| topic.first);
+        let first = || shared.index().topic(id).map_or(1, |topic| topic.first);
         let floor = |epoch, offset: u64, last| Place {
             kind: Kind::Floor,
             epoch,
-            offset: offset.max(first).min(last + 1),
+            offset: offset.max(first()).min(last + 1),
             last,
         };
         match &draft.what {

@@ -1,7 +1,6 @@
 //! A real directory, locked against a second process.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -115,10 +114,9 @@ impl Storage for Directory {
 
     /// Linux gives every start of the system a name; elsewhere nobody knows.
     fn boot(&self) -> Option<u64> {
-        let name = fs::read("/proc/sys/kernel/random/boot_id").ok()?;
-        let mut hasher = foldhash::quality::FixedState::default().build_hasher();
-        hasher.write(&name);
-        Some(hasher.finish())
+        let name = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        let digits: String = name.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        u64::from_str_radix(&digits, 16).ok()
     }
 }
 

@@ -352,3 +352,21 @@ fn a_log_that_is_whole_is_verified() {
     assert!(verified.damages.is_empty(), "{verified:?}");
     assert_eq!(verified.records, 75);
 }
+
+#[test]
+fn more_than_a_group_is_several() {
+    let disk = Memory::new(1);
+    let mut options = small();
+    options.limits.group_bytes_max = 1_000;
+    let mut log = open(&disk, options);
+    publish(&mut log, "a", 1);
+    let drafts: Vec<Draft> = (0..40).map(|_| publication("a", 1, "body")).collect();
+    let before = disk.operations();
+    let positions: Vec<u64> = log
+        .append(&drafts)
+        .into_iter()
+        .map(|answer| answer.unwrap().offset)
+        .collect();
+    assert_eq!(positions, (2..=41).collect::<Vec<_>>());
+    assert_eq!(disk.operations() - before, 4, "two writes and two syncs");
+}
