@@ -26,8 +26,9 @@ fn main() -> Outcome {
     for group in [64, 1_000] {
         for _ in 0..3 {
             bare(&folder, group)?;
-            appends(&folder, group)?;
+            appends(&folder, group, Fsync::Always)?;
         }
+        appends(&folder, group, Fsync::Never)?;
     }
     memory(&folder)?;
     start(&folder)?;
@@ -81,9 +82,9 @@ fn bare(folder: &Path, group: usize) -> Outcome {
     Ok(())
 }
 
-fn appends(folder: &Path, group: usize) -> Outcome {
+fn appends(folder: &Path, group: usize, fsync: Fsync) -> Outcome {
     afresh(folder)?;
-    let mut log = open(folder, Fsync::Always)?;
+    let mut log = open(folder, fsync)?;
     let drafts = drafts(group);
     let began = Instant::now();
     let mut groups = 0;
@@ -93,7 +94,7 @@ fn appends(folder: &Path, group: usize) -> Outcome {
         }
         groups += 1;
     }
-    report("appends", group, groups, began);
+    report(&format!("appends, {fsync:?}"), group, groups, began);
     log.close()?;
     Ok(())
 }

@@ -159,6 +159,9 @@ impl Topic {
             .last()
             .is_none_or(|chunk| chunk.segment != placed.segment);
         if is_first {
+            // Most topics have one record in few segments, and there may be a million of them.
+            self.chunks.reserve_exact(1);
+            self.tail.reserve_exact(1);
             self.chunks.push(Chunk {
                 segment: placed.segment,
                 first: placed.place.offset,
@@ -253,6 +256,7 @@ impl Topic {
             self.first = self.last + 1;
         }
         self.bytes += row.bytes;
+        self.chunks.reserve_exact(1);
         self.chunks.push(Chunk {
             segment,
             first: row.first,

@@ -51,10 +51,19 @@ impl Completion<u64> for Desk {
 }
 
 struct Office {
+    gate: Opening,
     committer: Committer<u64>,
     done: Receiver<Vec<Done<u64>>>,
     failed: Receiver<AppendError>,
-    gate: Arc<Gate>,
+}
+
+/// Opens the gate when its test ends, so that the committer does.
+struct Opening(Arc<Gate>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
 }
 
 fn start(disk: &Memory, options: Options) -> Office {
@@ -68,10 +77,19 @@ fn start(disk: &Memory, options: Options) -> Office {
     };
     let committer = Committer::start(open(disk, options), desk).unwrap();
     Office {
+        gate: Opening(gate),
         committer,
         done,
         failed,
-        gate,
+    }
+}
+
+impl Office {
+    /// Has the committer wait behind its first group.
+    fn hold(&self) {
+        self.gate.0.set(true);
+        self.committer.submit(publication("a", 1, "first"), 0).unwrap();
+        assert_eq!(self.done.recv_timeout(PATIENCE).unwrap().len(), 1);
     }
 }
 
@@ -110,9 +128,7 @@ fn answers_come_in_the_order_of_queueing_which_is_that_of_the_log() {
 fn what_comes_while_a_group_is_written_is_the_next_group() {
     let disk = Memory::new(1);
     let office = start(&disk, small());
-    office.gate.set(true);
-    office.committer.submit(publication("a", 1, "first"), 0).unwrap();
-    assert_eq!(office.done.recv_timeout(PATIENCE).unwrap().len(), 1);
+    office.hold();
     for ticket in 1..=50 {
         office
             .committer
@@ -120,7 +136,7 @@ fn what_comes_while_a_group_is_written_is_the_next_group() {
             .unwrap();
     }
     assert_eq!(office.committer.queued().0, 50);
-    office.gate.set(false);
+    office.gate.0.set(false);
     let group = office.done.recv_timeout(PATIENCE).unwrap();
     assert_eq!(group.len(), 50);
     assert_eq!(office.committer.queued(), (0, 0));
@@ -128,29 +144,30 @@ fn what_comes_while_a_group_is_written_is_the_next_group() {
 
 #[test]
 fn a_full_queue_refuses_and_gives_the_ticket_back() {
-    let disk = Memory::new(1);
-    let mut options = small();
-    options.limits = Limits {
-        queue_records_max: 3,
-        queue_bytes_max: 200,
-        ..options.limits
+    let limits = |records, bytes| Limits {
+        queue_records_max: records,
+        queue_bytes_max: bytes,
+        ..small().limits
     };
-    let office = start(&disk, options);
-    office.gate.set(true);
-    office.committer.submit(publication("a", 1, "first"), 0).unwrap();
-    office.done.recv_timeout(PATIENCE).unwrap();
-    let long = "x".repeat(1_000);
-    office.committer.submit(publication("a", 1, &long), 1).unwrap();
-    let refused = office.committer.submit(publication("a", 1, "more"), 2);
-    assert_eq!(refused, Err((Busy::Full, 2)), "bytes");
-    office.gate.set(false);
-    office.done.recv_timeout(PATIENCE).unwrap();
-    office.gate.set(true);
-    office.committer.submit(publication("a", 1, "first"), 3).unwrap();
-    office.done.recv_timeout(PATIENCE).unwrap();
-    let refusals = (4..8).filter(|ticket| office.committer.submit(publication("a", 1, ""), *ticket).is_err());
-    assert_eq!(refusals.count(), 1, "records");
-    office.gate.set(false);
+    for (limits, body, room) in [
+        (limits(3, 10_000), "", 3),
+        (limits(100, 200), "x", 5),
+        (limits(9, 1), "", 1),
+    ] {
+        let office = start(&Memory::new(1), Options { limits, ..small() });
+        office.hold();
+        for ticket in 1..=room {
+            office
+                .committer
+                .submit(publication("a", 1, body), ticket)
+                .unwrap();
+        }
+        let refused = office.committer.submit(publication("a", 1, body), 9);
+        assert_eq!(refused, Err((Busy::Full, 9)));
+        office.gate.0.set(false);
+        let answered = office.done.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(answered.len() as u64, room);
+    }
 }
 
 #[test]
