@@ -53,12 +53,14 @@ mod probe;
 mod reader;
 mod record;
 mod recovery;
+mod repair;
 mod retention;
 mod rewrite;
 mod scan;
 mod segment;
 mod state;
 mod storage;
+mod survey;
 mod topic;
 mod verify;
 

@@ -4,7 +4,6 @@
 //! segments says so before anything is repaired, so that an end in the middle forgets it not; then repairs; then a new
 //! epoch for every topic.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -13,15 +12,16 @@ use crate::contents::{Walk, walk};
 use crate::damage::Damages;
 use crate::draft::{AppendError, Draft, What};
 use crate::footer::{self, Footer, Row, Section};
-use crate::index::{Index, TopicId};
+use crate::index::Index;
 use crate::limits::LimitError;
 use crate::log::{Log, Options};
 use crate::manifest::{self, Loaded, Manifest};
-use crate::record::{self, Bad};
+use crate::record::Bad;
+use crate::repair::{Repair, Tail};
 use crate::retention::Policy;
 use crate::segment::{self, BadHeader, HEADER_BYTES, Segment, VERSION, header_of, name_of};
-use crate::state;
 use crate::storage::{Storage, StorageFile};
+use crate::survey::Files;
 
 /// What was found when a log was opened, and done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub enum OpenError {
     Renewal(AppendError),
 }
 
-fn failed(file: &str) -> impl FnOnce(io::Error) -> OpenError {
+pub(crate) fn failed(file: &str) -> impl FnOnce(io::Error) -> OpenError {
     let file = file.to_owned();
     move |error| OpenError::Io { file, error }
 }
@@ -134,32 +134,6 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<(Log, 
     Ok((log, recovery))
 }
 
-/// The files of a directory by their kind.
-#[derive(Debug, Default)]
-struct Files {
-    has_list: bool,
-    numbers: BTreeSet<u64>,
-    temporary: Vec<String>,
-}
-
-impl Files {
-    fn survey(storage: &dyn Storage) -> Result<Self, OpenError> {
-        let mut files = Self::default();
-        for name in storage.names().map_err(failed("the list of files"))? {
-            if let Some(number) = segment::number_of(&name) {
-                files.numbers.insert(number);
-            } else if name == manifest::NAME {
-                files.has_list = true;
-            } else if name.strip_suffix(".tmp").is_some() {
-                files.temporary.push(name);
-            } else if !state::is_name_of_file(&name) {
-                return Err(OpenError::UnknownFile(name));
-            }
-        }
-        Ok(files)
-    }
-}
-
 /// What is known so far of a log that is being opened.
 struct Opening {
     recovery: Recovery,
@@ -170,27 +144,6 @@ struct Opening {
     is_renewing: bool,
     repairs: Vec<Repair>,
     tail: Option<Tail>,
-}
-
-/// What is to be written into a segment that is damaged.
-struct Repair {
-    segment: Arc<Segment>,
-    /// The header or the footer, and where it begins.
-    bytes: Vec<u8>,
-    at: u64,
-    /// Whether the file ends behind it.
-    is_end: bool,
-}
-
-/// The last segment: what was written last may not be durable.
-struct Tail {
-    segment: Arc<Segment>,
-    is_sealed: bool,
-    /// Where it ends, and from where on it may not be durable.
-    end: u64,
-    durable: u64,
-    records: u64,
-    topics: Vec<TopicId>,
 }
 
 impl Opening {
@@ -490,50 +443,6 @@ impl Opening {
     }
 }
 
-impl Repair {
-    fn write(&self) -> io::Result<()> {
-        let file = &self.segment.file;
-        if self.is_end {
-            file.truncate(self.at)?;
-        }
-        file.write_at(&self.bytes, self.at)?;
-        file.sync()
-    }
-}
-
-impl Tail {
-    /// One that was sealed: its seal says what was durable before.
-    fn sealed(segment: &Segment, records_end: u64) -> io::Result<Self> {
-        let mut seal = [0; SEAL_BYTES as usize];
-        let at = records_end.saturating_sub(SEAL_BYTES);
-        let filled = segment.file.read_at(&mut seal, at)?;
-        let durable = record::decode(&seal[..filled], u32::MAX).map_or(0, |seal| u64::from(seal.durable));
-        Ok(Self {
-            segment: Arc::new(Segment::new(segment.number, Arc::clone(&segment.file))),
-            is_sealed: true,
-            end: segment.bytes,
-            durable,
-            records: 0,
-            topics: Vec::new(),
-        })
-    }
-
-    /// Cuts off what is torn, and writes again what may not be durable: a sync that failed in an earlier life left it
-    /// readable and marked clean, so that another sync alone would do nothing.
-    fn repair(&self) -> io::Result<()> {
-        let file = &self.segment.file;
-        file.truncate(self.end)?;
-        let mut at = self.durable.min(self.end);
-        while at < self.end {
-            let mut piece = vec![0; (self.end - at).min(PIECE_BYTES) as usize];
-            let filled = file.read_at(&mut piece, at)?;
-            file.write_at(&piece[..filled], at)?;
-            at += filled.max(1) as u64;
-        }
-        file.sync()
-    }
-}
-
 /// Begins a new epoch for every topic, and notes on the list that this is done. A damaged segment that was appended to
 /// is sealed, so that the next opening does not find the same damage.
 fn renew_all(log: &mut Log, recovery: &mut Recovery) -> Result<(), AppendError> {
@@ -561,6 +470,3 @@ fn renew_all(log: &mut Log, recovery: &mut Recovery) -> Result<(), AppendError> 
     log.manifest.is_renewing = false;
     log.store_manifest()
 }
-
-/// What is read and written again at once.
-const PIECE_BYTES: u64 = 1 << 20;
