@@ -196,7 +196,7 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
         user_agent: None,
         joined_at: Timestamp(0),
-        topics: vec![topic()],
+        topics: vec![topic().into()],
         granted_topics: Vec::new(),
         occupancy: false,
         every: None,

@@ -156,6 +156,26 @@ enum Said {
         user: u8,
     },
     Ping,
+    SubscribeFrom {
+        topics: u8,
+        place: Place,
+    },
+    History {
+        topic: u8,
+        place: Place,
+        is_backward: bool,
+        limit: u8,
+    },
+}
+
+/// From where on.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Place {
+    /// So many before the end.
+    Back(u8),
+    OtherEpoch,
+    Last(u8),
+    Age(u16),
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -283,7 +303,7 @@ impl Door {
             remote: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             user_agent: None,
             joined_at: Timestamp(0),
-            topics: names(self.topics),
+            topics: names(self.topics).into_iter().map(Into::into).collect(),
             granted_topics: Vec::new(),
             occupancy: self.occupancy,
             every: self.every.map(every),
@@ -405,6 +425,48 @@ fn words(shard: &Shard, what: &Said) -> String {
         Said::Call => r#"{"type":"call","method":"m","data":1,"id":7}"#.to_owned(),
         Said::Auth { user } => format!(r#"{{"type":"auth","token":{:?},"id":8}}"#, self::user(*user)),
         Said::Ping => r#"{"type":"ping","id":5}"#.to_owned(),
+        Said::SubscribeFrom { topics, place } => {
+            let entry = |topic| {
+                format!(
+                    r#"{{"topic":{topic:?},{}}}"#,
+                    place_in(shard, &topic, *place, "since")
+                )
+            };
+            let entries: Vec<String> = names(*topics).into_iter().map(entry).collect();
+            format!(
+                r#"{{"type":"subscribe","topics":[{}],"id":9}}"#,
+                entries.join(",")
+            )
+        }
+        Said::History {
+            topic,
+            place,
+            is_backward,
+            limit,
+        } => {
+            let topic = name(*topic);
+            let place = place_in(
+                shard,
+                &topic,
+                *place,
+                if *is_backward { "before" } else { "since" },
+            );
+            format!(r#"{{"type":"history","topic":{topic:?},{place},"limit":{limit},"id":10}}"#)
+        }
+    }
+}
+
+/// A place as a field.
+fn place_in(shard: &Shard, topic: &TopicName, place: Place, field: &str) -> String {
+    let end = shard.position(topic);
+    match place {
+        Place::Back(count) => {
+            let offset = end.offset.saturating_sub(count.into());
+            format!(r#""{field}":"{}""#, Position { offset, ..end })
+        }
+        Place::OtherEpoch => format!(r#""{field}":"zz:3""#),
+        Place::Last(count) => format!(r#""last":{count}"#),
+        Place::Age(ms) => format!(r#""since":"{ms}ms""#),
     }
 }
 

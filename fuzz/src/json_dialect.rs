@@ -4,15 +4,14 @@
 //! byte; what is called bad JSON is no JSON object; a reply repeats the id exactly; a refusal is short however long
 //! the message was; everything the server writes is one frame with one JSON object.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Item;
 use fanfare_protocol::{
-    Command, CommandId, Draft, Epoch, Key, Payload, Position, Publication, Rejection, Reply, Target,
-    Timestamp, TopicName, Verb,
+    Command, CommandId, Draft, Epoch, Key, Payload, Position, Publication, Reading, Rejection, Reply, Since,
+    Target, Timestamp, TopicName, Verb, Wanted,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -56,7 +55,8 @@ fn check_command(text: &str, command: &Command<'_>) {
         } => {
             assert_eq!(kind, "subscribe");
             assert_eq!(token.as_deref(), optional(&members, "token").as_deref());
-            check_topics(&members, topics);
+            let wanted = |wanted: &Wanted<'_>| (wanted.topic.to_string(), wanted.since);
+            assert_eq!(topics.iter().map(wanted).collect::<Vec<_>>(), entries(&members));
             assert_eq!(*occupancy, flag(&members, "occupancy", false));
             assert_eq!(
                 *every,
@@ -65,7 +65,8 @@ fn check_command(text: &str, command: &Command<'_>) {
         }
         Verb::Unsubscribe { topics } => {
             assert_eq!(kind, "unsubscribe");
-            check_topics(&members, topics);
+            let named: Vec<String> = entries(&members).into_iter().map(|(topic, _)| topic).collect();
+            assert_eq!(*topics, named);
         }
         Verb::Publish {
             topic,
@@ -79,6 +80,15 @@ fn check_command(text: &str, command: &Command<'_>) {
             assert_eq!(*topic, string(&members, "topic"));
             assert_eq!(*echo, flag(&members, "echo", true));
             check_payload(&members, payload);
+        }
+        Verb::History {
+            topic,
+            reading,
+            limit,
+        } => {
+            assert_eq!(kind, "history");
+            assert_eq!(*topic, string(&members, "topic"));
+            check_history(&members, *reading, *limit);
         }
         Verb::Send { to, payload } => {
             assert_eq!(kind, "send");
@@ -102,12 +112,62 @@ fn check_command(text: &str, command: &Command<'_>) {
     }
 }
 
-fn check_topics(members: &Members<'_>, topics: &[Cow<'_, str>]) {
-    let named: Vec<String> = match members.get("topics").filter(|topics| topics.get() != "null") {
-        Some(topics) => serde_json::from_str(topics.get()).unwrap(),
-        None => vec![string(members, "topic")],
+/// What is read is what was written.
+fn check_history(members: &Members<'_>, reading: Reading, limit: u32) {
+    let before = members.get("before").and_then(|before| place(before));
+    let expected = match (since_of(members), before) {
+        (None, None) => Reading::Oldest,
+        (Some(since), None) => Reading::Since(since),
+        (None, Some(Since::Position(before))) => Reading::Before(before),
+        places => panic!("{places:?} is taken"),
     };
-    assert_eq!(topics, named);
+    assert_eq!(reading, expected);
+    let asked = members
+        .get("limit")
+        .and_then(|limit| limit.get().parse::<u64>().ok());
+    assert_eq!(u64::from(limit), asked.unwrap_or(100).clamp(1, 1_000));
+}
+
+/// The topics that are named, each with the place that is given for it or for all.
+fn entries(members: &Members<'_>) -> Vec<(String, Option<Since>)> {
+    let for_all = since_of(members);
+    let Some(topics) = members.get("topics").filter(|topics| topics.get() != "null") else {
+        return vec![(string(members, "topic"), for_all)];
+    };
+    let topics: Vec<&RawValue> = serde_json::from_str(topics.get()).unwrap();
+    let entry = |topic: &&RawValue| {
+        if let Ok(name) = serde_json::from_str::<String>(topic.get()) {
+            return (name, for_all);
+        }
+        let members: Members<'_> = serde_json::from_str(topic.get()).unwrap();
+        (string(&members, "topic"), since_of(&members).or(for_all))
+    };
+    topics.iter().map(entry).collect()
+}
+
+/// What `since` or `last` says.
+fn since_of(members: &Members<'_>) -> Option<Since> {
+    let last = members.get("last").filter(|last| last.get() != "null");
+    let last = last.map(|last| last.get().parse::<u64>().unwrap());
+    let since = members.get("since").and_then(|since| place(since));
+    assert!(last.is_none() || since.is_none(), "only one of them is taken");
+    since.or(last.map(|last| Since::Last(u32::try_from(last).unwrap_or(u32::MAX))))
+}
+
+/// A place as a text or as an object.
+fn place(json: &RawValue) -> Option<Since> {
+    if json.get() == "null" {
+        return None;
+    }
+    if let Ok(text) = serde_json::from_str::<String>(json.get()) {
+        return Some(text.parse().unwrap());
+    }
+    let members: Members<'_> = serde_json::from_str(json.get()).unwrap();
+    let offset = members["offset"].get().parse().unwrap();
+    Some(Since::Position(Position {
+        epoch: string(&members, "epoch").parse().unwrap(),
+        offset,
+    }))
 }
 
 /// The payload is what was written, here and at the receiver.

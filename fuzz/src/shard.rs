@@ -6,10 +6,10 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Identity, TopicRule, TopicRules, Who};
-use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
+use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
 use fanfare_hub::{
-    self as hub, Admission, Control, Denial, Dirty, Gauges, Hub, Input, Limits, Now, Opened, Output,
-    Question, Received, SlowRule, SlowRules,
+    self as hub, Admission, Control, Denial, Dirty, Gauges, History, Hub, Input, Limits, Now, Opened, Output,
+    Question, Received, Retention, SlowRule, SlowRules,
 };
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
@@ -93,9 +93,12 @@ impl Leave {
         match (self, question) {
             (Self::No, question) => question.denied(Denial::unauthenticated("no")),
             (Self::Close, question) => question.denied(Denial::Closed(Disconnect::Forbidden)),
-            (Self::Beside, Question::Subscribe { .. }) => hub::Answer::Call(Ok(Payload::text("?"))),
+            (Self::Beside, Question::Subscribe { .. } | Question::Inspect { .. }) => {
+                hub::Answer::Call(Ok(Payload::text("?")))
+            }
             (Self::Beside, _) => hub::Answer::Subscribe(Ok(())),
             (_, Question::Subscribe { .. }) => hub::Answer::Subscribe(Ok(())),
+            (_, Question::Inspect { .. }) => hub::Answer::Inspect(Ok(())),
             (_, Question::Publish(draft)) if draft.key.is_none() => {
                 hub::Answer::Publish(Ok(Some(Payload::text("1"))))
             }
@@ -127,7 +130,15 @@ struct Log {
     /// Whether the join was refused: then it may be asked again, and the topic is left all the same.
     is_refused: bool,
     reported: u32,
+    history: History,
 }
+
+/// What is kept of a topic.
+const RETENTION: Retention = Retention {
+    publications_max: 20,
+    bytes_max: 8_000,
+    age_max_ms: 5_000,
+};
 
 /// One connection: its socket and its client.
 pub(crate) struct Socket {
@@ -292,6 +303,11 @@ impl Shard {
         };
         log.position.offset += 1;
         let position = log.position;
+        let publication = Publication {
+            draft: draft.clone(),
+            position,
+        };
+        log.history.keep(Arc::new(publication), &RETENTION);
         if log.is_joined {
             self.post(draft, position);
         }
@@ -388,6 +404,7 @@ impl Shard {
         for held in std::mem::take(&mut self.held) {
             match held {
                 Output::Join(topic) => self.answer_join(topic, answer),
+                Output::Read(topic, read, id) => self.answer_read(&topic, &read, id, answer),
                 Output::Publish(draft, ticket) => {
                     let topic = draft.topic.clone();
                     let outcome = answer.map(|()| self.publish(draft));
@@ -442,6 +459,11 @@ impl Shard {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Join(topic) => self.join(topic),
+            Output::Read(topic, read, id) => match self.joins {
+                Answer::Later => self.held.push_back(Output::Read(topic, read, id)),
+                Answer::Yes => self.answer_read(&topic, &read, id, Ok(())),
+                Answer::No(refusal) => self.answer_read(&topic, &read, id, Err(refusal)),
+            },
             Output::Leave(topic) => {
                 assert!(
                     self.logs.remove(&topic).is_some(),
@@ -513,6 +535,7 @@ impl Shard {
             is_joined: false,
             is_refused: false,
             reported: 0,
+            history: History::default(),
         };
         let before = self.logs.insert(topic.clone(), log);
         assert!(before.is_none_or(|log| log.is_refused), "{topic} is joined twice");
@@ -523,16 +546,20 @@ impl Shard {
         }
     }
 
+    fn answer_read(&mut self, topic: &TopicName, read: &Read, id: ReadId, answer: Result<(), Refusal>) {
+        let nothing = History::default();
+        let known = self.logs.get(topic).map(|log| (&log.history, log.position));
+        let (history, position) = known.unwrap_or((&nothing, Position::default()));
+        let outcome = answer.map(|()| history.read(position, read));
+        self.mail.push_back(BrokerEvent::Read { read: id, outcome });
+    }
+
     fn answer_join(&mut self, topic: TopicName, answer: Result<(), Refusal>) {
         let Some(log) = self.logs.get_mut(&topic) else {
             return;
         };
         (log.is_joined, log.is_refused) = (answer.is_ok(), answer.is_err());
-        let outcome = answer.map(|()| Snapshot {
-            position: log.position,
-            missed: Vec::new(),
-            is_recovered: true,
-        });
+        let outcome = answer.map(|()| log.position);
         self.mail.push_back(BrokerEvent::Joined { topic, outcome });
     }
 }

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
 
-use fanfare_hub::broker::{BrokerEvent, PublishId, Refusal, Snapshot};
-use fanfare_hub::{Bucket, Limits, Rate};
-use fanfare_protocol::{Draft, Epoch, Millis, Position, Publication, TopicName};
+use fanfare_hub::broker::{BrokerEvent, PublishId, Read, ReadId, Refusal};
+use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
+use fanfare_protocol::{Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
 use fastrand::Rng;
 
 use crate::truth::Truth;
@@ -26,6 +26,7 @@ pub(crate) struct Broker {
     refused_of_thousand: u32,
     rate: Rate,
     topics_max: usize,
+    retention: Retention,
     rng: Rng,
 }
 
@@ -34,6 +35,7 @@ struct Log {
     bucket: Bucket,
     /// Subscribers by shard.
     joined: BTreeMap<usize, u32>,
+    history: History,
 }
 
 #[derive(Default)]
@@ -46,13 +48,14 @@ struct Mailbox {
 /// What a shard asks of the broker.
 pub(crate) enum Request {
     Join(TopicName),
+    Read(TopicName, Read, ReadId),
     Leave(TopicName),
     Report(TopicName, u32),
     Publish(Draft, PublishId),
 }
 
 impl Broker {
-    pub(crate) fn new(shards: usize, limits: &Limits, rng: &mut Rng) -> Self {
+    pub(crate) fn new(shards: usize, limits: &Limits, retention: Retention, rng: &mut Rng) -> Self {
         let is_remote = rng.bool();
         Self {
             truth: Truth::default(),
@@ -65,6 +68,7 @@ impl Broker {
             refused_of_thousand: *pick(rng, &[0, 0, 20, 200]),
             rate: Rate::per_second(limits.publications_per_second),
             topics_max: limits.topics_max,
+            retention,
             rng: rng.fork(),
         }
     }
@@ -72,6 +76,26 @@ impl Broker {
     /// From now on nothing is refused without need.
     pub(crate) fn stop_refusing(&mut self) {
         self.refused_of_thousand = 0;
+    }
+
+    /// From now on nothing is kept, and what was kept is forgotten.
+    pub(crate) fn forget(&mut self) {
+        self.retention = Retention::default();
+        self.expire(Millis::default());
+    }
+
+    /// Whether anything is kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.retention.keeps()
+    }
+
+    /// Drops what is too old, and topics that have nothing left.
+    fn expire(&mut self, now: Millis) {
+        let retention = self.retention;
+        self.topics.retain(|_, log| {
+            log.history.trim(Timestamp(now.0), &retention);
+            !log.is_unused()
+        });
     }
 
     /// Takes a request, which is done at once or later.
@@ -102,6 +126,7 @@ impl Broker {
 
     /// Does what was asked and is due by now.
     pub(crate) fn advance(&mut self, now: Millis) {
+        self.expire(now);
         for shard in 0..self.mailboxes.len() {
             while let Some((_, request)) = pop_due(&mut self.mailboxes[shard].requests, now) {
                 self.perform(now, shard, request);
@@ -150,6 +175,13 @@ impl Broker {
         if self.refuses() {
             return Err(Refusal::Unavailable);
         }
+        if self.retention.keeps() && !self.topics.contains_key(&draft.topic) {
+            if self.is_one_too_many(&draft.topic) {
+                return Err(Refusal::TooManyTopics);
+            }
+            let log = Log::new(self.next_epoch());
+            self.topics.insert(draft.topic.clone(), log);
+        }
         let Some(log) = self.topics.get_mut(&draft.topic) else {
             let position = Position {
                 epoch: self.next_epoch(),
@@ -172,6 +204,7 @@ impl Broker {
         self.truth.record(&draft, position);
         let shards: Vec<usize> = log.joined.keys().copied().collect();
         let publication = Arc::new(Publication { draft, position });
+        log.history.keep(Arc::clone(&publication), &self.retention);
         for shard in shards {
             self.mailboxes[shard].publications += 1;
             self.post(now, shard, BrokerEvent::Publication(Arc::clone(&publication)));
@@ -185,10 +218,24 @@ impl Broker {
             Request::Leave(topic) => {
                 if let Some(log) = self.topics.get_mut(&topic) {
                     log.joined.remove(&shard);
-                    if log.joined.is_empty() {
+                    if log.is_unused() {
                         self.topics.remove(&topic);
                     }
                 }
+            }
+            Request::Read(topic, read, id) => {
+                let page = if let Some(log) = self.topics.get(&topic) {
+                    log.history.read(log.position, &read)
+                } else {
+                    let log = Log::new(self.next_epoch());
+                    log.history.read(log.position, &read)
+                };
+                let outcome = if self.refuses() {
+                    Err(Refusal::Unavailable)
+                } else {
+                    Ok(page)
+                };
+                self.post(now, shard, BrokerEvent::Read { read: id, outcome });
             }
             Request::Report(topic, subscribers) => {
                 let log = self.topics.get_mut(&topic);
@@ -209,23 +256,14 @@ impl Broker {
         } else if self.is_one_too_many(&topic) {
             Err(Refusal::TooManyTopics)
         } else {
-            let position = Position {
-                epoch: self.next_epoch(),
-                offset: 0,
-            };
-            let joined = BTreeMap::new();
-            let log = self.topics.entry(topic.clone()).or_insert(Log {
-                position,
-                bucket: Bucket::default(),
-                joined,
-            });
+            let epoch = self.next_epoch();
+            let log = self
+                .topics
+                .entry(topic.clone())
+                .or_insert_with(|| Log::new(epoch));
             let earlier = log.joined.insert(shard, 0);
             assert!(earlier.is_none(), "shard {shard} joined {topic} twice");
-            Ok(Snapshot {
-                position: log.position,
-                missed: Vec::new(),
-                is_recovered: true,
-            })
+            Ok(log.position)
         };
         self.post(now, shard, BrokerEvent::Joined { topic, outcome });
     }
@@ -255,6 +293,21 @@ impl Broker {
     fn next_epoch(&mut self) -> Epoch {
         self.epochs += 1;
         Epoch(self.epochs)
+    }
+}
+
+impl Log {
+    fn new(epoch: Epoch) -> Self {
+        Self {
+            position: Position { epoch, offset: 0 },
+            bucket: Bucket::default(),
+            joined: BTreeMap::new(),
+            history: History::default(),
+        }
+    }
+
+    fn is_unused(&self) -> bool {
+        self.joined.is_empty() && self.history.is_empty()
     }
 }
 

@@ -6,7 +6,7 @@ use fanfare_hub::{Role, SlowRule};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item, Opcode, encode_masked_frame};
-use fanfare_protocol::{ConnectionId, Epoch, Millis, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Epoch, Millis, Position, TopicName, UserName};
 use serde_json::Value;
 
 use crate::missed::Accounts;
@@ -58,7 +58,9 @@ pub(crate) struct Client {
     is_welcomed: bool,
     goodbye: Option<u16>,
     pub(crate) is_closed: bool,
-    places: BTreeMap<TopicName, Place>,
+    places: BTreeMap<TopicName, Position>,
+    /// Where it stood in topics that it left.
+    left: BTreeMap<TopicName, Position>,
     asked: Vec<Asked>,
     next_id: u64,
     directs: Vec<u64>,
@@ -67,13 +69,6 @@ pub(crate) struct Client {
     is_restless: bool,
     /// What it was last told of the topics that it watches.
     occupancy: BTreeMap<TopicName, Option<u64>>,
-}
-
-/// Where a client stands in a topic.
-#[derive(Clone, Copy, Debug)]
-struct Place {
-    epoch: Epoch,
-    offset: u64,
 }
 
 /// A command and what became of it.
@@ -86,11 +81,16 @@ struct Asked {
 /// What was asked, as far as it matters for what follows.
 #[derive(Clone, Debug)]
 pub(crate) enum Verb {
-    Subscribe(Vec<TopicName>, Occupancy),
+    /// To these topics, some of them from a place on.
+    Subscribe(Vec<TopicName>, Occupancy, Places),
     Unsubscribe(Vec<TopicName>),
     Publish(u64),
+    History(TopicName),
     Other,
 }
+
+/// Where a client says it was.
+pub(crate) type Places = BTreeMap<TopicName, Position>;
 
 /// Whether a subscribe command asks for occupancy pushes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,7 @@ impl Client {
             goodbye: None,
             is_closed: false,
             places: BTreeMap::new(),
+            left: BTreeMap::new(),
             asked: Vec::new(),
             next_id: 0,
             directs: Vec::new(),
@@ -152,10 +153,10 @@ impl Client {
     }
 
     /// Takes note that topics were asked for while connecting.
-    pub(crate) fn asked_at_the_door(&mut self, topics: Vec<TopicName>, occupancy: Occupancy) {
+    pub(crate) fn asked_at_the_door(&mut self, topics: Vec<TopicName>, occupancy: Occupancy, places: Places) {
         self.asked.push(Asked {
             id: None,
-            verb: Verb::Subscribe(topics, occupancy),
+            verb: Verb::Subscribe(topics, occupancy, places),
             is_done: None,
         });
     }
@@ -276,7 +277,7 @@ impl Client {
             // This dialect does not say where it begins.
             self.begin(
                 &said.topic.clone(),
-                Place {
+                Position {
                     epoch: said.position.epoch,
                     offset: said.position.offset - 1,
                 },
@@ -299,7 +300,7 @@ impl Client {
         true
     }
 
-    fn begin(&mut self, topic: &TopicName, place: Place) {
+    fn begin(&mut self, topic: &TopicName, place: Position) {
         self.places.insert(topic.clone(), place);
     }
 
@@ -371,6 +372,7 @@ impl Client {
             "unsubscribed" => self.hear_unsubscribed(json),
             "occupancy" => self.hear_occupancy(json),
             "missed" => self.hear_missed(json),
+            "history" => self.hear_history(json, truth),
             "published" => {
                 if let Verb::Publish(number) = self.answered(json, true) {
                     let position = truth.said(number).position;
@@ -408,11 +410,7 @@ impl Client {
     }
 
     fn hear_message(&mut self, json: &Value, truth: &Truth) {
-        // What a raw client said is text, and text is a string in this dialect.
-        let number = match &json["data"] {
-            Value::String(text) => number_in(text),
-            data => data["n"].as_u64().unwrap_or_default(),
-        };
+        let number = number_of(json);
         let Some(name) = json["topic"].as_str() else {
             assert!(
                 self.hear_direct(number, truth),
@@ -427,7 +425,7 @@ impl Client {
         if said.topic.is_reserved() && !self.places.contains_key(&said.topic) {
             self.begin(
                 &said.topic.clone(),
-                Place {
+                Position {
                     epoch: said.position.epoch,
                     offset: said.position.offset - 1,
                 },
@@ -438,7 +436,10 @@ impl Client {
 
     fn hear_subscribed(&mut self, json: &Value, truth: &Truth) {
         let verb = self.answered(json, true);
-        let is_watched = matches!(verb, Verb::Subscribe(_, Occupancy::Watched));
+        let (is_watched, asked) = match verb {
+            Verb::Subscribe(_, occupancy, places) => (occupancy == Occupancy::Watched, places),
+            _ => (false, Places::new()),
+        };
         for at in json["topics"].as_array().into_iter().flatten() {
             let topic = topic_in(&at["topic"]);
             let epoch = at["epoch"].as_str().and_then(|epoch| epoch.parse().ok());
@@ -459,12 +460,62 @@ impl Client {
                     place.offset
                 );
             }
-            self.begin(&topic, Place { epoch, offset });
+            let place = Position { epoch, offset };
+            if !self.places.contains_key(&topic) {
+                self.check_recovery(at, asked.get(&topic), place);
+            }
+            self.begin(&topic, place);
             self.occupancy.remove(&topic);
             if is_watched {
                 self.occupancy.insert(topic, None);
             }
         }
+    }
+
+    /// Whether what it is told about going on from a place is true.
+    fn check_recovery(&self, json: &Value, asked: Option<&Position>, begun: Position) {
+        let recovered = json["recovered"].as_bool();
+        let Some(asked) = asked.filter(|_| !self.is_governed) else {
+            assert!(self.is_governed || recovered.is_none(), "{}: {json}", self.id);
+            return;
+        };
+        let is_true = match json["reason"].as_str() {
+            None => recovered == Some(true) && begun == *asked,
+            Some("epoch_changed") => begun.epoch != asked.epoch,
+            Some("too_old") => begun.epoch == asked.epoch && begun.offset > asked.offset,
+            Some("forbidden") => true,
+            Some(_) => false,
+        };
+        assert!(is_true, "{}: {json}, when it was at {asked}", self.id);
+        assert_eq!(recovered, Some(json["reason"].is_null()), "{}: {json}", self.id);
+    }
+
+    /// Publications of one topic, in either direction.
+    fn hear_history(&mut self, json: &Value, truth: &Truth) {
+        let Verb::History(topic) = self.answered(json, true) else {
+            panic!("{}: {json} and it asked for something else", self.id);
+        };
+        let mut offsets = Vec::new();
+        for message in json["messages"].as_array().into_iter().flatten() {
+            let said = truth.said(number_of(message));
+            assert_eq!(said.topic, topic, "{}: {json}", self.id);
+            assert_eq!(message["offset"].as_u64(), Some(said.position.offset));
+            assert_eq!(json["epoch"].as_str(), Some(&*said.position.epoch.to_string()));
+            offsets.push(said.position.offset);
+        }
+        let is_dense = |pair: &[u64]| pair[0].abs_diff(pair[1]) == 1;
+        let is_straight = offsets.is_sorted() || offsets.is_sorted_by(|one, next| one > next);
+        assert!(
+            offsets.windows(2).all(is_dense) && is_straight,
+            "{}: {json}",
+            self.id
+        );
+    }
+
+    /// A place where it stands or stood, if it knows the topic.
+    pub(crate) fn place_of(&self, topic: &TopicName) -> Option<Position> {
+        let place = self.places.get(topic).or_else(|| self.left.get(topic));
+        place.copied()
     }
 
     fn hear_unsubscribed(&mut self, json: &Value) {
@@ -473,7 +524,10 @@ impl Client {
         }
         for name in json["topics"].as_array().into_iter().flatten() {
             let topic = topic_in(name);
-            self.is_restless |= self.places.remove(&topic).is_some();
+            if let Some(place) = self.places.remove(&topic) {
+                self.is_restless = true;
+                self.left.insert(topic.clone(), place);
+            }
             self.occupancy.remove(&topic);
         }
     }
@@ -490,7 +544,7 @@ impl Client {
         if topic.is_reserved() && !self.places.contains_key(&topic) {
             self.begin(
                 &topic,
-                Place {
+                Position {
                     epoch,
                     offset: from - 1,
                 },
@@ -584,9 +638,9 @@ impl Client {
         let mut expected: Vec<&TopicName> = Vec::new();
         for asked in self.asked.iter().filter(|asked| asked.is_done == Some(true)) {
             match &asked.verb {
-                Verb::Subscribe(topics, _) => expected.extend(topics),
+                Verb::Subscribe(topics, ..) => expected.extend(topics),
                 Verb::Unsubscribe(topics) => expected.retain(|topic| !topics.contains(topic)),
-                Verb::Publish(_) | Verb::Other => {}
+                Verb::Publish(_) | Verb::History(_) | Verb::Other => {}
             }
         }
         expected.sort_unstable();
@@ -609,6 +663,15 @@ impl Client {
             let count = subscribers(topic);
             assert_eq!(*told, Some(count), "{}: occupancy of {topic}", self.id);
         }
+    }
+}
+
+/// The number in a message.
+fn number_of(json: &Value) -> u64 {
+    // What a raw client said is text, and text is a string in this dialect.
+    match &json["data"] {
+        Value::String(text) => number_in(text),
+        data => data["n"].as_u64().unwrap_or_default(),
     }
 }
 

@@ -37,6 +37,7 @@ impl World {
             self.flush(shard);
         }
         self.check_clients();
+        self.broker.forget();
         self.say_goodbye();
         self.check_nothing_is_left();
     }

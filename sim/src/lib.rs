@@ -47,6 +47,10 @@ pub struct Summary {
     pub floods: u64,
     /// Publications left out for slow clients, which were told.
     pub left_out: u64,
+    /// Publications that clients were given of what they had missed.
+    pub recovered: u64,
+    /// Publications that topics forgot while somebody read them.
+    pub forgotten: u64,
     /// Virtual time, in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -120,6 +124,8 @@ fn play(seed: u64, steps: usize, transcript: Transcript) -> Summary {
         summary.connections += shard.hub.counters().opened;
         summary.deliveries += shard.hub.counters().deliveries;
         summary.left_out += shard.hub.counters().left_out.iter().sum::<u64>();
+        summary.recovered += shard.hub.counters().recovered;
+        summary.forgotten += shard.hub.counters().forgotten;
         summary.overflows += shard.hub.counters().overflow_disconnects;
         summary.holds += shard.hub.counters().held.iter().sum::<u64>();
         summary.refusals += shard.hub.counters().rejected[ErrorCode::RateLimited as usize];

@@ -44,6 +44,8 @@ fn main() -> ExitCode {
                 all.deliveries += summary.deliveries;
                 all.overflows += summary.overflows;
                 all.left_out += summary.left_out;
+                all.recovered += summary.recovered;
+                all.forgotten += summary.forgotten;
                 all.holds += summary.holds;
                 all.refusals += summary.refusals;
                 all.floods += summary.floods;
@@ -62,13 +64,15 @@ fn main() -> ExitCode {
     let seconds = began.elapsed().as_secs_f64();
     println!(
         "{} seeds in {seconds:.1} s, {:.0} per second: {} connections, {} deliveries, {} overflows, {} left out, \
-         {} holds, {} refusals for rate, {} floods, {} virtual hours",
+         {} recovered, {} forgotten, {} holds, {} refusals for rate, {} floods, {} virtual hours",
         options.seeds,
         options.seeds as f64 / seconds,
         all.connections,
         all.deliveries,
         all.overflows,
         all.left_out,
+        all.recovered,
+        all.forgotten,
         all.holds,
         all.refusals,
         all.floods,

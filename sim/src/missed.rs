@@ -13,6 +13,9 @@ pub(crate) struct Accounts {
     lives: BTreeMap<(TopicName, u64), Account>,
     /// Topics of which it wants no more than the newest, so that it is not told what is left out.
     pub(crate) wants_newest: BTreeSet<TopicName>,
+    /// Topics that it subscribed to from a place in the past: what they forget while it reads is told, whatever their rule,
+    /// and also of what was not for it.
+    pub(crate) came_back: BTreeSet<TopicName>,
 }
 
 #[derive(Default)]
@@ -68,6 +71,9 @@ impl Accounts {
         is_steady: bool,
     ) {
         for ((topic, epoch), account) in &self.lives {
+            if self.came_back.contains(topic) {
+                continue;
+            }
             let is_steady = is_steady && !self.wants_newest.contains(topic);
             let missing: BTreeSet<u64> = account
                 .told

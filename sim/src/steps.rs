@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use fanfare_hub::access::Identity;
-use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule};
+use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule, WantedTopic};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::websocket::Opcode;
-use fanfare_protocol::{ConnectionId, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Every, Since, TopicName, UserName};
 
 use crate::broker::pick;
-use crate::client::{Client, Occupancy, Temper, Verb};
+use crate::client::{Client, Occupancy, Places, Temper, Verb};
 use crate::truth::payload_of;
 use crate::world::{World, json};
 
@@ -69,6 +69,7 @@ impl World {
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
         let conflates = self.rng.bool();
+        let places = self.some_places(&topics);
         let mut client = Client::new(id, dialect, role, temper);
         client.user = user.and_then(|user| UserName::parse(user).ok());
         if dialect == Dialect::Json && !topics.is_empty() {
@@ -77,25 +78,22 @@ impl World {
             } else {
                 Occupancy::Ignored
             };
-            client.asked_at_the_door(topics.clone(), watched);
+            client.asked_at_the_door(topics.clone(), watched, places.clone());
         }
-        if every.is_some() {
-            client.accounts.wants_newest.extend(topics.iter().cloned());
-        }
-        if dialect == Dialect::Raw && conflates {
-            let mut all = vec![TopicName::all()];
-            all.extend(topics.iter().cloned());
-            all.extend(client.user.as_ref().map(TopicName::of_user));
-            all.retain(|topic| self.limits.slow_rules.of(topic) == SlowRule::Conflate);
-            client.accounts.wants_newest.extend(all);
-        }
-        if dialect == Dialect::Raw {
-            client.reasons.push(Disconnect::Overloaded.code());
+        self.expect_gaps(&mut client, &topics, (every, conflates));
+        client.accounts.came_back.extend(places.keys().cloned());
+        if dialect == Dialect::Raw && !places.is_empty() {
+            // What is forgotten while it reads cannot be told.
+            client.reasons.push(Disconnect::PositionLost.code());
         }
         self.transcript.tell(format_args!(
             "{} {id} opens: {dialect:?} {:?} {role:?} {temper:?} {user:?} {topics:?}",
             self.now.monotonic.0, client.compression
         ));
+        let wanted = |topic: TopicName| WantedTopic {
+            since: places.get(&topic).copied().map(Since::Position),
+            topic,
+        };
         let opened = Opened {
             connection: id,
             dialect,
@@ -106,13 +104,35 @@ impl World {
             remote: ([127, 0, 0, 1], 9).into(),
             user_agent: None,
             joined_at: self.now.wall,
-            topics,
+            topics: topics.into_iter().map(wanted).collect(),
             granted_topics: Vec::new(),
             occupancy,
             every,
             conflates,
         };
         self.open(shard, client, opened);
+    }
+
+    /// What a client will do without, by its own wish or for want of a word for it.
+    fn expect_gaps(
+        &self,
+        client: &mut Client,
+        topics: &[TopicName],
+        (every, conflates): (Option<Every>, bool),
+    ) {
+        if every.is_some() {
+            client.accounts.wants_newest.extend(topics.iter().cloned());
+        }
+        if client.dialect == Dialect::Raw && conflates {
+            let mut all = vec![TopicName::all()];
+            all.extend(topics.iter().cloned());
+            all.extend(client.user.as_ref().map(TopicName::of_user));
+            all.retain(|topic| self.limits.slow_rules.of(topic) == SlowRule::Conflate);
+            client.accounts.wants_newest.extend(all);
+        }
+        if client.dialect == Dialect::Raw {
+            client.reasons.push(Disconnect::Overloaded.code());
+        }
     }
 
     fn somebody_goes(&mut self) {
@@ -170,6 +190,7 @@ impl World {
                 let fields = format!("\"type\":\"send\",\"connection\":\"{to}\",\"data\":{payload}");
                 (fields, Verb::Other)
             }
+            _ if self.broker.keeps() && self.rng.bool() => self.a_look_back(index),
             _ if self.rng.bool() => return self.clients[index].send(Opcode::Ping, b"?"),
             _ => ("\"type\":\"ping\"".to_owned(), Verb::Other),
         };
@@ -189,14 +210,57 @@ impl World {
                 .wants_newest
                 .extend(topics.iter().cloned());
         }
+        let places = self.some_places(&topics);
+        self.clients[client]
+            .accounts
+            .came_back
+            .extend(places.keys().cloned());
+        let entry = |topic: &TopicName| match places.get(topic) {
+            Some(place) => format!("{{\"topic\":\"{topic}\",\"since\":\"{place}\"}}"),
+            None => format!("\"{topic}\""),
+        };
+        let entries: Vec<String> = topics.iter().map(entry).collect();
+        let entries = entries.join(",");
         let fields =
-            format!("\"type\":\"subscribe\",\"topics\":{topics:?},\"occupancy\":{is_watched}{every}");
+            format!("\"type\":\"subscribe\",\"topics\":[{entries}],\"occupancy\":{is_watched}{every}");
         let occupancy = if is_watched {
             Occupancy::Watched
         } else {
             Occupancy::Ignored
         };
-        (fields, Verb::Subscribe(topics, occupancy))
+        (fields, Verb::Subscribe(topics, occupancy, places))
+    }
+
+    /// Where somebody was in some of these topics, in stories where something is kept.
+    fn some_places(&mut self, topics: &[TopicName]) -> Places {
+        let mut places = Places::new();
+        if !self.broker.keeps() || self.clients.is_empty() {
+            return places;
+        }
+        for topic in topics {
+            let earlier = self.rng.usize(0..self.clients.len());
+            if let Some(place) = self.clients[earlier].place_of(topic)
+                && self.rng.u8(0..4) > 0
+            {
+                places.insert(topic.clone(), place);
+            }
+        }
+        places
+    }
+
+    fn a_look_back(&mut self, client: usize) -> (String, Verb) {
+        let topic = self.any_topic();
+        let place = self.clients[client].place_of(&topic).unwrap_or_default();
+        let from = match self.rng.u8(0..5) {
+            0 => format!(",\"since\":\"{place}\""),
+            1 => format!(",\"before\":\"{place}\""),
+            2 => ",\"last\":5".to_owned(),
+            3 => ",\"since\":\"1s\"".to_owned(),
+            _ => String::new(),
+        };
+        let limit = self.rng.u8(1..50);
+        let fields = format!("\"type\":\"history\",\"topic\":\"{topic}\"{from},\"limit\":{limit}");
+        (fields, Verb::History(topic))
     }
 
     fn the_application_publishes(&mut self) {

@@ -115,6 +115,9 @@ impl World {
         let now = self.now.monotonic;
         match output {
             Output::Join(topic) => self.broker.request(now, shard, Request::Join(topic)),
+            Output::Read(topic, read, id) => {
+                self.broker.request(now, shard, Request::Read(topic, read, id));
+            }
             Output::Leave(topic) => self.broker.request(now, shard, Request::Leave(topic)),
             Output::Report(topic, count) => {
                 self.broker.request(now, shard, Request::Report(topic, count));

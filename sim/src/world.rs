@@ -6,7 +6,7 @@ use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use fanfare_hub::{Hub, Input, Limits, Now, Opened, SlowRule, SlowRules, Ticket};
+use fanfare_hub::{Hub, Input, Limits, Now, Opened, Retention, SlowRule, SlowRules, Ticket};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft, Millis, Payload, Timestamp, TopicName};
 use fastrand::Rng;
@@ -86,7 +86,7 @@ impl World {
         if seed % 4 == 3 {
             small_rates(&mut limits, &mut Rng::with_seed(!seed));
         }
-        let broker = Broker::new(shards, &limits, &mut rng);
+        let broker = Broker::new(shards, &limits, retention(seed), &mut rng);
         let topics = ["a", "b", "c", "d", "e"][..rng.usize(1..=5)]
             .iter()
             .filter_map(|name| TopicName::parse(name).ok())
@@ -185,6 +185,17 @@ pub(crate) fn json(text: &str) -> Payload {
     match serde_json::value::RawValue::from_string(text.to_owned()) {
         Ok(value) => Payload::json(&value),
         Err(error) => panic!("{text:?} is not JSON: {error}"),
+    }
+}
+
+/// How much is kept of every topic: in some stories something, with random numbers of their own.
+fn retention(seed: u64) -> Retention {
+    let mut rng = Rng::with_seed(seed.rotate_left(32));
+    let publications = if seed % 3 == 2 { &[2, 10, 1_000][..] } else { &[0] };
+    Retention {
+        publications_max: *pick(&mut rng, publications),
+        bytes_max: *pick(&mut rng, &[2_000, 1 << 20]),
+        age_max_ms: *pick(&mut rng, &[500, 10_000, 1 << 40]),
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::http::HeaderMap;
-use fanfare_hub::access::Identity;
+use fanfare_hub::access::{Action, Identity};
 use fanfare_hub::{Admission, Answer, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
@@ -82,6 +82,19 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
         let _ = (caller, draft);
         async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
+    }
+
+    /// Whether somebody may read what was published to a topic ([`Action::History`]) or see who is there
+    /// ([`Action::Presence`]). Not asked when somebody subscribes and [`subscribe`](Self::subscribe) is asked about that: its
+    /// yes is one for both. By default not.
+    fn inspect(
+        &self,
+        caller: &Caller,
+        action: Action,
+        topic: &TopicName,
+    ) -> impl Future<Output = Result<(), Denial>> + Send {
+        let _ = (caller, action, topic);
+        async { Err(Denial::forbidden("this topic is not open to you")) }
     }
 
     /// What happened: who came and went, and which topics have somebody, where
@@ -273,6 +286,9 @@ impl Application {
                 Answer::Subscribe(self.subscribe(caller, &topics, token.as_deref()).await)
             }
             Question::Publish(draft) => Answer::Publish(self.hooks.publish(caller, &draft).await),
+            Question::Inspect { action, topic } => {
+                Answer::Inspect(self.hooks.inspect(caller, action, &topic).await)
+            }
             Question::Call { method, payload } => {
                 Answer::Call(self.hooks.call(caller, &method, &payload).await)
             }
@@ -302,6 +318,7 @@ trait AnyHooks: Send + Sync {
         token: Option<&'a str>,
     ) -> Deciding<'a, ()>;
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
+    fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
     fn notice<'a>(
@@ -342,6 +359,10 @@ impl<H: Hooks> AnyHooks for H {
 
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>> {
         Box::pin(Hooks::publish(self, caller, draft))
+    }
+
+    fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()> {
+        Box::pin(Hooks::inspect(self, caller, action, topic))
     }
 
     fn call<'a>(

@@ -324,6 +324,16 @@ const COUNTERS: &[CounterRow] = &[
         |s| s.hub.publications,
     ),
     (
+        "fanfare_recovered",
+        "Publications given to subscribers of what they had missed",
+        |s| s.hub.recovered,
+    ),
+    (
+        "fanfare_forgotten",
+        "Publications that topics forgot while subscribers read what they had missed",
+        |s| s.hub.forgotten,
+    ),
+    (
         "fanfare_publications_duplicate",
         "Publications that came twice and were dropped",
         |s| s.hub.duplicates,
@@ -401,6 +411,12 @@ const GAUGES: &[GaugeRow] = &[
     ("fanfare_subscriptions", "Subscriptions now", None, |s| {
         s.hub.subscriptions
     }),
+    (
+        "fanfare_subscriptions_catching_up",
+        "Subscriptions that have yet to read what they missed",
+        None,
+        |s| s.gauges.catching_up as u64,
+    ),
     (
         "fanfare_topics",
         "Topics with a subscriber now, once per shard",

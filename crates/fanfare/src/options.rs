@@ -6,21 +6,21 @@ use fanfare_hub::Limits;
 use fanfare_hub::access::TopicRules;
 use fanfare_protocol::SHARDS_MAX;
 
-use crate::broker::HistoryOptions;
 use crate::door::{DoorLimits, Network, OriginRule};
 use crate::hooks::Application;
+use fanfare_hub::Retention;
 
 /// How a [`crate::Fanfare`] runs. All of it has a default.
 ///
 /// ```
-/// use fanfare::broker::HistoryOptions;
+/// use fanfare::Retention;
 /// use fanfare::{Limits, Options, TopicRules};
 ///
 /// let options = Options {
 ///     shards: 2,
 ///     rules: TopicRules::open().into(),
 ///     limits: Limits { message_bytes_max: 16 << 10, ..Limits::default() },
-///     history: HistoryOptions { frames_max: 100, ..HistoryOptions::default() },
+///     history: Retention { publications_max: 100, ..Retention::default() },
 ///     ..Options::default()
 /// };
 /// ```
@@ -53,7 +53,7 @@ pub struct Options {
     /// publication and shard, and saves bytes per subscriber. Default false.
     pub compression: bool,
     /// How much of each topic's log is kept. Default: nothing.
-    pub history: HistoryOptions,
+    pub history: Retention,
     /// Bytes that the kernel may hold unsent per connection (`TCP_NOTSENT_LOWAT`): beyond it a client counts as
     /// behind. Default 16 KiB.
     pub notsent_bytes: u32,
@@ -77,7 +77,7 @@ impl Default for Options {
             is_development: false,
             origins: OriginRule::default(),
             compression: false,
-            history: HistoryOptions::default(),
+            history: Retention::default(),
             notsent_bytes: 16 << 10,
             send_buffer_bytes: None,
         }

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Draft, Payload, TopicName};
+use fanfare_protocol::{CommandId, Draft, Payload, Reading, TopicName};
 
-use crate::Ticket;
-use crate::access::Identity;
+use crate::access::{Action, Identity};
 use crate::session::Wishes;
+use crate::{Ticket, WantedTopic};
 
 /// What the application is to decide. Until it has, the connection that asks is not read from, so that its commands
 /// stay in order and its line is TCP's.
@@ -28,6 +28,13 @@ pub enum Question {
     },
     /// May it publish this?
     Publish(Draft),
+    /// May it see this of a topic?
+    Inspect {
+        /// Who is there, or what was published.
+        action: Action,
+        /// The topic.
+        topic: TopicName,
+    },
     /// What does this procedure give?
     Call {
         /// Its name.
@@ -46,6 +53,8 @@ pub enum Answer {
     Subscribe(Result<(), Denial>),
     /// It may publish; with a payload, that one in place of its own.
     Publish(Result<Option<Payload>, Denial>),
+    /// It may see what it asked for.
+    Inspect(Result<(), Denial>),
     /// What the procedure gave.
     Call(Result<Payload, Denial>),
 }
@@ -62,28 +71,37 @@ pub struct Admission {
 /// What a connection waits for.
 #[derive(Default)]
 pub(crate) struct Waiting {
-    /// The command that the application was asked about: until it is answered nothing more is taken in.
+    /// The command that somebody was asked about: until it is answered nothing more is taken in.
     pub(crate) suspended: Option<Suspended>,
     /// What it asked for when it was opened, until it has said who it is.
-    pub(crate) entry: Option<(Vec<TopicName>, Wishes)>,
+    pub(crate) entry: Option<(Vec<WantedTopic>, Wishes)>,
     /// How many of its tokens were refused.
     pub(crate) refused_tokens: u32,
 }
 
-/// A command that waits for the application.
+/// A command that waits for the application, or for what the broker reads.
 pub(crate) enum Suspended {
     /// To say who it is.
     Authenticate(Option<CommandId>),
     /// To receive topics.
     Subscribe {
         id: Option<CommandId>,
-        topics: Vec<TopicName>,
+        topics: Vec<WantedTopic>,
         wishes: Wishes,
     },
     /// To publish; behind the first, what is still to be looked at.
     Publish(VecDeque<(Ticket, Draft)>),
+    /// To read history.
+    History {
+        id: Option<CommandId>,
+        topic: TopicName,
+        asked: Reading,
+        limit: u32,
+    },
     /// To call a procedure.
     Call(Option<CommandId>),
+    /// Nothing that the application knows of: the broker reads.
+    Read,
 }
 
 /// Why something was not allowed.
@@ -137,7 +155,7 @@ impl Question {
     pub fn unasked(&self) -> Answer {
         self.denied(match self {
             Self::Authenticate { .. } => Denial::unauthenticated("tokens are not accepted here"),
-            Self::Subscribe { .. } | Self::Publish(_) => {
+            Self::Subscribe { .. } | Self::Publish(_) | Self::Inspect { .. } => {
                 Denial::forbidden("there is no application to ask for leave")
             }
             Self::Call { .. } => Denial::refused(ErrorCode::NotFound, "there are no methods here"),
@@ -150,6 +168,7 @@ impl Question {
             Self::Authenticate { .. } => Answer::Authenticate(Err(denial)),
             Self::Subscribe { .. } => Answer::Subscribe(Err(denial)),
             Self::Publish(_) => Answer::Publish(Err(denial)),
+            Self::Inspect { .. } => Answer::Inspect(Err(denial)),
             Self::Call { .. } => Answer::Call(Err(denial)),
         }
     }

@@ -2,15 +2,15 @@
 //!
 //! A broker keeps one log per topic. [`Broker::publish`] appends to it, gives the publication its offset and, before
 //! any other publication of that topic can pass, posts it to every outlet that joined the topic. An *outlet* is where
-//! a shard takes its mail; whatever a broker has to say to a shard goes through it, so that a join, the history it
-//! asked for and the live publications behind it arrive in one order with nothing between and nothing twice.
+//! a shard takes its mail; whatever a broker has to say to a shard goes through it, so that a join, what is read of the
+//! history and the live publications arrive in one order: whoever has read up to the end knows what comes next.
 //!
 //! [`crate::conformance`] tests what is written here; every broker runs it.
 
 use std::sync::Arc;
 use std::task::Poll;
 
-use fanfare_protocol::{Draft, Position, Publication, TopicName};
+use fanfare_protocol::{Draft, Loss, Position, Publication, Timestamp, TopicName};
 
 /// Which outlet, as [`Broker::attach`] named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,6 +19,10 @@ pub struct OutletId(pub u32);
 /// Which publish, as its caller named it; given back when the answer comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PublishId(pub u64);
+
+/// Which read, as its caller named it; given back with the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ReadId(pub u64);
 
 /// Where a broker posts its events: the bounded mailbox of a shard.
 pub trait Outlet: Send + Sync {
@@ -42,12 +46,19 @@ pub trait Outlet: Send + Sync {
 pub enum BrokerEvent {
     /// A publication of a joined topic.
     Publication(Arc<Publication>),
-    /// The answer to [`Broker::join`]: publications after this event follow the position without a gap.
+    /// The answer to [`Broker::join`].
     Joined {
         /// The topic.
         topic: TopicName,
-        /// Where its log stands and what was missed, or why it cannot be joined now.
-        outcome: Result<Snapshot, Refusal>,
+        /// Where its log stands: publications behind this event follow without a gap. Or why it cannot be joined now.
+        outcome: Result<Position, Refusal>,
+    },
+    /// The answer to [`Broker::read`].
+    Read {
+        /// The read.
+        read: ReadId,
+        /// What was read, or why nothing can be read now.
+        outcome: Result<Page, Refusal>,
     },
     /// The answer to a [`Broker::publish`] that was still pending.
     Published {
@@ -58,16 +69,49 @@ pub enum BrokerEvent {
     },
 }
 
-/// Where a topic's log stands at the moment of a join or a read.
+/// What to read of a topic's log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// From where, and in which direction.
+    pub start: Start,
+    /// Publications at most; 0 only finds the place.
+    pub publications_max: usize,
+    /// Bytes of publications at most, as [`Draft::bytes`] counts them. The first may be longer than that.
+    pub bytes_max: usize,
+}
+
+/// Where a reading begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest that is kept; forward.
+    Oldest,
+    /// Behind this place; forward.
+    After(Position),
+    /// With the oldest that is kept and was taken in at this time or later; forward. Where the clock was set back in between,
+    /// near it.
+    At(Timestamp),
+    /// With so many of the newest; forward.
+    Last(usize),
+    /// Before this place; backward, newest first.
+    Before(Position),
+}
+
+/// Publications that were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The last place of the log.
-    pub position: Position,
-    /// The publications asked for, oldest first; the last one stands at `position`.
-    pub missed: Vec<Arc<Publication>>,
-    /// Whether `missed` is all that came after the place asked for. False when the epoch is another one or the log
-    /// no longer reaches back that far; `missed` is then empty.
-    pub is_recovered: bool,
+pub struct Page {
+    /// Forward, the place that the reading begins behind: the next publication is the first one given, or, where none is,
+    /// the first that comes. Backward, the place that it begins before.
+    pub start: Position,
+    /// Where the log stands. To an outlet that joined the topic, publications up to here were posted before the page, and
+    /// all others come behind it.
+    pub end: Position,
+    /// The offset of the oldest publication kept; where none is, that of the next one to come.
+    pub oldest: u64,
+    /// Why the reading does not begin at the place that was asked for, if it does not: [`Loss::TooOld`] and
+    /// [`Loss::EpochChanged`] begin with the oldest that is kept, [`Loss::Ahead`] at the end.
+    pub lost: Option<Loss>,
+    /// The publications: consecutive, as many as there are within the bounds of the reading.
+    pub publications: Vec<Arc<Publication>>,
 }
 
 /// Why a broker did not do what it was asked. Nothing was appended.
@@ -130,9 +174,13 @@ pub trait Broker: Send + Sync {
     /// known at once; pending when [`BrokerEvent::Published`] will tell `outlet`.
     fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>>;
 
-    /// From the answering [`BrokerEvent::Joined`] on, `outlet` gets every publication of `topic`. With `since`, the
-    /// answer carries what came after that place. A refused join has changed nothing and may be asked again.
-    fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>);
+    /// From the answering [`BrokerEvent::Joined`] on, `outlet` gets every publication of `topic`. A refused join has
+    /// changed nothing and may be asked again.
+    fn join(&self, outlet: OutletId, topic: &TopicName);
+
+    /// Reads publications of `topic`, which `outlet` need not have joined, and tells it in a [`BrokerEvent::Read`]. A topic
+    /// that does not exist is empty and is not made by that.
+    fn read(&self, outlet: OutletId, topic: &TopicName, read: Read, id: ReadId);
 
     /// From now on, `outlet` is posted no publication of `topic`; some may still stand in its mailbox. Nothing, for a
     /// topic that it has not joined or whose join was refused.

@@ -33,9 +33,12 @@ pub const HISTORY_FRAMES: usize = 64;
 pub fn check<B: Broker + ?Sized>(make: impl Fn() -> Arc<B>) {
     check_promises(&make);
     history::everything_kept_is_given(&*make());
+    history::everything_kept_is_given_backward(&*make());
+    history::a_reading_may_begin_anywhere(&*make());
+    history::a_reading_is_bounded(&*make());
     history::what_cannot_be_recovered_is_said(&*make());
     history::a_topic_outlives_its_subscribers(&*make());
-    racing::joins_with_history_meet_live_publications(&*make());
+    racing::readings_meet_live_publications(&*make());
 }
 
 /// Checks a broker that keeps no history.
@@ -46,7 +49,7 @@ pub fn check_without_history<B: Broker + ?Sized>(make: impl Fn() -> Arc<B>) {
     check_promises(&make);
     history::nothing_older_than_now_is_recovered(&*make());
     history::a_topic_ends_with_its_last_subscriber(&*make());
-    racing::joins_with_history_meet_live_publications(&*make());
+    racing::readings_meet_live_publications(&*make());
 }
 
 fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
@@ -66,9 +69,9 @@ fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
 fn offsets_are_dense<B: Broker + ?Sized>(broker: &B) {
     let topic = topic("dense");
     let (reader, other, publisher) = (Probe::new(broker), Probe::new(broker), Probe::new(broker));
-    let start = reader.join(&topic, None).position;
+    let start = reader.join(&topic);
     assert_eq!(start.offset, 0, "an empty log stands at offset 0");
-    other.join(&topic, None);
+    other.join(&topic);
     for offset in 1..=20 {
         let place = accepted(&publisher, draft(&topic, offset));
         let expected = Position { offset, ..start };
@@ -86,8 +89,8 @@ fn offsets_are_dense<B: Broker + ?Sized>(broker: &B) {
 fn topics_are_independent<B: Broker + ?Sized>(broker: &B) {
     let (left, right) = (topic("left"), topic("right"));
     let probe = Probe::new(broker);
-    probe.join(&left, None);
-    probe.join(&right, None);
+    probe.join(&left);
+    probe.join(&right);
     for number in 1..=5 {
         assert_eq!(accepted(&probe, draft(&left, number)).offset, number);
         assert_eq!(accepted(&probe, draft(&right, number)).offset, number);
@@ -104,7 +107,7 @@ fn topics_are_independent<B: Broker + ?Sized>(broker: &B) {
 fn nothing_comes_before_a_join_or_after_a_leave<B: Broker + ?Sized>(broker: &B) {
     let topic = topic("bounded-by-join-and-leave");
     let (probe, keeper) = (Probe::new(broker), Probe::new(broker));
-    keeper.join(&topic, None);
+    keeper.join(&topic);
     accepted(&keeper, draft(&topic, 1));
     probe.fence();
     assert_eq!(
@@ -112,9 +115,7 @@ fn nothing_comes_before_a_join_or_after_a_leave<B: Broker + ?Sized>(broker: &B) 
         0,
         "an outlet that has not joined gets no publication"
     );
-    let snapshot = probe.join(&topic, None);
-    assert_eq!(snapshot.position.offset, 1, "a join tells where the log stands");
-    assert!(snapshot.missed.is_empty(), "without `since` nothing was missed");
+    assert_eq!(probe.join(&topic).offset, 1, "a join tells where the log stands");
     accepted(&keeper, draft(&topic, 2));
     assert_eq!(
         probe.publication("what follows a join").position.offset,
@@ -126,7 +127,7 @@ fn nothing_comes_before_a_join_or_after_a_leave<B: Broker + ?Sized>(broker: &B) 
     probe.fence();
     assert_eq!(probe.waiting(), 0, "an outlet that left gets no publication");
     assert_eq!(
-        probe.join(&topic, None).position.offset,
+        probe.join(&topic).offset,
         3,
         "a topic goes on while another outlet holds it"
     );
@@ -138,7 +139,7 @@ fn nothing_comes_before_a_join_or_after_a_leave<B: Broker + ?Sized>(broker: &B) 
 fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
     let topic = topic("verbatim");
     let probe = Probe::new(broker);
-    probe.join(&topic, None);
+    probe.join(&topic);
     let connection = ConnectionId::new(3, 4, 5);
     let bare = Draft {
         from: None,
@@ -169,8 +170,8 @@ fn subscribers_are_summed<B: Broker + ?Sized>(broker: &B) {
     let (first, second) = (Probe::new(broker), Probe::new(broker));
     let count = || broker.subscribers(topic.as_str());
     assert_eq!(count(), 0, "an unknown topic has no subscribers");
-    first.join(&topic, None);
-    second.join(&topic, None);
+    first.join(&topic);
+    second.join(&topic);
     assert_eq!(count(), 0, "a join alone is no subscriber");
     broker.report(first.id, &topic, 3);
     broker.report(second.id, &topic, 4);
@@ -189,7 +190,7 @@ fn topics_are_listed_once_each<B: Broker + ?Sized>(broker: &B) {
         .map(|number| topic(&format!("listed-{number}")))
         .collect();
     for (number, topic) in topics.iter().enumerate() {
-        probe.join(topic, None);
+        probe.join(topic);
         broker.report(probe.id, topic, number as u32);
     }
     accepted(&probe, draft(&topics[7], 1));

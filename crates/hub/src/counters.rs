@@ -116,6 +116,11 @@ pub struct Counters {
     pub compressed_bytes: u64,
     /// Publications put into outboxes.
     pub deliveries: u64,
+    /// Publications queued for subscribers that caught up with what they had missed, each once for each of them. They are
+    /// among the deliveries.
+    pub recovered: u64,
+    /// Publications that subscribers who were catching up were not sent, because their topic had forgotten them by then.
+    pub forgotten: u64,
     /// Bytes put into outboxes by publications.
     pub delivered_bytes: u64,
     /// Connections closed because their outbox had no room.

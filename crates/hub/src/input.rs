@@ -6,7 +6,9 @@ use std::sync::Arc;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{Command, ConnectionId, Every, Millis, Position, Timestamp, TopicName, UserName};
+use fanfare_protocol::{
+    Command, ConnectionId, Every, Millis, Position, Since, Timestamp, TopicName, UserName,
+};
 
 use crate::Ticket;
 use crate::access::{Identity, TopicRules};
@@ -107,8 +109,8 @@ pub struct Opened {
     pub user_agent: Option<Arc<str>>,
     /// When it was opened.
     pub joined_at: Timestamp,
-    /// Topics that it asks to be subscribed to at once; for `raw` also those that its messages go to.
-    pub topics: Vec<TopicName>,
+    /// Topics that it asks to be subscribed to at once, and from where on; for `raw` also those that its messages go to.
+    pub topics: Vec<WantedTopic>,
     /// Topics that it is subscribed to whatever the rules say.
     pub granted_topics: Vec<TopicName>,
     /// Whether to push the occupancy of those topics.
@@ -118,6 +120,22 @@ pub struct Opened {
     /// Whether topics under the rule `conflate` may leave publications out without a word, in a dialect that has no
     /// word for it. Otherwise such a connection is closed when it is too slow.
     pub conflates: bool,
+}
+
+/// A topic that is to be received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedTopic {
+    /// Its name.
+    pub topic: TopicName,
+    /// From where on; `None` for what is published from now on.
+    pub since: Option<Since>,
+}
+
+impl From<TopicName> for WantedTopic {
+    /// From now on.
+    fn from(topic: TopicName) -> Self {
+        Self { topic, since: None }
+    }
 }
 
 /// Whether a connection receives publications.

@@ -132,6 +132,9 @@ pub(crate) const AUTH_MESSAGE_BYTES_MAX: u32 = 16 << 10;
 /// Subscribers from which on a topic's fan-out is big: written in slices, after all small ones.
 pub(crate) const BIG_FAN_OUT: usize = 64;
 
+/// Bytes of publications that a client is given in one page of history. A longer publication comes alone.
+pub(crate) const HISTORY_PAGE_BYTES_MAX: usize = 256 << 10;
+
 /// Publications of one topic that are joined into one shared frame. A longer batch makes several.
 pub(crate) const BATCH_FRAMES_MAX: usize = 64;
 

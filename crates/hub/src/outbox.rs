@@ -100,6 +100,8 @@ pub(crate) struct Outbox {
     pub(crate) is_closing: bool,
     /// Whether the connection is not read from until its replies are drained.
     pub(crate) is_paused: bool,
+    /// Whether the session reads history, and is to read on when little waits.
+    pub(crate) is_catching_up: bool,
 }
 
 impl Outbox {
@@ -120,6 +122,7 @@ impl Outbox {
             is_blocked: false,
             is_closing: false,
             is_paused: false,
+            is_catching_up: false,
         }
     }
 

@@ -7,12 +7,15 @@ use fanfare_protocol::{CommandId, ConnectionId, Draft, TopicName};
 
 use crate::access::Identity;
 use crate::ask::Question;
+use crate::broker::{Read, ReadId};
 
 /// One thing to be done in the world. See [`crate::Hub::poll_output`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Join the topic at the broker.
     Join(TopicName),
+    /// Read from the topic's log at the broker.
+    Read(TopicName, Read, ReadId),
     /// Leave the topic at the broker.
     Leave(TopicName),
     /// Report the number of subscribers to the broker.

@@ -95,6 +95,8 @@ pub(crate) struct Wishes {
 pub(crate) enum Place {
     /// A member.
     Member(Seat),
+    /// A subscriber that has yet to read what it missed.
+    CatchingUp(u32),
     /// Named by this subscribe command, which waits for the broker. A topic may be named by several.
     Joining(u32),
 }
@@ -109,9 +111,9 @@ pub(crate) struct Seat {
 }
 
 impl Subscription {
-    /// Whether it makes the session a member of its topic.
-    pub(crate) fn is_member(&self) -> bool {
-        matches!(self.place, Place::Member(_))
+    /// Whether it makes the session a subscriber of its topic, be it that it has yet to read what it missed.
+    pub(crate) fn is_subscriber(&self) -> bool {
+        matches!(self.place, Place::Member(_) | Place::CatchingUp(_))
     }
 }
 
@@ -169,11 +171,33 @@ impl Session {
         self.dialect.has_notices() || (self.conflates && rule == SlowRule::Conflate)
     }
 
-    /// Whether it is a member of `topic`.
-    pub(crate) fn is_member(&self, topic: u32) -> bool {
+    /// Whether it is a subscriber of `topic`.
+    pub(crate) fn is_subscriber(&self, topic: u32) -> bool {
         self.subscriptions
             .iter()
-            .any(|s| s.topic == topic && s.is_member())
+            .any(|s| s.topic == topic && s.is_subscriber())
+    }
+
+    /// The subscription to `topic` that its command `key` is about to make, unless the client unsubscribed since.
+    pub(crate) fn joining(&mut self, topic: u32, key: u32) -> Option<&mut Subscription> {
+        let is_joining = |s: &&mut Subscription| s.topic == topic && s.place == Place::Joining(key);
+        self.subscriptions.iter_mut().find(is_joining)
+    }
+
+    /// What it has yet to read of `topic`, if it does.
+    pub(crate) fn comer_of(&self, topic: u32) -> Option<u32> {
+        self.subscriptions.iter().find_map(|s| match s.place {
+            Place::CatchingUp(comer) if s.topic == topic => Some(comer),
+            _ => None,
+        })
+    }
+
+    /// What it reads next.
+    pub(crate) fn first_comer(&self) -> Option<u32> {
+        self.subscriptions.iter().find_map(|s| match s.place {
+            Place::CatchingUp(comer) => Some(comer),
+            _ => None,
+        })
     }
 
     /// Whether it is a member of `topic` in the audience of its format.

@@ -29,6 +29,8 @@ pub(crate) struct Topic {
     pub(crate) is_joining: bool,
     /// Subscribe commands under way that name it.
     pub(crate) holds: u32,
+    /// Subscribers that have yet to read what they missed, and are no members.
+    pub(crate) behind: u32,
     /// Members that want to be told the occupancy.
     pub(crate) watchers: u32,
     /// The occupancy last pushed.
@@ -52,6 +54,7 @@ impl Topic {
             waiting: Vec::new(),
             is_joining: false,
             holds: 0,
+            behind: 0,
             watchers: 0,
             occupancy: 0,
             is_report_due: false,
@@ -59,14 +62,15 @@ impl Topic {
         }
     }
 
-    /// Members that receive.
+    /// Members that receive, and those who are about to be.
     pub(crate) fn subscribers(&self) -> usize {
-        self.audiences[..SILENT].iter().map(Vec::len).sum()
+        let members: usize = self.audiences[..SILENT].iter().map(Vec::len).sum();
+        members + self.behind as usize
     }
 
     /// Whether nobody belongs to it and no command under way names it.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.holds == 0 && self.audiences.iter().all(Vec::is_empty)
+        self.holds == 0 && self.behind == 0 && self.audiences.iter().all(Vec::is_empty)
     }
 }
 

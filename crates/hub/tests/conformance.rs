@@ -8,16 +8,17 @@
     reason = "brokers are called from many threads and may have their own; the hub has none"
 )]
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
+    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, Start, TopicPage, TopicRow,
 };
 use fanfare_hub::conformance::{HISTORY_FRAMES, check, check_without_history};
-use fanfare_protocol::{Draft, Epoch, Position, Publication, TopicName};
+use fanfare_hub::{History, Retention};
+use fanfare_protocol::{Draft, Epoch, Loss, Position, Publication, TopicName};
 
 /// A way of breaking the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +38,18 @@ enum Fault {
     DetachedIsAnswered,
     AllOutletsGetAll,
     JoinedAfterNext,
-    MissedTwice,
-    MissedCutShort,
-    OtherEpochRecovered,
-    FutureRecovered,
-    TooOldRecovered,
+    ReadTwice,
+    ReadCutShort,
+    ReadBackwardForward,
+    ReadUnbounded,
+    ReadBytesUnbounded,
+    ReadFromNow,
+    ReadMakesTopics,
+    ReadOutOfOrder,
+    OldestUntold,
+    EpochsAlike,
+    FutureKnown,
+    TooOldKnown,
     EpochReused,
     TopicsNeverEnd,
     ReportsAdded,
@@ -71,7 +79,7 @@ struct State {
 struct Log {
     position: Position,
     joined: BTreeMap<u32, u32>,
-    kept: VecDeque<Arc<Publication>>,
+    history: History,
 }
 
 impl Model {
@@ -135,10 +143,11 @@ impl Model {
                 outlet.post_reserved(Arc::clone(&publication));
             }
         }
-        log.kept.push_back(publication);
-        while log.kept.len() > self.history {
-            log.kept.pop_front();
-        }
+        let retention = Retention {
+            publications_max: self.history,
+            ..Retention::default()
+        };
+        log.history.keep(publication, &retention);
         self.end_unused(&mut state);
         Ok(match self.fault {
             Fault::OffsetsBeginAtZero => Position {
@@ -180,30 +189,38 @@ impl Model {
         if self.fault != Fault::TopicsNeverEnd {
             state
                 .topics
-                .retain(|_, log| !log.joined.is_empty() || !log.kept.is_empty());
+                .retain(|_, log| !log.joined.is_empty() || !log.history.is_empty());
         }
     }
 
-    fn snapshot(&self, log: &Log, since: Option<Position>) -> Snapshot {
-        let position = log.position;
-        let Some(since) = since else {
-            return snapshot(position, Vec::new(), true);
-        };
-        let is_other = since.epoch != position.epoch && self.fault != Fault::OtherEpochRecovered;
-        let is_future = since.offset > position.offset && self.fault != Fault::FutureRecovered;
-        let wanted = position.offset.saturating_sub(since.offset) as usize;
-        let is_old = wanted > log.kept.len() && self.fault != Fault::TooOldRecovered;
-        if is_other || is_future || is_old {
-            return snapshot(position, Vec::new(), false);
-        }
-        let skipped = log.kept.len().saturating_sub(wanted);
-        let mut missed: Vec<_> = log.kept.iter().skip(skipped).cloned().collect();
+    fn page(&self, log: &Log, read: &Read) -> Page {
+        let mut page = log.history.read(log.position, &self.misread(log, *read));
+        let is_loss = |loss: Loss| page.lost == Some(loss);
         match self.fault {
-            Fault::MissedCutShort => drop(missed.pop()),
-            Fault::MissedTwice => missed.extend(missed.first().cloned()),
+            Fault::ReadCutShort => drop(page.publications.pop()),
+            Fault::ReadTwice => page.publications.extend(page.publications.first().cloned()),
+            Fault::ReadBackwardForward if matches!(read.start, Start::Before(_)) => {
+                page.publications.reverse();
+            }
+            Fault::EpochsAlike if is_loss(Loss::EpochChanged) => page.lost = None,
+            Fault::FutureKnown if is_loss(Loss::Ahead) => page.lost = None,
+            Fault::TooOldKnown if is_loss(Loss::TooOld) => page.lost = None,
+            Fault::OldestUntold if page.lost.is_some() => page.start = page.end,
             _ => {}
         }
-        snapshot(position, missed, true)
+        page
+    }
+
+    fn misread(&self, log: &Log, mut read: Read) -> Read {
+        match self.fault {
+            Fault::ReadUnbounded => read.publications_max = usize::MAX,
+            Fault::ReadBytesUnbounded => read.bytes_max = usize::MAX,
+            Fault::ReadFromNow if matches!(read.start, Start::At(_)) => {
+                read.start = Start::After(log.position);
+            }
+            _ => {}
+        }
+        read
     }
 }
 
@@ -212,14 +229,6 @@ impl Log {
         let mut log = Self::default();
         log.position.epoch = Epoch(epoch);
         log
-    }
-}
-
-fn snapshot(position: Position, missed: Vec<Arc<Publication>>, is_recovered: bool) -> Snapshot {
-    Snapshot {
-        position,
-        missed,
-        is_recovered,
     }
 }
 
@@ -259,7 +268,7 @@ impl Broker for Model {
         Poll::Pending
     }
 
-    fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>) {
+    fn join(&self, outlet: OutletId, topic: &TopicName) {
         let mut state = self.lock();
         let State {
             outlets,
@@ -271,15 +280,47 @@ impl Broker for Model {
             Log::new(*epochs)
         });
         log.joined.insert(outlet.0, 0);
-        let mut answer = self.snapshot(log, since);
+        let mut position = log.position;
         if self.fault == Fault::JoinedAfterNext {
-            answer.position.offset = answer.position.offset.saturating_sub(1);
+            position.offset = position.offset.saturating_sub(1);
         }
         if let Some(mailbox) = &outlets[outlet.0 as usize] {
             mailbox.post(BrokerEvent::Joined {
                 topic: topic.clone(),
-                outcome: Ok(answer),
+                outcome: Ok(position),
             });
+        }
+    }
+
+    fn read(&self, outlet: OutletId, topic: &TopicName, read: Read, id: ReadId) {
+        let mut state = self.lock();
+        let State {
+            outlets,
+            topics,
+            epochs,
+        } = &mut *state;
+        let mut nothing = Log::new(u64::MAX);
+        let log = match self.fault {
+            Fault::ReadMakesTopics => topics.entry(topic.clone()).or_insert_with(|| {
+                *epochs += 1;
+                Log::new(*epochs)
+            }),
+            _ => topics.get_mut(topic).unwrap_or(&mut nothing),
+        };
+        let page = self.page(log, &read);
+        let Some(mailbox) = outlets[outlet.0 as usize].clone() else {
+            return;
+        };
+        let post = move || {
+            mailbox.post(BrokerEvent::Read {
+                read: id,
+                outcome: Ok(page),
+            });
+        };
+        if self.fault == Fault::ReadOutOfOrder {
+            std::thread::spawn(post);
+        } else {
+            post();
         }
     }
 
@@ -317,7 +358,7 @@ impl Broker for Model {
             topic: topic.clone(),
             subscribers: log.joined.values().map(|&count| u64::from(count)).sum(),
             position: log.position,
-            history: log.kept.len(),
+            history: log.history.len(),
         };
         let rows = state.topics.iter().skip(cursor as usize);
         let topics: Vec<_> = rows.take(taken).map(row).collect();
@@ -350,10 +391,11 @@ fn finds(fault: Fault) -> bool {
 fn every_fault_is_found() {
     use Fault::{
         AllOutletsGetAll, BytesNotCounted, BytesNotGivenBack, DetachIgnored, DetachLeavesOneTopic,
-        DetachedIsAnswered, DraftChanged, EpochReused, FutureRecovered, JoinedAfterNext, LeaveIgnored,
-        MissedCutShort, MissedTwice, NobodyIsRefused, OffsetLostWhenRefused, OffsetsBeginAtZero,
-        OtherEpochRecovered, PagesOverlap, PagesTooLong, PayloadsSwapped, PlacesNotGivenBack,
-        PublisherLeftOut, ReportsAdded, SomeGetWhatWasRefused, TooOldRecovered, TopicsNeverEnd,
+        DetachedIsAnswered, DraftChanged, EpochReused, EpochsAlike, FutureKnown, JoinedAfterNext,
+        LeaveIgnored, NobodyIsRefused, OffsetLostWhenRefused, OffsetsBeginAtZero, OldestUntold, PagesOverlap,
+        PagesTooLong, PayloadsSwapped, PlacesNotGivenBack, PublisherLeftOut, ReadBackwardForward,
+        ReadBytesUnbounded, ReadCutShort, ReadFromNow, ReadMakesTopics, ReadOutOfOrder, ReadTwice,
+        ReadUnbounded, ReportsAdded, SomeGetWhatWasRefused, TooOldKnown, TopicsNeverEnd,
     };
     for fault in [
         OffsetsBeginAtZero,
@@ -369,11 +411,18 @@ fn every_fault_is_found() {
         LeaveIgnored,
         AllOutletsGetAll,
         JoinedAfterNext,
-        MissedTwice,
-        MissedCutShort,
-        OtherEpochRecovered,
-        FutureRecovered,
-        TooOldRecovered,
+        ReadTwice,
+        ReadCutShort,
+        ReadBackwardForward,
+        ReadUnbounded,
+        ReadBytesUnbounded,
+        ReadFromNow,
+        ReadMakesTopics,
+        ReadOutOfOrder,
+        OldestUntold,
+        EpochsAlike,
+        FutureKnown,
+        TooOldKnown,
         EpochReused,
         TopicsNeverEnd,
         ReportsAdded,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Every, Key, Payload, UserName};
+use crate::{ConnectionId, Every, Key, Payload, Position, Since, UserName};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +19,8 @@ pub struct Command<'a> {
 pub enum Verb<'a> {
     /// Receive these topics. Their names are not checked yet.
     Subscribe {
-        /// The names as the client gave them.
-        topics: Vec<Cow<'a, str>>,
+        /// Which, and from where on.
+        topics: Vec<Wanted<'a>>,
         /// Whether to be told how many subscribers the topics have.
         occupancy: bool,
         /// How often the newest is delivered at most; `None` delivers everything at once.
@@ -56,6 +56,15 @@ pub enum Verb<'a> {
         /// What to send.
         payload: Payload,
     },
+    /// Read what was published to a topic.
+    History {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+        /// What of it.
+        reading: Reading,
+        /// How many publications at most.
+        limit: u32,
+    },
     /// Call a procedure of the application's.
     Call {
         /// Its name as the client gave it.
@@ -71,6 +80,29 @@ pub enum Verb<'a> {
     /// Answer, to show that the way to the hub and back works.
     Ping,
 }
+
+/// A topic that is to be received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The name as the client gave it.
+    pub topic: Cow<'a, str>,
+    /// From where on; `None` for what is published from now on.
+    pub since: Option<Since>,
+}
+
+/// What is read of a topic's history, and in which direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// From the oldest that is kept, oldest first.
+    Oldest,
+    /// From there on, oldest first.
+    Since(Since),
+    /// Before this place, newest first.
+    Before(Position),
+}
+
+/// The most publications that a client may read at once.
+pub const HISTORY_PAGE_MAX: u32 = 1_000;
 
 /// Whom a `send` is for.
 #[derive(Clone, Debug, PartialEq, Eq)]

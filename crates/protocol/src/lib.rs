@@ -17,12 +17,15 @@ mod position;
 pub mod proxy_header;
 mod publication;
 mod reply;
+mod since;
 mod template;
 mod topic;
 mod user;
 pub mod websocket;
 
-pub use command::{Command, CommandId, CommandIdError, Rejection, Target, Verb};
+pub use command::{
+    Command, CommandId, CommandIdError, HISTORY_PAGE_MAX, Reading, Rejection, Target, Verb, Wanted,
+};
 pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};
 pub use every::{Every, EveryError};
 pub use format::Format;
@@ -30,7 +33,8 @@ pub use key::{KEY_BYTES_MAX, Key, KeyError};
 pub use pattern::{PATTERN_STARS_MAX, TopicPattern, TopicPatternError};
 pub use position::{Epoch, Millis, Position, Timestamp};
 pub use publication::{Draft, Payload, PayloadKind, Publication, Publisher};
-pub use reply::{Goodbye, Missed, Push, Reply, SubscribedTopic, Welcome};
+pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
+pub use since::{Loss, Since, SinceError};
 pub use template::{Asker, TEMPLATE_PLACES_MAX, TopicTemplate, TopicTemplateError};
 pub use topic::{TOPIC_BYTES_MAX, TopicName, TopicNameError};
 pub use user::{USER_BYTES_MAX, UserName, UserNameError};

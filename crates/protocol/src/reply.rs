@@ -1,7 +1,9 @@
 //! What the server says: replies to commands, and pushes that nobody asked for.
 
+use std::sync::Arc;
+
 use crate::codes::{Disconnect, ErrorCode};
-use crate::{ConnectionId, Payload, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, Loss, Payload, Position, Publication, Timestamp, TopicName, UserName};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Reply {
         /// Its place.
         position: Position,
     },
+    /// Publications of a topic.
+    History(HistoryPage),
     /// The publication was handed over.
     Sent,
     /// What a procedure of the application's gave.
@@ -60,6 +64,32 @@ pub struct SubscribedTopic {
     pub topic: TopicName,
     /// The place in its log.
     pub position: Position,
+    /// Whether the client goes on from the place that it named, if it named one, or why not.
+    pub recovered: Option<Result<(), Loss>>,
+}
+
+/// Publications of a topic as a client asked for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The topic.
+    pub topic: TopicName,
+    /// Where its log stands.
+    pub end: Position,
+    /// Whether the place that the client named could be gone on from, if it named one, or why not.
+    pub recovered: Option<Result<(), Loss>>,
+    /// The publications, in the direction of the reading.
+    pub publications: Vec<Arc<Publication>>,
+    /// Where to read on, while there is more.
+    pub next: Option<Turn>,
+}
+
+/// Where a reading goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// With what follows this place.
+    Since(Position),
+    /// With what comes before this place.
+    Before(Position),
 }
 
 /// What the server says unasked. Publications are not among them: they are encoded once for all subscribers.

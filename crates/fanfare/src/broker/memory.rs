@@ -3,16 +3,16 @@
 //! Publishing takes the lock of one partition, sets a place aside in the mailbox of every shard that joined the
 //! topic, appends, posts, and lets go. Nothing waits or writes to a socket under that lock.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 
 use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot, TopicPage, TopicRow,
+    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, TopicPage, TopicRow,
 };
-use fanfare_hub::{Bucket, Limits, Rate};
+use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
 use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -21,27 +21,6 @@ use super::room::TopicRoom;
 use crate::clock::Clock;
 use crate::notices::{Happening, NoticeBoard};
 
-/// How much of each topic's log is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistoryOptions {
-    /// Publications per topic. 0 keeps none; a topic then exists only while it has a subscriber. Default 0.
-    pub frames_max: usize,
-    /// Bytes of payload per topic. The oldest publications go first. Default 1 MiB.
-    pub bytes_max: usize,
-    /// Age in milliseconds at which a publication goes. Default 5 minutes.
-    pub age_max_ms: u64,
-}
-
-impl Default for HistoryOptions {
-    fn default() -> Self {
-        Self {
-            frames_max: 0,
-            bytes_max: 1 << 20,
-            age_max_ms: 300_000,
-        }
-    }
-}
-
 /// The broker that keeps everything in this process's memory.
 ///
 /// Memory: about 150 B per topic with subscribers, and what the history options allow.
@@ -49,7 +28,7 @@ impl Default for HistoryOptions {
 /// It keeps two bounds of the [`Limits`]: how many publications of clients a topic takes per second, and how many topics
 /// there are. Publications that the application makes itself are bounded by neither the one nor counted in it.
 pub struct MemoryBroker {
-    history: HistoryOptions,
+    history: Retention,
     /// What a topic takes of which the rules do not say it.
     rate: Rate,
     rules: RwLock<Arc<TopicRules>>,
@@ -79,8 +58,7 @@ struct Log {
     topic: TopicName,
     position: Position,
     joined: Vec<Joined>,
-    kept: VecDeque<Arc<Publication>>,
-    kept_bytes: usize,
+    history: History,
     /// What clients may publish here, and how much of it is left.
     rate: Rate,
     bucket: Bucket,
@@ -101,7 +79,7 @@ struct Joined {
 impl MemoryBroker {
     /// An empty broker. `seed` goes into the hash of topic names and into the epochs: take a random one, so that
     /// clients of an earlier process see that this is another log.
-    pub fn new(history: HistoryOptions, limits: &Limits, seed: u64) -> Self {
+    pub fn new(history: Retention, limits: &Limits, seed: u64) -> Self {
         let hasher = FixedState::with_seed(seed);
         let partition = |index: usize| {
             // The low bits count the logs of a partition; the high ones tell processes and partitions apart.
@@ -186,14 +164,14 @@ impl MemoryBroker {
     /// Drops history that is older than its age, and topics that have nothing left. One lock at a time; call it
     /// about once a second.
     pub fn expire(&self, now: Timestamp) {
-        if self.history.frames_max == 0 {
+        if !self.history.keeps() {
             return;
         }
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
             let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
             for log in logs {
-                partition.logs[log].expire(now, &self.history);
+                partition.logs[log].history.trim(now, &self.history);
                 partition.remove_if_unused(log, &self.room);
             }
         }
@@ -276,7 +254,7 @@ impl Broker for MemoryBroker {
     ) -> Poll<Result<Position, Refusal>> {
         let mut partition = self.lock(self.partition_of(draft.topic.as_str()));
         let known = partition.names.get(&draft.topic).copied();
-        if known.is_none() && self.history.frames_max == 0 {
+        if known.is_none() && !self.history.keeps() {
             // Nobody would get it and nothing would keep it: the log would begin and end with it.
             return Poll::Ready(Ok(Position {
                 epoch: partition.begin_epoch(),
@@ -294,7 +272,7 @@ impl Broker for MemoryBroker {
         }))
     }
 
-    fn join(&self, outlet: OutletId, topic: &TopicName, since: Option<Position>) {
+    fn join(&self, outlet: OutletId, topic: &TopicName) {
         let Some(mailbox) = self.outlet(outlet) else {
             return;
         };
@@ -323,7 +301,24 @@ impl Broker for MemoryBroker {
         }
         mailbox.post(BrokerEvent::Joined {
             topic: log.topic.clone(),
-            outcome: Ok(log.snapshot(since)),
+            outcome: Ok(log.position),
+        });
+    }
+
+    fn read(&self, outlet: OutletId, topic: &TopicName, read: Read, id: ReadId) {
+        let Some(mailbox) = self.outlet(outlet) else {
+            return;
+        };
+        let mut partition = self.lock(self.partition_of(topic.as_str()));
+        let page = if let Some(log) = partition.names.get(topic).copied() {
+            partition.logs[log as usize].read(&read)
+        } else {
+            let epoch = partition.begin_epoch();
+            History::default().read(Position { epoch, offset: 0 }, &read)
+        };
+        mailbox.post(BrokerEvent::Read {
+            read: id,
+            outcome: Ok(page),
         });
     }
 
@@ -379,19 +374,7 @@ impl Broker for MemoryBroker {
 impl Partition {
     /// Begins the log of a topic, if there may be another one.
     fn begin(&mut self, topic: &TopicName, rate: Rate) -> usize {
-        let position = Position {
-            epoch: self.begin_epoch(),
-            offset: 0,
-        };
-        let log = Log {
-            topic: topic.clone(),
-            position,
-            joined: Vec::new(),
-            kept: VecDeque::new(),
-            kept_bytes: 0,
-            rate,
-            bucket: Bucket::default(),
-        };
+        let log = Log::new(topic.clone(), self.begin_epoch(), rate);
         let index = self.logs.insert(log);
         self.names.insert(topic.clone(), index as u32);
         index
@@ -405,7 +388,7 @@ impl Partition {
 
     /// A topic exists while it has a subscriber or history.
     fn remove_if_unused(&mut self, log: usize, room: &TopicRoom) {
-        if self.logs[log].joined.is_empty() && self.logs[log].kept.is_empty() {
+        if self.logs[log].joined.is_empty() && self.logs[log].history.is_empty() {
             let log = self.logs.remove(log);
             self.names.remove(&log.topic);
             room.give_back(&log.topic);
@@ -414,8 +397,19 @@ impl Partition {
 }
 
 impl Log {
+    fn new(topic: TopicName, epoch: Epoch, rate: Rate) -> Self {
+        Self {
+            topic,
+            position: Position { epoch, offset: 0 },
+            joined: Vec::new(),
+            history: History::default(),
+            rate,
+            bucket: Bucket::default(),
+        }
+    }
+
     /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
-    fn append(&mut self, draft: Draft, history: &HistoryOptions) -> Result<Position, Refusal> {
+    fn append(&mut self, draft: Draft, history: &Retention) -> Result<Position, Refusal> {
         let bytes = draft.bytes();
         let reserved = self
             .joined
@@ -436,63 +430,12 @@ impl Log {
         for joined in &self.joined {
             joined.outlet.post_reserved(Arc::clone(&publication));
         }
-        self.keep(publication, history);
+        self.history.keep(publication, history);
         Ok(self.position)
     }
 
-    fn keep(&mut self, publication: Arc<Publication>, history: &HistoryOptions) {
-        if history.frames_max == 0 {
-            return;
-        }
-        let now = publication.draft.time;
-        self.kept_bytes += publication.draft.payload.as_bytes().len();
-        self.kept.push_back(publication);
-        while self.kept.len() > history.frames_max || self.kept_bytes > history.bytes_max {
-            self.drop_oldest();
-        }
-        self.expire(now, history);
-    }
-
-    fn expire(&mut self, now: Timestamp, history: &HistoryOptions) {
-        let is_old = |kept: &Arc<Publication>| now.0.saturating_sub(kept.draft.time.0) > history.age_max_ms;
-        while self.kept.front().is_some_and(is_old) {
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.kept.pop_front() {
-            self.kept_bytes -= oldest.draft.payload.as_bytes().len();
-        }
-    }
-
-    /// Where the log stands, with what came after `since` where all of that is kept.
-    fn snapshot(&self, since: Option<Position>) -> Snapshot {
-        let position = self.position;
-        let lost = Snapshot {
-            position,
-            missed: Vec::new(),
-            is_recovered: false,
-        };
-        let Some(since) = since else {
-            return Snapshot {
-                is_recovered: true,
-                ..lost
-            };
-        };
-        if since.epoch != position.epoch || since.offset > position.offset {
-            return lost;
-        }
-        let wanted = (position.offset - since.offset) as usize;
-        if wanted > self.kept.len() {
-            return lost;
-        }
-        let missed = self.kept.iter().skip(self.kept.len() - wanted).cloned().collect();
-        Snapshot {
-            position,
-            missed,
-            is_recovered: true,
-        }
+    fn read(&self, read: &Read) -> Page {
+        self.history.read(self.position, read)
     }
 
     fn subscribers(&self) -> u64 {
@@ -507,7 +450,7 @@ impl Log {
             topic: self.topic.clone(),
             subscribers: self.subscribers(),
             position: self.position,
-            history: self.kept.len(),
+            history: self.history.len(),
         }
     }
 }

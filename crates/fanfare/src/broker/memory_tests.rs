@@ -8,30 +8,27 @@ use super::*;
 
 #[test]
 fn it_keeps_the_contract() {
-    let history = HistoryOptions {
-        frames_max: conformance::HISTORY_FRAMES,
-        ..HistoryOptions::default()
+    let history = Retention {
+        publications_max: conformance::HISTORY_FRAMES,
+        ..Retention::default()
     };
-    conformance::check(|| Arc::new(MemoryBroker::new(history.clone(), &Limits::default(), 7)));
+    conformance::check(|| Arc::new(MemoryBroker::new(history, &Limits::default(), 7)));
 }
 
 #[test]
 fn it_keeps_the_contract_without_history() {
     conformance::check_without_history(|| {
-        Arc::new(MemoryBroker::new(
-            HistoryOptions::default(),
-            &Limits::default(),
-            7,
-        ))
+        Arc::new(MemoryBroker::new(Retention::default(), &Limits::default(), 7))
     });
 }
 
 #[test]
 fn history_is_bounded_in_frames_bytes_and_age() {
     let topic = TopicName::parse("a").unwrap();
-    let options = HistoryOptions {
-        frames_max: 4,
-        bytes_max: 30,
+    let base = size_of::<Publication>() + topic.as_str().len();
+    let options = Retention {
+        publications_max: 4,
+        bytes_max: 4 * base + 30,
         age_max_ms: 100,
     };
     let broker = MemoryBroker::new(options, &Limits::default(), 1);
@@ -64,9 +61,9 @@ fn history_is_bounded_in_frames_bytes_and_age() {
 
 #[test]
 fn topics_are_listed_in_pages_without_repetition() {
-    let options = HistoryOptions {
-        frames_max: 1,
-        ..HistoryOptions::default()
+    let options = Retention {
+        publications_max: 1,
+        ..Retention::default()
     };
     let broker = MemoryBroker::new(options, &Limits::default(), 1);
     for number in 0..250 {
@@ -135,7 +132,7 @@ impl Outlet for Inbox {
 impl Inbox {
     fn last_join(&self) -> Result<Position, Refusal> {
         match self.0.lock().unwrap().last() {
-            Some(BrokerEvent::Joined { outcome, .. }) => outcome.clone().map(|snapshot| snapshot.position),
+            Some(BrokerEvent::Joined { outcome, .. }) => *outcome,
             other => panic!("{other:?} is no answer to a join"),
         }
     }
@@ -147,10 +144,10 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
         publications_per_second: 1,
         ..Limits::default()
     };
-    let broker = MemoryBroker::new(HistoryOptions::default(), &limits, 1);
+    let broker = MemoryBroker::new(Retention::default(), &limits, 1);
     let (inbox, topic) = (Arc::new(Inbox::default()), TopicName::parse("a").unwrap());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
-    broker.join(outlet, &topic, None);
+    broker.join(outlet, &topic);
     let publish = |from| match broker.publish(draft(&topic, from), outlet, PublishId(0)) {
         Poll::Ready(outcome) => outcome,
         Poll::Pending => panic!("it answers at once"),
@@ -179,10 +176,10 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
 
 #[test]
 fn a_rule_says_what_its_topics_take_and_may_change_while_they_are_there() {
-    let broker = MemoryBroker::new(HistoryOptions::default(), &Limits::default(), 1);
+    let broker = MemoryBroker::new(Retention::default(), &Limits::default(), 1);
     let (inbox, slow) = (Arc::new(Inbox::default()), TopicName::parse("slow:a").unwrap());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
-    broker.join(outlet, &slow, None);
+    broker.join(outlet, &slow);
     let takes = |count: usize| {
         let publish = |_: &usize| {
             let outcome = broker.publish(draft(&slow, Some(a_client())), outlet, PublishId(0));
@@ -198,7 +195,7 @@ fn a_rule_says_what_its_topics_take_and_may_change_while_they_are_there() {
     assert_eq!(takes(10_000), 10_000);
     broker.set_rules(rule(1).into());
     broker.leave(outlet, &slow);
-    broker.join(outlet, &slow, None);
+    broker.join(outlet, &slow);
     assert!(takes(100) < 50, "a topic that begins anew, too");
 }
 
@@ -208,32 +205,32 @@ fn topics_are_bounded_and_their_places_given_back() {
         topics_max: 2,
         ..Limits::default()
     };
-    let history = HistoryOptions {
-        frames_max: 1,
+    let history = Retention {
+        publications_max: 1,
         age_max_ms: 100,
-        ..HistoryOptions::default()
+        ..Retention::default()
     };
     let broker = MemoryBroker::new(history, &limits, 1);
     let inbox = Arc::new(Inbox::default());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
     let [a, b, c] = ["a", "b", "c"].map(|name| TopicName::parse(name).unwrap());
     let publish = |topic| broker.publish(draft(topic, Some(a_client())), outlet, PublishId(0));
-    broker.join(outlet, &a, None);
+    broker.join(outlet, &a);
     assert!(matches!(publish(&b), Poll::Ready(Ok(_))));
     assert_eq!(publish(&c), Poll::Ready(Err(Refusal::TooManyTopics)));
-    broker.join(outlet, &c, None);
+    broker.join(outlet, &c);
     assert_eq!(inbox.last_join(), Err(Refusal::TooManyTopics));
     assert_eq!(broker.topics(0, 10).topics.len(), 2, "nothing of `c` is held");
 
-    broker.join(outlet, &TopicName::all(), None);
+    broker.join(outlet, &TopicName::all());
     assert!(inbox.last_join().is_ok(), "the server's own are not counted");
     broker.leave(outlet, &TopicName::all());
     broker.leave(outlet, &a);
-    broker.join(outlet, &c, None);
+    broker.join(outlet, &c);
     assert!(inbox.last_join().is_ok(), "a place is free again");
     broker.expire(Timestamp(1_000));
-    broker.join(outlet, &a, None);
+    broker.join(outlet, &a);
     assert!(inbox.last_join().is_ok(), "what has expired needs no place");
-    broker.join(outlet, &b, None);
+    broker.join(outlet, &b);
     assert_eq!(inbox.last_join(), Err(Refusal::TooManyTopics));
 }

@@ -3,4 +3,4 @@
 mod memory;
 mod room;
 
-pub use memory::{HistoryOptions, MemoryBroker};
+pub use memory::MemoryBroker;

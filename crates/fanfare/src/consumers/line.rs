@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::SegQueue;
-use fanfare_hub::broker::{BrokerEvent, Outlet, Refusal, Snapshot};
-use fanfare_protocol::Publication;
+use fanfare_hub::broker::{BrokerEvent, Outlet, Refusal};
+use fanfare_protocol::{Position, Publication};
 use tokio::sync::{mpsc, oneshot};
 
 use super::options::SubscribeOptions;
@@ -25,7 +25,7 @@ pub(super) struct Line {
     /// Wakes the consumer. One ring is enough for any number of publications.
     bell: mpsc::Sender<()>,
     is_closed: AtomicBool,
-    joined: Mutex<Option<oneshot::Sender<Result<Snapshot, Refusal>>>>,
+    joined: Mutex<Option<oneshot::Sender<Result<Position, Refusal>>>>,
 }
 
 /// What the consumer holds of its line.
@@ -34,7 +34,7 @@ pub(super) struct LineEnd {
     /// Rung after every change of the line.
     pub(super) bell: mpsc::Receiver<()>,
     /// The answer to the join.
-    pub(super) joined: oneshot::Receiver<Result<Snapshot, Refusal>>,
+    pub(super) joined: oneshot::Receiver<Result<Position, Refusal>>,
 }
 
 impl LineEnd {
@@ -98,7 +98,7 @@ impl Line {
         let _ = self.bell.try_send(());
     }
 
-    fn answer_join(&self, outcome: Option<Result<Snapshot, Refusal>>) {
+    fn answer_join(&self, outcome: Option<Result<Position, Refusal>>) {
         let waiting = self.joined.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(waiting), Some(outcome)) = (waiting, outcome) {
             // The caller may have stopped waiting.
@@ -129,8 +129,8 @@ impl Outlet for Line {
         match answer {
             BrokerEvent::Publication(publication) => self.post_reserved(publication),
             BrokerEvent::Joined { outcome, .. } => self.answer_join(Some(outcome)),
-            // A consumer publishes nothing.
-            BrokerEvent::Published { .. } => {}
+            // A consumer publishes nothing and reads nothing.
+            BrokerEvent::Published { .. } | BrokerEvent::Read { .. } => {}
         }
     }
 }

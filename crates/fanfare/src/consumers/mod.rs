@@ -78,7 +78,7 @@ impl Membership {
             None => return Err(CallError::Closed),
         };
         let outlet = consumers.broker.attach(Arc::clone(&line) as Arc<dyn Outlet>);
-        consumers.broker.join(outlet, &topic, None);
+        consumers.broker.join(outlet, &topic);
         Ok(Self {
             consumers: Arc::clone(consumers),
             key,

@@ -72,12 +72,12 @@ impl Subscription {
     ) -> Result<Self, CallError> {
         let LineEnd { line, bell, joined } = LineEnd::of_new(options, &consumers.missed);
         let membership = Membership::begin(consumers, line, topic)?;
-        let snapshot = joined.await.map_err(|_| CallError::Closed)??;
+        let joined_at = joined.await.map_err(|_| CallError::Closed)??;
         Ok(Self {
             membership,
             bell,
-            joined_at: snapshot.position,
-            last: snapshot.position,
+            joined_at,
+            last: joined_at,
             behind_gap: None,
         })
     }

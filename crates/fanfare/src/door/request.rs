@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, StatusCode, Uri, header};
-use fanfare_hub::{Admission, Opened, Role, SlowRule};
+use fanfare_hub::{Admission, Opened, Role, SlowRule, WantedTopic};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{ConnectionId, Every, EveryError, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Every, EveryError, Since, SinceError, TopicName, UserName};
 
 use super::identify::{Entry, TOKEN_SUBPROTOCOL};
 use super::refusal::Refused;
@@ -66,6 +66,7 @@ pub(super) fn choose_dialect(
 pub(super) struct Query {
     dialect: Option<Dialect>,
     topics: Vec<TopicName>,
+    since: Option<Since>,
     role: Role,
     occupancy: bool,
     every: Option<Every>,
@@ -102,6 +103,16 @@ impl Query {
                             .map_err(|error: EveryError| Refused::bad(error.to_string()))?,
                     );
                 }
+                "since" | "last" if query.since.is_some() => {
+                    return Err(Refused::bad(
+                        "`since` and `last` say the same, give one of them once",
+                    ));
+                }
+                "since" => {
+                    let since = value.parse();
+                    query.since = Some(since.map_err(|error: SinceError| Refused::bad(error.to_string()))?);
+                }
+                "last" => query.since = Some(parse_last(&value)?),
                 "slow" => query.slow = Some(parse_slow(&value)?),
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
                 "user" if !options.is_development => {
@@ -145,6 +156,8 @@ impl Query {
         if dialect == Dialect::Raw && topics.is_empty() {
             topics.extend(TopicName::parse(LOBBY));
         }
+        let since = self.since;
+        let wanted = |topic| WantedTopic { topic, since };
         let is_awaited = matches!(entry, Entry::Awaited);
         let (identity, granted_topics) = match entry {
             Entry::Known(Admission { identity, topics }) => (Some(identity), topics),
@@ -163,7 +176,7 @@ impl Query {
                 .and_then(|value| value.to_str().ok())
                 .map(user_agent),
             joined_at: wall(),
-            topics,
+            topics: topics.into_iter().map(wanted).collect(),
             granted_topics,
             occupancy: self.occupancy,
             every: self.every,
@@ -209,6 +222,13 @@ fn parse_slow(value: &str) -> Result<SlowRule, Refused> {
             "`slow` is {value:?}, it is one of disconnect, conflate"
         ))),
     }
+}
+
+fn parse_last(value: &str) -> Result<Since, Refused> {
+    let count = value.parse().ok().filter(|_| !value.starts_with('+'));
+    count
+        .map(Since::Last)
+        .ok_or_else(|| Refused::bad(format!("`last` is {value:?}, it is a number of publications")))
 }
 
 fn parse_bool(name: &str, value: &str) -> Result<bool, Refused> {

@@ -40,7 +40,7 @@ impl Fanfare {
         let count = options.shards.clamp(1, SHARDS_MAX);
         let way_back = WayBack::default();
         let (assistant, notices) = assistants(&options, &way_back)?;
-        let broker = MemoryBroker::new(options.history.clone(), &options.limits, fastrand::u64(..));
+        let broker = MemoryBroker::new(options.history, &options.limits, fastrand::u64(..));
         let broker = Arc::new(broker.with_notices(notices.clone()));
         broker.set_rules(Arc::clone(&options.rules));
         let clock = Clock::start();

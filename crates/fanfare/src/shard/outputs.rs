@@ -41,7 +41,8 @@ impl Shard {
 
     fn perform(&mut self, output: Output) {
         match output {
-            Output::Join(topic) => self.broker.join(self.outlet, &topic, None),
+            Output::Join(topic) => self.broker.join(self.outlet, &topic),
+            Output::Read(topic, read, id) => self.broker.read(self.outlet, &topic, read, id),
             Output::Leave(topic) => self.broker.leave(self.outlet, &topic),
             Output::Report(topic, subscribers) => self.broker.report(self.outlet, &topic, subscribers),
             Output::Count(topic) => {

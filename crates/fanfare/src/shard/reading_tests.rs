@@ -14,9 +14,10 @@ use fanfare_protocol::{ConnectionId, Timestamp};
 use super::mailbox::BYTES_MAX;
 use super::stats::Counted;
 use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats, Transport};
-use crate::broker::{HistoryOptions, MemoryBroker};
+use crate::broker::MemoryBroker;
 use crate::clock::Clock;
 use crate::pressure::Pressure;
+use fanfare_hub::Retention;
 
 /// A ping frame of the server, and the pong of a client with an empty mask.
 const PING: [u8; 2] = [0x89, 0];
@@ -40,7 +41,7 @@ impl Fixture {
             pong_timeout_ms: 2_000,
             ..Limits::default()
         };
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(HistoryOptions::default(), &limits, 1));
+        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(Retention::default(), &limits, 1));
         let options = ShardOptions {
             index: 0,
             limits,

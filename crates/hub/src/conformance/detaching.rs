@@ -10,8 +10,8 @@ pub(super) fn what_is_detached_has_left_every_topic<B: Broker + ?Sized>(broker: 
     let topics = [topic("detached-1"), topic("detached-2"), topic("detached-3")];
     let (lost, keeper) = (Probe::new(broker), Probe::new(broker));
     for topic in &topics {
-        lost.join(topic, None);
-        keeper.join(topic, None);
+        lost.join(topic);
+        keeper.join(topic);
         broker.report(lost.id, topic, 5);
         broker.report(keeper.id, topic, 2);
     }
@@ -32,7 +32,7 @@ pub(super) fn what_is_detached_has_left_every_topic<B: Broker + ?Sized>(broker: 
         "an outlet that is detached gets no publication"
     );
     assert_eq!(
-        heir.join(&topics[0], None).position.offset,
+        heir.join(&topics[0]).offset,
         1,
         "a topic goes on while another outlet holds it"
     );

@@ -13,14 +13,14 @@ use std::time::Duration;
 
 use fanfare_protocol::{Draft, Position, Publication, TopicName};
 
-use crate::broker::{Broker, BrokerEvent, Outlet, OutletId, PublishId, Refusal, Snapshot};
+use crate::broker::{Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, Start};
 
 /// A shard as the suite plays it: an outlet, and the calls made in its name.
 pub(super) struct Probe<'a, B: ?Sized> {
     broker: &'a B,
     pub(super) id: OutletId,
     mailbox: Arc<Mailbox>,
-    publishes: AtomicU64,
+    requests: AtomicU64,
 }
 
 struct Mailbox {
@@ -44,7 +44,8 @@ struct State {
 
 enum Mail {
     Publication(Arc<Publication>),
-    Joined(TopicName, Result<Snapshot, Refusal>),
+    Joined(TopicName, Result<Position, Refusal>),
+    Read(ReadId, Result<Page, Refusal>),
 }
 
 /// How long an answer may take: 500 waits of 10 ms.
@@ -70,13 +71,13 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
             broker,
             id,
             mailbox,
-            publishes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
         }
     }
 
     /// Publishes and waits for the answer, however it comes.
     pub(super) fn publish(&self, draft: Draft) -> Result<Position, Refusal> {
-        let publish = PublishId(self.publishes.fetch_add(1, Ordering::Relaxed));
+        let publish = PublishId(self.requests.fetch_add(1, Ordering::Relaxed));
         match self.broker.publish(draft, self.id, publish) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => self.mailbox.wait("the answer to a publish", |state| {
@@ -88,8 +89,8 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
 
     /// Joins and waits for the answer. Publications that stood in the mailbox before it are thrown away, as a shard
     /// does that has no position.
-    pub(super) fn join(&self, topic: &TopicName, since: Option<Position>) -> Snapshot {
-        self.broker.join(self.id, topic, since);
+    pub(super) fn join(&self, topic: &TopicName) -> Position {
+        self.broker.join(self.id, topic);
         let outcome = self.mailbox.wait("the answer to a join", |state| {
             while let Some(mail) = state.pop() {
                 if let Mail::Joined(joined, outcome) = mail
@@ -101,9 +102,40 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
             None
         });
         match outcome {
-            Ok(snapshot) => snapshot,
+            Ok(position) => position,
             Err(refusal) => panic!("a join was refused: {refusal}"),
         }
+    }
+
+    /// Reads and waits for the page. Gives with it the publications that stood in the mailbox before it.
+    pub(super) fn read(&self, topic: &TopicName, read: Read) -> (Page, Vec<Arc<Publication>>) {
+        let id = ReadId(self.requests.fetch_add(1, Ordering::Relaxed));
+        self.broker.read(self.id, topic, read, id);
+        let mut before = Vec::new();
+        let outcome = self.mailbox.wait("the answer to a read", |state| {
+            while let Some(mail) = state.pop() {
+                match mail {
+                    Mail::Read(answered, outcome) if answered == id => return Some(outcome),
+                    Mail::Publication(publication) => before.push(publication),
+                    Mail::Read(..) | Mail::Joined(..) => panic!("something is answered that was not asked"),
+                }
+            }
+            None
+        });
+        match outcome {
+            Ok(page) => (page, before),
+            Err(refusal) => panic!("a read was refused: {refusal}"),
+        }
+    }
+
+    /// Reads as much as there is.
+    pub(super) fn read_all(&self, topic: &TopicName, start: Start) -> Page {
+        let read = Read {
+            start,
+            publications_max: usize::MAX,
+            bytes_max: usize::MAX,
+        };
+        self.read(topic, read).0
     }
 
     /// Waits for the next publication.
@@ -111,6 +143,7 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
         self.mailbox.wait(awaited, |state| match state.pop()? {
             Mail::Publication(publication) => Some(publication),
             Mail::Joined(topic, _) => panic!("a join of {topic} was answered twice"),
+            Mail::Read(..) => panic!("a read was answered twice"),
         })
     }
 
@@ -133,8 +166,15 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
 
     /// Asks for everything that has an answer, and waits for none.
     pub(super) fn ask_without_waiting(&self, draft: Draft) {
-        self.broker.join(self.id, &draft.topic, None);
-        let publish = PublishId(self.publishes.fetch_add(1, Ordering::Relaxed));
+        self.broker.join(self.id, &draft.topic);
+        let read = Read {
+            start: Start::Oldest,
+            publications_max: 1,
+            bytes_max: 1,
+        };
+        let id = ReadId(self.requests.fetch_add(1, Ordering::Relaxed));
+        self.broker.read(self.id, &draft.topic, read, id);
+        let publish = PublishId(self.requests.fetch_add(1, Ordering::Relaxed));
         // Whether it is decided at once is the broker's affair.
         let _ = self.broker.publish(draft, self.id, publish);
     }
@@ -151,7 +191,7 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
     /// Goes once through the broker, so that whatever it had to say to this outlet before has been said.
     pub(super) fn fence(&self) {
         let topic = super::topic(&format!("fence-{}", self.id.0));
-        self.broker.join(self.id, &topic, None);
+        self.broker.join(self.id, &topic);
         self.mailbox.wait("the answer to a join", |state| {
             let is_fence = |mail: &Mail| matches!(mail, Mail::Joined(joined, _) if *joined == topic);
             let at = state.mail.iter().position(is_fence)?;
@@ -240,6 +280,7 @@ impl Outlet for Mailbox {
                 )
             }
             BrokerEvent::Joined { topic, outcome } => state.mail.push_back(Mail::Joined(topic, outcome)),
+            BrokerEvent::Read { read, outcome } => state.mail.push_back(Mail::Read(read, outcome)),
             BrokerEvent::Published { publish, outcome } => state.published.push((publish, outcome)),
         }
         self.arrived.notify_all();

@@ -6,7 +6,7 @@ use std::thread;
 
 use fanfare_protocol::{Payload, Position, Publication, TopicName};
 
-use crate::broker::Broker;
+use crate::broker::{Broker, Read, Start};
 
 use super::probe::Probe;
 use super::{accepted, draft, topic};
@@ -19,8 +19,8 @@ const PUBLICATIONS: usize = PUBLISHERS * PUBLICATIONS_EACH;
 pub(super) fn every_outlet_sees_one_order<B: Broker + ?Sized>(broker: &B) {
     let topic = topic("one-order");
     let (first, second) = (Probe::new(broker), Probe::new(broker));
-    first.join(&topic, None);
-    second.join(&topic, None);
+    first.join(&topic);
+    second.join(&topic);
     publish_racing(broker, &topic, |_| {
         let (seen, also_seen) = (all_of(&first), all_of(&second));
         assert!(seen == also_seen, "every outlet sees the same order");
@@ -37,27 +37,16 @@ pub(super) fn every_outlet_sees_one_order<B: Broker + ?Sized>(broker: &B) {
 }
 
 /// An outlet that comes and goes, each time from where it was: what it missed and what follows fit together.
-pub(super) fn joins_with_history_meet_live_publications<B: Broker + ?Sized>(broker: &B) {
+pub(super) fn readings_meet_live_publications<B: Broker + ?Sized>(broker: &B) {
     let topic = topic("hand-over");
     let (keeper, comer) = (Probe::new(broker), Probe::new(broker));
-    let start = keeper.join(&topic, None).position;
+    let start = keeper.join(&topic);
     publish_racing(broker, &topic, |published| {
         let mut place = start;
         let mut seen = Vec::new();
         while place.offset < PUBLICATIONS as u64 {
-            let snapshot = comer.join(&topic, Some(place));
-            if snapshot.is_recovered {
-                for publication in snapshot.missed {
-                    place = next(place, &publication, "within what was missed");
-                    seen.push(publication);
-                }
-                assert_eq!(
-                    place, snapshot.position,
-                    "what was missed reaches to the position of the join"
-                );
-            } else {
-                place = snapshot.position;
-            }
+            let joined = comer.join(&topic);
+            place = catch_up(&comer, &topic, (place, joined), &mut seen);
             // Some are read while it is joined; with the last one published there may be none to come.
             for _ in 0..5 {
                 if published.load(Ordering::SeqCst) == PUBLICATIONS && comer.waiting() == 0 {
@@ -67,7 +56,7 @@ pub(super) fn joins_with_history_meet_live_publications<B: Broker + ?Sized>(brok
                     break;
                 }
                 let publication = comer.publication("a publication behind a join");
-                place = next(place, &publication, "between a join and what follows it");
+                place = next(place, &publication, "between a page and what follows it");
                 seen.push(publication);
             }
             broker.leave(comer.id, &topic);
@@ -81,6 +70,41 @@ pub(super) fn joins_with_history_meet_live_publications<B: Broker + ?Sized>(brok
             );
         }
     });
+}
+
+/// Reads page by page until it meets what is published, as a shard does it: gives where.
+fn catch_up<B: Broker + ?Sized>(
+    comer: &Probe<'_, B>,
+    topic: &TopicName,
+    (mut place, mut live): (Position, Position),
+    seen: &mut Vec<Arc<Publication>>,
+) -> Position {
+    loop {
+        let read = Read {
+            start: Start::After(place),
+            publications_max: 20,
+            bytes_max: usize::MAX,
+        };
+        let (page, before) = comer.read(topic, read);
+        for publication in before {
+            live = next(live, &publication, "between publications of a joined topic");
+        }
+        assert_eq!(
+            page.end, live,
+            "a page stands behind the publications up to where the log stands"
+        );
+        if page.lost.is_some() {
+            place = page.start;
+        }
+        for publication in page.publications {
+            place = next(place, &publication, "within what was missed");
+            seen.push(publication);
+        }
+        assert!(place.offset <= live.offset, "no page is ahead of what was posted");
+        if place == live {
+            return place;
+        }
+    }
 }
 
 /// Publishes from several threads, meanwhile does `read` here. It is given how many were published.

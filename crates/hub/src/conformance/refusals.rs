@@ -36,7 +36,7 @@ fn refuses<B: Broker + ?Sized>(
     let (topic, elsewhere) = (topic(name), topic(&format!("{name}-elsewhere")));
     let publisher = Probe::new(broker);
     for probe in joining {
-        probe.join(&topic, None);
+        probe.join(&topic);
     }
     accepted(&publisher, draft(&topic, 1));
     accepted(&publisher, draft(&topic, 2));
@@ -95,7 +95,7 @@ pub(super) fn a_mailbox_full_of_bytes_refuses_the_publisher<B: Broker + ?Sized>(
         ..draft(&topic, 0)
     };
     for probe in [&roomy, &full] {
-        probe.join(&topic, None);
+        probe.join(&topic);
     }
     accepted(&roomy, large.clone());
     let outcome = roomy.publish(draft(&topic, 1));

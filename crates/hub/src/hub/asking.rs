@@ -13,7 +13,7 @@ use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
 use crate::counters::Hold;
 use crate::outbox::Lane;
 use crate::session::{NO_USER, Role, SessionState, Wishes};
-use crate::{Output, SlowRule, Ticket};
+use crate::{Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
     /// The rule for slow clients of a topic.
@@ -39,7 +39,7 @@ impl Hub {
         let index = self.names.get(topic);
         let subject = Subject::Client {
             identity: session.identity.as_deref(),
-            is_subscribed: index.is_some_and(|&index| session.is_member(index)),
+            is_subscribed: index.is_some_and(|&index| session.is_subscriber(index)),
         };
         self.rules.decide(subject, action, topic)
     }
@@ -50,12 +50,12 @@ impl Hub {
         &mut self,
         slot: usize,
         id: Option<CommandId>,
-        topics: Vec<TopicName>,
+        topics: Vec<WantedTopic>,
         wishes: Wishes,
         token: Option<Box<str>>,
     ) {
         let mut asked = Vec::new();
-        for topic in &topics {
+        for WantedTopic { topic, .. } in &topics {
             match self.verdict(slot, Action::Subscribe, topic) {
                 Verdict::Allowed => {}
                 Verdict::Denied if token.is_none() || self.rules.is_closed(Action::Subscribe, topic) => {
@@ -106,7 +106,7 @@ impl Hub {
         self.reject(slot, Rejection::new(id, ErrorCode::Forbidden, message));
     }
 
-    fn ask(&mut self, slot: usize, suspended: Suspended, question: Question) {
+    pub(super) fn ask(&mut self, slot: usize, suspended: Suspended, question: Question) {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -142,6 +142,18 @@ impl Hub {
             (Suspended::Publish(drafts), Answer::Publish(outcome)) => {
                 self.publish_decided_by_application(slot, drafts, outcome);
             }
+            (
+                Suspended::History {
+                    id,
+                    topic,
+                    asked,
+                    limit,
+                },
+                Answer::Inspect(outcome),
+            ) => match outcome {
+                Ok(()) => self.history(slot, id, topic, (asked, limit)),
+                Err(denial) => self.deny(slot, id, denial),
+            },
             (Suspended::Call(id), Answer::Call(outcome)) => match outcome {
                 Ok(payload) => {
                     self.reply_to(slot, Lane::Control, id.as_ref(), &Reply::Result { payload });
@@ -153,7 +165,7 @@ impl Hub {
         self.go_on(slot);
     }
 
-    fn take_suspended(&mut self, slot: usize) -> Option<Suspended> {
+    pub(super) fn take_suspended(&mut self, slot: usize) -> Option<Suspended> {
         let session = self.sessions[slot].as_mut()?;
         let suspended = session.waiting.as_mut()?.suspended.take();
         session.waiting.take_if(|waiting| waiting.is_over());
@@ -161,7 +173,7 @@ impl Hub {
     }
 
     /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
-    fn go_on(&mut self, slot: usize) {
+    pub(super) fn go_on(&mut self, slot: usize) {
         let now = self.now.monotonic;
         let Some(session) = self.sessions[slot]
             .as_mut()
@@ -275,7 +287,7 @@ impl Hub {
     pub(super) fn enter(
         &mut self,
         slot: usize,
-        entry: Option<(Vec<TopicName>, Wishes)>,
+        entry: Option<(Vec<WantedTopic>, Wishes)>,
         granted: Vec<TopicName>,
     ) {
         let Some(session) = &mut self.sessions[slot] else {
@@ -306,7 +318,7 @@ impl Hub {
     }
 
     /// Keeps what a connection asked for when it was opened, until it has said who it is.
-    pub(super) fn keep_entry(&mut self, slot: usize, entry: (Vec<TopicName>, Wishes)) {
+    pub(super) fn keep_entry(&mut self, slot: usize, entry: (Vec<WantedTopic>, Wishes)) {
         if let Some(session) = &mut self.sessions[slot]
             && !entry.0.is_empty()
         {
@@ -334,7 +346,11 @@ impl Suspended {
     /// The id of the command.
     fn into_id(self) -> Option<CommandId> {
         match self {
-            Self::Authenticate(id) | Self::Subscribe { id, .. } | Self::Call(id) => id,
+            Self::Authenticate(id)
+            | Self::Subscribe { id, .. }
+            | Self::History { id, .. }
+            | Self::Call(id) => id,
+            Self::Read => None,
             Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),
         }
     }

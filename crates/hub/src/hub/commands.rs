@@ -8,7 +8,7 @@ use fanfare_protocol::dialect::{BadMessage, Direct};
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{
     Command, CommandId, ConnectionId, Draft, Key, Payload, Position, Publisher, Rejection, Reply, Target,
-    TopicName, TopicNameError, Verb,
+    TopicName, TopicNameError, Verb, Wanted,
 };
 
 use super::Hub;
@@ -16,7 +16,7 @@ use crate::access::{Action, Verdict};
 use crate::broker::Refusal;
 use crate::outbox::Lane;
 use crate::session::{Session, Wishes};
-use crate::{Asked, Dirty, Output, Ticket};
+use crate::{Asked, Dirty, Output, Ticket, WantedTopic};
 
 impl Hub {
     pub(super) fn message(&mut self, connection: ConnectionId, message: Result<Command<'_>, BadMessage>) {
@@ -74,10 +74,10 @@ impl Hub {
                 occupancy,
                 every,
                 token,
-            } => match names(&topics) {
-                Ok(names) => {
+            } => match wanted(topics) {
+                Ok(topics) => {
                     let wishes = Wishes { occupancy, every };
-                    self.subscribe_by_rules(slot, id, names, wishes, token.map(Into::into));
+                    self.subscribe_by_rules(slot, id, topics, wishes, token.map(Into::into));
                 }
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
@@ -98,17 +98,16 @@ impl Hub {
                 payload,
                 key,
                 echo,
+            } => {
+                let except = (!echo).then_some(connection);
+                self.publish(slot, (connection, id), (&topic, key), payload, except);
+            }
+            Verb::History {
+                topic,
+                reading,
+                limit,
             } => match self.name(&topic) {
-                Ok(topic) => {
-                    let ticket = Ticket {
-                        connection,
-                        id,
-                        asked: Asked::Publish,
-                    };
-                    let except = (!echo).then_some(connection);
-                    let draft = self.draft(slot, (topic, key), payload, except);
-                    self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
-                }
+                Ok(topic) => self.history_by_rules(slot, id, topic, (reading, limit)),
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
             Verb::Relay { payload } => self.relay(slot, connection, &payload),
@@ -127,6 +126,27 @@ impl Hub {
                 self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
             }
         }
+    }
+
+    fn publish(
+        &mut self,
+        slot: usize,
+        (connection, id): (ConnectionId, Option<CommandId>),
+        (topic, key): (&str, Option<Key>),
+        payload: Payload,
+        except: Option<ConnectionId>,
+    ) {
+        let topic = match self.name(topic) {
+            Ok(topic) => topic,
+            Err(error) => return self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+        };
+        let ticket = Ticket {
+            connection,
+            id,
+            asked: Asked::Publish,
+        };
+        let draft = self.draft(slot, (topic, key), payload, except);
+        self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
     }
 
     fn draft(
@@ -282,6 +302,14 @@ impl Hub {
             .get_key_value(name)
             .map_or_else(|| TopicName::parse(name), |(known, _)| Ok(known.clone()))
     }
+}
+
+fn wanted(topics: Vec<Wanted<'_>>) -> Result<Vec<WantedTopic>, TopicNameError> {
+    let wanted = |Wanted { topic, since }: Wanted<'_>| {
+        let topic = TopicName::parse(&topic)?;
+        Ok(WantedTopic { topic, since })
+    };
+    topics.into_iter().map(wanted).collect()
 }
 
 fn names(names: &[Cow<'_, str>]) -> Result<Vec<TopicName>, TopicNameError> {

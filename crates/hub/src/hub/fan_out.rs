@@ -49,9 +49,11 @@ impl Hub {
         let Some(topic) = self.topics.get(index as usize) else {
             return;
         };
-        let members: Vec<_> = topic.audiences[..SILENT].iter().flatten().copied().collect();
-        for member in members {
-            self.disconnect(member.slot(), &Disconnect::PositionLost, None);
+        let members = topic.audiences[..SILENT].iter().flatten();
+        let mut slots: Vec<usize> = members.map(|member| member.slot()).collect();
+        slots.extend(self.comers_of(index));
+        for slot in slots {
+            self.disconnect(slot, &Disconnect::PositionLost, None);
         }
     }
 
@@ -239,15 +241,15 @@ fn list_of(members: &[Member]) -> Dirty {
 }
 
 /// Publications of one topic, encoded one behind the other.
-struct Run {
-    bytes: Vec<u8>,
+pub(super) struct Run {
+    pub(super) bytes: Vec<u8>,
     /// Where each of them ends.
-    ends: Vec<usize>,
+    pub(super) ends: Vec<usize>,
 }
 
 impl Run {
     /// Encodes publications from the first on, up to the bounds of a batch.
-    fn encode(
+    pub(super) fn encode(
         format: Format,
         batch: &[Arc<Publication>],
         encoder: &mut Encoder,

@@ -70,6 +70,10 @@ pub struct Gauges {
     pub notices: usize,
     /// Subscribe commands that wait for the broker.
     pub pending: usize,
+    /// Subscribers that have yet to read what they missed.
+    pub catching_up: usize,
+    /// Reads that the broker has not answered.
+    pub reads: usize,
     /// Connections that are not read from because they, or their users, asked too fast.
     pub held: usize,
     /// Connections that have yet to say who they are.
@@ -137,6 +141,8 @@ impl Hub {
             queued: self.frames.nodes_used(),
             notices: self.notices.len(),
             pending: self.pending.len(),
+            catching_up: self.comers.len(),
+            reads: self.reads.len(),
             held: self.rates.held(),
             awaited: self.awaited,
         }
@@ -186,7 +192,7 @@ impl Hub {
         let names = session
             .subscriptions
             .iter()
-            .filter(|s| s.is_member())
+            .filter(|s| s.is_subscriber())
             .map(|s| &self.topics[s.topic as usize].name);
         ConnectionRow {
             connection: session.connection,

@@ -2,12 +2,15 @@
 
 mod asking;
 mod behind;
+mod catching_up;
 mod closing;
 mod commands;
 mod fan_out;
 mod listing;
 mod pacing;
 mod rates;
+mod reading;
+mod seats;
 mod subscribing;
 mod timers;
 
@@ -27,13 +30,16 @@ use crate::frames::{FrameId, Frames};
 use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
+use crate::replays::Replays;
 use crate::session::{NO_USER, Session, SessionState, Wishes};
 use crate::topic::Topic;
 use crate::{Counters, Input, Limits, Now, Opened, Output};
 
+use catching_up::Comer;
 pub use listing::{ConnectionRow, Gauges, Listed};
 use rates::Rates;
 pub use rates::Received;
+use reading::Reading;
 use subscribing::Pending;
 use timers::{Drain, Sweep, Watched};
 
@@ -55,6 +61,15 @@ pub struct Hub {
     topics_made: u64,
     all: TopicName,
     pending: Slab<Pending>,
+    /// What the broker is asked to read, by the id of the read.
+    reads: Slab<Reading>,
+    /// Subscribers that have yet to read what they missed.
+    comers: Slab<Comer>,
+    comers_made: u64,
+    /// Those of whom the broker could not read just now.
+    kept_waiting: Vec<ConnectionId>,
+    /// What was encoded for them.
+    replays: Replays,
     frames: Frames,
     notices: Notices,
     encoder: Encoder,
@@ -115,6 +130,11 @@ impl Hub {
             topics_made: 0,
             all: TopicName::all(),
             pending: Slab::new(),
+            reads: Slab::new(),
+            comers: Slab::new(),
+            comers_made: 0,
+            kept_waiting: Vec::new(),
+            replays: Replays::default(),
             frames,
             notices: Notices::new(),
             encoder: Encoder::default(),
@@ -167,6 +187,7 @@ impl Hub {
             Input::Lost(connection) => self.lost(connection),
             Input::Broker(BrokerEvent::Publication(publication)) => self.published(publication),
             Input::Broker(BrokerEvent::Joined { topic, outcome }) => self.joined(&topic, outcome),
+            Input::Broker(BrokerEvent::Read { read, outcome }) => self.was_read(read, outcome),
             // A shard translates the publish id into the ticket and answers with `Input::Published`.
             Input::Broker(BrokerEvent::Published { .. }) => {}
             Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
@@ -283,8 +304,13 @@ impl Hub {
         } else if !outbox.is_empty() {
             self.mark_dirty(slot, Dirty::Big);
         }
-        if self.outboxes[slot].is_paused || self.outboxes[slot].is_closing {
+        let outbox = &self.outboxes[slot];
+        let (is_waited_for, is_catching_up) = (outbox.is_paused || outbox.is_closing, outbox.is_catching_up);
+        if is_waited_for {
             self.drained_somewhat(slot);
+        }
+        if is_catching_up {
+            self.read_on(slot);
         }
     }
 
@@ -338,7 +364,7 @@ impl Hub {
         let relay = if dialect.has_errors() {
             Vec::new()
         } else {
-            topics.clone()
+            topics.iter().map(|wanted| wanted.topic.clone()).collect()
         };
         let state = if is_awaited {
             let deadline = self.auth_deadline();

@@ -2,27 +2,36 @@
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{
-    CommandId, ConnectionId, Every, Millis, Rejection, Reply, SubscribedTopic, TopicName,
+    CommandId, ConnectionId, Every, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
 };
 
 use super::Hub;
 use super::commands::refused;
-use super::timers::Watched;
-use crate::Output;
-use crate::broker::{Refusal, Snapshot};
+use super::reading::recovered;
+use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
-use crate::session::{PACED, Place, SILENT, Seat, Subscription, Wishes};
-use crate::topic::{Member, Topic};
+use crate::session::{Place, SILENT, Seat, Subscription, Wishes};
+use crate::topic::Topic;
+use crate::{Output, Role, WantedTopic};
 
 /// A subscribe command that waits for the broker.
 pub(super) struct Pending {
     connection: ConnectionId,
     id: Option<CommandId>,
-    topics: Vec<u32>,
-    /// Topics whose join is not answered yet.
+    topics: Vec<Begin>,
+    /// Joins and searches for places that are not answered yet.
     unanswered: usize,
     refusal: Option<Refusal>,
     options: SubscribeOptions,
+}
+
+/// A topic of a subscribe command, and where it begins.
+struct Begin {
+    topic: u32,
+    /// Behind this place; `None` for now.
+    at: Option<Position>,
+    /// Whether that is the place that the client named, if it named one.
+    recovered: Option<Result<(), Loss>>,
 }
 
 #[derive(Clone, Copy)]
@@ -34,21 +43,21 @@ struct SubscribeOptions {
 }
 
 impl Hub {
-    /// Subscribes to all of `names` or, past the limit, to none.
+    /// Subscribes to all of `topics` or, past the limit, to none.
     pub(super) fn subscribe(
         &mut self,
         slot: usize,
         id: Option<CommandId>,
-        names: &[TopicName],
+        topics: &[WantedTopic],
         wishes: Wishes,
     ) {
-        if let Some(error) = self.too_many(slot, names) {
+        if let Some(error) = self.too_many(slot, topics) {
             return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
         }
         self.subscribe_with(
             slot,
             id,
-            names,
+            topics,
             SubscribeOptions {
                 wishes: Some(wishes),
                 is_quiet: false,
@@ -58,13 +67,14 @@ impl Hub {
 
     /// Subscribes by the application's wish; false past the limit, and nothing is changed then.
     pub(super) fn subscribe_by_application(&mut self, slot: usize, names: &[TopicName]) -> bool {
-        let has_room = self.too_many(slot, names).is_none();
+        let topics: Vec<WantedTopic> = names.iter().cloned().map(WantedTopic::from).collect();
+        let has_room = self.too_many(slot, &topics).is_none();
         if has_room {
             let options = SubscribeOptions {
                 wishes: None,
                 is_quiet: false,
             };
-            self.subscribe_with(slot, None, names, options);
+            self.subscribe_with(slot, None, &topics, options);
         }
         has_room
     }
@@ -74,7 +84,7 @@ impl Hub {
         self.subscribe_with(
             slot,
             None,
-            &[name],
+            &[name.into()],
             SubscribeOptions {
                 wishes: None,
                 is_quiet: true,
@@ -82,7 +92,7 @@ impl Hub {
         );
     }
 
-    fn too_many(&self, slot: usize, names: &[TopicName]) -> Option<String> {
+    fn too_many(&self, slot: usize, topics: &[WantedTopic]) -> Option<String> {
         let max = self.limits.subscriptions_max as usize;
         let session = self.sessions[slot].as_ref()?;
         let mut held: Vec<&str> = session
@@ -94,7 +104,7 @@ impl Hub {
             .collect();
         held.sort_unstable();
         held.dedup();
-        let mut wanted: Vec<&str> = names.iter().map(TopicName::as_str).collect();
+        let mut wanted: Vec<&str> = topics.iter().map(|wanted| wanted.topic.as_str()).collect();
         wanted.sort_unstable();
         wanted.dedup();
         wanted.retain(|name| held.binary_search(name).is_err());
@@ -110,10 +120,10 @@ impl Hub {
         &mut self,
         slot: usize,
         id: Option<CommandId>,
-        names: &[TopicName],
+        wanted: &[WantedTopic],
         options: SubscribeOptions,
     ) {
-        let topics: Vec<u32> = names.iter().map(|name| self.topic_of(name)).collect();
+        let topics: Vec<u32> = wanted.iter().map(|wanted| self.topic_of(&wanted.topic)).collect();
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -128,22 +138,73 @@ impl Hub {
                 unanswered += 1;
                 topic.waiting.push(key);
             }
-            if !session.is_member(index) {
+            if !session.is_subscriber(index) {
                 let place = Place::Joining(key);
                 session.subscriptions.push(Subscription { topic: index, place });
             }
         }
         let connection = session.connection;
+        let begin = |topic| Begin {
+            topic,
+            at: None,
+            recovered: None,
+        };
         entry.insert(Pending {
             connection,
             id,
-            topics,
+            topics: topics.iter().copied().map(begin).collect(),
             unanswered,
             refusal: None,
             options,
         });
         self.subscribe_is_pending(slot);
-        if unanswered == 0 {
+        for (place, WantedTopic { topic, since }) in wanted.iter().enumerate() {
+            if let Some(since) = since {
+                self.begin_at(slot, key, (place, topic), *since);
+            }
+        }
+        if self.pending[key as usize].unanswered == 0 {
+            self.complete(key);
+        }
+    }
+
+    /// Finds out where a topic of a subscribe command begins, if the client may look back at all.
+    fn begin_at(&mut self, slot: usize, key: u32, (place, topic): (usize, &TopicName), since: Since) {
+        let is_receiver = self.sessions[slot]
+            .as_ref()
+            .is_some_and(|session| session.role == Role::Subscriber);
+        let may_look_back = self.may_look_back(slot, topic);
+        let pending = &mut self.pending[key as usize];
+        let begin = &mut pending.topics[place];
+        if is_receiver && may_look_back {
+            pending.unanswered += 1;
+            let topic = begin.topic;
+            self.find_place((key, place), topic, since);
+        } else {
+            begin.recovered = Some(Err(Loss::Forbidden));
+        }
+    }
+
+    /// The broker knows where a topic of a subscribe command begins.
+    pub(super) fn place_found(
+        &mut self,
+        (key, place): (u32, usize),
+        is_named: bool,
+        outcome: Result<Page, Refusal>,
+    ) {
+        let pending = &mut self.pending[key as usize];
+        pending.unanswered -= 1;
+        match outcome {
+            Ok(page) => {
+                let begin = &mut pending.topics[place];
+                begin.recovered = is_named.then(|| recovered(page.lost));
+                // Where nothing is kept that it could have, it begins with what comes, whenever that is.
+                let is_lost = page.lost.is_some() && page.start == page.end;
+                begin.at = Some(page.start).filter(|_| !is_lost);
+            }
+            Err(refusal) => pending.refusal = pending.refusal.or(Some(refusal)),
+        }
+        if pending.unanswered == 0 {
             self.complete(key);
         }
     }
@@ -167,15 +228,15 @@ impl Hub {
     }
 
     /// The broker answered a join.
-    pub(super) fn joined(&mut self, name: &TopicName, outcome: Result<Snapshot, Refusal>) {
+    pub(super) fn joined(&mut self, name: &TopicName, outcome: Result<Position, Refusal>) {
         let Some(&index) = self.names.get(name) else {
             return;
         };
         let topic = &mut self.topics[index as usize];
         topic.is_joining = false;
         let refusal = match outcome {
-            Ok(snapshot) => {
-                topic.position = Some(snapshot.position);
+            Ok(position) => {
+                topic.position = Some(position);
                 None
             }
             Err(refusal) => Some(refusal),
@@ -209,15 +270,16 @@ impl Hub {
             } else {
                 let positions = topics
                     .iter()
-                    .filter_map(|&topic| self.become_member(slot, topic, key, options))
+                    .filter_map(|begin| self.become_subscriber(slot, begin, key, options))
                     .collect();
                 self.forget_joining(slot, key);
                 if !options.is_quiet {
                     self.say_subscribed(slot, id.as_ref(), positions);
                 }
+                self.read_on(slot);
             }
         }
-        for topic in topics {
+        for Begin { topic, .. } in topics {
             self.topics[topic as usize].holds -= 1;
             self.vacate_if_empty(topic);
         }
@@ -244,33 +306,46 @@ impl Hub {
         }
     }
 
-    /// Makes the connection a member from the topic's present position on, unless it unsubscribed meanwhile.
-    fn become_member(
+    /// Makes the connection a subscriber from where its command begins, unless it unsubscribed meanwhile.
+    fn become_subscriber(
         &mut self,
         slot: usize,
-        index: u32,
+        begin: &Begin,
         key: u32,
         options: SubscribeOptions,
     ) -> Option<SubscribedTopic> {
+        let index = begin.topic;
         self.fan_out(index);
-        let session = self.sessions[slot].as_ref()?;
-        let every = options.wishes.and_then(|wishes| wishes.every);
-        if session.is_member(index) {
+        let wishes = options.wishes;
+        let every = wishes.and_then(|wishes| wishes.every);
+        let watches = wishes.is_some_and(|wishes| wishes.occupancy);
+        let now = self.topics.get(index as usize)?.position;
+        let session = self.sessions[slot].as_mut()?;
+        // Who is here already goes on from where it is.
+        let recovered = begin.recovered.filter(|_| !session.is_subscriber(index));
+        if session.seat(index).is_some() {
             self.close_notice(slot, index);
             self.catch_up(slot, index);
-            if let Some(wishes) = options.wishes {
+            if let Some(wishes) = wishes {
                 self.reseat(slot, index, wishes.every)?;
+                self.set_watching(slot, index, wishes.occupancy);
             }
+        } else if session.comer_of(index).is_some() {
+            if wishes.is_some() {
+                self.set_comer(slot, index, every, watches);
+            }
+        } else if let Some(at) = begin.at.filter(|&at| Some(at) != now) {
+            self.come_from(slot, (index, key), at, (every, watches))?;
         } else {
             self.join_topic(slot, index, key, every)?;
-        }
-        if let Some(wishes) = options.wishes {
-            self.set_watching(slot, index, wishes.occupancy);
+            self.set_watching(slot, index, watches);
         }
         let topic = self.topics.get(index as usize)?;
+        let position = self.comes_from(slot, index).or(topic.position)?;
         Some(SubscribedTopic {
             topic: topic.name.clone(),
-            position: topic.position?,
+            position,
+            recovered,
         })
     }
 
@@ -278,110 +353,37 @@ impl Hub {
     fn join_topic(&mut self, slot: usize, index: u32, key: u32, every: Option<Every>) -> Option<()> {
         let seat = self.new_seat(slot, index, every)?;
         let session = self.sessions[slot].as_mut()?;
-        let is_joining = |s: &&mut Subscription| s.topic == index && s.place == Place::Joining(key);
-        let Some(subscription) = session.subscriptions.iter_mut().find(is_joining) else {
+        let Some(subscription) = session.joining(index, key) else {
             self.vacate_seat(index, seat);
             return None;
         };
         subscription.place = Place::Member(seat);
+        let role = session.role;
+        self.count_in(index, role);
+        Some(())
+    }
+
+    /// Counts somebody who has come to a topic.
+    pub(super) fn count_in(&mut self, index: u32, role: Role) {
         let topic = &mut self.topics[index as usize];
         if !topic.name.is_reserved() {
             self.counters.subscriptions += 1;
-            let is_first = usize::from(seat.audience) != SILENT && topic.subscribers() == 1;
+            let is_first = role == Role::Subscriber && topic.subscribers() == 1;
             self.counters.topics += u64::from(is_first);
         }
         report_due(topic, index, &mut self.reports);
-        Some(())
     }
 
-    /// Gives a member at a pace of its own what it waits for, before it is told a position. That may close it.
-    fn catch_up(&mut self, slot: usize, index: u32) {
-        let seat = self.sessions[slot]
-            .as_mut()
-            .and_then(|session| session.seat(index));
-        if let Some(&mut seat) = seat.filter(|seat| usize::from(seat.audience) == PACED) {
-            self.serve_now(index, seat.at);
-        }
-    }
-
-    /// Gives a member its topic at another pace, or at once. None if it is a member no more.
-    fn reseat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<()> {
-        let seat = *self.sessions[slot].as_mut()?.seat(index)?;
-        let is_paced = usize::from(seat.audience) == PACED;
-        match every {
-            Some(every) if is_paced => self.set_pace(index, seat.at, every),
-            None if !is_paced => {}
-            _ => {
-                let watches = self.vacate_seat(index, seat).watches();
-                let seat = self.new_seat(slot, index, every)?;
-                *self.sessions[slot].as_mut()?.seat(index)? = seat;
-                let audience = &mut self.topics[index as usize].audiences[usize::from(seat.audience)];
-                audience[seat.at as usize] = Member::new(slot, watches);
-            }
-        }
-        Some(())
-    }
-
-    /// A seat at the end of the audience that a connection belongs to.
-    fn new_seat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<Seat> {
-        let audience = self.sessions[slot].as_ref()?.audience();
-        let (audience, at) = match every {
-            Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
-            _ => {
-                let members = &mut self.topics[index as usize].audiences[audience];
-                members.push(Member::new(slot, false));
-                (audience, members.len() as u32 - 1)
-            }
-        };
-        Some(Seat {
-            audience: audience as u8,
-            at,
-        })
-    }
-
-    /// Takes a member out of its audience, and gives it. The last one there takes its seat.
-    fn vacate_seat(&mut self, index: u32, seat: Seat) -> Member {
-        let audience = usize::from(seat.audience);
-        let members = &mut self.topics[index as usize].audiences[audience];
-        let removed = members.swap_remove(seat.at as usize);
-        let moved = members.get(seat.at as usize).copied();
-        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
-            members.shrink_to(members.len() * 2);
-        }
-        if audience == PACED {
-            self.unseat_paced(index, seat.at);
-        }
-        if let Some(moved) = moved
-            && let Some(session) = &mut self.sessions[moved.slot()]
-            && let Some(place) = session.seat(index)
-        {
-            *place = seat;
-        }
-        removed
-    }
-
-    fn set_watching(&mut self, slot: usize, index: u32, watches: bool) {
-        let Some(&mut seat) = self.sessions[slot]
-            .as_mut()
-            .and_then(|session| session.seat(index))
-        else {
-            return;
-        };
+    /// Counts out somebody who has left a topic, which ends here with the last.
+    pub(super) fn count_out(&mut self, index: u32, role: Role) {
         let topic = &mut self.topics[index as usize];
-        let place = &mut topic.audiences[usize::from(seat.audience)][seat.at as usize];
-        topic.watchers -= u32::from(place.watches());
-        topic.watchers += u32::from(watches);
-        *place = Member::new(slot, watches);
-        if watches {
-            topic.occupancy = UNKNOWN_OCCUPANCY;
-            if !std::mem::replace(&mut topic.is_watched, true) {
-                self.watched.push_front(Watched {
-                    index,
-                    serial: topic.serial,
-                    due_at: Millis::default(),
-                });
-            }
+        if !topic.name.is_reserved() {
+            self.counters.subscriptions -= 1;
+            let was_last = role == Role::Subscriber && topic.subscribers() == 0;
+            self.counters.topics -= u64::from(was_last);
         }
+        report_due(topic, index, &mut self.reports);
+        self.vacate_if_empty(index);
     }
 
     /// Unsubscribes from those of `names` that it is subscribed to.
@@ -396,10 +398,14 @@ impl Hub {
                 return;
             };
             let seat = session.seat(topic).copied();
+            let comer = session.comer_of(topic);
             session.subscriptions.retain(|s| s.topic != topic);
             if let Some(seat) = seat {
                 self.close_notice(slot, topic);
                 self.remove_member(topic, seat);
+            } else if let Some(comer) = comer {
+                self.remove_comer(comer);
+                self.read_on(slot);
             }
         }
     }
@@ -423,8 +429,10 @@ impl Hub {
             return;
         };
         for Subscription { topic, place } in std::mem::take(&mut session.subscriptions) {
-            if let Place::Member(seat) = place {
-                self.remove_member(topic, seat);
+            match place {
+                Place::Member(seat) => self.remove_member(topic, seat),
+                Place::CatchingUp(comer) => self.remove_comer(comer),
+                Place::Joining(_) => {}
             }
         }
     }
@@ -434,13 +442,13 @@ impl Hub {
         let removed = self.vacate_seat(index, seat);
         let topic = &mut self.topics[index as usize];
         topic.watchers -= u32::from(removed.watches());
-        if !topic.name.is_reserved() {
-            self.counters.subscriptions -= 1;
-            let was_last = usize::from(seat.audience) != SILENT && topic.subscribers() == 0;
-            self.counters.topics -= u64::from(was_last);
-        }
-        report_due(topic, index, &mut self.reports);
-        self.vacate_if_empty(index);
+        let is_silent = usize::from(seat.audience) == SILENT;
+        let role = if is_silent {
+            Role::Publisher
+        } else {
+            Role::Subscriber
+        };
+        self.count_out(index, role);
     }
 
     /// What a connection is told to have missed of a topic ends here.
@@ -478,9 +486,6 @@ impl Hub {
         }
     }
 }
-
-/// Different from any number of subscribers: the next count is pushed whatever it is.
-const UNKNOWN_OCCUPANCY: u64 = u64::MAX;
 
 fn report_due(topic: &mut Topic, index: u32, reports: &mut Vec<u32>) {
     if !std::mem::replace(&mut topic.is_report_due, true) {

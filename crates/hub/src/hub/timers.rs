@@ -49,6 +49,8 @@ impl Hub {
         }
         self.sweep.ticked_at = now;
         self.let_go();
+        self.replays.clear(&mut self.frames);
+        self.ask_again();
         self.sweep_connections(elapsed_ms);
         self.serve_paced(false);
         self.ask_occupancy();

@@ -5,12 +5,15 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Grants, Identity, TopicRules};
-use fanfare_hub::broker::{BrokerEvent, Refusal, Snapshot};
-use fanfare_hub::{Control, Dirty, Hub, Input, Limits, Now, Opened, Output, Received, Role};
+use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
+use fanfare_hub::{
+    Control, Dirty, History, Hub, Input, Limits, Now, Opened, Output, Received, Retention, Role, WantedTopic,
+};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
 use fanfare_protocol::{
-    ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, Timestamp, TopicName, UserName,
+    ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, Since, Timestamp, TopicName,
+    UserName,
 };
 
 use crate::words::words;
@@ -29,6 +32,10 @@ pub(crate) struct Shard {
     pub(crate) holds_joins: bool,
     /// Whether publishes wait for [`Shard::answer_publish`].
     pub(crate) holds_publishes: bool,
+    /// Whether reads wait for [`Shard::answer_reads`].
+    pub(crate) holds_reads: bool,
+    /// How much of a log is kept.
+    pub(crate) retention: Retention,
     /// Subscribers on other shards, per topic.
     pub(crate) elsewhere: HashMap<TopicName, u64>,
     /// What came out and was done.
@@ -36,6 +43,7 @@ pub(crate) struct Shard {
     /// Who was written, write by write.
     pub(crate) writes: Vec<ConnectionId>,
     held_publishes: VecDeque<Output>,
+    held_reads: VecDeque<Output>,
     answers: VecDeque<Input<'static>>,
     sockets: HashMap<ConnectionId, Socket>,
     open_slots: HashSet<usize>,
@@ -49,6 +57,7 @@ pub(crate) struct Log {
     pub(crate) position: Position,
     pub(crate) is_joined: bool,
     pub(crate) reported: u32,
+    pub(crate) history: History,
 }
 
 struct Socket {
@@ -75,6 +84,7 @@ pub(crate) struct Door {
     pub(crate) grants: Grants,
     pub(crate) is_awaited: bool,
     pub(crate) topics: &'static [&'static str],
+    pub(crate) since: Option<Since>,
     pub(crate) granted_topics: &'static [&'static str],
     pub(crate) occupancy: bool,
     pub(crate) every: Option<Every>,
@@ -101,6 +111,7 @@ impl Default for Door {
             grants: Grants::default(),
             is_awaited: false,
             topics: &[],
+            since: None,
             granted_topics: &[],
             occupancy: false,
             every: None,
@@ -128,10 +139,13 @@ impl Shard {
             refusal: None,
             holds_joins: false,
             holds_publishes: false,
+            holds_reads: false,
+            retention: Retention::default(),
             elsewhere: HashMap::new(),
             performed: Vec::new(),
             writes: Vec::new(),
             held_publishes: VecDeque::new(),
+            held_reads: VecDeque::new(),
             answers: VecDeque::new(),
             sockets: HashMap::new(),
             open_slots: HashSet::new(),
@@ -172,7 +186,14 @@ impl Shard {
             remote: "127.0.0.1:9".parse().unwrap(),
             user_agent: None,
             joined_at: self.now.wall,
-            topics: door.topics.iter().map(|name| topic(name)).collect(),
+            topics: door
+                .topics
+                .iter()
+                .map(|name| WantedTopic {
+                    topic: topic(name),
+                    since: door.since,
+                })
+                .collect(),
             granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
             occupancy: door.occupancy,
             every: door.every,
@@ -315,6 +336,11 @@ impl Shard {
         self.hub.writable(client);
     }
 
+    /// A client's socket is gone.
+    pub(crate) fn lose(&mut self, client: ConnectionId) {
+        self.handle(Input::Lost(client));
+    }
+
     pub(crate) fn is_released(&self, client: ConnectionId) -> bool {
         self.sockets[&client].is_released
     }
@@ -329,8 +355,27 @@ impl Shard {
         let topic = topic_or_reserved(name);
         let log = self.logs.get_mut(&topic).unwrap();
         log.is_joined = outcome.is_ok();
-        let outcome = outcome.map(|()| snapshot(log.position));
+        let outcome = outcome.map(|()| log.position);
         self.mail.push_back(BrokerEvent::Joined { topic, outcome });
+    }
+
+    /// The broker answers the reads that it held.
+    pub(crate) fn answer_reads(&mut self) {
+        for output in std::mem::take(&mut self.held_reads) {
+            if let Output::Read(topic, read, id) = output {
+                self.answer_read(&topic, read, id);
+            }
+        }
+    }
+
+    fn answer_read(&mut self, topic: &TopicName, read: Read, id: ReadId) {
+        let nothing = Log::default();
+        let log = self.logs.get(topic).unwrap_or(&nothing);
+        let outcome = match self.refusal {
+            Some(refusal) => Err(refusal),
+            None => Ok(log.history.read(log.position, &read)),
+        };
+        self.mail.push_back(BrokerEvent::Read { read: id, outcome });
     }
 
     /// The broker answers the oldest publish that it held.
@@ -378,7 +423,9 @@ impl Shard {
         for topic in waiting {
             self.answer_join(topic.as_str(), Err(Refusal::Unavailable));
         }
-        self.turn();
+        self.answer_reads();
+        // What was encoded for those who came back is kept until the next tick.
+        self.pass(100);
         let gauges = self.hub.gauges();
         assert_eq!(
             (
@@ -386,9 +433,11 @@ impl Shard {
                 gauges.topics,
                 gauges.queued,
                 gauges.pending,
-                gauges.notices
+                gauges.notices,
+                gauges.catching_up,
+                gauges.reads,
             ),
-            (0, 0, 0, 0, 0),
+            (0, 0, 0, 0, 0, 0, 0),
             "{gauges:?}"
         );
         assert_eq!(gauges.frame_bytes, 0);
@@ -416,8 +465,14 @@ impl Shard {
         match output {
             Output::Join(topic) => self.join(topic),
             Output::Leave(topic) => {
-                self.logs.remove(&topic).unwrap();
+                let log = self.logs.get_mut(&topic).unwrap();
+                (log.is_joined, log.reported) = (false, 0);
+                if log.history.is_empty() {
+                    self.logs.remove(&topic);
+                }
             }
+            Output::Read(..) if self.holds_reads => self.held_reads.push_back(output),
+            Output::Read(topic, read, id) => self.answer_read(&topic, read, id),
             Output::Report(topic, subscribers) => {
                 self.logs.get_mut(&topic).unwrap().reported = subscribers;
             }
@@ -461,27 +516,30 @@ impl Shard {
         self.epochs += 1;
         let log = self.logs.entry(topic.clone()).or_default();
         assert!(!log.is_joined, "{topic} is joined twice");
-        log.position.epoch = Epoch(self.epochs);
+        if log.history.is_empty() {
+            log.position.epoch = Epoch(self.epochs);
+        }
         if !self.holds_joins || topic.is_reserved() {
             log.is_joined = true;
-            let outcome = Ok(snapshot(log.position));
+            let outcome = Ok(log.position);
             self.mail.push_back(BrokerEvent::Joined { topic, outcome });
         }
     }
 
     fn append(&mut self, draft: Draft) -> Position {
-        let Some(log) = self.logs.get_mut(&draft.topic) else {
+        if !self.retention.keeps() && !self.logs.contains_key(&draft.topic) {
             return Position {
                 offset: 1,
                 ..Position::default()
             };
-        };
+        }
+        let log = self.logs.entry(draft.topic.clone()).or_default();
         log.position.offset += 1;
         let position = log.position;
+        let publication = Arc::new(Publication { draft, position });
+        log.history.keep(Arc::clone(&publication), &self.retention);
         if log.is_joined {
-            let publication = Publication { draft, position };
-            self.mail
-                .push_back(BrokerEvent::Publication(Arc::new(publication)));
+            self.mail.push_back(BrokerEvent::Publication(publication));
         }
         position
     }
@@ -521,13 +579,5 @@ fn topic_or_reserved(name: &str) -> TopicName {
         Some(user) => TopicName::of_user(&UserName::parse(user).unwrap()),
         None if name == "$all" => TopicName::all(),
         None => topic(name),
-    }
-}
-
-fn snapshot(position: Position) -> Snapshot {
-    Snapshot {
-        position,
-        missed: Vec::new(),
-        is_recovered: true,
     }
 }

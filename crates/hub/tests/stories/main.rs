@@ -8,9 +8,11 @@
 )]
 
 mod access;
+mod catching_up;
 mod closing;
 mod driver;
 mod fan_out;
+mod history;
 mod occupancy;
 mod pacing;
 mod properties;

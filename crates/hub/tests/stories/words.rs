@@ -27,6 +27,14 @@ fn of_json(json: &Value) -> String {
         "subscribed" => format!("subscribed{id} {}", joined(&json["topics"])),
         "unsubscribed" => format!("unsubscribed{id} {}", joined(&json["topics"])),
         "published" => format!("published{id} {}/{}", text("topic"), json["offset"]),
+        "history" => format!(
+            "history{id} {}@{}{}: {}{}",
+            text("topic"),
+            json["offset"],
+            recovery(json),
+            offsets(&json["messages"]),
+            next(json)
+        ),
         "sent" => format!("sent{id}"),
         "result" => format!("result{id} {}", json["data"]),
         "authenticated" => format!("authenticated{id}"),
@@ -51,10 +59,45 @@ fn of_json(json: &Value) -> String {
     }
 }
 
+/// Whether somebody goes on from where it was: ` back`, or why not.
+fn recovery(json: &Value) -> String {
+    match (json["recovered"].as_bool(), json["reason"].as_str()) {
+        (None, None) => String::new(),
+        (Some(true), None) => " back".to_owned(),
+        (Some(false), Some(reason)) => format!(" {reason}"),
+        _ => format!(" {json}"),
+    }
+}
+
+fn offsets(messages: &Value) -> String {
+    let all: Vec<_> = messages
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|message| message["offset"].to_string())
+        .collect();
+    all.join(" ")
+}
+
+fn next(json: &Value) -> String {
+    let Some(next) = json.get("next").and_then(Value::as_object) else {
+        return String::new();
+    };
+    let words = next
+        .iter()
+        .map(|(field, place)| format!(", {field} {}", place["offset"]));
+    words.collect()
+}
+
 fn joined(topics: &Value) -> String {
     let words = |topic: &Value| match topic.as_str() {
         Some(name) => name.to_owned(),
-        None => format!("{}@{}", topic["topic"].as_str().unwrap(), topic["offset"]),
+        None => format!(
+            "{}@{}{}",
+            topic["topic"].as_str().unwrap(),
+            topic["offset"],
+            recovery(topic)
+        ),
     };
     let all: Vec<_> = topics.as_array().unwrap().iter().map(words).collect();
     all.join(" ")

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use fanfare::broker::HistoryOptions;
+use fanfare::Retention;
 use fanfare::tokens::Tokens;
 use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
 use tokio::net::TcpListener;
@@ -212,8 +212,8 @@ fn library_options(
         is_development: options.dev,
         compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
-        history: HistoryOptions {
-            frames_max: options.history_frames,
+        history: Retention {
+            publications_max: options.history_frames,
             bytes_max: options.history_bytes_max,
             age_max_ms: millis(options.history_age),
         },

@@ -12,7 +12,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
-use fanfare::broker::HistoryOptions;
+use fanfare::Retention;
 use fanfare::tokens::{Algorithm, IssuerOptions, TokenKey, Tokens, TokensOptions};
 use fanfare::{Application, Fanfare, Limits, Options, TopicRules};
 use http_body_util::BodyExt as _;
@@ -159,9 +159,9 @@ fn options() -> Options {
         },
         is_development: true,
         rules: Arc::new(TopicRules::open()),
-        history: HistoryOptions {
-            frames_max: 100,
-            ..HistoryOptions::default()
+        history: Retention {
+            publications_max: 100,
+            ..Retention::default()
         },
         ..Options::default()
     }

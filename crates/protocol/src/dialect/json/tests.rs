@@ -1,13 +1,27 @@
 //! What the `json` dialect reads and writes, byte by byte.
 
+use std::sync::Arc;
+
 use super::*;
-use crate::codes::Disconnect;
-use crate::{ConnectionId, Draft, Epoch, Goodbye, Missed, Position, Timestamp, Welcome};
+use crate::codes::{Disconnect, ErrorCode};
+use crate::dialect::Direct;
+use crate::{
+    CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss, Missed,
+    Payload, Position, Publication, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target,
+    Timestamp, TopicName, Turn, UserName, Verb, Wanted, Welcome,
+};
 
 fn verb(text: &str) -> Verb<'_> {
     decode(text)
         .unwrap_or_else(|rejection| panic!("{text}: {rejection:?}"))
         .verb
+}
+
+fn now(topic: &str) -> Wanted<'_> {
+    Wanted {
+        topic: topic.into(),
+        since: None,
+    }
 }
 
 fn raw(text: &str) -> Payload {
@@ -43,7 +57,7 @@ fn commands_are_read() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"a"}"#),
         Verb::Subscribe {
-            topics: vec!["a".into()],
+            topics: vec![now("a")],
             occupancy: false,
             every: None,
             token: None,
@@ -52,7 +66,7 @@ fn commands_are_read() {
     assert_eq!(
         verb(r#"{"topics":["a","b"],"occupancy":true,"type":"subscribe","unknown":[1]}"#),
         Verb::Subscribe {
-            topics: vec!["a".into(), "b".into()],
+            topics: vec![now("a"), now("b")],
             occupancy: true,
             every: None,
             token: None,
@@ -123,7 +137,7 @@ fn escaped_names_are_understood() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"caf\u00e9"}"#),
         Verb::Subscribe {
-            topics: vec!["café".into()],
+            topics: vec![now("café")],
             occupancy: false,
             every: None,
             token: None,
@@ -132,11 +146,145 @@ fn escaped_names_are_understood() {
 }
 
 #[test]
+fn a_subscription_may_begin_in_the_past() {
+    let at = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
+    let wanted = |text: &'static str| -> Vec<Wanted<'static>> {
+        match verb(text) {
+            Verb::Subscribe { topics, .. } => topics,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (text, expected) in [
+        (
+            r#"{"type":"subscribe","topic":"a","since":{"epoch":"10","offset":7}}"#,
+            vec![("a", Some(Since::Position(at)))],
+        ),
+        (
+            r#"{"type":"subscribe","topic":"a","since":"10:7"}"#,
+            vec![("a", Some(Since::Position(at)))],
+        ),
+        (
+            r#"{"type":"subscribe","topic":"a","last":20}"#,
+            vec![("a", Some(Since::Last(20)))],
+        ),
+        (
+            r#"{"type":"subscribe","since":"5m","topics":["a",{"topic":"b","since":{"offset":7,"epoch":"10","x":[1]}},
+               {"last":18446744073709551615,"topic":"c","x":{}},{"topic":"d"}]}"#,
+            vec![
+                ("a", Some(Since::Age(300_000))),
+                ("b", Some(Since::Position(at))),
+                ("c", Some(Since::Last(u32::MAX))),
+                ("d", Some(Since::Age(300_000))),
+            ],
+        ),
+    ] {
+        let expected: Vec<_> = expected
+            .into_iter()
+            .map(|(topic, since)| Wanted {
+                topic: topic.into(),
+                since,
+            })
+            .collect();
+        assert_eq!(wanted(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn history_is_read_from_either_side() {
+    let at = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
+    for (fields, reading, limit) in [
+        ("", Reading::Oldest, 100),
+        (
+            r#","since":"30s","limit":5"#,
+            Reading::Since(Since::Age(30_000)),
+            5,
+        ),
+        (r#","last":20"#, Reading::Since(Since::Last(20)), 100),
+        (
+            r#","since":"10:7","limit":0"#,
+            Reading::Since(Since::Position(at)),
+            1,
+        ),
+        (
+            r#","before":{"epoch":"10","offset":7},"limit":9223372036854775808"#,
+            Reading::Before(at),
+            HISTORY_PAGE_MAX,
+        ),
+    ] {
+        let text = format!(r#"{{"type":"history","topic":"a"{fields}}}"#);
+        let topic = "a".into();
+        assert_eq!(
+            verb(&text),
+            Verb::History {
+                topic,
+                reading,
+                limit
+            },
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_page_of_history_has_its_messages_as_they_are() {
+    let topic = TopicName::parse("a").unwrap();
+    let publication = |offset, payload| {
+        let draft = Draft {
+            topic: topic.clone(),
+            payload,
+            from: None,
+            time: Timestamp(5),
+            key: Key::parse("k").ok().filter(|_| offset == 1),
+            except: None,
+        };
+        let epoch = Epoch(36);
+        Arc::new(Publication {
+            draft,
+            position: Position { epoch, offset },
+        })
+    };
+    let end = Position {
+        epoch: Epoch(36),
+        offset: 9,
+    };
+    let mut page = HistoryPage {
+        topic: topic.clone(),
+        end,
+        recovered: Some(Err(Loss::TooOld)),
+        publications: vec![
+            publication(1, raw("1e400")),
+            publication(2, Payload::binary(vec![255])),
+        ],
+        next: Some(Turn::Since(Position { offset: 2, ..end })),
+    };
+    assert_eq!(
+        reply(Some("1"), &Reply::History(page.clone())),
+        concat!(
+            r#"{"type":"history","id":1,"topic":"a","epoch":"10","offset":9,"recovered":false,"reason":"too_old","#,
+            r#""next":{"since":{"epoch":"10","offset":2}},"messages":["#,
+            r#"{"offset":1,"key":"k","time":5,"data":1e400},{"offset":2,"time":5,"data_base64":"/w=="}]}"#
+        )
+    );
+    (page.recovered, page.next) = (None, None);
+    page.publications.clear();
+    assert_eq!(
+        reply(None, &Reply::History(page)),
+        r#"{"type":"history","topic":"a","epoch":"10","offset":9,"messages":[]}"#
+    );
+}
+
+#[test]
 fn a_rate_and_a_key_are_read() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"a","every":"2s"}"#),
         Verb::Subscribe {
-            topics: vec!["a".into()],
+            topics: vec![now("a")],
             occupancy: false,
             every: "2s".parse().ok(),
             token: None,
@@ -196,6 +344,67 @@ const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
         None,
         "bad_command",
         "both `topic` and `topics`",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":"5m","last":3}"#,
+        None,
+        "bad_command",
+        "both `since` and `last`",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[{"topic":"a","since":"5m","last":3}]}"#,
+        None,
+        "bad_command",
+        "both `since` and `last`",
+    ),
+    (
+        r#"{"type":"subscribe","id":4,"topics":[{"since":"5m"}]}"#,
+        Some("4"),
+        "bad_command",
+        "missing field `topic`",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[7]}"#,
+        None,
+        "bad_command",
+        "the name of a topic, or an object with `topic`",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":"yesterday"}"#,
+        None,
+        "bad_command",
+        "`since` is neither a position such as k2w9:17 nor an age",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":7}"#,
+        None,
+        "bad_command",
+        "expected a position such as",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":{"epoch":"a"}}"#,
+        None,
+        "bad_command",
+        "missing field `offset`",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","last":-1}"#,
+        None,
+        "bad_command",
+        "invalid value: integer `-1`",
+    ),
+    (r#"{"type":"history"}"#, None, "bad_command", "`topic` is missing"),
+    (
+        r#"{"type":"history","topic":"a","before":"a:1","last":3}"#,
+        None,
+        "bad_command",
+        "`before` is given with `since` or `last`",
+    ),
+    (
+        r#"{"type":"history","topic":"a","before":"5m"}"#,
+        None,
+        "bad_command",
+        "`before` is not a position",
     ),
     (
         r#"{"type":"subscribe","id":3,"topic":5}"#,
@@ -308,10 +517,23 @@ fn replies_are_written() {
     let at = SubscribedTopic {
         topic: topic.clone(),
         position,
+        recovered: None,
     };
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
         r#"{"type":"subscribed","id":1,"topics":[{"topic":"a\"b","epoch":"10","offset":7}]}"#
+    );
+    let back = [Ok(()), Err(Loss::EpochChanged)].map(|recovered| SubscribedTopic {
+        topic: topic.clone(),
+        position,
+        recovered: Some(recovered),
+    });
+    assert_eq!(
+        reply(None, &Reply::Subscribed { topics: back.into() }),
+        concat!(
+            r#"{"type":"subscribed","topics":[{"topic":"a\"b","epoch":"10","offset":7,"recovered":true},"#,
+            r#"{"topic":"a\"b","epoch":"10","offset":7,"recovered":false,"reason":"epoch_changed"}]}"#
+        )
     );
     assert_eq!(
         reply(
@@ -466,12 +688,13 @@ fn messages_carry_every_kind_of_payload() {
 
 #[test]
 fn the_page_of_the_dialect_names_every_message() {
-    let page = include_str!("../../../../docs/protocol/json.md");
+    let page = include_str!("../../../../../docs/protocol/json.md");
     let answers = [
         "welcome",
         "subscribed",
         "unsubscribed",
         "published",
+        "history",
         "sent",
         "pong",
         "message",
@@ -480,7 +703,7 @@ fn the_page_of_the_dialect_names_every_message() {
         "error",
         "goodbye",
     ];
-    let verbs = VERBS.split(", ").map(|verb| verb.trim_matches('`'));
+    let verbs = decode::VERBS.split(", ").map(|verb| verb.trim_matches('`'));
     for name in verbs.chain(answers) {
         assert!(
             page.contains(&format!("| `{name}` |")),

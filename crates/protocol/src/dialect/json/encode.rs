@@ -1,231 +1,66 @@
-//! The `json` dialect: text messages that are one JSON object with a `type`. `docs/protocol/json.md` describes it.
-//!
-//! Payloads pass through as raw JSON text: they are scanned for well-formedness once when they come in and never
-//! parsed into values.
-
-use std::borrow::Cow;
+//! Publications, replies and pushes, as clients read them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Direct;
-use crate::codes::ErrorCode;
+use crate::dialect::Direct;
 use crate::websocket::{Opcode, encode_frame};
 use crate::{
-    Command, CommandId, Every, Key, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply,
-    SubscribedTopic, TOPIC_BYTES_MAX, Target, TopicName, UserName, Verb,
+    CommandId, HistoryPage, Loss, Payload, PayloadKind, Position, Publication, Publisher, Push, Reply,
+    SubscribedTopic, TOPIC_BYTES_MAX, TopicName, Turn, UserName,
 };
 
-/// Reads one command.
-pub(super) fn decode(text: &str) -> Result<Command<'_>, Rejection> {
-    // Without this, serde would also take an array for the fields in their order.
-    if !text.trim_start().starts_with('{') {
-        let message = "message is not a JSON object, send one with a `type`";
-        return Err(Rejection::new(None, ErrorCode::BadJson, message));
-    }
-    let fields: Fields<'_> = serde_json::from_str(text).map_err(|error| unreadable(text, &error))?;
-    let id = match fields.id {
-        Some(id) => {
-            Some(CommandId::from_json(id.get()).map_err(|e| Rejection::new(None, ErrorCode::BadCommand, e))?)
-        }
-        None => None,
-    };
-    match fields.verb() {
-        Ok(verb) => Ok(Command { id, verb }),
-        Err(message) => Err(Rejection::new(id, ErrorCode::BadCommand, message)),
-    }
-}
-
-/// Every field that any command has. Unknown ones are ignored, so that newer clients can talk to older servers.
-#[derive(Deserialize)]
-struct Fields<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    topic: Option<Text<'a>>,
-    #[serde(borrow)]
-    topics: Option<Vec<Text<'a>>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    data: Option<&'a RawValue>,
-    echo: Option<bool>,
-    occupancy: Option<bool>,
-    #[serde(borrow)]
-    every: Option<Text<'a>>,
-    #[serde(borrow)]
-    key: Option<Text<'a>>,
-    #[serde(borrow)]
-    connection: Option<Text<'a>>,
-    #[serde(borrow)]
-    user: Option<Text<'a>>,
-    #[serde(borrow)]
-    token: Option<Text<'a>>,
-    #[serde(borrow)]
-    method: Option<Text<'a>>,
-}
-
-/// A string that borrows from the input unless it has escapes. (`Option<Cow<str>>` alone would always copy.)
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// Reads a field that is there, `null` included: `"data": null` publishes null, a missing `data` is an error.
-fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(deserializer).map(Some)
-}
-
-impl<'a> Fields<'a> {
-    /// The verb that the fields spell, or what is wrong with them.
-    fn verb(self) -> Result<Verb<'a>, String> {
-        let Some(Text(kind)) = &self.kind else {
-            return Err(format!("`type` is missing, it is one of {VERBS}"));
-        };
-        match &**kind {
-            "subscribe" => self.subscribe(),
-            "unsubscribe" => Ok(Verb::Unsubscribe {
-                topics: self.topics()?,
-            }),
-            "publish" => self.publish(),
-            "send" => self.send(),
-            "call" => self.call(),
-            "auth" => match self.token {
-                Some(Text(token)) => Ok(Verb::Authenticate { token }),
-                None => Err("`token` is missing".to_owned()),
-            },
-            "ping" => Ok(Verb::Ping),
-            other => Err(format!("`type` is {}, it is one of {VERBS}", quoted(other))),
-        }
-    }
-
-    fn subscribe(mut self) -> Result<Verb<'a>, String> {
-        let occupancy = self.occupancy.unwrap_or(false);
-        let every = self.every.as_ref().map(|Text(every)| every.parse::<Every>());
-        let every = every.transpose().map_err(|error| error.to_string())?;
-        let token = self.token.take().map(|Text(token)| token);
-        Ok(Verb::Subscribe {
-            topics: self.topics()?,
-            occupancy,
-            every,
-            token,
-        })
-    }
-
-    fn topics(self) -> Result<Vec<Cow<'a, str>>, String> {
-        let topics = match (self.topic, self.topics) {
-            (Some(topic), None) => vec![topic.0],
-            (None, Some(topics)) => topics.into_iter().map(|topic| topic.0).collect(),
-            (Some(_), Some(_)) => return Err("both `topic` and `topics` are given, give one".to_owned()),
-            (None, None) => return Err("`topic` or `topics` is missing".to_owned()),
-        };
-        if topics.is_empty() {
-            Err("`topics` is empty, name at least one".to_owned())
-        } else {
-            Ok(topics)
-        }
-    }
-
-    fn publish(self) -> Result<Verb<'a>, String> {
-        let payload = self.payload()?;
-        let Some(Text(topic)) = self.topic else {
-            return Err("`topic` is missing".to_owned());
-        };
-        let key = self.key.as_ref().map(|Text(key)| Key::parse(key));
-        let key = key.transpose().map_err(|error| error.to_string())?;
-        Ok(Verb::Publish {
-            topic,
-            payload,
-            key,
-            echo: self.echo.unwrap_or(true),
-        })
-    }
-
-    fn send(self) -> Result<Verb<'a>, String> {
-        let payload = self.payload()?;
-        let to = match (self.connection, self.user) {
-            (Some(Text(id)), None) => Target::Connection(id.parse().map_err(|e| format!("{e}"))?),
-            (None, Some(Text(name))) => Target::User(UserName::parse(&name).map_err(|e| e.to_string())?),
-            _ => return Err("`send` needs either `connection` or `user`".to_owned()),
-        };
-        Ok(Verb::Send { to, payload })
-    }
-
-    fn call(self) -> Result<Verb<'a>, String> {
-        let payload = self.data.map_or_else(Payload::null, Payload::json);
-        match self.method {
-            Some(Text(method)) if (1..=METHOD_BYTES_MAX).contains(&method.len()) => {
-                Ok(Verb::Call { method, payload })
-            }
-            Some(Text(method)) => Err(format!(
-                "`method` is {} bytes, it has 1 to {METHOD_BYTES_MAX}",
-                method.len()
-            )),
-            None => Err("`method` is missing".to_owned()),
-        }
-    }
-
-    fn payload(&self) -> Result<Payload, String> {
-        self.data
-            .map(Payload::json)
-            .ok_or_else(|| "`data` is missing, it is any JSON value".to_owned())
-    }
-}
-
-const VERBS: &str = "`auth`, `subscribe`, `unsubscribe`, `publish`, `send`, `call`, `ping`";
-
-/// The longest name of a procedure, in bytes.
-const METHOD_BYTES_MAX: usize = 128;
-
-/// What to say about a message that is not a command, with its `id` where that much can be read.
-fn unreadable(text: &str, error: &serde_json::Error) -> Rejection {
-    #[derive(Deserialize)]
-    struct OnlyId<'a> {
-        #[serde(borrow)]
-        id: &'a RawValue,
-    }
-    let id = serde_json::from_str::<OnlyId<'_>>(text)
-        .ok()
-        .and_then(|only| CommandId::from_json(only.id.get()).ok());
-    let code = if error.is_data() {
-        ErrorCode::BadCommand
-    } else {
-        ErrorCode::BadJson
-    };
-    // It may repeat a whole value of the message, and a refusal must stay short however long that is.
-    let error = error.to_string();
-    Rejection::new(id, code, format!("message is not a command: {}", cut(&error)))
-}
-
-/// At most the length of a topic name of what a client wrote, in quotes.
-fn quoted(text: &str) -> String {
-    format!("{:?}", cut(text))
-}
-
-fn cut(text: &str) -> &str {
-    let mut places = text.char_indices().map(|(at, _)| at);
-    let end = places.find(|&at| at > TOPIC_BYTES_MAX);
-    end.map_or(text, |end| &text[..end])
-}
-
 /// A publication as a `message`.
-pub(super) fn encode_publication(publication: &Publication, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode_publication(publication: &Publication, frame: &mut Vec<u8>) {
     let draft = &publication.draft;
     let mut text = Vec::with_capacity(draft.payload.as_bytes().len() + 160);
     text.extend_from_slice(b"{\"type\":\"message\",\"topic\":");
     append_json(draft.topic.as_str(), &mut text);
-    text.extend_from_slice(b",\"offset\":");
-    append_json(&publication.position.offset, &mut text);
+    text.push(b',');
+    append_publication(publication, &mut text);
+    encode_frame(Opcode::Text, &text, frame);
+}
+
+/// The fields of a publication but its topic, and the closing brace.
+fn append_publication(publication: &Publication, text: &mut Vec<u8>) {
+    let draft = &publication.draft;
+    text.extend_from_slice(b"\"offset\":");
+    append_json(&publication.position.offset, text);
     if let Some(key) = &draft.key {
         text.extend_from_slice(b",\"key\":");
-        append_json(key.as_str(), &mut text);
+        append_json(key.as_str(), text);
     }
-    append_body(draft.time.0, draft.from.as_ref(), &draft.payload, &mut text);
+    append_body(draft.time.0, draft.from.as_ref(), &draft.payload, text);
+}
+
+/// A page of history: what `message`s say, but without `type` and `topic`.
+fn encode_history(id: Option<&RawValue>, page: &HistoryPage, frame: &mut Vec<u8>) {
+    let head = Answer::History {
+        id,
+        begun: Begun {
+            at: At::of(&page.topic, page.end),
+            recovery: Recovery::of(page.recovered),
+        },
+        next: page.next.map(Next::of),
+    };
+    let payloads = page.publications.iter().map(|p| p.draft.payload.as_bytes().len());
+    let mut text = Vec::with_capacity(payloads.map(|bytes| bytes + 128).sum::<usize>() + 128);
+    append_json(&head, &mut text);
+    // The list is written into the object, so that payloads stay as raw as they are.
+    text.pop();
+    text.extend_from_slice(b",\"messages\":[");
+    for (place, publication) in page.publications.iter().enumerate() {
+        text.extend_from_slice(if place == 0 { b"{" } else { b",{" });
+        append_publication(publication, &mut text);
+    }
+    text.extend_from_slice(b"]}");
     encode_frame(Opcode::Text, &text, frame);
 }
 
 /// What was sent to one connection as a `message` without topic.
-pub(super) fn encode_direct(sent: &Direct, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode_direct(sent: &Direct, frame: &mut Vec<u8>) {
     let mut text = Vec::with_capacity(sent.payload.as_bytes().len() + 128);
     text.extend_from_slice(b"{\"type\":\"message\"");
     append_body(sent.time.0, sent.from.as_ref(), &sent.payload, &mut text);
@@ -276,7 +111,7 @@ enum Answer<'a> {
     Subscribed {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
-        topics: Vec<At<'a>>,
+        topics: Vec<Begun<'a>>,
     },
     Unsubscribed {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,6 +123,14 @@ enum Answer<'a> {
         id: Option<&'a RawValue>,
         #[serde(flatten)]
         at: At<'a>,
+    },
+    History {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        #[serde(flatten)]
+        begun: Begun<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<Next>,
     },
     Sent {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -354,6 +197,60 @@ struct At<'a> {
     offset: u64,
 }
 
+/// A topic from the position after which its messages follow.
+#[derive(Serialize)]
+struct Begun<'a> {
+    #[serde(flatten)]
+    at: At<'a>,
+    #[serde(flatten)]
+    recovery: Recovery,
+}
+
+/// Whether a client goes on from where it was, where it asked for that.
+#[derive(Serialize)]
+struct Recovery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovered: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+}
+
+/// The field that a client gives to read on.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Next {
+    Since(Place),
+    Before(Place),
+}
+
+#[derive(Serialize)]
+struct Place {
+    epoch: String,
+    offset: u64,
+}
+
+impl Next {
+    fn of(turn: Turn) -> Self {
+        let place = |position: Position| Place {
+            epoch: position.epoch.to_string(),
+            offset: position.offset,
+        };
+        match turn {
+            Turn::Since(position) => Self::Since(place(position)),
+            Turn::Before(position) => Self::Before(place(position)),
+        }
+    }
+}
+
+impl Recovery {
+    fn of(recovered: Option<Result<(), Loss>>) -> Self {
+        Self {
+            recovered: recovered.map(|outcome| outcome.is_ok()),
+            reason: recovered.and_then(Result::err).map(Loss::name),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Limits {
     message_bytes_max: u32,
@@ -388,7 +285,7 @@ impl<'a> From<'a> {
 }
 
 impl<'a> At<'a> {
-    fn of(topic: &'a TopicName, position: crate::Position) -> Self {
+    fn of(topic: &'a TopicName, position: Position) -> Self {
         Self {
             topic: topic.as_str(),
             epoch: position.epoch.to_string(),
@@ -398,14 +295,17 @@ impl<'a> At<'a> {
 }
 
 /// A reply, with the id of its command.
-pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Vec<u8>) {
     let id = id.and_then(|id| serde_json::from_str::<&RawValue>(id.as_json()).ok());
     let answer = match reply {
         Reply::Subscribed { topics } => Answer::Subscribed {
             id,
             topics: topics
                 .iter()
-                .map(|SubscribedTopic { topic, position }| At::of(topic, *position))
+                .map(|subscribed: &SubscribedTopic| Begun {
+                    at: At::of(&subscribed.topic, subscribed.position),
+                    recovery: Recovery::of(subscribed.recovered),
+                })
                 .collect(),
         },
         Reply::Unsubscribed { topics } => Answer::Unsubscribed {
@@ -416,6 +316,7 @@ pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Ve
             id,
             at: At::of(topic, *position),
         },
+        Reply::History(page) => return encode_history(id, page, frame),
         Reply::Sent => Answer::Sent { id },
         Reply::Result { payload } => return encode_result(id, payload, frame),
         Reply::Authenticated { user, expires_at } => Answer::Authenticated {
@@ -453,7 +354,7 @@ fn encode_result(id: Option<&RawValue>, payload: &Payload, frame: &mut Vec<u8>) 
 }
 
 /// A push.
-pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
     let answer = match push {
         Push::Welcome(welcome) => Answer::Welcome {
             connection: welcome.connection.to_string(),
@@ -496,7 +397,3 @@ fn append_answer(answer: &Answer<'_>, frame: &mut Vec<u8>) {
     append_json(answer, &mut text);
     encode_frame(Opcode::Text, &text, frame);
 }
-
-#[cfg(test)]
-#[path = "json_tests.rs"]
-mod tests;

@@ -1,0 +1,216 @@
+//! What is read of the broker's logs: the place where a subscription begins, a page for somebody who catches up, a page
+//! that a client asked for.
+
+use fanfare_protocol::{
+    CommandId, ConnectionId, HistoryPage, Loss, Reading as Asked, Reply, Since, Timestamp, TopicName, Turn,
+};
+
+use super::Hub;
+use super::commands::refused;
+use crate::Output;
+use crate::access::{Action, Subject, Verdict};
+use crate::ask::{Question, Suspended};
+use crate::broker::{Page, Read, ReadId, Refusal, Start};
+use crate::counters::Hold;
+use crate::limits::HISTORY_PAGE_BYTES_MAX;
+use crate::outbox::Lane;
+
+/// For whom something is read.
+pub(super) enum Reading {
+    /// A subscribe command that waits to know where one of its topics begins.
+    Place {
+        pending: u32,
+        /// Which of them.
+        place: usize,
+        /// Whether it named a position.
+        is_named: bool,
+    },
+    /// Somebody who catches up.
+    On {
+        connection: ConnectionId,
+        comer: u32,
+        serial: u64,
+    },
+    /// A client that reads history; it waits, and so do its later commands.
+    Page {
+        connection: ConnectionId,
+        id: Option<CommandId>,
+        topic: TopicName,
+        asked: Asked,
+    },
+}
+
+impl Hub {
+    /// Asks where something begins.
+    pub(super) fn find_place(&mut self, (pending, place): (u32, usize), topic: u32, since: Since) {
+        let read = Read {
+            start: start_of(since, self.now.wall),
+            publications_max: 0,
+            bytes_max: 0,
+        };
+        let reading = Reading::Place {
+            pending,
+            place,
+            is_named: matches!(since, Since::Position(_)),
+        };
+        let name = self.topics[topic as usize].name.clone();
+        self.read(name, read, reading);
+    }
+
+    pub(super) fn read(&mut self, topic: TopicName, read: Read, reading: Reading) {
+        let id = ReadId(self.reads.insert(reading) as u64);
+        self.outputs.push_back(Output::Read(topic, read, id));
+    }
+
+    /// The broker answered a read.
+    pub(super) fn was_read(&mut self, ReadId(id): ReadId, outcome: Result<Page, Refusal>) {
+        let Some(reading) = self.reads.try_remove(id as usize) else {
+            return;
+        };
+        match reading {
+            Reading::Place {
+                pending,
+                place,
+                is_named,
+            } => self.place_found((pending, place), is_named, outcome),
+            Reading::On {
+                connection,
+                comer,
+                serial,
+            } => self.page_came(connection, (comer, serial), outcome),
+            Reading::Page {
+                connection,
+                id,
+                topic,
+                asked,
+            } => self.history_came(connection, id, (topic, asked), outcome),
+        }
+    }
+
+    /// Whether a client that subscribes to a topic may have what was published before. Where the application is asked about
+    /// both, its leave to subscribe is leave for both.
+    pub(super) fn may_look_back(&self, slot: usize, topic: &TopicName) -> bool {
+        let Some(session) = &self.sessions[slot] else {
+            return false;
+        };
+        let subject = Subject::Client {
+            identity: session.identity.as_deref(),
+            is_subscribed: true,
+        };
+        match self.rules.decide(subject, Action::History, topic) {
+            Verdict::Allowed => true,
+            Verdict::Denied => false,
+            Verdict::Ask => self.verdict(slot, Action::Subscribe, topic) == Verdict::Ask,
+        }
+    }
+
+    /// A client reads history, if it may. It asks one thing at a time.
+    pub(super) fn history_by_rules(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        topic: TopicName,
+        (asked, limit): (Asked, u32),
+    ) {
+        match self.verdict(slot, Action::History, &topic) {
+            Verdict::Allowed => self.history(slot, id, topic, (asked, limit)),
+            Verdict::Denied => self.forbid(slot, id, Action::History, &topic),
+            Verdict::Ask => {
+                let question = Question::Inspect {
+                    action: Action::History,
+                    topic: topic.clone(),
+                };
+                let suspended = Suspended::History {
+                    id,
+                    topic,
+                    asked,
+                    limit,
+                };
+                self.ask(slot, suspended, question);
+            }
+        }
+    }
+
+    /// Reads history for a client. It is not read from until the answer is there: so it cannot ask for more than it takes.
+    pub(super) fn history(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        topic: TopicName,
+        (asked, limit): (Asked, u32),
+    ) {
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        session.waiting.get_or_insert_default().suspended = Some(Suspended::Read);
+        self.counters.held[Hold::Broker as usize] += 1;
+        let start = match asked {
+            Asked::Oldest => Start::Oldest,
+            Asked::Since(since) => start_of(since, self.now.wall),
+            Asked::Before(place) => Start::Before(place),
+        };
+        let read = Read {
+            start,
+            publications_max: limit as usize,
+            bytes_max: HISTORY_PAGE_BYTES_MAX,
+        };
+        let reading = Reading::Page {
+            connection: session.connection,
+            id,
+            topic: topic.clone(),
+            asked,
+        };
+        self.read(topic, read, reading);
+    }
+
+    fn history_came(
+        &mut self,
+        connection: ConnectionId,
+        id: Option<CommandId>,
+        (topic, asked): (TopicName, Asked),
+        outcome: Result<Page, Refusal>,
+    ) {
+        let Some(slot) = self.open_slot_of(connection) else {
+            return;
+        };
+        self.take_suspended(slot);
+        match outcome {
+            Ok(page) => {
+                let reply = Reply::History(history_page(topic, asked, page));
+                self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
+            }
+            Err(refusal) => self.reject(slot, refused(id, refusal)),
+        }
+        self.go_on(slot);
+    }
+}
+
+/// The place that the broker is asked for.
+fn start_of(since: Since, now: Timestamp) -> Start {
+    match since {
+        Since::Position(place) => Start::After(place),
+        Since::Age(ms) => Start::At(Timestamp(now.0.saturating_sub(ms))),
+        Since::Last(count) => Start::Last(count as usize),
+    }
+}
+
+fn history_page(topic: TopicName, asked: Asked, page: Page) -> HistoryPage {
+    let last = page.publications.last().map(|last| last.position);
+    let next = match asked {
+        Asked::Before(_) => last.filter(|last| last.offset > page.oldest).map(Turn::Before),
+        Asked::Oldest | Asked::Since(_) => last.filter(|last| last.offset < page.end.offset).map(Turn::Since),
+    };
+    let is_named = matches!(asked, Asked::Before(_) | Asked::Since(Since::Position(_)));
+    HistoryPage {
+        topic,
+        end: page.end,
+        recovered: is_named.then(|| recovered(page.lost)),
+        publications: page.publications,
+        next,
+    }
+}
+
+/// Whether a place could be gone on from.
+pub(super) fn recovered(lost: Option<Loss>) -> Result<(), Loss> {
+    lost.map_or(Ok(()), Err)
+}

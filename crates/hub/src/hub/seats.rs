@@ -1,0 +1,103 @@
+//! Where the members of a topic sit: in the audience of their format, at a pace of their own, or silent.
+
+use fanfare_protocol::{Every, Millis};
+
+use super::Hub;
+use super::timers::Watched;
+use crate::session::{PACED, SILENT, Seat};
+use crate::topic::Member;
+
+impl Hub {
+    /// Gives a member at a pace of its own what it waits for, before it is told a position. That may close it.
+    pub(super) fn catch_up(&mut self, slot: usize, index: u32) {
+        let seat = self.sessions[slot]
+            .as_mut()
+            .and_then(|session| session.seat(index));
+        if let Some(&mut seat) = seat.filter(|seat| usize::from(seat.audience) == PACED) {
+            self.serve_now(index, seat.at);
+        }
+    }
+
+    /// Gives a member its topic at another pace, or at once. None if it is a member no more.
+    pub(super) fn reseat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<()> {
+        let seat = *self.sessions[slot].as_mut()?.seat(index)?;
+        let is_paced = usize::from(seat.audience) == PACED;
+        match every {
+            Some(every) if is_paced => self.set_pace(index, seat.at, every),
+            None if !is_paced => {}
+            _ => {
+                let watches = self.vacate_seat(index, seat).watches();
+                let seat = self.new_seat(slot, index, every)?;
+                *self.sessions[slot].as_mut()?.seat(index)? = seat;
+                let audience = &mut self.topics[index as usize].audiences[usize::from(seat.audience)];
+                audience[seat.at as usize] = Member::new(slot, watches);
+            }
+        }
+        Some(())
+    }
+
+    /// A seat at the end of the audience that a connection belongs to.
+    pub(super) fn new_seat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<Seat> {
+        let audience = self.sessions[slot].as_ref()?.audience();
+        let (audience, at) = match every {
+            Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
+            _ => {
+                let members = &mut self.topics[index as usize].audiences[audience];
+                members.push(Member::new(slot, false));
+                (audience, members.len() as u32 - 1)
+            }
+        };
+        Some(Seat {
+            audience: audience as u8,
+            at,
+        })
+    }
+
+    /// Takes a member out of its audience, and gives it. The last one there takes its seat.
+    pub(super) fn vacate_seat(&mut self, index: u32, seat: Seat) -> Member {
+        let audience = usize::from(seat.audience);
+        let members = &mut self.topics[index as usize].audiences[audience];
+        let removed = members.swap_remove(seat.at as usize);
+        let moved = members.get(seat.at as usize).copied();
+        if members.capacity() > 64 && members.len() < members.capacity() / 4 {
+            members.shrink_to(members.len() * 2);
+        }
+        if audience == PACED {
+            self.unseat_paced(index, seat.at);
+        }
+        if let Some(moved) = moved
+            && let Some(session) = &mut self.sessions[moved.slot()]
+            && let Some(place) = session.seat(index)
+        {
+            *place = seat;
+        }
+        removed
+    }
+
+    pub(super) fn set_watching(&mut self, slot: usize, index: u32, watches: bool) {
+        let Some(&mut seat) = self.sessions[slot]
+            .as_mut()
+            .and_then(|session| session.seat(index))
+        else {
+            return;
+        };
+        let topic = &mut self.topics[index as usize];
+        let place = &mut topic.audiences[usize::from(seat.audience)][seat.at as usize];
+        topic.watchers -= u32::from(place.watches());
+        topic.watchers += u32::from(watches);
+        *place = Member::new(slot, watches);
+        if watches {
+            topic.occupancy = UNKNOWN_OCCUPANCY;
+            if !std::mem::replace(&mut topic.is_watched, true) {
+                self.watched.push_front(Watched {
+                    index,
+                    serial: topic.serial,
+                    due_at: Millis::default(),
+                });
+            }
+        }
+    }
+}
+
+/// Different from any number of subscribers: the next count is pushed whatever it is.
+const UNKNOWN_OCCUPANCY: u64 = u64::MAX;
