@@ -141,10 +141,7 @@ impl Log {
         let answers: Vec<_> = drafts.iter().map(|draft| self.stage(draft)).collect();
         match self.commit() {
             Ok(()) => answers,
-            Err(error) => answers
-                .into_iter()
-                .map(|answer| answer.and_then(|_| Err(error.clone())))
-                .collect(),
+            Err(error) => drafts.iter().map(|_| Err(error.clone())).collect(),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::segment::{HEADER_BYTES, Segment, name_of};
 use crate::topic::{Chunk, Standing, Topic};
 
 /// Reads a log. Cheap to clone; what is appended meanwhile waits for no read, but for the moment in which the places of
-/// the records are looked up.
+/// the records are looked up. As long as one lives, the directory stays locked.
 #[derive(Clone, Debug)]
 pub struct Reader {
     shared: Arc<Shared>,
@@ -33,7 +33,7 @@ pub struct Publication {
     pub offset: u64,
     /// Its time, milliseconds since 1970.
     pub time_ms: u64,
-    /// What was stored.
+    /// What was stored. It shares its memory with those that were read with it, at most 256 KiB: copy what is kept.
     pub body: Bytes,
 }
 
