@@ -7,7 +7,8 @@ pub enum Fsync {
     /// system or the power.
     #[default]
     Always,
-    /// At most so many milliseconds after it was written. What is answered survives the end of the process. A system
+    /// At most so many milliseconds after it was written: the [`Committer`](crate::Committer) sees to it, whoever drives
+    /// a [`Log`](crate::Log) himself calls [`Log::sync`](crate::Log::sync). What is answered survives the end of the process. A system
     /// that ends without warning loses at most what was answered in this time before; every topic begins a new epoch
     /// then, so that all clients are told.
     Interval(u64),

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use fanfare_log::{
-    Draft, Log, Memory, OpenError, Options, ReadError, Recovery, Storage, What, probe, verify,
+    Draft, Log, Memory, OpenError, Options, ReadError, Recovery, Retention, Storage, What, probe, verify,
 };
 
 use crate::harness::*;
@@ -243,6 +243,38 @@ fn a_damaged_record_of_a_sealed_segment_is_told_when_it_is_read() {
         damage.contains(".seg: ") && damage.ends_with("the checksum is wrong"),
         "{damage}"
     );
+}
+
+#[test]
+fn a_damaged_segment_is_not_rewritten_and_told_of_once() {
+    let disk = Memory::new(1);
+    let count = |count| Retention {
+        count,
+        ..Retention::ALL
+    };
+    let policy = move |topic: &str| if topic == "long" { Retention::ALL } else { count(1) };
+    let mut log = open(&disk, keeping(policy));
+    publish(&mut log, "long", 3);
+    publish(&mut log, "short", 100);
+    let name = segments(&disk).remove(0);
+    let mut content = disk.content(&name).unwrap();
+    let at = content.windows(7).position(|bytes| bytes == b"long 2 ").unwrap();
+    content[at] ^= 1;
+    disk.set_content(&name, content.clone());
+    let told: u64 = (0..200).map(|_| log.maintain(1).unwrap().damages.count).sum();
+    assert_eq!(told, 1);
+    assert_eq!(disk.content(&name).unwrap(), content);
+    let page = log
+        .reader()
+        .backward("long", 3, fanfare_log::Bounds { records: 1, bytes: 1 })
+        .unwrap();
+    assert_eq!(
+        page.publications[0].body,
+        body("long", 3),
+        "what is whole is served"
+    );
+    let names = disk.names().unwrap();
+    assert!(!names.iter().any(|name| name.contains("tmp")), "{names:?}");
 }
 
 #[test]
