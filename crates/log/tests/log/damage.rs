@@ -246,6 +246,25 @@ fn a_damaged_record_of_a_sealed_segment_is_told_when_it_is_read() {
 }
 
 #[test]
+fn a_whole_record_in_the_place_of_another_is_told() {
+    let (disk, _) = written(true);
+    let name = segments(&disk).remove(0);
+    let mut content = disk.content(&name).unwrap();
+    let within = |text: &[u8]| {
+        let body = content.windows(5).position(|bytes| bytes == text).unwrap();
+        body - 39..body - 39 + 134
+    };
+    let (one, other) = (within(b"a 10 "), within(b"a 11 "));
+    let record = content[one.clone()].to_vec();
+    content.copy_within(other.clone(), one.start);
+    content[other].copy_from_slice(&record);
+    disk.set_content(&name, content);
+    let log = open(&disk, small());
+    let error = log.reader().forward("a", 0, ALL).unwrap_err();
+    assert!(matches!(error, ReadError::Corrupt { offset: 10, .. }), "{error}");
+}
+
+#[test]
 fn a_damaged_segment_is_not_rewritten_and_told_of_once() {
     let disk = Memory::new(1);
     let count = |count| Retention {
