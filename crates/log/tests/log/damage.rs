@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use fanfare_log::{
-    Draft, Log, Memory, OpenError, Options, ReadError, Recovery, Retention, Storage, What, probe, verify,
+    Draft, Fault, Log, Memory, OpenError, Options, ReadError, Recovery, Retention, Storage, What, probe,
+    verify,
 };
 
 use crate::harness::*;
@@ -355,6 +356,31 @@ fn a_missing_list_is_made_anew_and_positions_with_it() {
         TOPICS.iter().map(|topic| read(&log, topic).len()).sum::<usize>(),
         all.len()
     );
+}
+
+#[test]
+fn an_end_within_a_renewal_does_not_forget_it() {
+    let (disk, _) = written(true);
+    let whole = epochs(&open(&disk.copy(1), small()));
+    disk.remove("segments").unwrap();
+    let whole_run = disk.copy(1);
+    open(&whole_run, small());
+    for operation in 0..whole_run.operations() {
+        for is_power_lost in [false, true] {
+            let copy = disk.copy(operation);
+            copy.fail_after(operation, Fault::Stop);
+            let _ = try_open(&copy, small());
+            if is_power_lost {
+                copy.lose_power();
+            } else {
+                copy.restart();
+            }
+            let log = open(&copy, small());
+            for (before, after) in whole.iter().zip(epochs(&log)) {
+                assert_ne!(*before, after, "{operation}");
+            }
+        }
+    }
 }
 
 #[test]
