@@ -29,6 +29,9 @@ pub enum What {
         body: Bytes,
         /// Only if this is the offset of the last one.
         expected: Option<u64>,
+        /// The epoch of a topic of which nothing is known, when somebody was told one already; it must come from
+        /// randomness. `None` for one of the log's. Without meaning for any other topic.
+        epoch: Option<u64>,
     },
     /// Keep nothing before this offset. Answered with where the topic stands.
     Remove {
@@ -126,6 +129,7 @@ impl Draft {
             what: What::Publish {
                 body: body.into(),
                 expected: None,
+                epoch: None,
             },
         }
     }

@@ -165,7 +165,7 @@ impl Log {
     fn stage(&mut self, draft: &Draft) -> Result<Position, AppendError> {
         draft.check(&self.shared.limits)?;
         let id = self.topic_of(&draft.topic)?;
-        let head = self.head_of(id);
+        let head = self.head_of(id, draft);
         let place = self.place(id, draft, head)?;
         let Some(active) = &self.active else {
             return Err(AppendError::Fenced);
@@ -219,14 +219,21 @@ impl Log {
     }
 
     /// Where the topic stands with what is staged.
-    fn head_of(&self, id: TopicId) -> Position {
+    fn head_of(&self, id: TopicId, draft: &Draft) -> Position {
         if let Some(head) = self.heads.get(&id) {
             return *head;
         }
         let index = self.shared.index();
-        index
-            .topic(id)
-            .map_or_else(Position::default, |topic| topic.standing().position())
+        let Some(topic) = index.topic(id) else {
+            return Position::default();
+        };
+        let head = topic.standing().position();
+        match draft.what {
+            What::Publish {
+                epoch: Some(epoch), ..
+            } if topic.chunks.is_empty() => Position { epoch, ..head },
+            _ => head,
+        }
     }
 
     /// What the draft's record says of a topic that stands at `head`.

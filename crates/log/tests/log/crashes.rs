@@ -121,6 +121,7 @@ impl World {
                 What::Publish {
                     body: body.into(),
                     expected: None,
+                    epoch: None,
                 }
             }
         };

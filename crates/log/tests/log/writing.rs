@@ -123,6 +123,7 @@ fn a_publication_can_be_asked_for_at_one_offset_only() {
         what: What::Publish {
             body: "body".into(),
             expected: Some(expected),
+            epoch: None,
         },
         ..publication("a", 1, "")
     };
@@ -369,4 +370,27 @@ fn more_than_a_group_is_several() {
         .collect();
     assert_eq!(positions, (2..=41).collect::<Vec<_>>());
     assert_eq!(disk.operations() - before, 4, "two writes and two syncs");
+}
+
+#[test]
+fn a_topic_begins_in_the_epoch_that_was_promised() {
+    let disk = Memory::new(1);
+    let mut log = open(&disk, small());
+    let promised = |epoch| Draft {
+        what: What::Publish {
+            body: "body".into(),
+            expected: None,
+            epoch: Some(epoch),
+        },
+        ..publication("a", 1, "")
+    };
+    disk.set_room(Some(0));
+    append(&mut log, promised(70)).unwrap_err();
+    disk.set_room(None);
+    let answers = log.append(&[promised(77), promised(78)]);
+    let epochs: Vec<u64> = answers.into_iter().map(|answer| answer.unwrap().epoch).collect();
+    assert_eq!(epochs, [77, 77]);
+    assert_eq!(append(&mut log, promised(79)).unwrap().epoch, 77);
+    let (log, _) = killed(&disk, log, small());
+    assert_eq!(log.reader().standing("a").unwrap().epoch, 77);
 }
