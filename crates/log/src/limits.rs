@@ -39,7 +39,7 @@ pub struct Limits {
     pub record_bytes_max: u32,
     /// Topics with records or a remembered position. Beyond: the first record of another one is refused with
     /// [`AppendError::TooManyTopics`](crate::AppendError). Topics that are in the files already are all taken.
-    /// Default 1,000,000, which is about 250 MB.
+    /// Default 1,000,000, which is about 300 MB.
     pub topics_max: usize,
     /// Drafts that are written and synced together. Beyond: they wait for the next group. Default 4,096.
     pub group_records_max: usize,
