@@ -211,6 +211,24 @@ fn damage_in_what_was_durable_is_told_from_a_torn_end() {
 }
 
 #[test]
+fn a_damaged_end_of_a_log_that_was_closed_is_not_taken_for_torn() {
+    let disk = Memory::new(1);
+    let mut log = open(&disk, small());
+    publish(&mut log, "a", 6);
+    let epoch = log.reader().standing("a").unwrap().epoch;
+    log.close().unwrap();
+    let name = segments(&disk).pop().unwrap();
+    let mut content = disk.content(&name).unwrap();
+    *content.last_mut().unwrap() ^= 1;
+    disk.set_content(&name, content);
+    let (log, recovery) = try_open(&disk, small()).unwrap();
+    assert_eq!((recovery.damages.count, recovery.renewed), (1, 1), "{recovery:?}");
+    assert_eq!(recovery.truncated, None);
+    assert_ne!(log.reader().standing("a").unwrap().epoch, epoch);
+    assert_eq!(offsets(&log, "a"), [1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn a_damaged_record_of_a_sealed_segment_is_told_when_it_is_read() {
     let (disk, _) = written(true);
     let name = segments(&disk).remove(0);
