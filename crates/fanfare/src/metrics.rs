@@ -63,8 +63,24 @@ impl Fanfare {
 
 impl Fanfare {
     /// What is known beside the shards.
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 8] {
+        let kept = self.kept();
         [
+            (
+                "fanfare_history_publications",
+                "Publications kept now for those who come back or ask for them",
+                kept.history_publications,
+            ),
+            (
+                "fanfare_history_bytes",
+                "Bytes of the publications kept now",
+                kept.history_bytes,
+            ),
+            (
+                "fanfare_idempotency_keys",
+                "Idempotency keys remembered now",
+                kept.idempotency_keys,
+            ),
             (
                 "fanfare_consumers",
                 "Consumers in the host's own process now",
@@ -173,6 +189,24 @@ impl Collector for Shards {
                 self.fanfare.consumers().missed(),
             ),
         ];
+        let kept = self.fanfare.kept();
+        let figures = figures.into_iter().chain([
+            (
+                "fanfare_history_squeezed",
+                "Publications dropped before their time because all topics together kept as much as they may",
+                kept.history_squeezed,
+            ),
+            (
+                "fanfare_idempotency_keys_forgotten",
+                "Idempotency keys forgotten before their window was over because there were too many",
+                kept.idempotency_keys_forgotten,
+            ),
+            (
+                "fanfare_publications_repeated",
+                "Publications that were not published because one with their idempotency key had been",
+                kept.repetitions,
+            ),
+        ]);
         for (name, help, count) in figures {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?

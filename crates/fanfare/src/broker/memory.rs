@@ -10,30 +10,34 @@ use std::task::Poll;
 
 use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, TopicPage, TopicRow,
+    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Published, Read, ReadId, Refusal, TopicPage,
+    TopicRow,
 };
 use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
 use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
-use super::room::TopicRoom;
-use crate::clock::Clock;
+use super::keys::{KeyRoom, Keys, Known};
+use super::room::{HistoryRoom, TopicRoom};
+use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
 /// The broker that keeps everything in this process's memory.
 ///
-/// Memory: about 150 B per topic with subscribers, and what the history options allow.
+/// Memory: about 180 B per topic with subscribers, and what the bounds on history and keys allow.
 ///
-/// It keeps two bounds of the [`Limits`]: how many publications of clients a topic takes per second, and how many topics
-/// there are. Publications that the application makes itself are bounded by neither the one nor counted in it.
+/// It keeps these bounds of the [`Limits`]: how many publications of clients a topic takes per second, how many topics
+/// there are, how much all of them keep of their logs, and how many idempotency keys are remembered for how long.
+/// Publications that the application makes itself are not bounded by the first nor counted in it.
 pub struct MemoryBroker {
-    history: Retention,
-    /// What a topic takes of which the rules do not say it.
-    rate: Rate,
+    /// What holds for topics of which the rules do not say it.
+    otherwise: Terms,
     rules: RwLock<Arc<TopicRules>>,
     clock: Clock,
     room: TopicRoom,
+    history: HistoryRoom,
+    keys: KeyRoom,
     hasher: FixedState,
     /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
     notices: Option<Arc<NoticeBoard>>,
@@ -47,9 +51,36 @@ const PARTITIONS: usize = 64;
 /// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
 const RETRY_MS_MIN: u64 = 100;
 
+/// What holds for a topic.
+#[derive(Clone, Copy)]
+struct Terms {
+    /// What clients may publish.
+    rate: Rate,
+    /// What is kept.
+    retention: Retention,
+}
+
+/// What a broker holds beside its topics, and has let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Publications kept.
+    pub(crate) history_publications: u64,
+    /// Their bytes.
+    pub(crate) history_bytes: u64,
+    /// Publications that were dropped before their time for want of room.
+    pub(crate) history_squeezed: u64,
+    /// Idempotency keys remembered.
+    pub(crate) idempotency_keys: u64,
+    /// Idempotency keys that were forgotten before their time for want of room.
+    pub(crate) idempotency_keys_forgotten: u64,
+    /// Publications that were repetitions.
+    pub(crate) repetitions: u64,
+}
+
 struct Partition {
     names: HashMap<TopicName, u32, FixedState>,
     logs: Slab<Log>,
+    keys: Keys,
     /// The epoch of the next log that begins here.
     next_epoch: u64,
 }
@@ -59,8 +90,8 @@ struct Log {
     position: Position,
     joined: Vec<Joined>,
     history: History,
-    /// What clients may publish here, and how much of it is left.
-    rate: Rate,
+    terms: Terms,
+    /// How much is left of what clients may publish.
     bucket: Bucket,
 }
 
@@ -87,16 +118,21 @@ impl MemoryBroker {
             Mutex::new(Partition {
                 names: HashMap::with_hasher(hasher.clone()),
                 logs: Slab::new(),
+                keys: Keys::new(hasher.clone()),
                 next_epoch,
             })
         };
         let partitions = (0..PARTITIONS).map(partition).collect();
         Self {
-            history,
-            rate: Rate::per_second(limits.publications_per_second),
+            otherwise: Terms {
+                rate: Rate::per_second(limits.publications_per_second),
+                retention: history,
+            },
             rules: RwLock::default(),
             clock: Clock::start(),
             room: TopicRoom::new(limits.topics_max),
+            history: HistoryRoom::new(limits.history_total_bytes_max),
+            keys: KeyRoom::new(limits),
             hasher: hasher.clone(),
             notices: None,
             outlets: Mutex::new(Slab::new()),
@@ -110,28 +146,37 @@ impl MemoryBroker {
         Self { notices, ..self }
     }
 
-    /// From now on topics take what these rules say.
+    /// From now on topics take and keep what these rules say. What is kept already and too much now is dropped.
     pub fn set_rules(&self, rules: Arc<TopicRules>) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         for index in 0..PARTITIONS {
-            for (_, log) in &mut self.lock(index).logs {
-                let rate = self.rate_of(&log.topic);
-                if rate != log.rate {
-                    (log.rate, log.bucket) = (rate, Bucket::default());
+            let mut partition = self.lock(index);
+            for (_, log) in &mut partition.logs {
+                let terms = self.terms_of(&log.topic);
+                if terms.rate != log.terms.rate {
+                    log.bucket = Bucket::default();
                 }
+                log.terms = terms;
             }
+            self.trim(&mut partition, wall());
         }
     }
 
-    fn rate_of(&self, topic: &TopicName) -> Rate {
+    fn terms_of(&self, topic: &TopicName) -> Terms {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let count = rules.of(topic).and_then(|rule| rule.publications_per_second);
-        count.map_or(self.rate, Rate::per_second)
+        let Some(rule) = rules.of(topic) else {
+            return self.otherwise;
+        };
+        let rate = rule.publications_per_second.map(Rate::per_second);
+        Terms {
+            rate: rate.unwrap_or(self.otherwise.rate),
+            retention: rule.retention.unwrap_or(self.otherwise.retention),
+        }
     }
 
-    fn begin(&self, partition: &mut Partition, topic: &TopicName) -> Result<usize, Refusal> {
+    fn begin(&self, partition: &mut Partition, topic: &TopicName, terms: Terms) -> Result<usize, Refusal> {
         self.room.take(topic)?;
-        Ok(partition.begin(topic, self.rate_of(topic)))
+        Ok(partition.begin(topic, terms))
     }
 
     /// Whether a topic has subscribers, where somebody is told when that changes.
@@ -161,20 +206,68 @@ impl MemoryBroker {
         partition.remove_if_unused(log, &self.room);
     }
 
-    /// Drops history that is older than its age, and topics that have nothing left. One lock at a time; call it
-    /// about once a second.
+    /// Drops history that is older than its age, topics that have nothing left, and idempotency keys whose window is
+    /// over. One lock at a time, and none where nothing is kept; call it about once a second.
     pub fn expire(&self, now: Timestamp) {
-        if !self.history.keeps() {
+        if self.history.publications() == 0 && self.keys.keys() == 0 {
             return;
         }
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
-            let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
-            for log in logs {
-                partition.logs[log].history.trim(now, &self.history);
-                partition.remove_if_unused(log, &self.room);
-            }
+            partition.keys.expire(now, &self.keys);
+            self.trim(&mut partition, now);
         }
+    }
+
+    /// Drops what is too much or too old of what a partition keeps.
+    fn trim(&self, partition: &mut Partition, now: Timestamp) {
+        let keeps = |(index, log): (usize, &Log)| (!log.history.is_empty()).then_some(index);
+        let keeping: Vec<usize> = partition.logs.iter().filter_map(keeps).collect();
+        for index in keeping {
+            let log = &mut partition.logs[index];
+            self.history.trim(&mut log.history, now, &log.terms.retention);
+            partition.remove_if_unused(index, &self.room);
+        }
+    }
+
+    /// What it holds beside its topics, and has let go.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            history_publications: self.history.publications() as u64,
+            history_bytes: self.history.bytes() as u64,
+            history_squeezed: self.history.squeezed(),
+            idempotency_keys: self.keys.keys() as u64,
+            idempotency_keys_forgotten: self.keys.forgotten(),
+            repetitions: self.keys.repeated(),
+        }
+    }
+
+    /// Appends a publication that repeats none.
+    fn append(&self, partition: &mut Partition, draft: Draft) -> Result<Position, Refusal> {
+        let standing = partition.standing(&draft.topic);
+        if draft.expected.is_some_and(|expected| expected != standing) {
+            return Err(Refusal::Conflict { position: standing });
+        }
+        let log = match partition.names.get(&draft.topic).copied() {
+            Some(log) => log as usize,
+            None => {
+                let terms = self.terms_of(&draft.topic);
+                if !terms.retention.keeps() {
+                    // Nobody would get it and nothing would keep it: the log would begin and end with it.
+                    let epoch = partition.begin_epoch();
+                    return Ok(Position { epoch, offset: 1 });
+                }
+                self.begin(partition, &draft.topic, terms)?
+            }
+        };
+        let appended = {
+            let log = &mut partition.logs[log];
+            self.admit(log, &draft)
+                .and_then(|()| log.append(draft, &self.history))
+        };
+        // A log that begins with a publication may have no room to keep it.
+        partition.remove_if_unused(log, &self.room);
+        appended
     }
 
     /// Takes a client's publication out of what the topic allows.
@@ -183,7 +276,7 @@ impl MemoryBroker {
             return Ok(());
         }
         log.bucket
-            .try_take(self.clock.monotonic(), log.rate, 1)
+            .try_take(self.clock.monotonic(), log.terms.rate, 1)
             .map_err(|wait_ms| Refusal::RateLimited {
                 retry_after_ms: wait_ms.max(RETRY_MS_MIN),
             })
@@ -251,25 +344,20 @@ impl Broker for MemoryBroker {
         draft: Draft,
         _outlet: OutletId,
         _publish: PublishId,
-    ) -> Poll<Result<Position, Refusal>> {
+    ) -> Poll<Result<Published, Refusal>> {
         let mut partition = self.lock(self.partition_of(draft.topic.as_str()));
-        let known = partition.names.get(&draft.topic).copied();
-        if known.is_none() && !self.history.keeps() {
-            // Nobody would get it and nothing would keep it: the log would begin and end with it.
-            return Poll::Ready(Ok(Position {
-                epoch: partition.begin_epoch(),
-                offset: 1,
-            }));
+        let known = Known::of(&draft);
+        let first = known
+            .as_ref()
+            .and_then(|known| partition.keys.find(known, &self.keys));
+        if let Some(position) = first {
+            return Poll::Ready(Ok(Published::again(position)));
         }
-        let log = match known {
-            Some(log) => Ok(log as usize),
-            None => self.begin(&mut partition, &draft.topic),
-        };
-        Poll::Ready(log.and_then(|log| {
-            let log = &mut partition.logs[log];
-            self.admit(log, &draft)?;
-            log.append(draft, &self.history)
-        }))
+        let appended = self.append(&mut partition, draft);
+        if let (Some(known), Ok(position)) = (known, appended) {
+            partition.keys.remember(known, position, &self.keys);
+        }
+        Poll::Ready(appended.map(Published::first))
     }
 
     fn join(&self, outlet: OutletId, topic: &TopicName) {
@@ -279,7 +367,7 @@ impl Broker for MemoryBroker {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let log = match partition.names.get(topic).copied() {
             Some(log) => Ok(log as usize),
-            None => self.begin(&mut partition, topic),
+            None => self.begin(&mut partition, topic, self.terms_of(topic)),
         };
         let log = match log {
             Ok(log) => &mut partition.logs[log],
@@ -309,12 +397,10 @@ impl Broker for MemoryBroker {
         let Some(mailbox) = self.outlet(outlet) else {
             return;
         };
-        let mut partition = self.lock(self.partition_of(topic.as_str()));
-        let page = if let Some(log) = partition.names.get(topic).copied() {
-            partition.logs[log as usize].read(&read)
-        } else {
-            let epoch = partition.begin_epoch();
-            History::default().read(Position { epoch, offset: 0 }, &read)
+        let partition = self.lock(self.partition_of(topic.as_str()));
+        let page = match partition.names.get(topic) {
+            Some(&log) => partition.logs[log as usize].read(&read),
+            None => History::default().read(partition.standing(topic), &read),
         };
         mailbox.post(BrokerEvent::Read {
             read: id,
@@ -373,11 +459,21 @@ impl Broker for MemoryBroker {
 
 impl Partition {
     /// Begins the log of a topic, if there may be another one.
-    fn begin(&mut self, topic: &TopicName, rate: Rate) -> usize {
-        let log = Log::new(topic.clone(), self.begin_epoch(), rate);
+    fn begin(&mut self, topic: &TopicName, terms: Terms) -> usize {
+        let log = Log::new(topic.clone(), self.begin_epoch(), terms);
         let index = self.logs.insert(log);
         self.names.insert(topic.clone(), index as u32);
         index
+    }
+
+    /// Where a topic stands; one without a log stands where the next log will begin.
+    fn standing(&self, topic: &TopicName) -> Position {
+        let beginning = Position {
+            epoch: Epoch(self.next_epoch),
+            offset: 0,
+        };
+        let log = self.names.get(topic);
+        log.map_or(beginning, |&log| self.logs[log as usize].position)
     }
 
     fn begin_epoch(&mut self) -> Epoch {
@@ -397,19 +493,19 @@ impl Partition {
 }
 
 impl Log {
-    fn new(topic: TopicName, epoch: Epoch, rate: Rate) -> Self {
+    fn new(topic: TopicName, epoch: Epoch, terms: Terms) -> Self {
         Self {
             topic,
             position: Position { epoch, offset: 0 },
             joined: Vec::new(),
             history: History::default(),
-            rate,
+            terms,
             bucket: Bucket::default(),
         }
     }
 
     /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
-    fn append(&mut self, draft: Draft, history: &Retention) -> Result<Position, Refusal> {
+    fn append(&mut self, draft: Draft, history: &HistoryRoom) -> Result<Position, Refusal> {
         let bytes = draft.bytes();
         let reserved = self
             .joined
@@ -430,7 +526,7 @@ impl Log {
         for joined in &self.joined {
             joined.outlet.post_reserved(Arc::clone(&publication));
         }
-        self.history.keep(publication, history);
+        history.keep(&mut self.history, publication, &self.terms.retention);
         Ok(self.position)
     }
 
@@ -458,3 +554,7 @@ impl Log {
 #[cfg(test)]
 #[path = "memory_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "bounds_tests.rs"]
+mod bounds_tests;

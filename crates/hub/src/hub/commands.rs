@@ -7,13 +7,13 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::{BadMessage, Direct};
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{
-    Command, CommandId, ConnectionId, Draft, Key, Payload, Position, Publisher, Rejection, Reply, Target,
+    Command, CommandId, ConnectionId, Draft, Payload, PublishOptions, Publisher, Rejection, Reply, Target,
     TopicName, TopicNameError, Verb, Wanted,
 };
 
 use super::Hub;
 use crate::access::{Action, Verdict};
-use crate::broker::Refusal;
+use crate::broker::{Published, Refusal};
 use crate::outbox::Lane;
 use crate::session::{Session, Wishes};
 use crate::{Asked, Dirty, Output, Ticket, WantedTopic};
@@ -96,12 +96,22 @@ impl Hub {
             Verb::Publish {
                 topic,
                 payload,
-                key,
+                options,
                 echo,
-            } => {
-                let except = (!echo).then_some(connection);
-                self.publish(slot, (connection, id), (&topic, key), payload, except);
-            }
+            } => match self.name(&topic) {
+                Ok(topic) => {
+                    let asked = Asked::Publish;
+                    let ticket = Ticket {
+                        connection,
+                        id,
+                        asked,
+                    };
+                    let mut draft = self.draft(slot, topic, payload, options);
+                    draft.except = (!echo).then_some(connection);
+                    self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
+                }
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
             Verb::History {
                 topic,
                 reading,
@@ -128,42 +138,11 @@ impl Hub {
         }
     }
 
-    fn publish(
-        &mut self,
-        slot: usize,
-        (connection, id): (ConnectionId, Option<CommandId>),
-        (topic, key): (&str, Option<Key>),
-        payload: Payload,
-        except: Option<ConnectionId>,
-    ) {
-        let topic = match self.name(topic) {
-            Ok(topic) => topic,
-            Err(error) => return self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-        };
-        let ticket = Ticket {
-            connection,
-            id,
-            asked: Asked::Publish,
-        };
-        let draft = self.draft(slot, (topic, key), payload, except);
-        self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
-    }
-
-    fn draft(
-        &mut self,
-        slot: usize,
-        (topic, key): (TopicName, Option<Key>),
-        payload: Payload,
-        except: Option<ConnectionId>,
-    ) -> Draft {
+    fn draft(&mut self, slot: usize, topic: TopicName, payload: Payload, options: PublishOptions) -> Draft {
         self.counters.publish_commands += 1;
         Draft {
-            topic,
-            payload,
             from: self.publisher(slot),
-            time: self.now.wall,
-            key,
-            except,
+            ..Draft::new(topic, payload, self.now.wall).with(options)
         }
     }
 
@@ -182,7 +161,7 @@ impl Hub {
         let drafts = relay
             .iter()
             .map(|topic| {
-                let draft = self.draft(slot, (topic.clone(), None), payload.clone(), None);
+                let draft = self.draft(slot, topic.clone(), payload.clone(), PublishOptions::default());
                 (ticket.clone(), draft)
             })
             .collect();
@@ -207,7 +186,8 @@ impl Hub {
                 self.outputs.push_back(Output::Deliver(to, direct, ticket));
             }
             Target::User(user) => {
-                let draft = self.draft(slot, (TopicName::of_user(&user), None), payload, None);
+                let topic = TopicName::of_user(&user);
+                let draft = self.draft(slot, topic, payload, PublishOptions::default());
                 self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
             }
         }
@@ -218,7 +198,7 @@ impl Hub {
         &mut self,
         ticket: Ticket,
         topic: TopicName,
-        outcome: Result<Position, Refusal>,
+        outcome: Result<Published, Refusal>,
     ) {
         let Some(slot) = self.open_slot_of(ticket.connection) else {
             return;
@@ -226,7 +206,11 @@ impl Hub {
         let reply = match (outcome, ticket.asked) {
             (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
             (Ok(_), Asked::Send) => Reply::Sent,
-            (Ok(position), Asked::Publish) => Reply::Published { topic, position },
+            (Ok(published), Asked::Publish) => Reply::Published {
+                topic,
+                position: published.position,
+                is_repetition: published.is_repetition,
+            },
         };
         self.reply_if_asked(slot, ticket.id, &reply);
     }
@@ -263,6 +247,7 @@ impl Hub {
             code,
             message,
             retry_after_ms,
+            position,
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
@@ -276,6 +261,7 @@ impl Hub {
             code,
             message,
             retry_after_ms,
+            position,
         };
         self.reply_to(slot, Lane::Control, id.as_ref(), &reply);
         if code == ErrorCode::RateLimited && self.is_flooding(slot) {
@@ -324,6 +310,9 @@ pub(super) fn refused(id: Option<CommandId>, refusal: Refusal) -> Rejection {
         Refusal::TooManyTopics => ErrorCode::TooManyTopics,
         Refusal::RateLimited { retry_after_ms } => {
             return Rejection::new(id, ErrorCode::RateLimited, refusal).retry_after(retry_after_ms);
+        }
+        Refusal::Conflict { position } => {
+            return Rejection::new(id, ErrorCode::Conflict, refusal).standing_at(position);
         }
     };
     Rejection::new(id, code, refusal)
