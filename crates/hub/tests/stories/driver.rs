@@ -42,7 +42,7 @@ pub(crate) struct Shard {
     pub(crate) performed: Vec<Output>,
     /// Who was written, write by write.
     pub(crate) writes: Vec<ConnectionId>,
-    held_publishes: VecDeque<Output>,
+    pub(crate) held_publishes: VecDeque<Output>,
     held_reads: VecDeque<Output>,
     answers: VecDeque<Input<'static>>,
     sockets: HashMap<ConnectionId, Socket>,
