@@ -62,6 +62,34 @@ impl Fanfare {
 }
 
 impl Fanfare {
+    /// What was counted beside the shards.
+    fn counts(&self) -> [(&'static str, &'static str, u64); 5] {
+        let kept = self.kept();
+        [
+            ("fanfare_notices_lost", NOTICES_LOST_HELP, self.notices_lost()),
+            (
+                "fanfare_consumer_missed",
+                CONSUMER_MISSED_HELP,
+                self.consumers().missed(),
+            ),
+            (
+                "fanfare_history_squeezed",
+                "Publications dropped before their time because all topics together kept as much as they may",
+                kept.history_squeezed,
+            ),
+            (
+                "fanfare_idempotency_keys_forgotten",
+                "Idempotency keys forgotten before their window was over because there were too many",
+                kept.idempotency_keys_forgotten,
+            ),
+            (
+                "fanfare_publications_repeated",
+                "Publications that were not published because one with their idempotency key had been",
+                kept.repetitions,
+            ),
+        ]
+    }
+
     /// What is known beside the shards.
     fn gauges(&self) -> [(&'static str, &'static str, u64); 8] {
         let kept = self.kept();
@@ -177,37 +205,7 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
-        let figures = [
-            (
-                "fanfare_notices_lost",
-                NOTICES_LOST_HELP,
-                self.fanfare.notices_lost(),
-            ),
-            (
-                "fanfare_consumer_missed",
-                CONSUMER_MISSED_HELP,
-                self.fanfare.consumers().missed(),
-            ),
-        ];
-        let kept = self.fanfare.kept();
-        let figures = figures.into_iter().chain([
-            (
-                "fanfare_history_squeezed",
-                "Publications dropped before their time because all topics together kept as much as they may",
-                kept.history_squeezed,
-            ),
-            (
-                "fanfare_idempotency_keys_forgotten",
-                "Idempotency keys forgotten before their window was over because there were too many",
-                kept.idempotency_keys_forgotten,
-            ),
-            (
-                "fanfare_publications_repeated",
-                "Publications that were not published because one with their idempotency key had been",
-                kept.repetitions,
-            ),
-        ]);
-        for (name, help, count) in figures {
+        for (name, help, count) in self.fanfare.counts() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;

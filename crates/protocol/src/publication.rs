@@ -99,6 +99,13 @@ pub struct Publisher {
     pub info: Option<Arc<str>>,
 }
 
+impl Publisher {
+    fn bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
+        user + self.info.as_ref().map_or(0, |info| info.len())
+    }
+}
+
 /// What can be said about a publication beside its payload.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishOptions {
@@ -165,12 +172,13 @@ impl Draft {
         }
     }
 
-    /// Bytes that it takes while it waits: payload, names and a flat share for the rest. They are taken once, however
-    /// many wait for it.
+    /// Bytes that it takes while it waits or is kept: payload, names, what is said of the publisher, and a flat share for the
+    /// rest. They are taken once, however many wait for it. What it shares with others is counted for each.
     pub fn bytes(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
         let idempotency_key = self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
-        let names = self.topic.as_str().len() + key + idempotency_key;
+        let from = self.from.as_ref().map_or(0, Publisher::bytes);
+        let names = self.topic.as_str().len() + key + idempotency_key + from;
         size_of::<Publication>() + names + self.payload.as_bytes().len()
     }
 }
@@ -189,6 +197,24 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn everything_that_a_publication_holds_counts() {
+        let topic = TopicName::parse("four").unwrap();
+        let bare = Draft::new(topic, Payload::text("12345"), Timestamp(0));
+        assert_eq!(bare.bytes(), size_of::<Publication>() + 9);
+        let full = Draft {
+            from: Some(Publisher {
+                connection: ConnectionId::new(0, 0, 1),
+                user: UserName::parse("ada").ok(),
+                info: Some(Arc::from("{\"x\":1}")),
+            }),
+            key: Key::parse("key").ok(),
+            idempotency_key: IdempotencyKey::parse("once").ok(),
+            ..bare.clone()
+        };
+        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4);
+    }
 
     #[test]
     fn any_value_with_a_form_in_json_is_a_payload() {

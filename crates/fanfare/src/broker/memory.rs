@@ -10,15 +10,15 @@ use std::task::Poll;
 
 use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Published, Read, ReadId, Refusal, TopicPage,
-    TopicRow,
+    Broker, BrokerEvent, Outlet, OutletId, PublishId, Published, Read, ReadId, Refusal, TopicPage,
 };
 use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
-use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
+use fanfare_protocol::{Draft, Position, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
 use super::keys::{KeyRoom, Keys, Known};
+use super::partition::{Joined, Log, Partition, Terms};
 use super::room::{HistoryRoom, TopicRoom};
 use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
@@ -51,15 +51,6 @@ const PARTITIONS: usize = 64;
 /// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
 const RETRY_MS_MIN: u64 = 100;
 
-/// What holds for a topic.
-#[derive(Clone, Copy)]
-struct Terms {
-    /// What clients may publish.
-    rate: Rate,
-    /// What is kept.
-    retention: Retention,
-}
-
 /// What a broker holds beside its topics, and has let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Figures {
@@ -77,34 +68,10 @@ pub(crate) struct Figures {
     pub(crate) repetitions: u64,
 }
 
-struct Partition {
-    names: HashMap<TopicName, u32, FixedState>,
-    logs: Slab<Log>,
-    keys: Keys,
-    /// The epoch of the next log that begins here.
-    next_epoch: u64,
-}
-
-struct Log {
-    topic: TopicName,
-    position: Position,
-    joined: Vec<Joined>,
-    history: History,
-    terms: Terms,
-    /// How much is left of what clients may publish.
-    bucket: Bucket,
-}
-
 /// An outlet, and how many topics it has joined.
 struct Attached {
     outlet: Arc<dyn Outlet>,
     topics: usize,
-}
-
-struct Joined {
-    id: OutletId,
-    outlet: Arc<dyn Outlet>,
-    subscribers: u32,
 }
 
 impl MemoryBroker {
@@ -244,27 +211,22 @@ impl MemoryBroker {
 
     /// Appends a publication that repeats none.
     fn append(&self, partition: &mut Partition, draft: Draft) -> Result<Position, Refusal> {
-        let standing = partition.standing(&draft.topic);
-        if draft.expected.is_some_and(|expected| expected != standing) {
-            return Err(Refusal::Conflict { position: standing });
+        if let Some(expected) = draft.expected {
+            partition.check_expected(&draft.topic, expected)?;
         }
-        let log = match partition.names.get(&draft.topic).copied() {
-            Some(log) => log as usize,
-            None => {
-                let terms = self.terms_of(&draft.topic);
-                if !terms.retention.keeps() {
-                    // Nobody would get it and nothing would keep it: the log would begin and end with it.
-                    let epoch = partition.begin_epoch();
-                    return Ok(Position { epoch, offset: 1 });
-                }
-                self.begin(partition, &draft.topic, terms)?
+        let log = if let Some(log) = partition.names.get(&draft.topic) {
+            *log as usize
+        } else {
+            let terms = self.terms_of(&draft.topic);
+            if !terms.retention.keeps() {
+                // Nobody would get it and nothing would keep it: the log would begin and end with it.
+                let epoch = partition.begin_epoch();
+                return Ok(Position { epoch, offset: 1 });
             }
+            self.begin(partition, &draft.topic, terms)?
         };
-        let appended = {
-            let log = &mut partition.logs[log];
-            self.admit(log, &draft)
-                .and_then(|()| log.append(draft, &self.history))
-        };
+        let admitted = self.admit(&mut partition.logs[log], &draft);
+        let appended = admitted.and_then(|()| partition.logs[log].append(draft, &self.history));
         // A log that begins with a publication may have no room to keep it.
         partition.remove_if_unused(log, &self.room);
         appended
@@ -454,100 +416,6 @@ impl Broker for MemoryBroker {
             from = 0;
         }
         page
-    }
-}
-
-impl Partition {
-    /// Begins the log of a topic, if there may be another one.
-    fn begin(&mut self, topic: &TopicName, terms: Terms) -> usize {
-        let log = Log::new(topic.clone(), self.begin_epoch(), terms);
-        let index = self.logs.insert(log);
-        self.names.insert(topic.clone(), index as u32);
-        index
-    }
-
-    /// Where a topic stands; one without a log stands where the next log will begin.
-    fn standing(&self, topic: &TopicName) -> Position {
-        let beginning = Position {
-            epoch: Epoch(self.next_epoch),
-            offset: 0,
-        };
-        let log = self.names.get(topic);
-        log.map_or(beginning, |&log| self.logs[log as usize].position)
-    }
-
-    fn begin_epoch(&mut self) -> Epoch {
-        let epoch = Epoch(self.next_epoch);
-        self.next_epoch = self.next_epoch.wrapping_add(1);
-        epoch
-    }
-
-    /// A topic exists while it has a subscriber or history.
-    fn remove_if_unused(&mut self, log: usize, room: &TopicRoom) {
-        if self.logs[log].joined.is_empty() && self.logs[log].history.is_empty() {
-            let log = self.logs.remove(log);
-            self.names.remove(&log.topic);
-            room.give_back(&log.topic);
-        }
-    }
-}
-
-impl Log {
-    fn new(topic: TopicName, epoch: Epoch, terms: Terms) -> Self {
-        Self {
-            topic,
-            position: Position { epoch, offset: 0 },
-            joined: Vec::new(),
-            history: History::default(),
-            terms,
-            bucket: Bucket::default(),
-        }
-    }
-
-    /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
-    fn append(&mut self, draft: Draft, history: &HistoryRoom) -> Result<Position, Refusal> {
-        let bytes = draft.bytes();
-        let reserved = self
-            .joined
-            .iter()
-            .take_while(|joined| joined.outlet.try_reserve(bytes))
-            .count();
-        if reserved < self.joined.len() {
-            self.joined[..reserved]
-                .iter()
-                .for_each(|joined| joined.outlet.cancel(bytes));
-            return Err(Refusal::Overloaded);
-        }
-        self.position.offset += 1;
-        let publication = Arc::new(Publication {
-            draft,
-            position: self.position,
-        });
-        for joined in &self.joined {
-            joined.outlet.post_reserved(Arc::clone(&publication));
-        }
-        history.keep(&mut self.history, publication, &self.terms.retention);
-        Ok(self.position)
-    }
-
-    fn read(&self, read: &Read) -> Page {
-        self.history.read(self.position, read)
-    }
-
-    fn subscribers(&self) -> u64 {
-        self.joined
-            .iter()
-            .map(|joined| u64::from(joined.subscribers))
-            .sum()
-    }
-
-    fn row(&self) -> TopicRow {
-        TopicRow {
-            topic: self.topic.clone(),
-            subscribers: self.subscribers(),
-            position: self.position,
-            history: self.history.len(),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use fanfare_hub::access::TopicRule;
 use fanfare_hub::conformance;
-use fanfare_protocol::{ConnectionId, Publisher};
+use fanfare_protocol::{ConnectionId, Publication, Publisher};
 
 use super::*;
 

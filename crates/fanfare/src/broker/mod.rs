@@ -2,6 +2,7 @@
 
 mod keys;
 mod memory;
+mod partition;
 mod room;
 
 pub(crate) use memory::Figures;

@@ -106,7 +106,7 @@ pub(super) fn one_of_racing_repetitions_is_published<B: Broker + ?Sized>(broker:
     let told: Vec<Vec<Published>> = thread::scope(|scope| {
         let publish_all = || scope.spawn(|| publish_all_keys(broker, &topic));
         let publishers: Vec<_> = (0..PUBLISHERS).map(|_| publish_all()).collect();
-        let told = publishers.into_iter().map(|publisher| publisher.join());
+        let told = publishers.into_iter().map(thread::ScopedJoinHandle::join);
         told.map(|told| told.unwrap_or_else(|_| panic!("a publisher failed")))
             .collect()
     });

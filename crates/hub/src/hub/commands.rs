@@ -98,20 +98,10 @@ impl Hub {
                 payload,
                 options,
                 echo,
-            } => match self.name(&topic) {
-                Ok(topic) => {
-                    let asked = Asked::Publish;
-                    let ticket = Ticket {
-                        connection,
-                        id,
-                        asked,
-                    };
-                    let mut draft = self.draft(slot, topic, payload, options);
-                    draft.except = (!echo).then_some(connection);
-                    self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
-                }
-                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-            },
+            } => {
+                let except = (!echo).then_some(connection);
+                self.publish(slot, (connection, id), (&topic, options), payload, except);
+            }
             Verb::History {
                 topic,
                 reading,
@@ -136,6 +126,28 @@ impl Hub {
                 self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
             }
         }
+    }
+
+    fn publish(
+        &mut self,
+        slot: usize,
+        (connection, id): (ConnectionId, Option<CommandId>),
+        (topic, options): (&str, PublishOptions),
+        payload: Payload,
+        except: Option<ConnectionId>,
+    ) {
+        let topic = match self.name(topic) {
+            Ok(topic) => topic,
+            Err(error) => return self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+        };
+        let ticket = Ticket {
+            connection,
+            id,
+            asked: Asked::Publish,
+        };
+        let mut draft = self.draft(slot, topic, payload, options);
+        draft.except = except;
+        self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
     }
 
     fn draft(&mut self, slot: usize, topic: TopicName, payload: Payload, options: PublishOptions) -> Draft {

@@ -442,8 +442,10 @@ impl Broker for Model {
             epochs,
             ..
         } = &mut *state;
-        let mut nothing = Log::default();
-        nothing.position = self.first(*epochs);
+        let mut nothing = Log {
+            position: self.first(*epochs),
+            ..Log::default()
+        };
         let log = match self.fault {
             Fault::ReadMakesTopics => topics.entry(topic.clone()).or_insert_with(|| {
                 *epochs += 1;

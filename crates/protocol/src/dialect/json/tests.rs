@@ -573,6 +573,20 @@ fn replies_are_written() {
         ),
         r#"{"type":"unsubscribed","topics":["a\"b"]}"#
     );
+    assert_eq!(reply(Some("2"), &Reply::Sent), r#"{"type":"sent","id":2}"#);
+    assert_eq!(
+        reply(None, &Reply::Pong { time: Timestamp(5) }),
+        r#"{"type":"pong","time":5}"#
+    );
+}
+
+#[test]
+fn what_became_of_a_publication_is_written() {
+    let topic = TopicName::parse("a\"b").unwrap();
+    let position = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
     assert_eq!(
         reply(
             Some("\"x\""),
@@ -595,11 +609,14 @@ fn replies_are_written() {
         ),
         r#"{"type":"published","topic":"a\"b","epoch":"10","offset":7,"repeated":true}"#
     );
-    assert_eq!(reply(Some("2"), &Reply::Sent), r#"{"type":"sent","id":2}"#);
-    assert_eq!(
-        reply(None, &Reply::Pong { time: Timestamp(5) }),
-        r#"{"type":"pong","time":5}"#
-    );
+}
+
+#[test]
+fn refusals_are_written() {
+    let position = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
     assert_eq!(
         reply(
             Some("9"),
