@@ -6,7 +6,7 @@ use std::str::FromStr;
 use fanfare_protocol::{TopicName, TopicTemplate, TopicTemplateError};
 
 use super::{Action, Identity, KeyScopes, Subject, Verdict};
-use crate::SlowRule;
+use crate::{Retention, SlowRule};
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
 /// without one, [`TopicRules::otherwise`] does.
@@ -48,6 +48,8 @@ pub struct TopicRule {
     /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
     /// for every subscriber.
     pub keeps_presence: Option<bool>,
+    /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
+    pub retention: Option<Retention>,
 }
 
 /// Who may do what with a topic.
@@ -93,6 +95,7 @@ impl TopicRule {
             slow: None,
             publications_per_second: None,
             keeps_presence: None,
+            retention: None,
         })
     }
 
@@ -135,6 +138,12 @@ impl TopicRule {
     /// The same, but it is kept who is there.
     pub fn keep_presence(mut self) -> Self {
         self.keeps_presence = Some(true);
+        self
+    }
+
+    /// The same, but so much of each topic's log is kept.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
         self
     }
 }
