@@ -12,8 +12,8 @@ use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
     Broker, BrokerEvent, Outlet, OutletId, PublishId, Published, Read, ReadId, Refusal, TopicPage,
 };
-use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
-use fanfare_protocol::{Draft, Position, Timestamp, TopicName};
+use fanfare_hub::{Bucket, Change, History, Limits, Rate, Retention, RosterDiff, RosterPage, Version};
+use fanfare_protocol::{ConnectionId, Draft, Position, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
@@ -165,7 +165,7 @@ impl MemoryBroker {
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
         let joined = partition.logs[log].joined.len();
-        partition.logs[log].joined.retain(|joined| joined.id != outlet);
+        partition.logs[log].lose(outlet);
         if partition.logs[log].joined.len() < joined {
             self.count_topics(outlet, -1);
         }
@@ -347,6 +347,7 @@ impl Broker for MemoryBroker {
                 id: outlet,
                 outlet: Arc::clone(&mailbox),
                 subscribers: 0,
+                shard: None,
             });
         }
         mailbox.post(BrokerEvent::Joined {
@@ -388,6 +389,29 @@ impl Broker for MemoryBroker {
             joined.subscribers = subscribers;
             self.notice(log, before);
         }
+    }
+
+    fn attend(&self, outlet: OutletId, topic: &TopicName, changes: Vec<Change>) {
+        let mut partition = self.lock(self.partition_of(topic.as_str()));
+        let life = partition.next_epoch;
+        let Some(log) = partition.names.get(topic).copied() else {
+            return;
+        };
+        if partition.logs[log as usize].attend(outlet, life, changes) {
+            partition.begin_epoch();
+        }
+    }
+
+    fn roster(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage {
+        let mut partition = self.lock(self.partition_of(topic));
+        let roster = partition.roster(topic);
+        roster.map_or_else(RosterPage::default, |roster| roster.page(after, count))
+    }
+
+    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff {
+        let mut partition = self.lock(self.partition_of(topic));
+        let roster = partition.roster(topic);
+        roster.map_or_else(RosterDiff::default, |roster| roster.since(version))
     }
 
     fn subscribers(&self, topic: &str) -> u64 {

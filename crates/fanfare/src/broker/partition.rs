@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fanfare_hub::broker::{Outlet, OutletId, Page, Read, Refusal, TopicRow};
-use fanfare_hub::{Bucket, History, Rate, Retention};
+use fanfare_hub::{Bucket, Change, History, Rate, Retention, Roster};
 use fanfare_protocol::{Draft, Epoch, Position, Publication, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -36,6 +36,8 @@ pub(super) struct Log {
     pub(super) position: Position,
     pub(super) joined: Vec<Joined>,
     pub(super) history: History,
+    /// Who is here, where that is kept.
+    pub(super) roster: Option<Box<Roster>>,
     pub(super) terms: Terms,
     /// How much is left of what clients may publish.
     pub(super) bucket: Bucket,
@@ -46,6 +48,8 @@ pub(super) struct Joined {
     pub(super) id: OutletId,
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) subscribers: u32,
+    /// The shard whose subscribers it told of, if it did.
+    pub(super) shard: Option<usize>,
 }
 
 impl Partition {
@@ -79,6 +83,12 @@ impl Partition {
         Err(Refusal::Conflict { position })
     }
 
+    /// Who is in a topic, where that is kept and anyone is.
+    pub(super) fn roster(&mut self, topic: &str) -> Option<&mut Roster> {
+        let log = *self.names.get(topic)?;
+        self.logs[log as usize].roster.as_deref_mut()
+    }
+
     pub(super) fn begin_epoch(&mut self) -> Epoch {
         let epoch = Epoch(self.next_epoch);
         self.next_epoch = self.next_epoch.wrapping_add(1);
@@ -102,6 +112,7 @@ impl Log {
             position: Position { epoch, offset: 0 },
             joined: Vec::new(),
             history: History::default(),
+            roster: None,
             terms,
             bucket: Bucket::default(),
         }
@@ -131,6 +142,35 @@ impl Log {
         }
         history.keep(&mut self.history, publication, &self.terms.retention);
         Ok(self.position)
+    }
+
+    /// Takes an outlet out, and those of its shard with it.
+    pub(super) fn lose(&mut self, outlet: OutletId) {
+        let Some(at) = self.joined.iter().position(|joined| joined.id == outlet) else {
+            return;
+        };
+        let Joined { shard, .. } = self.joined.remove(at);
+        if let (Some(shard), Some(roster)) = (shard, &mut self.roster) {
+            roster.go_all(shard);
+        }
+        self.roster.take_if(|roster| roster.is_empty());
+    }
+
+    /// Takes note of who came and went; gives whether it took `life` for that.
+    pub(super) fn attend(&mut self, outlet: OutletId, life: u64, changes: Vec<Change>) -> bool {
+        let Some(joined) = self.joined.iter_mut().find(|joined| joined.id == outlet) else {
+            return false;
+        };
+        let is_new = self.roster.is_none();
+        let roster = self.roster.get_or_insert_with(|| Box::new(Roster::new(life)));
+        for change in changes {
+            if let Change::Came(attendee) = &change {
+                joined.shard = Some(attendee.connection.shard());
+            }
+            roster.apply(change);
+        }
+        self.roster.take_if(|roster| roster.is_empty());
+        is_new
     }
 
     pub(super) fn read(&self, read: &Read) -> Page {

@@ -29,6 +29,8 @@ pub struct TopicRules {
     pub by_pattern: Vec<TopicRule>,
     /// Who may do what with topics that no rule speaks of. Default: whom it was granted.
     pub otherwise: Access,
+    /// Whether it is kept who is in the topics of which no rule says it. Default: not.
+    pub keeps_presence: bool,
 }
 
 /// What is done with the topics of a pattern. See [`TopicRules`].
@@ -45,6 +47,9 @@ pub struct TopicRule {
     pub publications_per_second: Option<u32>,
     /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
     pub retention: Option<Retention>,
+    /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
+    /// for every subscriber.
+    pub keeps_presence: Option<bool>,
 }
 
 /// Who may do what with a topic.
@@ -90,6 +95,7 @@ impl TopicRule {
             slow: None,
             publications_per_second: None,
             retention: None,
+            keeps_presence: None,
         })
     }
 
@@ -134,6 +140,12 @@ impl TopicRule {
         self.retention = Some(retention);
         self
     }
+
+    /// The same, but it is kept who is there.
+    pub fn keep_presence(mut self) -> Self {
+        self.keeps_presence = Some(true);
+        self
+    }
 }
 
 impl<const N: usize> From<[TopicRule; N]> for TopicRules {
@@ -141,13 +153,13 @@ impl<const N: usize> From<[TopicRule; N]> for TopicRules {
     fn from(rules: [TopicRule; N]) -> Self {
         Self {
             by_pattern: rules.into(),
-            otherwise: Access::default(),
+            ..Self::default()
         }
     }
 }
 
 impl TopicRules {
-    /// Rules under which everyone may do everything.
+    /// Rules under which everyone may do everything, and it is kept who is where.
     pub fn open() -> Self {
         Self {
             by_pattern: Vec::new(),
@@ -157,6 +169,7 @@ impl TopicRules {
                 presence: Who::Anyone,
                 history: Who::Anyone,
             },
+            keeps_presence: true,
         }
     }
 
@@ -165,6 +178,12 @@ impl TopicRules {
         self.by_pattern
             .iter()
             .find(|rule| rule.topics.shape().matches(topic))
+    }
+
+    /// Whether it is kept who is in a topic. Never, of the server's own.
+    pub fn keeps_presence_of(&self, topic: &TopicName) -> bool {
+        let own = self.of(topic).and_then(|rule| rule.keeps_presence);
+        !topic.is_reserved() && own.unwrap_or(self.keeps_presence)
     }
 
     /// Whether no client at all may do `action` with `topic`, whatever was granted to it.
@@ -366,6 +385,7 @@ mod tests {
                 ..TopicRule::new(pattern).unwrap()
             };
             let compiled = TopicRules {
+                keeps_presence: false,
                 by_pattern: rules.iter().map(rule).collect(),
                 otherwise: access(otherwise),
             };

@@ -63,6 +63,7 @@ struct Written {
     history_frames: Option<i64>,
     history_bytes_max: Option<toml::Value>,
     history_age: Option<String>,
+    keep_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -150,6 +151,7 @@ impl Written {
             slow: slow.transpose()?,
             publications_per_second: self.publications_per_second.map(publications).transpose()?,
             retention: None,
+            keeps_presence: self.keep_presence,
         })
     }
 }
@@ -167,6 +169,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(count) = rule.publications_per_second {
             write!(f, ", publications_per_second = {count}")?;
+        }
+        if let Some(keeps) = rule.keeps_presence {
+            write!(f, ", keep_presence = {keeps}")?;
         }
         if let Some(frames) = kept.frames {
             write!(f, ", history_frames = {frames}")?;
@@ -226,12 +231,16 @@ pub(super) fn schema() -> Value {
                 "examples": ["30s", "12h", "7d"],
                 "description": "How long a publication of the topics is kept. Default: history_age outside of rules.",
             },
+            "keep_presence": {
+                "type": "boolean",
+                "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "pattern",
     "subscribe",
     "publish",
@@ -242,6 +251,7 @@ const KEYS: [&str; 10] = [
     "history_frames",
     "history_bytes_max",
     "history_age",
+    "keep_presence",
 ];
 
 /// The highest rate of a topic.
@@ -270,6 +280,7 @@ mod tests {
             r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
+            r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

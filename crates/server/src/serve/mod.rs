@@ -243,7 +243,7 @@ fn warn_if_nobody_may_connect(options: &ServeOptions, has_tokens: bool) {
 
 /// Who may do what.
 fn topic_rules(options: &ServeOptions) -> TopicRules {
-    let TopicRules { otherwise, .. } = if options.open || options.dev {
+    let open = if options.open || options.dev {
         TopicRules::open()
     } else {
         TopicRules::default()
@@ -252,7 +252,8 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
     let rules = options.topic_rule.iter();
     TopicRules {
         by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
-        otherwise,
+        keeps_presence: options.keep_presence || open.keeps_presence,
+        otherwise: open.otherwise,
     }
 }
 
