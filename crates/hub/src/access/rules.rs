@@ -45,11 +45,11 @@ pub struct TopicRule {
     /// Publications of clients that each topic takes per second, 0 for any number; `None` for
     /// [`Limits::publications_per_second`](crate::Limits::publications_per_second).
     pub publications_per_second: Option<u32>,
+    /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
+    pub retention: Option<Retention>,
     /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
     /// for every subscriber.
     pub keeps_presence: Option<bool>,
-    /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
-    pub retention: Option<Retention>,
 }
 
 /// Who may do what with a topic.
@@ -94,8 +94,8 @@ impl TopicRule {
             access: Access::default(),
             slow: None,
             publications_per_second: None,
-            keeps_presence: None,
             retention: None,
+            keeps_presence: None,
         })
     }
 
@@ -135,15 +135,15 @@ impl TopicRule {
         self
     }
 
-    /// The same, but it is kept who is there.
-    pub fn keep_presence(mut self) -> Self {
-        self.keeps_presence = Some(true);
-        self
-    }
-
     /// The same, but so much of each topic's log is kept.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// The same, but it is kept who is there.
+    pub fn keep_presence(mut self) -> Self {
+        self.keeps_presence = Some(true);
         self
     }
 }

@@ -463,10 +463,7 @@ impl Broker for Model {
             epochs,
             ..
         } = &mut *state;
-        let mut nothing = Log {
-            position: self.first(*epochs),
-            ..Log::new(0)
-        };
+        let mut nothing = Log::new(self.first(*epochs).epoch.0);
         let log = match self.fault {
             Fault::ReadMakesTopics => topics.entry(topic.clone()).or_insert_with(|| {
                 *epochs += 1;

@@ -60,10 +60,10 @@ struct Written {
     history: Option<String>,
     slow: Option<String>,
     publications_per_second: Option<i64>,
-    keep_presence: Option<bool>,
     history_frames: Option<i64>,
     history_bytes_max: Option<toml::Value>,
     history_age: Option<String>,
+    keep_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -150,8 +150,8 @@ impl Written {
             },
             slow: slow.transpose()?,
             publications_per_second: self.publications_per_second.map(publications).transpose()?,
-            keeps_presence: self.keep_presence,
             retention: None,
+            keeps_presence: self.keep_presence,
         })
     }
 }
@@ -215,10 +215,6 @@ pub(super) fn schema() -> Value {
                 "description": "Publications of clients that each topic takes per second; 0 for any number. Default: \
                                 publications_per_second outside of rules.",
             },
-            "keep_presence": {
-                "type": "boolean",
-                "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
-            },
             "history_frames": {
                 "type": "integer",
                 "minimum": 0,
@@ -235,6 +231,10 @@ pub(super) fn schema() -> Value {
                 "examples": ["30s", "12h", "7d"],
                 "description": "How long a publication of the topics is kept. Default: history_age outside of rules.",
             },
+            "keep_presence": {
+                "type": "boolean",
+                "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
+            },
         },
     })
 }
@@ -248,10 +248,10 @@ const KEYS: [&str; 11] = [
     "history",
     "slow",
     "publications_per_second",
-    "keep_presence",
     "history_frames",
     "history_bytes_max",
     "history_age",
+    "keep_presence",
 ];
 
 /// The highest rate of a topic.
@@ -278,9 +278,9 @@ mod tests {
             r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
             r#"{ pattern = "*" }"#,
             r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
-            r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
+            r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");
