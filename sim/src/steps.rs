@@ -105,6 +105,7 @@ impl World {
             user_agent: None,
             joined_at: self.now.wall,
             topics: topics.into_iter().map(wanted).collect(),
+            greeting: Box::default(),
             granted_topics: Vec::new(),
             occupancy,
             every,

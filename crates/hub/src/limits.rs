@@ -79,6 +79,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Time between two comments in a stream, in milliseconds. Nobody answers them: a client that vanished is found when TCP
+    /// gives up on one, which is [`write_timeout_ms`](Self::write_timeout_ms) and
+    /// [`close_timeout_ms`](Self::close_timeout_ms) after it was written. So they come more often than pings, and it is
+    /// found as soon as by a ping.
+    pub(crate) fn comment_interval_ms(&self) -> u64 {
+        let found_in_ms = self.ping_interval_ms.saturating_add(self.pong_timeout_ms);
+        let given_up_in_ms = self.write_timeout_ms.saturating_add(self.close_timeout_ms);
+        let interval_ms = found_in_ms.saturating_sub(given_up_in_ms);
+        interval_ms.clamp(self.ping_interval_ms / 2, self.ping_interval_ms)
+    }
+
     /// What may wait in one outbox.
     pub(crate) fn outbox(&self) -> OutboxBounds {
         OutboxBounds {

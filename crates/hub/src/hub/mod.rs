@@ -7,6 +7,7 @@ mod closing;
 mod commands;
 mod fan_out;
 mod listing;
+mod numbering;
 mod pacing;
 mod rates;
 mod reading;
@@ -18,6 +19,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use fanfare_protocol::dialect::sse;
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{ConnectionId, Millis, Push, Reply, TopicName, Welcome};
 use foldhash::fast::FixedState;
@@ -74,6 +76,8 @@ pub struct Hub {
     notices: Notices,
     encoder: Encoder,
     ping: FrameId,
+    /// What streams get in place of a ping.
+    comment: FrameId,
     outputs: VecDeque<Output>,
     dirty_small: VecDeque<u32>,
     dirty_big: VecDeque<u32>,
@@ -114,6 +118,7 @@ impl Hub {
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
         let ping = frames.insert(bytes, 0, Millis::default());
+        let comment = frames.insert(sse::COMMENT.to_vec(), 0, Millis::default());
         let hasher = FixedState::with_seed(seed);
         let rates = Rates::new(&limits, hasher.clone());
         Self {
@@ -139,6 +144,7 @@ impl Hub {
             notices: Notices::new(),
             encoder: Encoder::default(),
             ping,
+            comment,
             outputs: VecDeque::new(),
             dirty_small: VecDeque::new(),
             dirty_big: VecDeque::new(),
@@ -359,9 +365,10 @@ impl Hub {
             occupancy,
             every,
             conflates,
+            greeting,
             ..
         } = opened;
-        let relay = if dialect.has_errors() {
+        let named = if dialect.has_errors() {
             Vec::new()
         } else {
             topics.iter().map(|wanted| wanted.topic.clone()).collect()
@@ -383,7 +390,7 @@ impl Hub {
             remote: opened.remote,
             joined_at: opened.joined_at,
             subscriptions: Vec::new(),
-            relay: relay.into_boxed_slice(),
+            named: named.into_boxed_slice(),
             conflates,
             left_out: 0,
             heard_at: self.now.monotonic,
@@ -397,6 +404,7 @@ impl Hub {
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
         self.counters.opened += 1;
+        self.enqueue(slot, Lane::Control, greeting.into_vec());
         self.welcome(slot);
         let entry = (topics, Wishes { occupancy, every });
         if is_awaited {
