@@ -28,6 +28,7 @@ pub(crate) struct Stream {
     pub(crate) client: Client,
     pub(crate) response: Response,
     is_chunked: bool,
+    is_over: bool,
     raw: Vec<u8>,
     reader: Reader,
 }
@@ -85,6 +86,7 @@ impl Stream {
             is_chunked: response.header("transfer-encoding") == Some("chunked"),
             client,
             response,
+            is_over: false,
             raw: Vec::new(),
             reader: Reader::default(),
         }
@@ -119,8 +121,11 @@ impl Stream {
             if let Some(event) = self.reader.next() {
                 return Some(event);
             }
+            if self.is_over {
+                return None;
+            }
             self.raw.extend(self.client.bytes()?);
-            self.take_body()?;
+            self.take_body();
         }
     }
 
@@ -136,24 +141,20 @@ impl Stream {
         self.reader.comments
     }
 
-    /// Takes the bytes of the body out of what came; none behind its last chunk.
-    fn take_body(&mut self) -> Option<()> {
+    /// Takes the bytes of the body out of what came, up to its last chunk.
+    fn take_body(&mut self) {
         if !self.is_chunked {
-            self.reader.take(&std::mem::take(&mut self.raw));
-            return Some(());
+            return self.reader.take(&std::mem::take(&mut self.raw));
         }
         while let Some(at) = self.raw.windows(2).position(|pair| pair == b"\r\n") {
             let length = usize::from_str_radix(std::str::from_utf8(&self.raw[..at]).unwrap(), 16).unwrap();
-            if length == 0 {
-                return None;
-            }
-            if self.raw.len() < at + 2 + length + 2 {
-                break;
+            self.is_over = length == 0;
+            if self.is_over || self.raw.len() < at + 2 + length + 2 {
+                return;
             }
             self.reader.take(&self.raw[at + 2..][..length]);
             self.raw.drain(..at + 2 + length + 2);
         }
-        Some(())
     }
 }
 
