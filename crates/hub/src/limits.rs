@@ -28,7 +28,8 @@ pub struct Limits {
     pub replies_bytes_max: u32,
     /// Topics that a connection may be subscribed to. Beyond: error `too_many_subscriptions`. Default 128.
     pub subscriptions_max: u32,
-    /// Time between WebSocket pings, in milliseconds. Default 25,000.
+    /// Time between WebSocket pings, in milliseconds; comments in streams of events come somewhat more often, because nobody
+    /// answers them. Default 25,000.
     pub ping_interval_ms: u64,
     /// Time that a client has to send anything after a ping, in milliseconds. Beyond: close code 3002. Default 10,000.
     pub pong_timeout_ms: u64,

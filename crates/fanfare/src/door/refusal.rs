@@ -48,8 +48,8 @@ causes! {
     TlsHandshake "tls_handshake" Debug "the handshake of TLS failed";
     ProxyHeader "proxy_header" Warn "a PROXY header is missing, malformed or from a peer that is no trusted proxy";
     Descriptors "descriptors" Warn "no descriptor is left";
-    Handshakes "handshakes" Warn "as many connections as may be are not WebSockets yet";
-    HandshakesPerAddress "handshakes_per_address" Warn "as many connections of one address as may be are not WebSockets yet";
+    Handshakes "handshakes" Warn "as many connections as may be are neither WebSockets nor streams yet";
+    HandshakesPerAddress "handshakes_per_address" Warn "as many connections of one address as may be are neither WebSockets nor streams yet";
     Draining "draining" Debug "the server is shutting down";
     Memory "memory" Warn "memory is short";
     Connections "connections" Warn "as many connections as may be are open";
@@ -91,7 +91,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// A request that opens no WebSocket, and would not later.
+    /// A request that opens no connection, and would not later.
     pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self {
             cause: Cause::BadRequest,

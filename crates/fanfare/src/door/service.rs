@@ -2,13 +2,13 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::http::{Request, Version, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any_service};
-use std::net::SocketAddr;
 use tower::Service;
 
 use super::refusal::Refused;

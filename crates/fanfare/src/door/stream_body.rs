@@ -9,6 +9,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixStream as StdStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::body::Bytes;
@@ -18,7 +19,6 @@ use tokio::net::UnixStream;
 
 use super::bridge::Bridged;
 use super::gate::Gate;
-use std::sync::Arc;
 
 /// What a shard writes, as the body of an answer. Nothing is held while nothing is written.
 pub(super) struct StreamBody {
