@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use fanfare_testing::Screen;
 
@@ -92,16 +93,19 @@ async fn several_topics_go_on_where_they_were_wherever_the_line_breaks() {
     let house = House::with(&["--history-frames", "10000"]);
     // Somebody keeps the topics, however long the browser is away.
     let _keeper = fanfare_testing::Socket::open(&house.program, "/ws?topic=a&topic=b");
-    // Within the head, the welcome, the ids, the data, and between events.
-    let line = Line::to(
-        house.program.address(),
-        vec![1_300, 150, 1_111, 900, 1_254, 1_402],
-    );
+    // Within ids and data, and between events: an id of two topics has 30 bytes or so, its data 100.
+    let lengths = vec![1_300, 1_311, 1_333, 1_352, 1_374, 1_402];
+    let line = Line::to(house.program.address(), lengths);
     let tab = house.browsers.open(Screen::Desktop).await;
     tab.go(&serve_once(page(line.address))).await;
     tab.until_found("return begun.join(' ')", "new,new").await;
-    let mut count = 0;
+    let (mut count, deadline) = (0, Instant::now() + 3 * crate::DEADLINE);
     while line.cuts() < 6 {
+        assert!(
+            Instant::now() < deadline,
+            "it does not come back, {} cuts",
+            line.cuts()
+        );
         count += 1;
         publish(&house, "a", count);
         publish(&house, "b", count);
