@@ -200,6 +200,7 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         greeting: Box::default(),
         granted_topics: Vec::new(),
         occupancy: false,
+        presence: false,
         every: None,
         conflates: true,
     }

@@ -57,7 +57,7 @@ impl Fanfare {
         if let Some(exit) = parts.extensions.remove::<Exit>() {
             share(&mut headers, parts.headers.get(header::ORIGIN).cloned());
             handover.opened.greeting = head(&headers).into();
-            exit.leave(handover).await
+            match exit.leave(handover).await {}
         }
         let body = handover.into_body().map_err(|error| {
             let reason = format!("no descriptor is left for the stream, come back later: {error}");

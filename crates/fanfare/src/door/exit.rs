@@ -2,6 +2,7 @@
 //! request, so HTTP would keep it. Where the listener is ours, the connection is taken apart before anything was
 //! answered, and the shard answers itself.
 
+use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +25,7 @@ struct Hall {
 
 impl Exit {
     /// Has the connection leave. Its request is never answered by HTTP.
-    pub(super) async fn leave(self, handover: Handover) -> ! {
+    pub(super) async fn leave(self, handover: Handover) -> Infallible {
         *self.0.leaving.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(handover));
         self.0.bell.notify_one();
         std::future::pending().await

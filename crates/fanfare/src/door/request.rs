@@ -71,6 +71,7 @@ pub(super) struct Query {
     last_event_id: Option<LastEventId>,
     role: Role,
     occupancy: bool,
+    presence: bool,
     every: Option<Every>,
     slow: Option<SlowRule>,
     user: Option<UserName>,
@@ -117,6 +118,7 @@ impl Query {
                 "last" => query.since = Some(parse_last(&value)?),
                 "slow" => query.slow = Some(parse_slow(&value)?),
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
+                "presence" => query.presence = parse_bool("presence", &value)?,
                 "user" if !options.is_development => {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
                     return Err(Refused::new(StatusCode::FORBIDDEN, reason));
@@ -214,6 +216,7 @@ impl Query {
             greeting: Box::default(),
             granted_topics,
             occupancy: self.occupancy,
+            presence: self.presence,
             every: self.every,
             conflates: self.slow == Some(SlowRule::Conflate),
         })

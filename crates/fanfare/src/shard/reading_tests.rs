@@ -84,6 +84,7 @@ impl Fixture {
             greeting: Box::default(),
             granted_topics: Vec::new(),
             occupancy: false,
+            presence: false,
             every: None,
             conflates: false,
         };

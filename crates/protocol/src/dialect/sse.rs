@@ -101,6 +101,7 @@ pub(super) fn encode_push(push: &Push, event: &mut Vec<u8>) {
     let (name, retry_ms): (&[u8], _) = match push {
         Push::Welcome(welcome) => (b"welcome", Some(retry_ms_of(welcome))),
         Push::Occupancy { .. } => (b"occupancy", None),
+        Push::Members(_) | Push::Attendance(_) => (b"attendance", None),
         Push::Missed(_) => (b"missed", None),
         Push::Goodbye(goodbye) if goodbye.disconnect.reconnects() => (b"goodbye", goodbye.reconnect_after_ms),
         Push::Goodbye(_) => (b"goodbye", Some(FINAL_RETRY_MS)),

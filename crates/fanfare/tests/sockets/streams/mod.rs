@@ -160,8 +160,9 @@ impl Stream {
 
 /// A request for a stream.
 pub(crate) fn request(target: &str, lines: &[&str]) -> String {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{lines}\r\n")
+    let fixed = ["Host: localhost", "Accept: text/event-stream"];
+    let lines = [&fixed, lines, &["\r\n"]].concat().join("\r\n");
+    format!("GET {target} HTTP/1.1\r\n{lines}")
 }
 
 /// What keeps enough to go on from.

@@ -55,9 +55,9 @@ fn cut_and_go_on(server: &Server, connect: impl Fn() -> Client, target: &str) {
         stream.last_id().clone_into(&mut last_id);
         lives += 1;
     }
-    publishers
-        .into_iter()
-        .for_each(|publisher| publisher.join().unwrap());
+    for publisher in publishers {
+        publisher.join().unwrap();
+    }
     assert!(lives > 20, "{lives}");
     server.assert_released();
 }
@@ -92,7 +92,9 @@ fn nor_over_tls() {
 #[test]
 fn newcomers_begin_where_they_wish_and_those_who_come_back_where_they_were() {
     let server = Server::with(keeping());
-    (0..5).for_each(|_| drop(publish(&server, "a", "x")));
+    for offset in 1..=5 {
+        assert_eq!(publish(&server, "a", "x"), offset);
+    }
     let connect = || Client::connect(server.address);
     let (mut stream, _) = Stream::open(connect(), "/sse?topic=a&last=2", "");
     assert_eq!(stream.expect("message")["offset"], 4);
