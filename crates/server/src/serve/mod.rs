@@ -155,6 +155,7 @@ fn router(
 ) -> Router {
     let router = Router::new()
         .route("/ws", fanfare.websocket())
+        .route("/sse", fanfare.sse())
         .merge(api::router(fanfare.clone(), access.clone(), reload))
         .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))

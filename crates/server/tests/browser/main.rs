@@ -14,6 +14,7 @@ mod page;
 mod accessibility;
 mod conversation;
 mod entry;
+mod event_source;
 mod hostile_text;
 mod keyboard;
 mod looks;
