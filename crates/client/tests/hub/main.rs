@@ -8,6 +8,8 @@
 
 mod commands;
 mod connections;
+mod line;
+mod recovery;
 mod server;
 mod streams;
 mod tokens;
