@@ -511,6 +511,18 @@ async fn a_refused_handshake_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_within_the_handshake_is_made_again() {
+    let url = raw_server(vec![
+        Box::new(|stream| drop(welcome(stream))),
+        Box::new(|stream| refuse(stream, "HTTP/1.1 101 Switch")),
+        Box::new(|stream| refuse(stream, "")),
+        Box::new(|stream| welcome(stream).stays_until_the_client_leaves()),
+    ]);
+    let mut client = connected(&url).await;
+    while told(&mut client).await != "Welcome" {}
+}
+
+#[tokio::test]
 async fn a_refusal_that_no_token_changes_is_the_end() {
     for status in [
         "401 Unauthorized",

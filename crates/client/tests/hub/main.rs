@@ -8,7 +8,6 @@
 
 mod commands;
 mod connections;
-mod line;
 mod recovery;
 mod server;
 mod streams;

@@ -1,17 +1,16 @@
 //! Everyone who comes back goes on from where it was.
 
 use std::ops::RangeInclusive;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fanfare_client::{
     Client, ConnectOptions, Delivery, Gap, GapCause, HistoryOptions, Loss, Position, Push, Reading, Since,
     SubscribeOptions, Subscription,
 };
+use fanfare_testing::Line;
 use fastrand::Rng;
 use tokio::time::timeout;
 
-use crate::line::Line;
 use crate::server::{PATIENCE, Server, eventually, quick};
 
 async fn connect(url: &str) -> Client {
@@ -64,17 +63,15 @@ async fn whoever_is_cut_off_again_and_again_gets_everything_once_and_in_order() 
         // A topic that has nothing to keep ends with its last subscriber.
         server.publish(topic, [1]).await;
     }
-    let drawn = AtomicU64::new(seed);
+    let mut random = Rng::with_seed(seed);
     let line = Line::that_breaks(server.address, move || {
-        let mut random = Rng::with_seed(drawn.fetch_add(1, Ordering::SeqCst));
         // From before the welcome to a good part of all.
         if random.bool() {
             random.u64(1..2_000)
         } else {
             random.u64(2_000..100_000)
         }
-    })
-    .await;
+    });
     let options = ConnectOptions {
         deliveries_max: usize::MAX,
         reconnect_delay_min: Duration::from_millis(1),
@@ -82,7 +79,9 @@ async fn whoever_is_cut_off_again_and_again_gets_everything_once_and_in_order() 
         ..quick()
     };
     let mut client = eventually("a first connection", async || {
-        Client::connect(&line.url(), options.clone()).await.ok()
+        Client::connect(&line.websocket_url("/ws"), options.clone())
+            .await
+            .ok()
     })
     .await;
     let begin = || SubscribeOptions {
@@ -112,25 +111,26 @@ async fn whoever_is_cut_off_again_and_again_gets_everything_once_and_in_order() 
             assert_eq!(stream.position().offset, COUNT);
         }
     };
-    let taking_pushes = async {
-        let (mut taken, mut breaks) = (Vec::new(), 0);
-        while taken.last() != Some(&COUNT) {
-            match timeout(PATIENCE, client.next())
-                .await
-                .expect("a push")
-                .unwrap_or_else(|| panic!("ended by {:?}", client.ended_by()))
-            {
-                Push::Publication(publication) => taken.push(publication.offset.unwrap()),
-                Push::Disconnected { .. } => breaks += 1,
-                Push::Missed { gap, .. } => panic!("{gap} after {:?}", taken.last()),
-                _ => {}
-            }
-        }
-        assert!(taken.into_iter().eq(1..=COUNT));
-        breaks
-    };
-    let (breaks, (), ()) = tokio::join!(taking_pushes, publishing, taking_streams);
+    let (breaks, (), ()) = tokio::join!(take_pushes(&mut client, COUNT), publishing, taking_streams);
     assert!(breaks >= 5, "only {breaks} breaks");
+}
+
+/// Takes the numbers up to the last one, which must come in order; how often the connection broke meanwhile.
+async fn take_pushes(client: &mut Client, last: u64) -> usize {
+    let (mut taken, mut breaks) = (0, 0);
+    while taken < last {
+        let push = timeout(PATIENCE, client.next()).await.expect("a push");
+        match push.unwrap_or_else(|| panic!("ended by {:?}", client.ended_by())) {
+            Push::Publication(publication) => {
+                taken += 1;
+                assert_eq!(publication.offset, Some(taken));
+            }
+            Push::Disconnected { .. } => breaks += 1,
+            Push::Missed { gap, .. } => panic!("{gap} after {taken}"),
+            _ => {}
+        }
+    }
+    breaks
 }
 
 #[tokio::test]
@@ -153,8 +153,8 @@ async fn a_restart_of_the_hub_is_told_and_nothing_of_its_new_life_is_missing() {
 #[tokio::test]
 async fn what_the_topic_keeps_no_more_is_told_exactly() {
     let server = Server::start_that_keeps(5).await;
-    let line = Line::to(server.address).await;
-    let client = connect(&line.url()).await;
+    let line = Line::to(server.address);
+    let client = connect(&line.websocket_url("/ws")).await;
     let mut stream = client.subscription("open:a").await.unwrap();
     server.publish("open:a", 1..=3).await;
     assert_eq!(numbers(&mut stream, 3).await, [1, 2, 3]);
@@ -169,8 +169,8 @@ async fn what_the_topic_keeps_no_more_is_told_exactly() {
 #[tokio::test]
 async fn where_nothing_is_kept_a_break_costs_only_what_was_published_meanwhile() {
     let server = Server::start().await;
-    let line = Line::to(server.address).await;
-    let client = connect(&line.url()).await;
+    let line = Line::to(server.address);
+    let client = connect(&line.websocket_url("/ws")).await;
     let mut stream = client.subscription("open:a").await.unwrap();
     // Without a subscriber the topic would end.
     let other = server.client().await;
@@ -200,8 +200,8 @@ async fn where_nothing_is_kept_a_break_costs_only_what_was_published_meanwhile()
 #[tokio::test]
 async fn who_may_not_look_back_is_subscribed_again_and_told_what_it_missed() {
     let server = Server::start_that_keeps(100).await;
-    let line = Line::to(server.address).await;
-    let client = connect(&line.url()).await;
+    let line = Line::to(server.address);
+    let client = connect(&line.websocket_url("/ws")).await;
     let mut stream = client.subscription("present:a").await.unwrap();
     server.publish("present:a", [1]).await;
     assert_eq!(numbers(&mut stream, 1).await, [1]);

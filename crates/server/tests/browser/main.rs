@@ -14,6 +14,7 @@ mod page;
 mod accessibility;
 mod conversation;
 mod entry;
+mod history;
 mod hostile_text;
 mod keyboard;
 mod looks;
