@@ -212,13 +212,19 @@ fn library_options(
         is_development: options.dev,
         compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
-        history: Retention {
-            publications_max: options.history_frames,
-            bytes_max: options.history_bytes_max,
-            age_max_ms: millis(options.history_age),
-        },
+        history: retention(options),
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
+    }
+}
+
+/// How much is kept of every topic.
+fn retention(options: &ServeOptions) -> Retention {
+    let least = if options.dev { DEVELOPMENT_HISTORY } else { 0 };
+    Retention {
+        publications_max: options.history_frames.max(least),
+        bytes_max: options.history_bytes_max,
+        age_max_ms: options.history_age.as_millis() as u64,
     }
 }
 
@@ -359,3 +365,6 @@ async fn flush(notices: &Notices, deadline: Instant) {
         tracing::warn!(left, "the shutdown timeout is over, notices were not delivered");
     }
 }
+
+/// Publications that development mode keeps of each topic, so that a newcomer to Fanfare sees history work.
+const DEVELOPMENT_HISTORY: usize = 100;
