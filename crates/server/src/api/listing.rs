@@ -119,7 +119,8 @@ pub(super) async fn stats(State(api): State<Api>, request: Request) -> Result<Js
     Ok(Json(api.fanfare.stats().into()))
 }
 
-fn limit(query: &Query) -> Result<usize, Problem> {
+/// How many rows a page may have.
+pub(super) fn limit(query: &Query) -> Result<usize, Problem> {
     let Some(text) = query.one("limit")? else {
         return Ok(LIMIT_DEFAULT);
     };

@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod control;
 mod listing;
+mod presence;
 mod publish;
 mod query;
 mod reload;
@@ -83,7 +84,7 @@ struct Route {
 }
 
 /// Every path that needs a right to call.
-fn routes() -> [Route; 11] {
+fn routes() -> [Route; 12] {
     let posted = |path, methods| Route {
         path,
         method: "post",
@@ -105,6 +106,7 @@ fn routes() -> [Route; 11] {
         managed("/api/revoke", post(revoke::revoke)),
         managed("/api/reload", post(reload::reload)),
         got("/api/topics", get(listing::topics)),
+        got("/api/presence", get(presence::presence)),
         got("/api/connections", get(listing::connections)),
         got("/api/stats", get(listing::stats)),
     ]
