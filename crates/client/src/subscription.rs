@@ -62,9 +62,7 @@ impl Subscription {
     pub async fn next(&mut self) -> Option<Delivery> {
         poll_fn(|context| self.poll(context)).await
     }
-}
 
-impl Subscription {
     fn poll(&mut self, context: &Context<'_>) -> Poll<Option<Delivery>> {
         let next = self.queue.poll_next(context);
         if let Poll::Ready(Some(Delivery::Publication(publication))) = &next {

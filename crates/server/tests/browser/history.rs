@@ -94,10 +94,10 @@ async fn what_is_kept_no_more_is_said_where_it_would_be() {
             "number 10"
         ]
     );
-    let is_announced: bool = maja
-        .read("return document.querySelector('[role=log][aria-live=polite]:not([aria-busy]) .note') !== null")
-        .await;
-    assert!(is_announced, "the note is a part of what is read out");
+    // A part of what is read out, once the past is on screen.
+    let announced = "[role=log][aria-live=polite]:not([aria-busy]) .note";
+    let script = format!("return String(document.querySelector('{announced}') !== null)");
+    maja.until_found(&script, "true").await;
 }
 
 #[tokio::test]
