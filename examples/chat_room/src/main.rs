@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         notices: true,
         history: Retention {
             publications_max: 100,
-            age_max_ms: 3_600_000,
+            age_max_ms: u64::MAX,
             ..Retention::default()
         },
         ..Options::default()

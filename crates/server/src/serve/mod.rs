@@ -132,7 +132,7 @@ fn begin_chores(options: &ServeOptions, fanfare: &Fanfare, tls: Option<Tls>) {
     if let Some(tls) = tls {
         tokio::spawn(tls::watch_expiry(tls));
     }
-    if options.history_frames > 0 {
+    if retention(options).keeps() {
         tokio::spawn(expire_history(fanfare.clone()));
     }
     if let Some(ceiling) = options.memory_max.or_else(memory::ceiling) {
