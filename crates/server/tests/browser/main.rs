@@ -15,6 +15,7 @@ mod accessibility;
 mod conversation;
 mod entry;
 mod event_source;
+mod history;
 mod hostile_text;
 mod keyboard;
 mod looks;
