@@ -107,13 +107,13 @@ mod token;
 mod token_desk;
 
 pub use client::Client;
-pub use command::{PublishOptions, SubscribeOptions};
+pub use command::SubscribeOptions;
 pub use commands::Commands;
 pub use connect_options::ConnectOptions;
 pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
 pub use error::Error;
-pub use fanfare_protocol::{Every, EveryError, Key, KeyError};
+pub use fanfare_protocol::{Every, EveryError, IdempotencyKey, Key, KeyError, Position, PublishOptions};
 pub use handshake::HandshakeError;
 pub use incoming::{Incoming, Push, Reply};
 pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use fanfare_protocol::{Every, Key, TOPIC_BYTES_MAX};
+use fanfare_protocol::{Every, IdempotencyKey, Key, PublishOptions, TOPIC_BYTES_MAX};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, PublishOptions, SubscribeOptions, batches};
+use crate::command::{Command, SubscribeOptions, batches};
 use crate::incoming::{Incoming, Push, Reply};
 use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
 use crate::publication::Publication;
@@ -234,6 +234,8 @@ impl Session {
                 topic: Some(topic),
                 data: Some(data),
                 key: options.key.as_ref().map(Key::as_str),
+                idempotency_key: options.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+                expected: options.expected.map(|place| place.to_string()),
                 ..Command::new("publish")
             },
         )

@@ -281,8 +281,8 @@ fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
         ),
     ];
     missing.into_iter().filter_map(|(action, key, is_missing)| {
-        let asks = |rule: &&TopicRuleOption| rule.0.access.of(action) == Who::Hook;
-        let TopicRuleOption(rule) = options.topic_rule.iter().find(asks).filter(|_| is_missing)?;
+        let asks = |option: &&TopicRuleOption| option.rule.access.of(action) == Who::Hook;
+        let TopicRuleOption { rule, .. } = options.topic_rule.iter().find(asks).filter(|_| is_missing)?;
         Some(format!(
             "topic_rule of `{}` says `{} = \"hook\"` and nobody can be asked; set {key}, or say who may without a hook",
             rule.topics,

@@ -121,6 +121,8 @@ enum Answer<'a> {
         id: Option<&'a RawValue>,
         #[serde(flatten)]
         at: At<'a>,
+        #[serde(skip_serializing_if = "is_false")]
+        repeated: bool,
     },
     History {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -170,6 +172,8 @@ enum Answer<'a> {
         temporary: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        #[serde(flatten)]
+        standing_at: Option<Place>,
     },
     Welcome {
         connection: String,
@@ -242,15 +246,20 @@ struct Place {
     offset: u64,
 }
 
-impl Next {
-    fn of(turn: Turn) -> Self {
-        let place = |position: Position| Place {
+impl Place {
+    fn of(position: Position) -> Self {
+        Self {
             epoch: position.epoch.to_string(),
             offset: position.offset,
-        };
+        }
+    }
+}
+
+impl Next {
+    fn of(turn: Turn) -> Self {
         match turn {
-            Turn::Since(position) => Self::Since(place(position)),
-            Turn::Before(position) => Self::Before(place(position)),
+            Turn::Since(position) => Self::Since(Place::of(position)),
+            Turn::Before(position) => Self::Before(Place::of(position)),
         }
     }
 }
@@ -380,9 +389,14 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
             id,
             topics: topics.iter().map(TopicName::as_str).collect(),
         },
-        Reply::Published { topic, position } => Answer::Published {
+        Reply::Published {
+            topic,
+            position,
+            is_repetition,
+        } => Answer::Published {
             id,
             at: At::of(topic, *position),
+            repeated: *is_repetition,
         },
         Reply::History(page) => return write_history(id, page, text),
         Reply::Presence(page) => Answer::Presence {
@@ -403,12 +417,14 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
             code,
             message,
             retry_after_ms,
+            position,
         } => Answer::Error {
             id,
             code: code.name(),
             message,
             temporary: code.is_temporary(),
             retry_after_ms: *retry_after_ms,
+            standing_at: position.map(Place::of),
         },
     };
     text.reserve(128);
@@ -479,4 +495,9 @@ pub(in crate::dialect) fn write_push(push: &Push, text: &mut Vec<u8>) {
     };
     text.reserve(128);
     append_json(&answer, text);
+}
+
+/// A flag that is only said when it is raised.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -59,6 +59,8 @@ fn publication(topic: TopicName, payload: Payload) -> Publication {
             time: Timestamp(5),
             key: None,
             except: None,
+            idempotency_key: None,
+            expected: None,
         },
         position: place(35, 7),
     }
