@@ -47,8 +47,8 @@ fn back(shard: &mut Shard, topics: &'static [&'static str], id: &str) -> (Connec
 
 /// The last id among what was heard.
 fn last_id(heard: &[String]) -> &str {
-    let ids = heard.iter().filter_map(|event| event.split_once(" <"));
-    ids.last().unwrap().1.strip_suffix('>').unwrap()
+    let mut ids = heard.iter().filter_map(|event| event.split_once(" <"));
+    ids.next_back().unwrap().1.strip_suffix('>').unwrap()
 }
 
 fn epoch(shard: &Shard, name: &str) -> String {

@@ -33,7 +33,7 @@ fn of_event(event: &str) -> String {
         match line.split_once(':').unwrap() {
             ("data", data) => words = of_json(&serde_json::from_str(data).unwrap()),
             ("id", value) => id = format!(" <{}>", value.trim_start()),
-            ("", "") => words = "comment".to_owned(),
+            ("", "") => words.push_str("comment"),
             ("event" | "retry", _) => {}
             (field, _) => panic!("{field}"),
         }

@@ -52,7 +52,16 @@ fn place(epoch: u64, offset: u64) -> Position {
 
 fn publication(topic: TopicName, payload: Payload) -> Publication {
     Publication {
-        draft: Draft::new(topic, payload, Timestamp(5)),
+        draft: Draft {
+            topic,
+            payload,
+            from: None,
+            time: Timestamp(5),
+            key: None,
+            except: None,
+            idempotency_key: None,
+            expected: None,
+        },
         position: place(35, 7),
     }
 }
@@ -119,7 +128,7 @@ fn text_and_bytes_have_no_line_breaks_of_their_own() {
         let mut stream = Vec::new();
         Dialect::Sse.encode_publication(&publication(a(), payload.clone()), &mut stream);
         assert_eq!(
-            stream.iter().filter(|&&byte| byte == b'\n').count(),
+            std::str::from_utf8(&stream).unwrap().matches('\n').count(),
             3,
             "{payload:?}"
         );
