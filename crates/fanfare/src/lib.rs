@@ -190,9 +190,10 @@ pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    ConnectionId, ConnectionIdError, Draft, Epoch, Key, KeyError, Loss, Missed, Payload, PayloadKind,
-    Position, Publication, Publisher, SHARDS_MAX, Since, SinceError, Timestamp, TopicName, TopicNameError,
-    TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, UserName, UserNameError,
+    ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, Key, KeyError, Loss,
+    Missed, Payload, PayloadKind, Position, Publication, Publisher, Reading, SHARDS_MAX, Since, SinceError,
+    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
+    Turn, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

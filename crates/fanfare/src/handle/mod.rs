@@ -2,8 +2,10 @@
 
 mod calls;
 mod desk;
+mod history;
 mod pages;
 mod publishing;
+mod reads;
 mod seat;
 mod shutdown;
 mod start;
@@ -32,6 +34,7 @@ pub use calls::CallError;
 use desk::Desk;
 pub use pages::ConnectionPage;
 pub use publishing::PublishOptions;
+use reads::Reads;
 pub(crate) use seat::Seat;
 pub use stats::Stats;
 pub(crate) use way_back::WayBack;
@@ -62,6 +65,8 @@ struct Inner {
     consumers: Arc<Consumers>,
     gate: Arc<Gate>,
     outlet: OutletId,
+    reads: Arc<Reads>,
+    reading_outlet: OutletId,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
     pressure: Pressure,

@@ -9,7 +9,7 @@ use fanfare_hub::broker::{Broker, Outlet};
 use fanfare_protocol::SHARDS_MAX;
 use tokio::runtime::Handle;
 
-use super::{Desk, Fanfare, Inner, WayBack};
+use super::{Desk, Fanfare, Inner, Reads, WayBack};
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::Clock;
@@ -83,6 +83,8 @@ impl Fanfare {
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
+        let reads = Arc::new(Reads::default());
+        let reading_outlet = broker.attach(Arc::clone(&reads) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
         let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
@@ -96,6 +98,8 @@ impl Fanfare {
             desk,
             gate,
             outlet,
+            reads,
+            reading_outlet,
             threads,
             is_draining,
             pressure,
