@@ -761,6 +761,14 @@ fn options_that_contradict_each_other_are_refused() {
             &["--topic-rule={ pattern = \"a\", subscribe = \"hook\" }"],
             "set hook_subscribe_url",
         ),
+        (
+            &["--topic-rule={ pattern = \"a\", history = \"hook\" }"],
+            "topic_rule of `a` says `history = \"hook\"` and nobody can be asked; set hook_inspect_url",
+        ),
+        (
+            &["--topic-rule={ pattern = \"a\", presence = \"hook\" }"],
+            "set hook_inspect_url",
+        ),
     ] {
         // Printed, so that what is accepted by mistake does not serve for ever.
         let mut command = fanfare(&["serve", "--print-config"]);

@@ -24,6 +24,13 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`https://backend.example/fanfare`",
     ),
     (
+        "hook_inspect_url",
+        "https://",
+        "\"https://\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
         "hook_call_url",
         "https://a.example/#b",
         "\"https://a.example/#b\"",

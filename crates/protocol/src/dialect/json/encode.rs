@@ -39,15 +39,22 @@ fn append_publication(publication: &Publication, text: &mut Vec<u8>) {
 fn encode_history(id: Option<&RawValue>, page: &HistoryPage, frame: &mut Vec<u8>) {
     let head = Answer::History {
         id,
-        begun: Begun {
-            at: At::of(&page.topic, page.end),
-            recovery: Recovery::of(page.recovered),
-        },
-        next: page.next.map(Next::of),
+        head: HistoryHead::of(page),
     };
+    encode_frame(Opcode::Text, &history_text(&head, page), frame);
+}
+
+impl HistoryPage {
+    /// What the dialect `json` answers to `history`, without `type` and `id`: one JSON object. Costs a copy of the payloads.
+    pub fn to_json(&self) -> Vec<u8> {
+        history_text(&HistoryHead::of(self), self)
+    }
+}
+
+fn history_text(head: &impl Serialize, page: &HistoryPage) -> Vec<u8> {
     let payloads = page.publications.iter().map(|p| p.draft.payload.as_bytes().len());
     let mut text = Vec::with_capacity(payloads.map(|bytes| bytes + 128).sum::<usize>() + 128);
-    append_json(&head, &mut text);
+    append_json(head, &mut text);
     // The list is written into the object, so that payloads stay as raw as they are.
     text.pop();
     text.extend_from_slice(b",\"messages\":[");
@@ -56,7 +63,7 @@ fn encode_history(id: Option<&RawValue>, page: &HistoryPage, frame: &mut Vec<u8>
         append_publication(publication, &mut text);
     }
     text.extend_from_slice(b"]}");
-    encode_frame(Opcode::Text, &text, frame);
+    text
 }
 
 /// What was sent to one connection as a `message` without topic.
@@ -128,9 +135,7 @@ enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
         #[serde(flatten)]
-        begun: Begun<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<Next>,
+        head: HistoryHead<'a>,
     },
     Sent {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,6 +209,27 @@ struct Begun<'a> {
     at: At<'a>,
     #[serde(flatten)]
     recovery: Recovery,
+}
+
+/// Everything of a page of history but its publications.
+#[derive(Serialize)]
+struct HistoryHead<'a> {
+    #[serde(flatten)]
+    begun: Begun<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Next>,
+}
+
+impl<'a> HistoryHead<'a> {
+    fn of(page: &'a HistoryPage) -> Self {
+        Self {
+            begun: Begun {
+                at: At::of(&page.topic, page.end),
+                recovery: Recovery::of(page.recovered),
+            },
+            next: page.next.map(Next::of),
+        }
+    }
 }
 
 /// Whether a client goes on from where it was, where it asked for that.

@@ -75,6 +75,9 @@ fn codes_agree() {
     );
 }
 
+/// What is written by the json dialect, which leaves out what there is nothing to say of.
+const OF_THE_DIALECT: [&str; 3] = ["HistoryPage", "Message", "Publisher"];
+
 #[test]
 fn answers_have_all_their_fields_and_no_others() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
@@ -84,7 +87,7 @@ fn answers_have_all_their_fields_and_no_others() {
         assert_eq!(schema["additionalProperties"], json!(false), "{name}");
         let required: BTreeSet<String> =
             serde_json::from_value(schema["required"].clone()).unwrap_or_default();
-        if !name.ends_with("Body") {
+        if !name.ends_with("Body") && !OF_THE_DIALECT.contains(&name.as_str()) {
             assert_eq!(required, names(&schema["properties"]), "{name}");
         }
     }
@@ -139,6 +142,10 @@ fn success(path: &str) -> Request {
         "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
         "/api/disconnect" | "/api/revoke" => json!({"user": "ana"}),
         "/api/reload" => return request("POST", path).body(Body::empty()).unwrap(),
+        "/api/history" => {
+            let uri = format!("{path}?topic=a");
+            return request("GET", &uri).body(Body::empty()).unwrap();
+        }
         _ => return request("GET", path).body(Body::empty()).unwrap(),
     };
     request("POST", path).body(Body::from(body.to_string())).unwrap()

@@ -64,6 +64,7 @@ const CALLS: &[(&str, &str, &str, &[&str])] = &[
     ("GET", "/api/topics", "", &["stats", "admin"]),
     ("GET", "/api/connections", "", &["stats", "admin"]),
     ("GET", "/api/stats", "", &["stats", "admin"]),
+    ("GET", "/api/history?topic=orders:1", "", &["stats", "admin"]),
 ];
 
 /// Everything that a key may be allowed, one at a time.
