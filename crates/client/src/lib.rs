@@ -22,7 +22,7 @@
 //! while let Some(delivery) = news.next().await {
 //!     match delivery {
 //!         Delivery::Publication(publication) => println!("{:?}", publication.json::<Headline>()?),
-//!         Delivery::Missed { count } => println!("{count:?} were missed"),
+//!         Delivery::Missed(gap) => println!("{gap}"),
 //!         Delivery::Occupancy { .. } => {}
 //!         Delivery::Unsubscribed(by) => println!("that was all: {by:?}"),
 //!     }
@@ -89,9 +89,12 @@ mod delivery;
 mod driver;
 mod endpoint;
 mod error;
+mod gap;
 mod handshake;
+mod history;
 mod incoming;
 mod limits;
+mod place;
 mod publication;
 mod renewal;
 mod retry;
@@ -105,6 +108,7 @@ mod subscription;
 mod tls;
 mod token;
 mod token_desk;
+mod topic;
 
 pub use client::Client;
 pub use command::{PublishOptions, SubscribeOptions};
@@ -113,8 +117,12 @@ pub use connect_options::ConnectOptions;
 pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
 pub use error::Error;
-pub use fanfare_protocol::{Every, EveryError, Key, KeyError};
+pub use fanfare_protocol::{
+    Epoch, Every, EveryError, Key, KeyError, Loss, Position, Reading, Since, SinceError,
+};
+pub use gap::{Gap, GapCause};
 pub use handshake::HandshakeError;
+pub use history::{History, HistoryOptions, HistoryPage};
 pub use incoming::{Incoming, Push, Reply};
 pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};

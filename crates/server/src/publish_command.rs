@@ -95,7 +95,7 @@ impl Publisher<'_> {
             .block_on(self.client.publish_with(self.topic, &*data, self.options.clone()))
             .map_err(|error| failed(self.client, &error))?;
         if self.is_verbose {
-            note(&format!("{} {}", published.topic, published.offset));
+            note(&format!("{} {}", published.topic, published.position.offset));
         }
         Ok(())
     }
