@@ -25,8 +25,8 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "hook_inspect_url",
-        "https://",
-        "\"https://\"",
+        "ws://a.example/",
+        "\"ws://a.example/\"",
         "`http` or `https` URL",
         "`https://backend.example/fanfare`",
     ),
