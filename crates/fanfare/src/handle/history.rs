@@ -1,6 +1,6 @@
 //! Reading what was published.
 
-use fanfare_hub::broker::{Broker, Read};
+use fanfare_hub::broker::Read;
 use fanfare_protocol::{HistoryPage, Reading, TopicName};
 
 use super::{CallError, Fanfare};
@@ -46,12 +46,8 @@ impl Fanfare {
     /// shut down.
     pub async fn history(&self, topic: &str, reading: Reading, limit: u32) -> Result<HistoryPage, CallError> {
         let topic = TopicName::parse(topic)?;
-        let (id, answered) = self.inner.reads.open()?;
         let read = Read::asked(reading, limit, wall());
-        self.inner
-            .broker
-            .read(self.inner.reading_outlet, &topic, read, id);
-        let page = answered.await.map_err(|_| CallError::Closed)??;
+        let page = self.inner.reads.read(&*self.inner.broker, &topic, read).await?;
         Ok(page.answer(topic, reading))
     }
 }

@@ -1,25 +1,60 @@
-//! Where the pages arrive that the application reads.
+//! What the application reads of the broker: an outlet of the handle's own.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfare_hub::broker::{BrokerEvent, Outlet, Page, ReadId, Refusal};
-use fanfare_protocol::Publication;
+use fanfare_hub::broker::{Broker, BrokerEvent, Outlet, OutletId, Page, Read, ReadId, Refusal};
+use fanfare_protocol::{Publication, TopicName};
 use slab::Slab;
 use tokio::sync::oneshot;
 
 use super::CallError;
 
+/// What the application reads of a broker.
+pub(super) struct Reads {
+    answers: Arc<Answers>,
+    outlet: OutletId,
+}
+
+impl Reads {
+    /// Those of a broker.
+    pub(super) fn of(broker: &dyn Broker) -> Self {
+        let answers = Arc::new(Answers::default());
+        let outlet = broker.attach(Arc::clone(&answers) as Arc<dyn Outlet>);
+        Self { answers, outlet }
+    }
+
+    /// Reads a page.
+    ///
+    /// # Errors
+    /// [`READS_MAX`] are under way, the broker cannot read now, or the hub is over.
+    pub(super) async fn read(
+        &self,
+        broker: &dyn Broker,
+        topic: &TopicName,
+        read: Read,
+    ) -> Result<Page, CallError> {
+        let (id, answered) = self.answers.open()?;
+        broker.read(self.outlet, topic, read, id);
+        Ok(answered.await.map_err(|_| CallError::Closed)??)
+    }
+
+    /// The hub is over: nobody is answered any more.
+    pub(super) fn close(&self) {
+        self.answers.close();
+    }
+}
+
 /// What a read ends with.
 type Outcome = Result<Page, Refusal>;
 
-/// Where the pages arrive that the application reads. A read has its place until the broker has answered, also when
-/// nobody waits for it any more: so the broker never has more to do than there are places.
-pub(super) struct Reads {
-    /// Who waits; none once the hub is over.
+/// Who waits for which answer. A read has its place until the broker has answered, also when nobody waits for it any more:
+/// so the broker never has more to do than there are places.
+struct Answers {
+    /// None once the hub is over.
     waiting: Mutex<Option<Slab<oneshot::Sender<Outcome>>>>,
 }
 
-impl Default for Reads {
+impl Default for Answers {
     fn default() -> Self {
         Self {
             waiting: Mutex::new(Some(Slab::new())),
@@ -27,12 +62,9 @@ impl Default for Reads {
     }
 }
 
-impl Reads {
+impl Answers {
     /// Takes a place for a read that the broker will be asked for.
-    ///
-    /// # Errors
-    /// [`READS_MAX`] are under way, or the hub is over.
-    pub(super) fn open(&self) -> Result<(ReadId, oneshot::Receiver<Outcome>), CallError> {
+    fn open(&self) -> Result<(ReadId, oneshot::Receiver<Outcome>), CallError> {
         let mut waiting = self.waiting();
         let waiting = waiting.as_mut().ok_or(CallError::Closed)?;
         if waiting.len() >= READS_MAX {
@@ -42,22 +74,21 @@ impl Reads {
         Ok((ReadId(waiting.insert(answer) as u64), answered))
     }
 
-    /// The hub is over: nobody is answered any more.
-    pub(super) fn close(&self) {
+    fn close(&self) {
         // Whoever waits is told by the drop.
         self.waiting().take();
-    }
-
-    fn waiting(&self) -> MutexGuard<'_, Option<Slab<oneshot::Sender<Outcome>>>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self, ReadId(read): ReadId) -> Option<oneshot::Sender<Outcome>> {
         self.waiting().as_mut()?.try_remove(read as usize)
     }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<Slab<oneshot::Sender<Outcome>>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Outlet for Reads {
+impl Outlet for Answers {
     fn try_reserve(&self, _bytes: usize) -> bool {
         true
     }
@@ -79,7 +110,7 @@ impl Outlet for Reads {
 
 /// Reads of the application that may be under way at once. Beyond: [`CallError::Busy`]. Each takes a page at most, whose
 /// publications are shared with the log where that is in memory.
-pub(super) const READS_MAX: usize = 1_024;
+const READS_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
@@ -87,7 +118,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(reads: &Reads, read: ReadId, offset: u64) {
+    fn answer(answers: &Answers, read: ReadId, offset: u64) {
         let end = Position {
             offset,
             ..Position::default()
@@ -99,7 +130,7 @@ mod tests {
             lost: None,
             publications: Vec::new(),
         };
-        reads.post(BrokerEvent::Read {
+        answers.post(BrokerEvent::Read {
             read,
             outcome: Ok(page),
         });
@@ -107,16 +138,16 @@ mod tests {
 
     #[tokio::test]
     async fn one_read_too_many_is_refused_until_the_broker_has_answered_another() {
-        let reads = Reads::default();
-        let mut waiting: Vec<_> = (0..READS_MAX).map(|_| reads.open().unwrap()).collect();
-        assert_eq!(reads.open().map(|_| ()), Err(CallError::Busy));
+        let answers = Answers::default();
+        let mut waiting: Vec<_> = (0..READS_MAX).map(|_| answers.open().unwrap()).collect();
+        assert_eq!(answers.open().map(|_| ()), Err(CallError::Busy));
         let (given_up, receiver) = waiting.pop().unwrap();
         drop(receiver);
         // Nobody waits for it, and the broker still works at it.
-        assert_eq!(reads.open().map(|_| ()), Err(CallError::Busy));
-        answer(&reads, given_up, 1);
-        let (again, answered) = reads.open().unwrap();
-        answer(&reads, again, 2);
+        assert_eq!(answers.open().map(|_| ()), Err(CallError::Busy));
+        answer(&answers, given_up, 1);
+        let (again, answered) = answers.open().unwrap();
+        answer(&answers, again, 2);
         assert_eq!(
             answered.await.unwrap().unwrap().end.offset,
             2,
@@ -126,11 +157,11 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_hub_that_is_over() {
-        let reads = Reads::default();
-        let (read, answered) = reads.open().unwrap();
-        reads.close();
+        let answers = Answers::default();
+        let (read, answered) = answers.open().unwrap();
+        answers.close();
         assert!(answered.await.is_err());
-        assert_eq!(reads.open().map(|_| ()), Err(CallError::Closed));
-        answer(&reads, read, 1);
+        assert_eq!(answers.open().map(|_| ()), Err(CallError::Closed));
+        answer(&answers, read, 1);
     }
 }

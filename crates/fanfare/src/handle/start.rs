@@ -83,8 +83,6 @@ impl Fanfare {
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
-        let reads = Arc::new(Reads::default());
-        let reading_outlet = broker.attach(Arc::clone(&reads) as Arc<dyn Outlet>);
         let threads = Mutex::new(threads);
         let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
@@ -94,12 +92,11 @@ impl Fanfare {
             mailboxes,
             stats,
             consumers: Consumers::new(&broker),
+            reads: Reads::of(&*broker),
             broker,
             desk,
             gate,
             outlet,
-            reads,
-            reading_outlet,
             threads,
             is_draining,
             pressure,

@@ -171,10 +171,12 @@ fn whatever_is_asked_for_is_clamped_to_what_there_is() {
         let page = read(&server, "a", asked, limit);
         prop_assert_eq!(page.end, Position { epoch, offset: 7 });
         prop_assert!(page.publications.len() <= limit.min(5) as usize);
-        let step: i64 = if matches!(asked, Reading::Before(_)) { -1 } else { 1 };
-        let given = offsets(&page);
+        let mut given = offsets(&page);
+        if matches!(asked, Reading::Before(_)) {
+            given.reverse();
+        }
         prop_assert!(given.iter().all(|offset| (3..=7).contains(offset)));
-        prop_assert!(given.windows(2).all(|two| two[0] as i64 + step == two[1] as i64));
+        prop_assert!(given.windows(2).all(|two| two[0] + 1 == two[1]));
         if let Some(next) = page.next {
             prop_assert!(!given.is_empty(), "{next:?} would be read for ever");
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use fanfare::{
     Delivery, Epoch, Fanfare, Loss, Missed, Payload, Position, Publication, Reading, Since, SubscribeOptions,
@@ -173,7 +174,9 @@ fn nothing_is_lost_or_twice_while_others_publish_at_full_speed() {
         let all = MISSED + PUBLISHERS * EACH;
         let came = until(&server, &mut subscription, place.offset, place.offset + all);
         assert_eq!(came, (all, 0));
-        publishing.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in publishing {
+            thread.join().unwrap();
+        }
     }
 }
 
@@ -239,7 +242,7 @@ fn one_that_still_reads_ends_with_the_hub() {
     let server = keeping(1_000);
     publish(&server, "a", 500);
     let mut subscription = subscribe(&server, since(Since::Last(500)));
-    let shut_down = server.fanfare.shutdown(Default::default(), Default::default());
+    let shut_down = server.fanfare.shutdown(Duration::ZERO, Duration::ZERO);
     server.runtime.block_on(shut_down);
     // What it missed is in memory, so it can be read to its end.
     assert_eq!(until(&server, &mut subscription, 0, 500), (500, 0));
