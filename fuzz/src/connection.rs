@@ -199,6 +199,7 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         topics: vec![topic().into()],
         granted_topics: Vec::new(),
         occupancy: false,
+        presence: false,
         every: None,
         conflates: true,
     }

@@ -306,6 +306,7 @@ impl Door {
             topics: names(self.topics).into_iter().map(Into::into).collect(),
             granted_topics: Vec::new(),
             occupancy: self.occupancy,
+            presence: self.occupancy,
             every: self.every.map(every),
             conflates: self.conflates,
         });
@@ -434,7 +435,7 @@ fn words(shard: &Shard, what: &Said) -> String {
             };
             let entries: Vec<String> = names(*topics).into_iter().map(entry).collect();
             format!(
-                r#"{{"type":"subscribe","topics":[{}],"id":9}}"#,
+                r#"{{"type":"subscribe","topics":[{}],"presence":true,"id":9}}"#,
                 entries.join(",")
             )
         }

@@ -47,21 +47,9 @@ fn check_command(text: &str, command: &Command<'_>) {
     check_reply(command.id.as_ref());
     let kind = string(&members, "type");
     match &command.verb {
-        Verb::Subscribe {
-            topics,
-            occupancy,
-            every,
-            token,
-        } => {
+        Verb::Subscribe { .. } => {
             assert_eq!(kind, "subscribe");
-            assert_eq!(token.as_deref(), optional(&members, "token").as_deref());
-            let wanted = |wanted: &Wanted<'_>| (wanted.topic.to_string(), wanted.since);
-            assert_eq!(topics.iter().map(wanted).collect::<Vec<_>>(), entries(&members));
-            assert_eq!(*occupancy, flag(&members, "occupancy", false));
-            assert_eq!(
-                *every,
-                optional(&members, "every").map(|every| every.parse().unwrap())
-            );
+            check_subscribe(&members, &command.verb);
         }
         Verb::Unsubscribe { topics } => {
             assert_eq!(kind, "unsubscribe");
@@ -90,6 +78,13 @@ fn check_command(text: &str, command: &Command<'_>) {
             assert_eq!(*topic, string(&members, "topic"));
             check_history(&members, *reading, *limit);
         }
+        Verb::Presence { topic, after, limit } => {
+            assert_eq!(kind, "presence");
+            assert_eq!(*topic, string(&members, "topic"));
+            let written = optional(&members, "after");
+            assert_eq!(*after, written.map(|after| after.parse().unwrap()));
+            check_limit(&members, *limit);
+        }
         Verb::Send { to, payload } => {
             assert_eq!(kind, "send");
             match to {
@@ -112,6 +107,27 @@ fn check_command(text: &str, command: &Command<'_>) {
     }
 }
 
+/// What is subscribed to, and how, is what was written.
+fn check_subscribe(members: &Members<'_>, verb: &Verb<'_>) {
+    let Verb::Subscribe {
+        topics,
+        occupancy,
+        every,
+        presence,
+        token,
+    } = verb
+    else {
+        panic!("{verb:?} is no subscribe");
+    };
+    let wanted = |wanted: &Wanted<'_>| (wanted.topic.to_string(), wanted.since);
+    assert_eq!(topics.iter().map(wanted).collect::<Vec<_>>(), entries(members));
+    assert_eq!(*occupancy, flag(members, "occupancy", false));
+    assert_eq!(*presence, flag(members, "presence", false));
+    assert_eq!(token.as_deref(), optional(members, "token").as_deref());
+    let written = optional(members, "every");
+    assert_eq!(*every, written.map(|every| every.parse().unwrap()));
+}
+
 /// What is read is what was written.
 fn check_history(members: &Members<'_>, reading: Reading, limit: u32) {
     let before = members.get("before").and_then(|before| place(before));
@@ -122,6 +138,10 @@ fn check_history(members: &Members<'_>, reading: Reading, limit: u32) {
         places => panic!("{places:?} is taken"),
     };
     assert_eq!(reading, expected);
+    check_limit(members, limit);
+}
+
+fn check_limit(members: &Members<'_>, limit: u32) {
     let asked = members
         .get("limit")
         .and_then(|limit| limit.get().parse::<u64>().ok());

@@ -9,7 +9,7 @@ use fanfare_hub::access::{Identity, TopicRule, TopicRules, Who};
 use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
 use fanfare_hub::{
     self as hub, Admission, Control, Denial, Dirty, Gauges, History, Hub, Input, Limits, Now, Opened, Output,
-    Question, Received, Retention, SlowRule, SlowRules,
+    Question, Received, Retention, Roster, RosterPage, SURVEY_PAGE, SlowRule, SlowRules, Version,
 };
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
@@ -131,6 +131,7 @@ struct Log {
     is_refused: bool,
     reported: u32,
     history: History,
+    roster: Roster,
 }
 
 /// What is kept of a topic.
@@ -479,6 +480,9 @@ impl Shard {
                 let count = self.logs.get(&topic).map_or(0, |log| log.reported.into());
                 self.answers.push_back(Input::Counted(topic, count));
             }
+            output @ (Output::Attend(..) | Output::Roster { .. } | Output::Survey { .. }) => {
+                self.perform_presence(output);
+            }
             Output::Publish(draft, ticket) => match self.publishes {
                 Answer::Later => self.held.push_back(Output::Publish(draft, ticket)),
                 Answer::No(refusal) => {
@@ -536,6 +540,7 @@ impl Shard {
             is_refused: false,
             reported: 0,
             history: History::default(),
+            roster: Roster::new(self.outputs.len() as u64),
         };
         let before = self.logs.insert(topic.clone(), log);
         assert!(before.is_none_or(|log| log.is_refused), "{topic} is joined twice");
@@ -544,6 +549,39 @@ impl Shard {
             Answer::Yes => self.answer_join(topic, Ok(())),
             Answer::No(refusal) => self.answer_join(topic, Err(refusal)),
         }
+    }
+
+    fn perform_presence(&mut self, output: Output) {
+        match output {
+            Output::Attend(topic, changes) => {
+                if let Some(log) = self.logs.get_mut(&topic) {
+                    for change in changes {
+                        log.roster.apply(change);
+                    }
+                }
+            }
+            Output::Roster {
+                topic,
+                after,
+                count,
+                ticket,
+            } => {
+                let log = self.logs.get(&topic);
+                let page = log.map_or_else(RosterPage::default, |log| log.roster.page(after, count));
+                self.answers.push_back(Input::Roster(ticket, topic, page));
+            }
+            Output::Survey { topic, since, all } => self.survey(topic, since, all),
+            _ => {}
+        }
+    }
+
+    fn survey(&mut self, topic: TopicName, since: Version, all: bool) {
+        let Some(log) = self.logs.get_mut(&topic) else {
+            panic!("{topic} is surveyed and was not joined");
+        };
+        let diff = log.roster.since(since);
+        let all = (all || diff.is_lost).then(|| log.roster.page(None, SURVEY_PAGE));
+        self.answers.push_back(Input::Surveyed(topic, diff, all));
     }
 
     fn answer_read(&mut self, topic: &TopicName, read: &Read, id: ReadId, answer: Result<(), Refusal>) {

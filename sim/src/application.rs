@@ -11,6 +11,7 @@ use fastrand::Rng;
 pub(crate) struct Application {
     rng: Rng,
     asked: Vec<Asked>,
+    keeps_presence: bool,
 }
 
 struct Asked {
@@ -29,13 +30,28 @@ impl Application {
             // Not the world's, whose stories would be others with every question.
             rng: Rng::with_seed(!seed),
             asked: Vec::new(),
+            keeps_presence: Self::keeps_presence_in(seed),
         }
+    }
+
+    /// Whether it is kept who is in topics: in some worlds.
+    fn keeps_presence_in(seed: u64) -> bool {
+        seed % 5 == 1 && seed % 11 != 5
+    }
+
+    /// Whether it is kept in this one.
+    pub(crate) fn keeps_presence(&self) -> bool {
+        self.keeps_presence
     }
 
     /// The rules of topics: some worlds ask about everything, the others about nothing.
     pub(crate) fn rules(seed: u64) -> TopicRules {
+        let keeps_presence = Self::keeps_presence_in(seed);
         if seed % 11 != 5 {
-            return TopicRules::open();
+            return TopicRules {
+                keeps_presence,
+                ..TopicRules::open()
+            };
         }
         TopicRules {
             otherwise: Access {
@@ -48,6 +64,7 @@ impl Application {
                 },
                 ..Access::default()
             },
+            keeps_presence,
             ..TopicRules::open()
         }
     }

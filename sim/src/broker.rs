@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use fanfare_hub::broker::{BrokerEvent, PublishId, Read, ReadId, Refusal};
-use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
-use fanfare_protocol::{Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
+use fanfare_hub::{
+    Bucket, Change, History, Limits, Rate, Retention, Roster, RosterDiff, RosterPage, Version,
+};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
 use fastrand::Rng;
 
 use crate::truth::Truth;
@@ -36,6 +38,7 @@ struct Log {
     /// Subscribers by shard.
     joined: BTreeMap<usize, u32>,
     history: History,
+    roster: Roster,
 }
 
 #[derive(Default)]
@@ -49,6 +52,7 @@ struct Mailbox {
 pub(crate) enum Request {
     Join(TopicName),
     Read(TopicName, Read, ReadId),
+    Attend(TopicName, Vec<Change>),
     Leave(TopicName),
     Report(TopicName, u32),
     Publish(Draft, PublishId),
@@ -159,6 +163,18 @@ impl Broker {
         self.places_max
     }
 
+    /// Who is in a topic.
+    pub(crate) fn roster(&self, topic: &TopicName, after: Option<ConnectionId>, count: usize) -> RosterPage {
+        let log = self.topics.get(topic);
+        log.map_or_else(RosterPage::default, |log| log.roster.page(after, count))
+    }
+
+    /// What has changed there.
+    pub(crate) fn roster_since(&mut self, topic: &TopicName, version: Version) -> RosterDiff {
+        let log = self.topics.get_mut(topic);
+        log.map_or_else(RosterDiff::default, |log| log.roster.since(version))
+    }
+
     pub(crate) fn subscribers(&self, topic: &TopicName) -> u64 {
         self.topics
             .get(topic)
@@ -218,8 +234,16 @@ impl Broker {
             Request::Leave(topic) => {
                 if let Some(log) = self.topics.get_mut(&topic) {
                     log.joined.remove(&shard);
+                    log.roster.go_all(shard);
                     if log.is_unused() {
                         self.topics.remove(&topic);
+                    }
+                }
+            }
+            Request::Attend(topic, changes) => {
+                if let Some(log) = self.topics.get_mut(&topic) {
+                    for change in changes {
+                        log.roster.apply(change);
                     }
                 }
             }
@@ -303,6 +327,7 @@ impl Log {
             bucket: Bucket::default(),
             joined: BTreeMap::new(),
             history: History::default(),
+            roster: Roster::new(epoch.0),
         }
     }
 

@@ -1,6 +1,6 @@
 //! One simulated client: a socket, a temper, and what it knows from what it was told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fanfare_hub::{Role, SlowRule};
 use fanfare_protocol::codes::Disconnect;
@@ -69,6 +69,7 @@ pub(crate) struct Client {
     is_restless: bool,
     /// What it was last told of the topics that it watches.
     occupancy: BTreeMap<TopicName, Option<u64>>,
+    attendance: BTreeMap<TopicName, Attendance>,
 }
 
 /// A command and what became of it.
@@ -82,7 +83,7 @@ struct Asked {
 #[derive(Clone, Debug)]
 pub(crate) enum Verb {
     /// To these topics, some of them from a place on.
-    Subscribe(Vec<TopicName>, Occupancy, Places),
+    Subscribe(Vec<TopicName>, Wants, Places),
     Unsubscribe(Vec<TopicName>),
     Publish(u64),
     History(TopicName),
@@ -92,11 +93,23 @@ pub(crate) enum Verb {
 /// Where a client says it was.
 pub(crate) type Places = BTreeMap<TopicName, Position>;
 
-/// Whether a subscribe command asks for occupancy pushes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Occupancy {
-    Watched,
-    Ignored,
+/// What a subscribe command asks to be told beside publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    /// How many are there.
+    pub(crate) occupancy: bool,
+    /// Who is there.
+    pub(crate) presence: bool,
+}
+
+/// Those of whom a client was told that they are in a topic.
+#[derive(Default)]
+struct Attendance {
+    members: BTreeSet<String>,
+    /// Whether that was everyone when it was told; nothing else is told of the others.
+    is_complete: bool,
+    connections: u64,
+    is_told: bool,
 }
 
 impl Client {
@@ -140,6 +153,7 @@ impl Client {
             accounts: Accounts::default(),
             is_restless: false,
             occupancy: BTreeMap::new(),
+            attendance: BTreeMap::new(),
         }
     }
 
@@ -153,10 +167,10 @@ impl Client {
     }
 
     /// Takes note that topics were asked for while connecting.
-    pub(crate) fn asked_at_the_door(&mut self, topics: Vec<TopicName>, occupancy: Occupancy, places: Places) {
+    pub(crate) fn asked_at_the_door(&mut self, topics: Vec<TopicName>, wants: Wants, places: Places) {
         self.asked.push(Asked {
             id: None,
-            verb: Verb::Subscribe(topics, occupancy, places),
+            verb: Verb::Subscribe(topics, wants, places),
             is_done: None,
         });
     }
@@ -371,6 +385,7 @@ impl Client {
             "subscribed" => self.hear_subscribed(json, truth),
             "unsubscribed" => self.hear_unsubscribed(json),
             "occupancy" => self.hear_occupancy(json),
+            "attendance" => self.hear_attendance(json),
             "missed" => self.hear_missed(json),
             "history" => self.hear_history(json, truth),
             "published" => {
@@ -436,9 +451,9 @@ impl Client {
 
     fn hear_subscribed(&mut self, json: &Value, truth: &Truth) {
         let verb = self.answered(json, true);
-        let (is_watched, asked) = match verb {
-            Verb::Subscribe(_, occupancy, places) => (occupancy == Occupancy::Watched, places),
-            _ => (false, Places::new()),
+        let (wants, asked) = match verb {
+            Verb::Subscribe(_, wants, places) => (wants, places),
+            _ => (Wants::default(), Places::new()),
         };
         for at in json["topics"].as_array().into_iter().flatten() {
             let topic = topic_in(&at["topic"]);
@@ -466,7 +481,11 @@ impl Client {
             }
             self.begin(&topic, place);
             self.occupancy.remove(&topic);
-            if is_watched {
+            self.attendance.remove(&topic);
+            if wants.presence {
+                self.attendance.insert(topic.clone(), Attendance::default());
+            }
+            if wants.occupancy {
                 self.occupancy.insert(topic, None);
             }
         }
@@ -529,6 +548,7 @@ impl Client {
                 self.left.insert(topic.clone(), place);
             }
             self.occupancy.remove(&topic);
+            self.attendance.remove(&topic);
         }
     }
 
@@ -573,6 +593,60 @@ impl Client {
         } else {
             // What has no id may answer the application or the request at the door: who is governed cannot know.
             assert!(self.is_governed, "{}: {json} and it does not watch", self.id);
+        }
+    }
+
+    /// First everyone, then what changes, and nothing that does not fit what it knows.
+    fn hear_attendance(&mut self, json: &Value) {
+        let topic = topic_in(&json["topic"]);
+        let names = |field: &str| -> Vec<String> {
+            let members = json[field].as_array().into_iter().flatten();
+            let names = members.filter_map(|member| member["connection"].as_str());
+            names.map(str::to_owned).collect()
+        };
+        let Some(known) = self.attendance.get_mut(&topic) else {
+            assert!(self.is_governed, "{}: {json} and it does not watch", self.id);
+            return;
+        };
+        if let Some(is_complete) = json["complete"].as_bool() {
+            known.members = names("members").into_iter().collect();
+            (known.is_complete, known.is_told) = (is_complete, true);
+        } else if known.is_told {
+            for name in names("went") {
+                let was_known = known.members.remove(&name);
+                assert!(
+                    was_known || !known.is_complete,
+                    "{}: {name} was not in {topic}",
+                    self.id
+                );
+            }
+            for name in names("came") {
+                assert!(
+                    known.members.insert(name),
+                    "{}: {json}: somebody came twice",
+                    self.id
+                );
+            }
+        } else {
+            // A push of the subscription before.
+            assert!(
+                self.is_restless || self.is_governed,
+                "{}: {json} before everyone",
+                self.id
+            );
+        }
+        known.connections = json["connections"].as_u64().unwrap_or_default();
+    }
+
+    /// Checks that it knows who is in the topics that it watches.
+    pub(crate) fn check_attendance(&self, is_there: impl Fn(&TopicName) -> BTreeSet<String>) {
+        for (topic, known) in self.attendance.iter().filter(|_| !self.is_governed) {
+            let there = is_there(topic);
+            assert!(known.is_told, "{}: it was not told who is in {topic}", self.id);
+            assert_eq!(known.connections, there.len() as u64, "{}: {topic}", self.id);
+            if known.is_complete {
+                assert_eq!(known.members, there, "{}: who is in {topic}", self.id);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The faults stop, everything drains, and what must hold is checked; then everyone goes.
 
-use fanfare_hub::{Gauges, Listed};
+use fanfare_hub::{ConnectionRow, Gauges, Listed, Role};
 use fanfare_protocol::TopicName;
 use fanfare_protocol::websocket::Opcode;
 
@@ -107,7 +107,13 @@ impl World {
             assert_eq!((row.outbox_frames, row.outbox_bytes), (0, 0), "{}", client.id);
             client.check_complete(&self.broker.truth, |topic| self.limits.slow_rules.of(topic));
             client.check_occupancy(|topic| self.broker.subscribers(topic));
-            if client.role == fanfare_hub::Role::Subscriber {
+            client.check_attendance(|topic| {
+                let is_there =
+                    |row: &&ConnectionRow| row.role == Role::Subscriber && row.topics.contains(topic);
+                let those = rows.iter().filter(is_there);
+                those.map(|row| row.connection.to_string()).collect()
+            });
+            if client.role == Role::Subscriber {
                 let all = TopicName::all();
                 assert!(client.has(&all), "{}: it heard no broadcast", client.id);
                 let user = client.user.as_ref().map(TopicName::of_user);

@@ -10,7 +10,7 @@ use fanfare_protocol::websocket::Opcode;
 use fanfare_protocol::{ConnectionId, Every, Since, TopicName, UserName};
 
 use crate::broker::pick;
-use crate::client::{Client, Occupancy, Places, Temper, Verb};
+use crate::client::{Client, Places, Temper, Verb, Wants};
 use crate::truth::payload_of;
 use crate::world::{World, json};
 
@@ -69,16 +69,16 @@ impl World {
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
         let conflates = self.rng.bool();
+        let wants_presence = self.wants_presence(dialect);
         let places = self.some_places(&topics);
         let mut client = Client::new(id, dialect, role, temper);
         client.user = user.and_then(|user| UserName::parse(user).ok());
         if dialect == Dialect::Json && !topics.is_empty() {
-            let watched = if occupancy {
-                Occupancy::Watched
-            } else {
-                Occupancy::Ignored
+            let wants = Wants {
+                occupancy,
+                presence: wants_presence,
             };
-            client.asked_at_the_door(topics.clone(), watched, places.clone());
+            client.asked_at_the_door(topics.clone(), wants, places.clone());
         }
         self.expect_gaps(&mut client, &topics, (every, conflates));
         client.accounts.came_back.extend(places.keys().cloned());
@@ -107,6 +107,7 @@ impl World {
             topics: topics.into_iter().map(wanted).collect(),
             granted_topics: Vec::new(),
             occupancy,
+            presence: wants_presence,
             every,
             conflates,
         };
@@ -221,14 +222,21 @@ impl World {
         };
         let entries: Vec<String> = topics.iter().map(entry).collect();
         let entries = entries.join(",");
-        let fields =
-            format!("\"type\":\"subscribe\",\"topics\":[{entries}],\"occupancy\":{is_watched}{every}");
-        let occupancy = if is_watched {
-            Occupancy::Watched
-        } else {
-            Occupancy::Ignored
+        let presence = self.wants_presence(Dialect::Json);
+        let fields = format!(
+            "\"type\":\"subscribe\",\"topics\":[{entries}],\"occupancy\":{is_watched},\"presence\":{presence}{every}"
+        );
+        let wants = Wants {
+            occupancy: is_watched,
+            presence,
         };
-        (fields, Verb::Subscribe(topics, occupancy, places))
+        (fields, Verb::Subscribe(topics, wants, places))
+    }
+
+    /// Whether somebody who subscribes wants to be told who comes and goes, in stories where that is kept.
+    fn wants_presence(&mut self, dialect: Dialect) -> bool {
+        let is_kept = self.application.keeps_presence();
+        is_kept && dialect == Dialect::Json && self.rng.u8(0..3) == 0
     }
 
     /// Where somebody was in some of these topics, in stories where something is kept.

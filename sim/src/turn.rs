@@ -126,6 +126,27 @@ impl World {
                 let count = self.broker.subscribers(&topic);
                 self.shards[shard].answers.push_back(Input::Counted(topic, count));
             }
+            Output::Attend(topic, changes) => {
+                self.broker.request(now, shard, Request::Attend(topic, changes));
+            }
+            Output::Roster {
+                topic,
+                after,
+                count,
+                ticket,
+            } => {
+                let page = self.broker.roster(&topic, after, count);
+                let answer = Input::Roster(ticket, topic, page);
+                self.shards[shard].answers.push_back(answer);
+            }
+            Output::Survey { topic, since, all } => {
+                // Small, so that not everyone fits.
+                let count = 5;
+                let diff = self.broker.roster_since(&topic, since);
+                let all = (all || diff.is_lost).then(|| self.broker.roster(&topic, None, count));
+                let answer = Input::Surveyed(topic, diff, all);
+                self.shards[shard].answers.push_back(answer);
+            }
             Output::Publish(draft, ticket) => self.publish_for(shard, draft, ticket),
             Output::Deliver(to, direct, ticket) => self.deliver(shard, to, direct, ticket),
             Output::Ask(connection, _, question) => self.application.ask(now, shard, connection, question),

@@ -8,7 +8,8 @@ use std::process::Command;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-protocol", &[]),
     ("fanfare-hub", &["fanfare-protocol"]),
-    ("fanfare", &["fanfare-protocol", "fanfare-hub"]),
+    ("fanfare-log", &[]),
+    ("fanfare", &["fanfare-protocol", "fanfare-hub", "fanfare-log"]),
     ("fanfare-client", &["fanfare-protocol"]),
     ("fanfare-server", &["fanfare", "fanfare-client"]),
     ("fanfare-bench", &[]),

@@ -184,16 +184,17 @@ pub use fanfare_hub::access::{
 };
 pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, ConnectionRow, Denial, Limits, Listed, Retention, Role, Selector, SlowRule, SlowRules,
+    Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
+    SlowRule, SlowRules,
 };
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, Key, KeyError, Loss,
-    Missed, Payload, PayloadKind, Position, Publication, Publisher, Reading, SHARDS_MAX, Since, SinceError,
-    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
-    Turn, UserName, UserNameError,
+    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, Key, KeyError,
+    Loss, Missed, Payload, PayloadKind, Position, Publication, Publisher, Reading, SHARDS_MAX, Since,
+    SinceError, Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate,
+    TopicTemplateError, Turn, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

@@ -7,6 +7,7 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::{CommandId, Draft, Payload, Reading, TopicName};
 
 use crate::access::{Action, Identity};
+use crate::hub::Look;
 use crate::session::Wishes;
 use crate::{Ticket, WantedTopic};
 
@@ -97,6 +98,12 @@ pub(crate) enum Suspended {
         topic: TopicName,
         asked: Reading,
         limit: u32,
+    },
+    /// To see who is there.
+    Presence {
+        id: Option<CommandId>,
+        topic: TopicName,
+        look: Look,
     },
     /// To call a procedure.
     Call(Option<CommandId>),

@@ -12,7 +12,8 @@ mod asked;
 use std::sync::Arc;
 use std::task::Poll;
 
-use fanfare_protocol::{Draft, Loss, Position, Publication, Timestamp, TopicName};
+use crate::roster::{Change, RosterDiff, RosterPage, Version};
+use fanfare_protocol::{ConnectionId, Draft, Loss, Position, Publication, Timestamp, TopicName};
 
 /// Which outlet, as [`Broker::attach`] named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -190,6 +191,17 @@ pub trait Broker: Send + Sync {
 
     /// Takes note that `outlet` has this many subscribers of `topic`, which it has joined.
     fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32);
+
+    /// Takes note of who came to `topic` and who went, among the subscribers of `outlet`, which has joined it. Whoever came
+    /// goes with the outlet when that leaves. Told only of topics whose rule says so.
+    fn attend(&self, outlet: OutletId, topic: &TopicName, changes: Vec<Change>);
+
+    /// At most `count` of those in `topic` over all outlets, behind `after` or the first. Nobody, where nobody was told of.
+    fn roster(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage;
+
+    /// What has changed in `topic` since a version that this told. Where it is lost, [`Broker::roster`] tells who is there,
+    /// and what changed in between is told again.
+    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff;
 
     /// Subscribers of `topic` over all outlets, as last reported.
     fn subscribers(&self, topic: &str) -> u64;

@@ -9,6 +9,7 @@
     reason = "this is the body of tests: a broken promise is reported by panicking"
 )]
 
+mod attending;
 mod detaching;
 mod history;
 mod probe;
@@ -62,6 +63,9 @@ fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
     detaching::what_is_detached_has_left_every_topic(&*make());
     detaching::what_is_detached_is_not_answered(&*make());
     subscribers_are_summed(&*make());
+    attending::who_is_there_is_told(&*make());
+    attending::what_has_changed_is_told(&*make());
+    attending::who_leaves_takes_its_own_along(&*make());
     topics_are_listed_once_each(&*make());
     racing::every_outlet_sees_one_order(&*make());
 }

@@ -14,6 +14,7 @@ use crate::Ticket;
 use crate::access::{Identity, TopicRules};
 use crate::ask::Answer;
 use crate::broker::{BrokerEvent, Refusal};
+use crate::roster::{RosterDiff, RosterPage};
 
 /// One thing that happened. See [`crate::Hub::handle`].
 #[derive(Debug)]
@@ -40,6 +41,10 @@ pub enum Input<'a> {
     Delivered(Ticket, Result<bool, Refusal>),
     /// The answer to [`crate::Output::Count`].
     Counted(TopicName, u64),
+    /// The answer to [`crate::Output::Roster`].
+    Roster(Ticket, TopicName, RosterPage),
+    /// The answer to [`crate::Output::Survey`], and the first page of everyone, if it was asked for or something is lost.
+    Surveyed(TopicName, RosterDiff, Option<RosterPage>),
     /// The answer to an [`crate::Output::Ask`].
     Answered(ConnectionId, Answer),
     /// From now on these are the rules of topics. They decide about what is asked from now on; nobody is unsubscribed.
@@ -115,6 +120,8 @@ pub struct Opened {
     pub granted_topics: Vec<TopicName>,
     /// Whether to push the occupancy of those topics.
     pub occupancy: bool,
+    /// Whether to tell who comes to those topics and who goes.
+    pub presence: bool,
     /// How often the newest of those topics is delivered at most; `None` delivers everything at once.
     pub every: Option<Every>,
     /// Whether topics under the rule `conflate` may leave publications out without a word, in a dialect that has no

@@ -8,6 +8,7 @@ use fanfare_protocol::{CommandId, ConnectionId, Draft, TopicName};
 use crate::access::Identity;
 use crate::ask::Question;
 use crate::broker::{Read, ReadId};
+use crate::roster::{Change, Version};
 
 /// One thing to be done in the world. See [`crate::Hub::poll_output`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,29 @@ pub enum Output {
     Report(TopicName, u32),
     /// Ask the broker for the number of subscribers; answer with [`crate::Input::Counted`].
     Count(TopicName),
+    /// Tell the broker who came to the topic and who went.
+    Attend(TopicName, Vec<Change>),
+    /// Ask the broker who is in the topic; answer with [`crate::Input::Roster`].
+    Roster {
+        /// The topic.
+        topic: TopicName,
+        /// Whom the page begins behind.
+        after: Option<ConnectionId>,
+        /// How many at most.
+        count: usize,
+        /// Whose command it was.
+        ticket: Ticket,
+    },
+    /// Ask the broker what has changed in the topic since a version, and, where that is lost or `all` is true, for a page of
+    /// everyone; answer with [`crate::Input::Surveyed`].
+    Survey {
+        /// The topic.
+        topic: TopicName,
+        /// The version.
+        since: Version,
+        /// Whether everyone is to be told in any case.
+        all: bool,
+    },
     /// Publish; answer with [`crate::Input::Published`].
     Publish(Draft, Ticket),
     /// Hand to a connection of any shard; answer with [`crate::Input::Delivered`].
@@ -59,4 +83,6 @@ pub enum Asked {
     Publish,
     /// That it was handed over.
     Send,
+    /// Who is there.
+    Presence,
 }

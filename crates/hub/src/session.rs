@@ -10,8 +10,10 @@ use fanfare_protocol::{ConnectionId, Every, Format, Millis, Timestamp, TopicName
 use crate::access::Identity;
 use crate::ask::Waiting;
 use crate::demand::Demand;
+use crate::input::Opened;
 pub(crate) use crate::input::Role;
 use crate::slow_rule::SlowRule;
+use crate::topic::Wants;
 
 /// One connection as the hub sees it.
 pub(crate) struct Session {
@@ -84,8 +86,8 @@ pub(crate) struct Subscription {
 /// How a client wants its subscriptions to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Wishes {
-    /// Whether to be told the occupancy.
-    pub(crate) occupancy: bool,
+    /// What to be told beside publications.
+    pub(crate) wants: Wants,
     /// How often the newest is delivered at most.
     pub(crate) every: Option<Every>,
 }
@@ -118,6 +120,38 @@ impl Subscription {
 }
 
 impl Session {
+    /// That of a connection that was opened just now.
+    pub(crate) fn new(opened: &Opened, state: SessionState, now: Millis) -> Self {
+        let topics = opened.topics.iter().map(|wanted| wanted.topic.clone());
+        let relay = if opened.dialect.has_errors() {
+            Box::default()
+        } else {
+            topics.collect()
+        };
+        Self {
+            connection: opened.connection,
+            dialect: opened.dialect,
+            compression: opened.compression,
+            role: opened.role,
+            state,
+            identity: opened.identity.clone(),
+            user_agent: opened.user_agent.clone(),
+            remote: opened.remote,
+            joined_at: opened.joined_at,
+            subscriptions: Vec::new(),
+            relay,
+            conflates: opened.conflates,
+            left_out: 0,
+            heard_at: now,
+            pinged_at: now,
+            blocked_at: now,
+            is_pong_due: false,
+            user_key: NO_USER,
+            demand: None,
+            waiting: None,
+        }
+    }
+
     /// The user, if it has said who it is and has a name.
     pub(crate) fn user(&self) -> Option<&UserName> {
         self.identity.as_ref()?.user.as_ref()

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::{Position, Publication, TopicName};
+use fanfare_protocol::{ConnectionId, Position, Publication, TopicName};
 
 use crate::pacing::Pacing;
+use crate::roster::{Change, Version};
 use crate::session::{AUDIENCES, SILENT};
 use crate::slow_rule::SlowRule;
 
@@ -33,6 +34,12 @@ pub(crate) struct Topic {
     pub(crate) behind: u32,
     /// Members that want to be told the occupancy.
     pub(crate) watchers: u32,
+    /// Whether it is kept who is there.
+    pub(crate) is_tracked: bool,
+    /// Who came and went in this turn, where that is kept.
+    pub(crate) changes: Vec<Change>,
+    /// What is told of that, while somebody wants to be told.
+    pub(crate) survey: Option<Box<Survey>>,
     /// The occupancy last pushed.
     pub(crate) occupancy: u64,
     /// Whether the number of members changed since it was last reported.
@@ -56,9 +63,27 @@ impl Topic {
             holds: 0,
             behind: 0,
             watchers: 0,
+            is_tracked: false,
+            changes: Vec::new(),
+            survey: None,
             occupancy: 0,
             is_report_due: false,
             is_watched: false,
+        }
+    }
+
+    /// Counts a member that wanted something else until now.
+    pub(crate) fn count_wants(&mut self, before: Wants, now: Wants) {
+        self.watchers -= u32::from(before.occupancy);
+        self.watchers += u32::from(now.occupancy);
+        if now.presence && !before.presence {
+            self.survey.get_or_insert_default().watchers += 1;
+        } else if before.presence
+            && !now.presence
+            && let Some(survey) = &mut self.survey
+        {
+            survey.watchers -= 1;
+            self.survey.take_if(|survey| survey.watchers == 0);
         }
     }
 
@@ -74,22 +99,50 @@ impl Topic {
     }
 }
 
-/// A member of a topic: a slot, and whether it wants occupancy pushes, in 4 bytes.
+/// Those who want to be told who comes and goes.
+#[derive(Default)]
+pub(crate) struct Survey {
+    /// What they were told last.
+    pub(crate) version: Version,
+    /// How many members they are.
+    pub(crate) watchers: u32,
+    /// Those who are yet to be told everyone.
+    pub(crate) newcomers: Vec<ConnectionId>,
+}
+
+/// A member of a topic: a slot, and what beside publications it wants to be told, in 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member(u32);
 
 impl Member {
-    const WATCHES: u32 = 1 << 31;
+    /// A slot has fewer bits than this ([`fanfare_protocol::SLOTS_MAX`]).
+    const OCCUPANCY: u32 = 1 << 31;
+    const PRESENCE: u32 = 1 << 30;
+    const SLOT: u32 = Self::PRESENCE - 1;
 
-    pub(crate) fn new(slot: usize, watches: bool) -> Self {
-        Self(slot as u32 | if watches { Self::WATCHES } else { 0 })
+    pub(crate) fn new(slot: usize, wants: Wants) -> Self {
+        let occupancy = if wants.occupancy { Self::OCCUPANCY } else { 0 };
+        let presence = if wants.presence { Self::PRESENCE } else { 0 };
+        Self(slot as u32 | occupancy | presence)
     }
 
     pub(crate) fn slot(self) -> usize {
-        (self.0 & !Self::WATCHES) as usize
+        (self.0 & Self::SLOT) as usize
     }
 
-    pub(crate) fn watches(self) -> bool {
-        self.0 & Self::WATCHES != 0
+    pub(crate) fn wants(self) -> Wants {
+        Wants {
+            occupancy: self.0 & Self::OCCUPANCY != 0,
+            presence: self.0 & Self::PRESENCE != 0,
+        }
     }
+}
+
+/// What a member wants to be told beside publications.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    /// How many are there.
+    pub(crate) occupancy: bool,
+    /// Who is there.
+    pub(crate) presence: bool,
 }

@@ -17,8 +17,8 @@ use fanfare_hub::broker::{
     Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, Start, TopicPage, TopicRow,
 };
 use fanfare_hub::conformance::{HISTORY_FRAMES, check, check_without_history};
-use fanfare_hub::{History, Retention};
-use fanfare_protocol::{Draft, Epoch, Loss, Position, Publication, TopicName};
+use fanfare_hub::{Change, History, Retention, Roster, RosterDiff, RosterPage, Version};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Loss, Position, Publication, TopicName};
 
 /// A way of breaking the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,11 @@ enum Fault {
     PagesTooLong,
     DraftChanged,
     PayloadsSwapped,
+    NobodyGoes,
+    WhoLeavesStays,
+    RosterPagesOverlap,
+    ChangesHidden,
+    ChangesToldTwice,
 }
 
 /// The least broker that keeps the contract, with one fault.
@@ -75,11 +80,13 @@ struct State {
     epochs: u64,
 }
 
-#[derive(Default)]
 struct Log {
     position: Position,
     joined: BTreeMap<u32, u32>,
     history: History,
+    roster: Roster,
+    /// The shard of each outlet that told who is there.
+    shards: BTreeMap<u32, usize>,
 }
 
 impl Model {
@@ -226,9 +233,23 @@ impl Model {
 
 impl Log {
     fn new(epoch: u64) -> Self {
-        let mut log = Self::default();
-        log.position.epoch = Epoch(epoch);
-        log
+        let epoch = Epoch(epoch);
+        Self {
+            position: Position { epoch, offset: 0 },
+            joined: BTreeMap::new(),
+            history: History::default(),
+            roster: Roster::new(epoch.0),
+            shards: BTreeMap::new(),
+        }
+    }
+
+    fn lose(&mut self, outlet: OutletId, fault: Fault) {
+        self.joined.remove(&outlet.0);
+        if let Some(shard) = self.shards.remove(&outlet.0)
+            && fault != Fault::WhoLeavesStays
+        {
+            self.roster.go_all(shard);
+        }
     }
 }
 
@@ -244,7 +265,7 @@ impl Broker for Model {
         let left_out = usize::from(self.fault == Fault::DetachLeavesOneTopic);
         if self.fault != Fault::DetachIgnored {
             for log in state.topics.values_mut().skip(left_out) {
-                log.joined.remove(&outlet.0);
+                log.lose(outlet, self.fault);
             }
         }
         self.end_unused(&mut state);
@@ -324,12 +345,48 @@ impl Broker for Model {
         }
     }
 
+    fn attend(&self, outlet: OutletId, topic: &TopicName, changes: Vec<Change>) {
+        let mut state = self.lock();
+        let Some(log) = state.topics.get_mut(topic) else {
+            return;
+        };
+        for change in changes {
+            match &change {
+                Change::Came(attendee) => {
+                    log.shards.insert(outlet.0, attendee.connection.shard());
+                }
+                Change::Went(_) if self.fault == Fault::NobodyGoes => continue,
+                Change::Went(_) => {}
+            }
+            log.roster.apply(change);
+        }
+    }
+
+    fn roster(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage {
+        let state = self.lock();
+        let after = after.filter(|_| self.fault != Fault::RosterPagesOverlap);
+        let log = state.topics.get(topic);
+        log.map_or_else(RosterPage::default, |log| log.roster.page(after, count))
+    }
+
+    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff {
+        let mut state = self.lock();
+        let log = state.topics.get_mut(topic);
+        let mut diff = log.map_or_else(RosterDiff::default, |log| log.roster.since(version));
+        match self.fault {
+            Fault::ChangesHidden => diff.is_lost = false,
+            Fault::ChangesToldTwice => diff.version = version,
+            _ => {}
+        }
+        diff
+    }
+
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut state = self.lock();
         if self.fault != Fault::LeaveIgnored
             && let Some(log) = state.topics.get_mut(topic)
         {
-            log.joined.remove(&outlet.0);
+            log.lose(outlet, self.fault);
         }
         self.end_unused(&mut state);
     }
@@ -390,12 +447,13 @@ fn finds(fault: Fault) -> bool {
 #[test]
 fn every_fault_is_found() {
     use Fault::{
-        AllOutletsGetAll, BytesNotCounted, BytesNotGivenBack, DetachIgnored, DetachLeavesOneTopic,
-        DetachedIsAnswered, DraftChanged, EpochReused, EpochsAlike, FutureKnown, JoinedAfterNext,
-        LeaveIgnored, NobodyIsRefused, OffsetLostWhenRefused, OffsetsBeginAtZero, OldestUntold, PagesOverlap,
-        PagesTooLong, PayloadsSwapped, PlacesNotGivenBack, PublisherLeftOut, ReadBackwardForward,
-        ReadBytesUnbounded, ReadCutShort, ReadFromNow, ReadMakesTopics, ReadOutOfOrder, ReadTwice,
-        ReadUnbounded, ReportsAdded, SomeGetWhatWasRefused, TooOldKnown, TopicsNeverEnd,
+        AllOutletsGetAll, BytesNotCounted, BytesNotGivenBack, ChangesHidden, ChangesToldTwice, DetachIgnored,
+        DetachLeavesOneTopic, DetachedIsAnswered, DraftChanged, EpochReused, EpochsAlike, FutureKnown,
+        JoinedAfterNext, LeaveIgnored, NobodyGoes, NobodyIsRefused, OffsetLostWhenRefused,
+        OffsetsBeginAtZero, OldestUntold, PagesOverlap, PagesTooLong, PayloadsSwapped, PlacesNotGivenBack,
+        PublisherLeftOut, ReadBackwardForward, ReadBytesUnbounded, ReadCutShort, ReadFromNow,
+        ReadMakesTopics, ReadOutOfOrder, ReadTwice, ReadUnbounded, ReportsAdded, RosterPagesOverlap,
+        SomeGetWhatWasRefused, TooOldKnown, TopicsNeverEnd, WhoLeavesStays,
     };
     for fault in [
         OffsetsBeginAtZero,
@@ -431,6 +489,11 @@ fn every_fault_is_found() {
         DraftChanged,
         PayloadsSwapped,
         PublisherLeftOut,
+        NobodyGoes,
+        WhoLeavesStays,
+        RosterPagesOverlap,
+        ChangesHidden,
+        ChangesToldTwice,
     ] {
         assert!(finds(fault), "{fault:?} is not found");
     }

@@ -25,6 +25,8 @@ pub enum Verb<'a> {
         occupancy: bool,
         /// How often the newest is delivered at most; `None` delivers everything at once.
         every: Option<Every>,
+        /// Whether to be told who comes to the topics and who goes.
+        presence: bool,
         /// A token that allows it.
         token: Option<Cow<'a, str>>,
     },
@@ -63,6 +65,15 @@ pub enum Verb<'a> {
         /// What of it.
         reading: Reading,
         /// How many publications at most.
+        limit: u32,
+    },
+    /// Who is in a topic.
+    Presence {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+        /// Whom the page begins behind; `None` for the first one.
+        after: Option<ConnectionId>,
+        /// How many at most.
         limit: u32,
     },
     /// Call a procedure of the application's.

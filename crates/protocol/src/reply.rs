@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use crate::codes::{Disconnect, ErrorCode};
-use crate::{ConnectionId, Loss, Payload, Position, Publication, Timestamp, TopicName, UserName};
+use crate::{
+    ConnectionId, Loss, Payload, Position, PresenceDiff, PresencePage, Publication, Timestamp, TopicName,
+    UserName,
+};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,8 @@ pub enum Reply {
     },
     /// Publications of a topic.
     History(HistoryPage),
+    /// Who is in a topic.
+    Presence(PresencePage),
     /// The publication was handed over.
     Sent,
     /// What a procedure of the application's gave.
@@ -104,6 +109,10 @@ pub enum Push {
         /// Connections subscribed to it.
         subscribers: u64,
     },
+    /// Everyone who is in a topic, or the first of them: what differences are told from.
+    Members(PresencePage),
+    /// Who came to a topic and who went.
+    Attendance(PresenceDiff),
     /// Publications of a topic that this client is not sent, because it reads too slowly.
     Missed(Missed),
     /// The last thing a client hears when the server closes.

@@ -236,6 +236,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ("dev", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
     ("open", "maybe", "\"maybe\"", "on or off", "`true` or `false`"),
     (
+        "keep_presence",
+        "maybe",
+        "\"maybe\"",
+        "on or off",
+        "`true` or `false`",
+    ),
+    (
         "anonymous",
         "maybe",
         "\"maybe\"",

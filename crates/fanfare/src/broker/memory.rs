@@ -12,8 +12,10 @@ use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
     Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, TopicPage, TopicRow,
 };
-use fanfare_hub::{Bucket, History, Limits, Rate, Retention};
-use fanfare_protocol::{Draft, Epoch, Position, Publication, Timestamp, TopicName};
+use fanfare_hub::{
+    Bucket, Change, History, Limits, Rate, Retention, Roster, RosterDiff, RosterPage, Version,
+};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Position, Publication, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
@@ -59,6 +61,8 @@ struct Log {
     position: Position,
     joined: Vec<Joined>,
     history: History,
+    /// Who is here, where that is kept.
+    roster: Option<Box<Roster>>,
     /// What clients may publish here, and how much of it is left.
     rate: Rate,
     bucket: Bucket,
@@ -74,6 +78,8 @@ struct Joined {
     id: OutletId,
     outlet: Arc<dyn Outlet>,
     subscribers: u32,
+    /// The shard whose subscribers it told of, if it did.
+    shard: Option<usize>,
 }
 
 impl MemoryBroker {
@@ -153,7 +159,7 @@ impl MemoryBroker {
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
         let joined = partition.logs[log].joined.len();
-        partition.logs[log].joined.retain(|joined| joined.id != outlet);
+        partition.logs[log].lose(outlet);
         if partition.logs[log].joined.len() < joined {
             self.count_topics(outlet, -1);
         }
@@ -297,6 +303,7 @@ impl Broker for MemoryBroker {
                 id: outlet,
                 outlet: Arc::clone(&mailbox),
                 subscribers: 0,
+                shard: None,
             });
         }
         mailbox.post(BrokerEvent::Joined {
@@ -342,6 +349,29 @@ impl Broker for MemoryBroker {
         }
     }
 
+    fn attend(&self, outlet: OutletId, topic: &TopicName, changes: Vec<Change>) {
+        let mut partition = self.lock(self.partition_of(topic.as_str()));
+        let life = partition.next_epoch;
+        let Some(log) = partition.names.get(topic).copied() else {
+            return;
+        };
+        if partition.logs[log as usize].attend(outlet, life, changes) {
+            partition.begin_epoch();
+        }
+    }
+
+    fn roster(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage {
+        let mut partition = self.lock(self.partition_of(topic));
+        let roster = partition.roster(topic);
+        roster.map_or_else(RosterPage::default, |roster| roster.page(after, count))
+    }
+
+    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff {
+        let mut partition = self.lock(self.partition_of(topic));
+        let roster = partition.roster(topic);
+        roster.map_or_else(RosterDiff::default, |roster| roster.since(version))
+    }
+
     fn subscribers(&self, topic: &str) -> u64 {
         let partition = self.lock(self.partition_of(topic));
         partition
@@ -380,6 +410,12 @@ impl Partition {
         index
     }
 
+    /// Who is in a topic, where that is kept and anyone is.
+    fn roster(&mut self, topic: &str) -> Option<&mut Roster> {
+        let log = *self.names.get(topic)?;
+        self.logs[log as usize].roster.as_deref_mut()
+    }
+
     fn begin_epoch(&mut self) -> Epoch {
         let epoch = Epoch(self.next_epoch);
         self.next_epoch = self.next_epoch.wrapping_add(1);
@@ -403,6 +439,7 @@ impl Log {
             position: Position { epoch, offset: 0 },
             joined: Vec::new(),
             history: History::default(),
+            roster: None,
             rate,
             bucket: Bucket::default(),
         }
@@ -432,6 +469,35 @@ impl Log {
         }
         self.history.keep(publication, history);
         Ok(self.position)
+    }
+
+    /// Takes an outlet out, and those of its shard with it.
+    fn lose(&mut self, outlet: OutletId) {
+        let Some(at) = self.joined.iter().position(|joined| joined.id == outlet) else {
+            return;
+        };
+        let Joined { shard, .. } = self.joined.remove(at);
+        if let (Some(shard), Some(roster)) = (shard, &mut self.roster) {
+            roster.go_all(shard);
+        }
+        self.roster.take_if(|roster| roster.is_empty());
+    }
+
+    /// Takes note of who came and went; gives whether it took `life` for that.
+    fn attend(&mut self, outlet: OutletId, life: u64, changes: Vec<Change>) -> bool {
+        let Some(joined) = self.joined.iter_mut().find(|joined| joined.id == outlet) else {
+            return false;
+        };
+        let is_new = self.roster.is_none();
+        let roster = self.roster.get_or_insert_with(|| Box::new(Roster::new(life)));
+        for change in changes {
+            if let Change::Came(attendee) = &change {
+                joined.shard = Some(attendee.connection.shard());
+            }
+            roster.apply(change);
+        }
+        self.roster.take_if(|roster| roster.is_empty());
+        is_new
     }
 
     fn read(&self, read: &Read) -> Page {

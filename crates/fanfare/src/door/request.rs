@@ -69,6 +69,7 @@ pub(super) struct Query {
     since: Option<Since>,
     role: Role,
     occupancy: bool,
+    presence: bool,
     every: Option<Every>,
     slow: Option<SlowRule>,
     user: Option<UserName>,
@@ -115,6 +116,7 @@ impl Query {
                 "last" => query.since = Some(parse_last(&value)?),
                 "slow" => query.slow = Some(parse_slow(&value)?),
                 "occupancy" => query.occupancy = parse_bool("occupancy", &value)?,
+                "presence" => query.presence = parse_bool("presence", &value)?,
                 "user" if !options.is_development => {
                     let reason = "`user` in the address names a user only in development mode, start the server with --dev";
                     return Err(Refused::new(StatusCode::FORBIDDEN, reason));
@@ -179,6 +181,7 @@ impl Query {
             topics: topics.into_iter().map(wanted).collect(),
             granted_topics,
             occupancy: self.occupancy,
+            presence: self.presence,
             every: self.every,
             conflates: self.slow == Some(SlowRule::Conflate),
         })

@@ -1,7 +1,8 @@
 //! What there is: topics, subscribers and connections, page by page.
 
 use fanfare_hub::broker::{Broker, TopicPage};
-use fanfare_hub::{ConnectionRow, Listed};
+use fanfare_hub::{ConnectionRow, Listed, RosterPage};
+use fanfare_protocol::ConnectionId;
 use tokio::sync::oneshot;
 
 use super::{CallError, Fanfare};
@@ -38,6 +39,23 @@ impl Fanfare {
     /// Connections subscribed to a topic. [Consumers](Fanfare::subscribe) are not counted.
     pub fn subscribers(&self, topic: &str) -> u64 {
         self.inner.broker.subscribers(topic)
+    }
+
+    /// At most `count` (bounded to 1,000) of those who are in a topic, in the order of their ids, behind `after` or the
+    /// first; and how many there are. Whoever stays is on exactly one page. Nobody, where the topic's rule does not
+    /// [keep it](crate::TopicRule::keep_presence). Costs what it gives.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// let page = fanfare.presence("room", None, 100);
+    /// println!("{} connections of {} users", page.attendance.connections, page.attendance.users);
+    /// for member in page.members {
+    ///     println!("{} since {}", member.connection, member.since.0);
+    /// }
+    /// # }
+    /// ```
+    pub fn presence(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage {
+        self.inner.broker.roster(topic, after, count.clamp(1, PAGE_MAX))
     }
 
     /// At most `count` (bounded to 1,000) connections from `cursor` on, 0 at first. Connections that come or go

@@ -5,9 +5,9 @@ use std::task::Poll;
 
 use fanfare_hub::access::Identity;
 use fanfare_hub::broker::{PublishId, Refusal};
-use fanfare_hub::{Answer, Control, Input, Output, Question, Ticket};
+use fanfare_hub::{Answer, Control, Input, Output, Question, SURVEY_PAGE, Ticket, Version};
 use fanfare_protocol::dialect::Direct;
-use fanfare_protocol::{ConnectionId, Draft};
+use fanfare_protocol::{ConnectionId, Draft, TopicName};
 
 use super::mail::Receipt;
 use super::{Mail, Shard};
@@ -49,6 +49,17 @@ impl Shard {
                 let subscribers = self.broker.subscribers(topic.as_str());
                 self.answers.push_back(Input::Counted(topic, subscribers));
             }
+            Output::Attend(topic, changes) => self.broker.attend(self.outlet, &topic, changes),
+            Output::Roster {
+                topic,
+                after,
+                count,
+                ticket,
+            } => {
+                let page = self.broker.roster(topic.as_str(), after, count);
+                self.answers.push_back(Input::Roster(ticket, topic, page));
+            }
+            Output::Survey { topic, since, all } => self.survey(topic, since, all),
             Output::Publish(draft, ticket) => self.publish(draft, ticket),
             Output::Deliver(to, direct, ticket) => self.send(to, direct, ticket),
             Output::Ask(connection, identity, question) => self.ask(connection, identity, question),
@@ -66,6 +77,12 @@ impl Shard {
                 self.release(id);
             }
         }
+    }
+
+    fn survey(&mut self, topic: TopicName, since: Version, all: bool) {
+        let diff = self.broker.roster_since(topic.as_str(), since);
+        let all = (all || diff.is_lost).then(|| self.broker.roster(topic.as_str(), None, SURVEY_PAGE));
+        self.answers.push_back(Input::Surveyed(topic, diff, all));
     }
 
     /// Has the application asked, on its own runtime.

@@ -83,6 +83,7 @@ impl Fixture {
             topics: Vec::new(),
             granted_topics: Vec::new(),
             occupancy: false,
+            presence: false,
             every: None,
             conflates: false,
         };

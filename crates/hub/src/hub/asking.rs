@@ -27,7 +27,10 @@ impl Hub {
         self.rules = rules;
         let indices: Vec<usize> = self.topics.iter().map(|(index, _)| index).collect();
         for index in indices {
-            self.topics[index].rule = self.slow_rule_of(&self.topics[index].name);
+            let name = &self.topics[index].name;
+            let (rule, is_tracked) = (self.slow_rule_of(name), self.rules.keeps_presence_of(name));
+            self.topics[index].rule = rule;
+            self.track(index as u32, is_tracked);
         }
     }
 
@@ -54,6 +57,11 @@ impl Hub {
         wishes: Wishes,
         token: Option<Box<str>>,
     ) {
+        if wishes.wants.presence
+            && let Some(rejection) = self.refuses_presence(slot, id.as_ref(), &topics)
+        {
+            return self.reject(slot, rejection);
+        }
         let mut asked = Vec::new();
         for WantedTopic { topic, .. } in &topics {
             match self.verdict(slot, Action::Subscribe, topic) {
@@ -152,6 +160,10 @@ impl Hub {
                 Answer::Inspect(outcome),
             ) => match outcome {
                 Ok(()) => self.history(slot, id, topic, (asked, limit)),
+                Err(denial) => self.deny(slot, id, denial),
+            },
+            (Suspended::Presence { id, topic, look }, Answer::Inspect(outcome)) => match outcome {
+                Ok(()) => self.presence(slot, id, topic, look),
                 Err(denial) => self.deny(slot, id, denial),
             },
             (Suspended::Call(id), Answer::Call(outcome)) => match outcome {
@@ -263,6 +275,12 @@ impl Hub {
             return self.reject(slot, Rejection::new(id, ErrorCode::Forbidden, message));
         }
         session.identity = Some(Arc::clone(&identity));
+        if !is_new {
+            self.note_change(slot);
+        }
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
         if is_new {
             session.state = SessionState::Open;
             self.awaited -= 1;
@@ -349,6 +367,7 @@ impl Suspended {
             Self::Authenticate(id)
             | Self::Subscribe { id, .. }
             | Self::History { id, .. }
+            | Self::Presence { id, .. }
             | Self::Call(id) => id,
             Self::Read => None,
             Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),

@@ -19,6 +19,7 @@ use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX};
 use crate::outbox::Lane;
 use crate::replays::Replay;
 use crate::session::{Place, Seat};
+use crate::topic::Wants;
 use crate::{Dirty, Role};
 
 /// A subscriber of a topic that has yet to read what it missed.
@@ -30,7 +31,7 @@ pub(super) struct Comer {
     /// The last place that it was given.
     at: Position,
     every: Option<Every>,
-    watches: bool,
+    wants: Wants,
     /// Whether a page was asked for and has not come.
     is_reading: bool,
 }
@@ -42,7 +43,7 @@ impl Hub {
         slot: usize,
         (index, key): (u32, u32),
         at: Position,
-        (every, watches): (Option<Every>, bool),
+        (every, wants): (Option<Every>, Wants),
     ) -> Option<()> {
         let session = self.sessions[slot].as_mut()?;
         let connection = session.connection;
@@ -54,13 +55,13 @@ impl Hub {
             topic: index,
             at,
             every,
-            watches,
+            wants,
             is_reading: false,
         });
         subscription.place = Place::CatchingUp(comer as u32);
         self.topics[index as usize].behind += 1;
         self.outboxes[slot].is_catching_up = true;
-        self.count_in(index, Role::Subscriber);
+        self.count_in(slot, index, Role::Subscriber);
         Some(())
     }
 
@@ -72,22 +73,26 @@ impl Hub {
     }
 
     /// Gives somebody who is still reading other wishes for the time after; false when nobody is.
-    pub(super) fn set_comer(&mut self, slot: usize, index: u32, every: Option<Every>, watches: bool) -> bool {
+    pub(super) fn set_comer(&mut self, slot: usize, index: u32, every: Option<Every>, wants: Wants) -> bool {
         let comer = self.sessions[slot]
             .as_ref()
             .and_then(|session| session.comer_of(index));
         if let Some(comer) = comer {
             let comer = &mut self.comers[comer as usize];
-            (comer.every, comer.watches) = (every, watches);
+            (comer.every, comer.wants) = (every, wants);
         }
         comer.is_some()
     }
 
     /// Forgets a comer. The caller has taken the subscription out of its session.
     pub(super) fn remove_comer(&mut self, comer: u32) {
-        let Comer { topic: index, .. } = self.comers.remove(comer as usize);
+        let Comer {
+            connection,
+            topic: index,
+            ..
+        } = self.comers.remove(comer as usize);
         self.topics[index as usize].behind -= 1;
-        self.count_out(index, Role::Subscriber);
+        self.count_out(connection, index, Role::Subscriber);
     }
 
     /// The slots of those who are still reading a topic.
@@ -272,7 +277,7 @@ impl Hub {
         let Comer {
             topic: index,
             every,
-            watches,
+            wants,
             ..
         } = self.comers[key as usize];
         let Some(seat) = self.new_seat(slot, index, every) else {
@@ -281,7 +286,7 @@ impl Hub {
         self.comers.remove(key as usize);
         self.topics[index as usize].behind -= 1;
         self.take_seat(slot, key, seat);
-        self.set_watching(slot, index, watches);
+        self.set_wants(slot, index, wants);
     }
 
     fn take_seat(&mut self, slot: usize, key: u32, seat: Seat) {

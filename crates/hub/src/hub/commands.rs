@@ -12,10 +12,12 @@ use fanfare_protocol::{
 };
 
 use super::Hub;
+use super::presence::Look;
 use crate::access::{Action, Verdict};
 use crate::broker::Refusal;
 use crate::outbox::Lane;
 use crate::session::{Session, Wishes};
+use crate::topic::Wants;
 use crate::{Asked, Dirty, Output, Ticket, WantedTopic};
 
 impl Hub {
@@ -73,14 +75,12 @@ impl Hub {
                 topics,
                 occupancy,
                 every,
+                presence,
                 token,
-            } => match wanted(topics) {
-                Ok(topics) => {
-                    let wishes = Wishes { occupancy, every };
-                    self.subscribe_by_rules(slot, id, topics, wishes, token.map(Into::into));
-                }
-                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-            },
+            } => {
+                let wants = Wants { occupancy, presence };
+                self.subscribe_to(slot, id, topics, Wishes { wants, every }, token.map(Into::into));
+            }
             Verb::Unsubscribe { topics } => match names(&topics) {
                 Ok(names) => {
                     self.unsubscribe(slot, &names);
@@ -110,6 +110,10 @@ impl Hub {
                 Ok(topic) => self.history_by_rules(slot, id, topic, (reading, limit)),
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
+            Verb::Presence { topic, after, limit } => match self.name(&topic) {
+                Ok(topic) => self.presence_by_rules(slot, id, topic, Look { after, limit }),
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
             Verb::Relay { payload } => self.relay(slot, connection, &payload),
             Verb::Send { to, payload } => self.send(
                 slot,
@@ -125,6 +129,20 @@ impl Hub {
                 let pong = Reply::Pong { time: self.now.wall };
                 self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
             }
+        }
+    }
+
+    fn subscribe_to(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        topics: Vec<Wanted<'_>>,
+        wishes: Wishes,
+        token: Option<Box<str>>,
+    ) {
+        match wanted(topics) {
+            Ok(topics) => self.subscribe_by_rules(slot, id, topics, wishes, token),
+            Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
         }
     }
 
@@ -226,7 +244,7 @@ impl Hub {
         let reply = match (outcome, ticket.asked) {
             (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
             (Ok(_), Asked::Send) => Reply::Sent,
-            (Ok(position), Asked::Publish) => Reply::Published { topic, position },
+            (Ok(position), Asked::Publish | Asked::Presence) => Reply::Published { topic, position },
         };
         self.reply_if_asked(slot, ticket.id, &reply);
     }

@@ -8,6 +8,7 @@ mod commands;
 mod fan_out;
 mod listing;
 mod pacing;
+mod presence;
 mod rates;
 mod reading;
 mod seats;
@@ -31,12 +32,14 @@ use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::replays::Replays;
-use crate::session::{NO_USER, Session, SessionState, Wishes};
-use crate::topic::Topic;
+use crate::session::{Session, SessionState, Wishes};
+use crate::topic::{Topic, Wants};
 use crate::{Counters, Input, Limits, Now, Opened, Output};
 
 use catching_up::Comer;
 pub use listing::{ConnectionRow, Gauges, Listed};
+pub(crate) use presence::Look;
+pub use presence::SURVEY_PAGE;
 use rates::Rates;
 pub use rates::Received;
 use reading::Reading;
@@ -192,6 +195,8 @@ impl Hub {
             Input::Broker(BrokerEvent::Published { .. }) => {}
             Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
             Input::Delivered(ticket, outcome) => self.send_decided(ticket, outcome),
+            Input::Roster(ticket, topic, page) => self.roster_told(&ticket, topic, page),
+            Input::Surveyed(topic, diff, all) => self.surveyed(&topic, diff, all),
             Input::Answered(connection, answer) => self.answered(connection, answer),
             Input::Rules(rules) => self.set_rules(rules),
             Input::Counted(topic, subscribers) => self.counted(&topic, subscribers),
@@ -347,24 +352,14 @@ impl Hub {
             self.sessions[slot].is_none(),
             "a slot is free before it is used again"
         );
-        let Opened {
-            connection,
-            dialect,
-            compression,
-            role,
-            identity,
-            is_awaited,
-            topics,
-            granted_topics,
-            occupancy,
-            every,
-            conflates,
-            ..
-        } = opened;
-        let relay = if dialect.has_errors() {
-            Vec::new()
-        } else {
-            topics.iter().map(|wanted| wanted.topic.clone()).collect()
+        let is_awaited = opened.is_awaited;
+        let wants = Wants {
+            occupancy: opened.occupancy,
+            presence: opened.presence,
+        };
+        let wishes = Wishes {
+            wants,
+            every: opened.every,
         };
         let state = if is_awaited {
             let deadline = self.auth_deadline();
@@ -372,38 +367,17 @@ impl Hub {
         } else {
             SessionState::Open
         };
-        self.sessions[slot] = Some(Session {
-            connection,
-            dialect,
-            compression,
-            role,
-            state,
-            identity: identity.clone(),
-            user_agent: opened.user_agent,
-            remote: opened.remote,
-            joined_at: opened.joined_at,
-            subscriptions: Vec::new(),
-            relay: relay.into_boxed_slice(),
-            conflates,
-            left_out: 0,
-            heard_at: self.now.monotonic,
-            pinged_at: self.now.monotonic,
-            blocked_at: self.now.monotonic,
-            is_pong_due: false,
-            user_key: NO_USER,
-            demand: None,
-            waiting: None,
-        });
+        self.sessions[slot] = Some(Session::new(&opened, state, self.now.monotonic));
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
         self.counters.opened += 1;
         self.welcome(slot);
-        let entry = (topics, Wishes { occupancy, every });
+        let entry = (opened.topics, wishes);
         if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
         } else {
-            self.enter(slot, Some(entry), granted_topics);
+            self.enter(slot, Some(entry), opened.granted_topics);
         }
         if self.drain.is_some() {
             self.say_shutdown(slot);

@@ -11,6 +11,7 @@ use crate::limits::PACED_KEYS_MAX;
 use crate::pacing::{Pace, Pacing};
 use crate::session::PACED;
 use crate::topic::Member;
+use crate::topic::Wants;
 
 impl Hub {
     /// Keeps what a topic gathered for its paced audience, and serves those whose time has come.
@@ -113,7 +114,7 @@ impl Hub {
             served: topic.position.map_or(0, |position| position.offset),
         });
         let members = &mut topic.audiences[PACED];
-        members.push(Member::new(slot, false));
+        members.push(Member::new(slot, Wants::default()));
         members.len() as u32 - 1
     }
 

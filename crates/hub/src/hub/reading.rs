@@ -84,9 +84,9 @@ impl Hub {
         }
     }
 
-    /// Whether a client that subscribes to a topic may have what was published before. Where the application is asked about
-    /// both, its leave to subscribe is leave for both.
-    pub(super) fn may_look_back(&self, slot: usize, topic: &TopicName) -> bool {
+    /// Whether a client that subscribes to a topic may do this as its subscriber. Where the application is asked about both,
+    /// its leave to subscribe is leave for both.
+    pub(super) fn may_as_subscriber(&self, slot: usize, action: Action, topic: &TopicName) -> bool {
         let Some(session) = &self.sessions[slot] else {
             return false;
         };
@@ -94,7 +94,7 @@ impl Hub {
             identity: session.identity.as_deref(),
             is_subscribed: true,
         };
-        match self.rules.decide(subject, Action::History, topic) {
+        match self.rules.decide(subject, action, topic) {
             Verdict::Allowed => true,
             Verdict::Denied => false,
             Verdict::Ask => self.verdict(slot, Action::Subscribe, topic) == Verdict::Ask,

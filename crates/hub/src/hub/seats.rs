@@ -5,7 +5,7 @@ use fanfare_protocol::{Every, Millis};
 use super::Hub;
 use super::timers::Watched;
 use crate::session::{PACED, SILENT, Seat};
-use crate::topic::Member;
+use crate::topic::{Member, Wants};
 
 impl Hub {
     /// Gives a member at a pace of its own what it waits for, before it is told a position. That may close it.
@@ -26,11 +26,11 @@ impl Hub {
             Some(every) if is_paced => self.set_pace(index, seat.at, every),
             None if !is_paced => {}
             _ => {
-                let watches = self.vacate_seat(index, seat).watches();
+                let wants = self.vacate_seat(index, seat).wants();
                 let seat = self.new_seat(slot, index, every)?;
                 *self.sessions[slot].as_mut()?.seat(index)? = seat;
                 let audience = &mut self.topics[index as usize].audiences[usize::from(seat.audience)];
-                audience[seat.at as usize] = Member::new(slot, watches);
+                audience[seat.at as usize] = Member::new(slot, wants);
             }
         }
         Some(())
@@ -43,7 +43,7 @@ impl Hub {
             Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
             _ => {
                 let members = &mut self.topics[index as usize].audiences[audience];
-                members.push(Member::new(slot, false));
+                members.push(Member::new(slot, Wants::default()));
                 (audience, members.len() as u32 - 1)
             }
         };
@@ -74,27 +74,31 @@ impl Hub {
         removed
     }
 
-    pub(super) fn set_watching(&mut self, slot: usize, index: u32, watches: bool) {
-        let Some(&mut seat) = self.sessions[slot]
-            .as_mut()
-            .and_then(|session| session.seat(index))
-        else {
+    /// Has a member told from now on what it wants to be told beside publications.
+    pub(super) fn set_wants(&mut self, slot: usize, index: u32, wants: Wants) {
+        let Some(session) = self.sessions[slot].as_mut() else {
+            return;
+        };
+        let connection = session.connection;
+        let Some(&mut seat) = session.seat(index) else {
             return;
         };
         let topic = &mut self.topics[index as usize];
         let place = &mut topic.audiences[usize::from(seat.audience)][seat.at as usize];
-        topic.watchers -= u32::from(place.watches());
-        topic.watchers += u32::from(watches);
-        *place = Member::new(slot, watches);
-        if watches {
+        let before = std::mem::replace(place, Member::new(slot, wants));
+        topic.count_wants(before.wants(), wants);
+        if wants.occupancy {
             topic.occupancy = UNKNOWN_OCCUPANCY;
-            if !std::mem::replace(&mut topic.is_watched, true) {
-                self.watched.push_front(Watched {
-                    index,
-                    serial: topic.serial,
-                    due_at: Millis::default(),
-                });
-            }
+        }
+        if let Some(survey) = topic.survey.as_mut().filter(|_| wants.presence) {
+            survey.newcomers.push(connection);
+        }
+        if (wants.occupancy || wants.presence) && !std::mem::replace(&mut topic.is_watched, true) {
+            self.watched.push_front(Watched {
+                index,
+                serial: topic.serial,
+                due_at: Millis::default(),
+            });
         }
     }
 }

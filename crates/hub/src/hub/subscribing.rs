@@ -7,10 +7,11 @@ use fanfare_protocol::{
 
 use super::Hub;
 use super::commands::refused;
+use crate::access::Action;
 use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
 use crate::session::{Place, SILENT, Seat, Subscription, Wishes};
-use crate::topic::Topic;
+use crate::topic::{Topic, Wants};
 use crate::{Output, Role, WantedTopic};
 
 /// A subscribe command that waits for the broker.
@@ -172,7 +173,7 @@ impl Hub {
         let is_receiver = self.sessions[slot]
             .as_ref()
             .is_some_and(|session| session.role == Role::Subscriber);
-        let may_look_back = self.may_look_back(slot, topic);
+        let may_look_back = self.may_as_subscriber(slot, Action::History, topic);
         let pending = &mut self.pending[key as usize];
         let begin = &mut pending.topics[place];
         if is_receiver && may_look_back {
@@ -216,6 +217,7 @@ impl Hub {
             let index = self
                 .topics
                 .insert(Topic::new(name.clone(), self.topics_made, rule)) as u32;
+            self.topics[index as usize].is_tracked = self.rules.keeps_presence_of(name);
             self.names.insert(name.clone(), index);
             index
         });
@@ -317,7 +319,7 @@ impl Hub {
         self.fan_out(index);
         let wishes = options.wishes;
         let every = wishes.and_then(|wishes| wishes.every);
-        let watches = wishes.is_some_and(|wishes| wishes.occupancy);
+        let wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
         let now = self.topics.get(index as usize)?.position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
@@ -327,17 +329,17 @@ impl Hub {
             self.catch_up(slot, index);
             if let Some(wishes) = wishes {
                 self.reseat(slot, index, wishes.every)?;
-                self.set_watching(slot, index, wishes.occupancy);
+                self.set_wants(slot, index, wishes.wants);
             }
         } else if session.comer_of(index).is_some() {
             if wishes.is_some() {
-                self.set_comer(slot, index, every, watches);
+                self.set_comer(slot, index, every, wants);
             }
         } else if let Some(at) = begin.at.filter(|&at| Some(at) != now) {
-            self.come_from(slot, (index, key), at, (every, watches))?;
+            self.come_from(slot, (index, key), at, (every, wants))?;
         } else {
             self.join_topic(slot, index, key, every)?;
-            self.set_watching(slot, index, watches);
+            self.set_wants(slot, index, wants);
         }
         let topic = self.topics.get(index as usize)?;
         let position = self.comes_from(slot, index).or(topic.position)?;
@@ -358,12 +360,13 @@ impl Hub {
         };
         subscription.place = Place::Member(seat);
         let role = session.role;
-        self.count_in(index, role);
+        self.count_in(slot, index, role);
         Some(())
     }
 
     /// Counts somebody who has come to a topic.
-    pub(super) fn count_in(&mut self, index: u32, role: Role) {
+    pub(super) fn count_in(&mut self, slot: usize, index: u32, role: Role) {
+        self.note_coming(slot, index);
         let topic = &mut self.topics[index as usize];
         if !topic.name.is_reserved() {
             self.counters.subscriptions += 1;
@@ -374,8 +377,9 @@ impl Hub {
     }
 
     /// Counts out somebody who has left a topic, which ends here with the last.
-    pub(super) fn count_out(&mut self, index: u32, role: Role) {
+    pub(super) fn count_out(&mut self, connection: ConnectionId, index: u32, role: Role) {
         let topic = &mut self.topics[index as usize];
+        Self::note_going(topic, connection);
         if !topic.name.is_reserved() {
             self.counters.subscriptions -= 1;
             let was_last = role == Role::Subscriber && topic.subscribers() == 0;
@@ -396,12 +400,13 @@ impl Hub {
             let Some(session) = &mut self.sessions[slot] else {
                 return;
             };
+            let connection = session.connection;
             let seat = session.seat(topic).copied();
             let comer = session.comer_of(topic);
             session.subscriptions.retain(|s| s.topic != topic);
             if let Some(seat) = seat {
                 self.close_notice(slot, topic);
-                self.remove_member(topic, seat);
+                self.remove_member(connection, topic, seat);
             } else if let Some(comer) = comer {
                 self.remove_comer(comer);
                 self.read_on(slot);
@@ -427,9 +432,10 @@ impl Hub {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
+        let connection = session.connection;
         for Subscription { topic, place } in std::mem::take(&mut session.subscriptions) {
             match place {
-                Place::Member(seat) => self.remove_member(topic, seat),
+                Place::Member(seat) => self.remove_member(connection, topic, seat),
                 Place::CatchingUp(comer) => self.remove_comer(comer),
                 Place::Joining(_) => {}
             }
@@ -437,17 +443,17 @@ impl Hub {
     }
 
     /// Takes a member out of its topic. The caller has taken the subscription out of its session.
-    fn remove_member(&mut self, index: u32, seat: Seat) {
+    fn remove_member(&mut self, connection: ConnectionId, index: u32, seat: Seat) {
         let removed = self.vacate_seat(index, seat);
         let topic = &mut self.topics[index as usize];
-        topic.watchers -= u32::from(removed.watches());
+        topic.count_wants(removed.wants(), Wants::default());
         let is_silent = usize::from(seat.audience) == SILENT;
         let role = if is_silent {
             Role::Publisher
         } else {
             Role::Subscriber
         };
-        self.count_out(index, role);
+        self.count_out(connection, index, role);
     }
 
     /// What a connection is told to have missed of a topic ends here.
@@ -473,7 +479,12 @@ impl Hub {
         self.outputs.push_back(Output::Leave(topic.name));
     }
 
-    /// Tells the broker how many subscribers the topics have that changed.
+    /// Has the broker told of a topic at the end of the turn.
+    pub(super) fn report_later(&mut self, index: u32) {
+        report_due(&mut self.topics[index as usize], index, &mut self.reports);
+    }
+
+    /// Tells the broker how many subscribers the topics have that changed, and who they are.
     pub(super) fn report(&mut self) {
         for index in std::mem::take(&mut self.reports) {
             if let Some(topic) = self.topics.get_mut(index as usize)
@@ -481,6 +492,11 @@ impl Hub {
             {
                 self.outputs
                     .push_back(Output::Report(topic.name.clone(), topic.subscribers() as u32));
+                if !topic.changes.is_empty() {
+                    let changes = std::mem::take(&mut topic.changes);
+                    self.outputs
+                        .push_back(Output::Attend(topic.name.clone(), changes));
+                }
             }
         }
     }

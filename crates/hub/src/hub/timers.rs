@@ -9,6 +9,7 @@ use super::Hub;
 use crate::limits::{OCCUPANCY_INTERVAL_MS, OCCUPANCY_PER_TICK, SHUTDOWN_SPREAD_US, SWEEP_MS};
 use crate::outbox::Lane;
 use crate::session::{SILENT, SessionState};
+use crate::topic::Member;
 use crate::{Dirty, Output};
 
 /// Where the sweep over the connections stands.
@@ -153,11 +154,14 @@ impl Hub {
             else {
                 continue;
             };
-            if topic.watchers == 0 {
+            if topic.watchers == 0 && topic.survey.is_none() {
                 topic.is_watched = false;
                 continue;
             }
-            self.outputs.push_back(Output::Count(topic.name.clone()));
+            if topic.watchers > 0 {
+                self.outputs.push_back(Output::Count(topic.name.clone()));
+            }
+            self.survey(index);
             self.watched.push_back(Watched {
                 index,
                 serial,
@@ -180,13 +184,19 @@ impl Hub {
             subscribers,
         };
         for &dialect in Dialect::ALL {
-            self.push_to_watchers(index, dialect, &push);
+            self.push_to_members(index, dialect, &push, |member| member.wants().occupancy);
         }
         self.disconnect_overflowed();
     }
 
-    /// Queues one shared frame for the watchers that speak a dialect.
-    fn push_to_watchers(&mut self, index: u32, dialect: Dialect, push: &Push) {
+    /// Queues one shared frame for those members that speak a dialect and are meant.
+    pub(super) fn push_to_members(
+        &mut self,
+        index: u32,
+        dialect: Dialect,
+        push: &Push,
+        is_meant: impl Fn(Member) -> bool,
+    ) {
         let mut bytes = Vec::new();
         dialect.encode_push(push, &mut bytes);
         if bytes.is_empty() {
@@ -196,7 +206,8 @@ impl Hub {
         let frame = self.frames.insert(bytes, 0, self.now.monotonic);
         for audience in 0..SILENT {
             let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
-            for slot in members.iter().filter(|member| member.watches()).map(|m| m.slot()) {
+            for &member in members.iter().filter(|&&member| is_meant(member)) {
+                let slot = member.slot();
                 let session = self.sessions[slot].as_ref();
                 if session.is_none_or(|session| session.dialect != dialect) {
                     continue;

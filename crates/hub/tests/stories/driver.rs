@@ -7,7 +7,8 @@ use std::sync::Arc;
 use fanfare_hub::access::{Grants, Identity, TopicRules};
 use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
 use fanfare_hub::{
-    Control, Dirty, History, Hub, Input, Limits, Now, Opened, Output, Received, Retention, Role, WantedTopic,
+    Control, Dirty, History, Hub, Input, Limits, Now, Opened, Output, Received, Retention, Role, Roster,
+    RosterPage, SURVEY_PAGE, WantedTopic,
 };
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
@@ -52,12 +53,25 @@ pub(crate) struct Shard {
 }
 
 /// One topic at the broker of a story.
-#[derive(Default)]
 pub(crate) struct Log {
     pub(crate) position: Position,
     pub(crate) is_joined: bool,
     pub(crate) reported: u32,
     pub(crate) history: History,
+    /// Who is there, in this shard and elsewhere.
+    pub(crate) roster: Roster,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            position: Position::default(),
+            is_joined: false,
+            reported: 0,
+            history: History::default(),
+            roster: Roster::new(1),
+        }
+    }
 }
 
 struct Socket {
@@ -87,6 +101,7 @@ pub(crate) struct Door {
     pub(crate) since: Option<Since>,
     pub(crate) granted_topics: &'static [&'static str],
     pub(crate) occupancy: bool,
+    pub(crate) presence: bool,
     pub(crate) every: Option<Every>,
     pub(crate) conflates: bool,
 }
@@ -114,6 +129,7 @@ impl Default for Door {
             since: None,
             granted_topics: &[],
             occupancy: false,
+            presence: false,
             every: None,
             conflates: false,
         }
@@ -196,6 +212,7 @@ impl Shard {
                 .collect(),
             granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
             occupancy: door.occupancy,
+            presence: door.presence,
             every: door.every,
             conflates: door.conflates,
         }));
@@ -467,6 +484,7 @@ impl Shard {
             Output::Leave(topic) => {
                 let log = self.logs.get_mut(&topic).unwrap();
                 (log.is_joined, log.reported) = (false, 0);
+                log.roster.go_all(0);
                 if log.history.is_empty() {
                     self.logs.remove(&topic);
                 }
@@ -480,6 +498,28 @@ impl Shard {
                 let here = self.logs.get(&topic).map_or(0, |log| u64::from(log.reported));
                 let count = here + self.elsewhere.get(&topic).copied().unwrap_or(0);
                 self.answers.push_back(Input::Counted(topic, count));
+            }
+            Output::Attend(topic, changes) => {
+                let log = self.logs.get_mut(&topic).unwrap();
+                for change in changes {
+                    log.roster.apply(change);
+                }
+            }
+            Output::Roster {
+                topic,
+                after,
+                count,
+                ticket,
+            } => {
+                let log = self.logs.get(&topic);
+                let page = log.map_or_else(RosterPage::default, |log| log.roster.page(after, count));
+                self.answers.push_back(Input::Roster(ticket, topic, page));
+            }
+            Output::Survey { topic, since, all } => {
+                let roster = &mut self.logs.get_mut(&topic).unwrap().roster;
+                let diff = roster.since(since);
+                let all = (all || diff.is_lost).then(|| roster.page(None, SURVEY_PAGE));
+                self.answers.push_back(Input::Surveyed(topic, diff, all));
             }
             Output::Publish(..) if self.holds_publishes => self.held_publishes.push_back(output),
             Output::Publish(draft, ticket) => {

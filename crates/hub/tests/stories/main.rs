@@ -15,6 +15,7 @@ mod fan_out;
 mod history;
 mod occupancy;
 mod pacing;
+mod presence;
 mod properties;
 mod publishing;
 mod rates;

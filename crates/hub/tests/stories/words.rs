@@ -35,6 +35,15 @@ fn of_json(json: &Value) -> String {
             offsets(&json["messages"]),
             next(json)
         ),
+        "presence" => format!(
+            "presence{id} {} {}/{}: {}{}",
+            text("topic"),
+            json["connections"],
+            json["users"],
+            members(&json["members"]),
+            if json.get("next").is_some() { ", more" } else { "" }
+        ),
+        "attendance" => attendance(json),
         "sent" => format!("sent{id}"),
         "result" => format!("result{id} {}", json["data"]),
         "authenticated" => format!("authenticated{id}"),
@@ -56,6 +65,27 @@ fn of_json(json: &Value) -> String {
             None => format!("goodbye {}", json["code"]),
         },
         other => other.to_owned(),
+    }
+}
+
+/// Users, or `?` for those who have none.
+fn members(members: &Value) -> String {
+    let name = |member: &Value| member["user"].as_str().unwrap_or("?").to_owned();
+    let all: Vec<_> = members.as_array().unwrap().iter().map(name).collect();
+    all.join(" ")
+}
+
+fn attendance(json: &Value) -> String {
+    let head = format!(
+        "{} {}/{}",
+        json["topic"].as_str().unwrap(),
+        json["connections"],
+        json["users"]
+    );
+    match json.get("complete") {
+        Some(Value::Bool(true)) => format!("{head} all: {}", members(&json["members"])),
+        Some(_) => format!("{head} some: {}", members(&json["members"])),
+        None => format!("{head} +{} -{}", members(&json["came"]), members(&json["went"])),
     }
 }
 

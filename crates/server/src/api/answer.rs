@@ -48,6 +48,7 @@ codes! {
     Unauthorized "unauthorized" UNAUTHORIZED "The key is missing or wrong, or none is set and the call is not from this machine.";
     Forbidden "forbidden" FORBIDDEN "The key has no scope for this; the message names the one that is missing.";
     NotFound "not_found" NOT_FOUND "No such path, or no such connection is open.";
+    NotAvailable "not_available" NOT_FOUND "The topic does not keep what was asked for.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path takes another method, which `Allow` names.";
     SlowBody "slow_body" REQUEST_TIMEOUT "The body did not arrive within 10 seconds.";
     NoTokens "no_tokens" CONFLICT "No tokens are accepted here, so there is none to revoke.";

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use fanfare::{Position, Reading, Since, TopicName};
+use fanfare::{Position, Reading, Since};
 
 use super::Api;
 use super::answer::{Code, Problem};
@@ -15,18 +15,11 @@ use super::scope::Caller;
 pub(super) async fn history(State(api): State<Api>, request: Request) -> Result<impl IntoResponse, Problem> {
     let query = Query::parse(request.uri(), &["topic", "since", "last", "before", "limit"])?;
     let caller = Caller::of(&request)?;
-    let topic = topic(&query)?;
+    let topic = query.topic()?;
     let (reading, limit) = (reading(&query)?, limit(&query)?);
     caller.check_history(&api.fanfare, &topic)?;
     let page = api.fanfare.history(topic.as_str(), reading, limit as u32).await?;
     Ok(([(header::CONTENT_TYPE, "application/json")], page.to_json()))
-}
-
-fn topic(query: &Query) -> Result<TopicName, Problem> {
-    let Some(name) = query.one("topic")? else {
-        return Err(bad("`topic` is missing, it names the topic to read".to_owned()));
-    };
-    TopicName::parse(name).map_err(|error| Problem::new(Code::BadTopic, error.to_string()))
 }
 
 /// What is to be read, and in which direction.

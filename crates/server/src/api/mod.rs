@@ -11,6 +11,7 @@ mod body;
 mod control;
 mod history;
 mod listing;
+mod presence;
 mod publish;
 mod query;
 mod reload;
@@ -84,7 +85,7 @@ struct Route {
 }
 
 /// Every path that needs a right to call.
-fn routes() -> [Route; 12] {
+fn routes() -> [Route; 13] {
     let posted = |path, methods| Route {
         path,
         method: "post",
@@ -106,6 +107,7 @@ fn routes() -> [Route; 12] {
         managed("/api/revoke", post(revoke::revoke)),
         managed("/api/reload", post(reload::reload)),
         got("/api/topics", get(listing::topics)),
+        got("/api/presence", get(presence::presence)),
         got("/api/connections", get(listing::connections)),
         got("/api/stats", get(listing::stats)),
         Route {

@@ -105,8 +105,10 @@ options! {
         anonymous: bool = false, Switch;
         /// Clients may connect without saying who they are, and do everything with every topic that no rule speaks of.
         open: bool = false, Switch;
+        /// It is kept who is in the topics of which no rule says it, for those who may see it. On with open.
+        keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
-        /// the rule for `slow` clients, and how many `publications_per_second` each takes. The first pattern that matches a topic decides; without one, nobody may do
+        /// the rule for `slow` clients, how many `publications_per_second` each takes, and whether to `keep_presence`. The first pattern that matches a topic decides; without one, nobody may do
         /// anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may

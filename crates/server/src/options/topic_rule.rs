@@ -25,6 +25,7 @@ struct Written {
     history: Option<String>,
     slow: Option<String>,
     publications_per_second: Option<i64>,
+    keep_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -82,6 +83,7 @@ impl Written {
             },
             slow: slow.transpose()?,
             publications_per_second: self.publications_per_second.map(publications).transpose()?,
+            keeps_presence: self.keep_presence,
         })
     }
 }
@@ -99,6 +101,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(count) = rule.publications_per_second {
             write!(f, ", publications_per_second = {count}")?;
+        }
+        if let Some(keeps) = rule.keeps_presence {
+            write!(f, ", keep_presence = {keeps}")?;
         }
         f.write_str(" }")
     }
@@ -133,12 +138,16 @@ pub(super) fn schema() -> Value {
                 "description": "Publications of clients that each topic takes per second; 0 for any number. Default: \
                                 publications_per_second outside of rules.",
             },
+            "keep_presence": {
+                "type": "boolean",
+                "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 8] = [
     "pattern",
     "subscribe",
     "publish",
@@ -146,6 +155,7 @@ const KEYS: [&str; 7] = [
     "history",
     "slow",
     "publications_per_second",
+    "keep_presence",
 ];
 
 /// The highest rate of a topic.
@@ -172,6 +182,7 @@ mod tests {
             r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
             r#"{ pattern = "*" }"#,
             r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
+            r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

@@ -244,14 +244,15 @@ fn warn_if_nobody_may_connect(options: &ServeOptions, has_tokens: bool) {
 
 /// Who may do what.
 fn topic_rules(options: &ServeOptions) -> TopicRules {
-    let TopicRules { otherwise, .. } = if options.open || options.dev {
+    let open = if options.open || options.dev {
         TopicRules::open()
     } else {
         TopicRules::default()
     };
     TopicRules {
         by_pattern: options.topic_rule.iter().map(|rule| rule.0.clone()).collect(),
-        otherwise,
+        keeps_presence: options.keep_presence || open.keeps_presence,
+        otherwise: open.otherwise,
     }
 }
 

@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::codes::ErrorCode;
 use crate::{
-    Command, CommandId, Every, HISTORY_PAGE_MAX, Key, Payload, Position, Reading, Rejection, Since,
-    TOPIC_BYTES_MAX, Target, UserName, Verb, Wanted,
+    Command, CommandId, Every, HISTORY_PAGE_MAX, Key, PRESENCE_PAGE_MAX, Payload, Position, Reading,
+    Rejection, Since, TOPIC_BYTES_MAX, Target, UserName, Verb, Wanted,
 };
 
 /// Reads one command.
@@ -52,6 +52,9 @@ struct Fields<'a> {
     data: Option<&'a RawValue>,
     echo: Option<bool>,
     occupancy: Option<bool>,
+    presence: Option<bool>,
+    #[serde(borrow)]
+    after: Option<Text<'a>>,
     #[serde(borrow)]
     every: Option<Text<'a>>,
     #[serde(borrow)]
@@ -88,6 +91,7 @@ impl<'a> Fields<'a> {
             }),
             "publish" => self.publish(),
             "history" => self.history(),
+            "presence" => self.presence(),
             "send" => self.send(),
             "call" => self.call(),
             "auth" => match self.token {
@@ -101,6 +105,7 @@ impl<'a> Fields<'a> {
 
     fn subscribe(mut self) -> Result<Verb<'a>, String> {
         let occupancy = self.occupancy.unwrap_or(false);
+        let presence = self.presence.unwrap_or(false);
         let every = self.every.as_ref().map(|Text(every)| every.parse::<Every>());
         let every = every.transpose().map_err(|error| error.to_string())?;
         let token = self.token.take().map(|Text(token)| token);
@@ -108,6 +113,7 @@ impl<'a> Fields<'a> {
             topics: self.topics()?,
             occupancy,
             every,
+            presence,
             token,
         })
     }
@@ -154,6 +160,25 @@ impl<'a> Fields<'a> {
         Ok(Verb::History {
             topic,
             reading,
+            limit: limit as u32,
+        })
+    }
+
+    fn presence(self) -> Result<Verb<'a>, String> {
+        let Some(Text(topic)) = self.topic else {
+            return Err("`topic` is missing".to_owned());
+        };
+        let after = self.after.map(|Text(after)| after.parse());
+        let after = after
+            .transpose()
+            .map_err(|error| format!("`after` is no connection: {error}"))?;
+        let limit = self
+            .limit
+            .unwrap_or(PRESENCE_LIMIT)
+            .clamp(1, u64::from(PRESENCE_PAGE_MAX));
+        Ok(Verb::Presence {
+            topic,
+            after,
             limit: limit as u32,
         })
     }
@@ -311,7 +336,10 @@ impl<'de> Visitor<'de> for PlaceVisitor {
 }
 
 pub(super) const VERBS: &str =
-    "`auth`, `subscribe`, `unsubscribe`, `publish`, `history`, `send`, `call`, `ping`";
+    "`auth`, `subscribe`, `unsubscribe`, `publish`, `history`, `presence`, `send`, `call`, `ping`";
+
+/// How many members `presence` gives when it is not said.
+const PRESENCE_LIMIT: u64 = 100;
 
 /// How many publications `history` gives when it is not said.
 const HISTORY_LIMIT: u64 = 100;

@@ -1,5 +1,7 @@
 //! Publications, replies and pushes, as clients read them.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -8,8 +10,8 @@ use serde_json::value::RawValue;
 use crate::dialect::Direct;
 use crate::websocket::{Opcode, encode_frame};
 use crate::{
-    CommandId, HistoryPage, Loss, Payload, PayloadKind, Position, Publication, Publisher, Push, Reply,
-    SubscribedTopic, TOPIC_BYTES_MAX, TopicName, Turn, UserName,
+    Attendance, CommandId, HistoryPage, Loss, Payload, PayloadKind, Position, Present, Publication,
+    Publisher, Push, Reply, SubscribedTopic, TOPIC_BYTES_MAX, TopicName, Turn, UserName,
 };
 
 /// A publication as a `message`.
@@ -136,6 +138,21 @@ enum Answer<'a> {
         id: Option<&'a RawValue>,
         #[serde(flatten)]
         head: HistoryHead<'a>,
+    },
+    Presence {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<&'a RawValue>,
+        #[serde(flatten)]
+        head: Head<'a>,
+        members: Vec<Member<'a>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        next: Option<String>,
+    },
+    Attendance {
+        #[serde(flatten)]
+        head: Head<'a>,
+        #[serde(flatten)]
+        change: Change<'a>,
     },
     Sent {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -288,6 +305,64 @@ struct Limits {
     bytes_per_second: Option<u32>,
 }
 
+/// A topic and how many are there.
+#[derive(Serialize)]
+struct Head<'a> {
+    topic: &'a str,
+    connections: u64,
+    users: u64,
+}
+
+/// Who is there, or what has changed.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Change<'a> {
+    All {
+        members: Vec<Member<'a>>,
+        complete: bool,
+    },
+    Some {
+        came: Vec<Member<'a>>,
+        went: Vec<Member<'a>>,
+    },
+}
+
+#[derive(Serialize)]
+struct Member<'a> {
+    connection: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    info: Option<&'a RawValue>,
+    since: u64,
+}
+
+impl<'a> Head<'a> {
+    fn of(topic: &'a TopicName, attendance: Attendance) -> Self {
+        Self {
+            topic: topic.as_str(),
+            connections: attendance.connections,
+            users: attendance.users,
+        }
+    }
+}
+
+impl<'a> Member<'a> {
+    fn of(present: &'a Present) -> Self {
+        Self {
+            connection: present.connection.to_string(),
+            user: present.user.as_ref().map(UserName::as_str),
+            info: raw(present.info.as_ref()),
+            since: present.since.0,
+        }
+    }
+}
+
+/// What others may see of a connection, as it is written.
+fn raw(info: Option<&Arc<str>>) -> Option<&RawValue> {
+    info.and_then(|info| serde_json::from_str(info).ok())
+}
+
 #[derive(Serialize)]
 struct From<'a> {
     connection: String,
@@ -302,10 +377,7 @@ impl<'a> From<'a> {
         Self {
             connection: publisher.connection.to_string(),
             user: publisher.user.as_ref().map(UserName::as_str),
-            info: publisher
-                .info
-                .as_ref()
-                .and_then(|info| serde_json::from_str(info).ok()),
+            info: raw(publisher.info.as_ref()),
         }
     }
 }
@@ -343,6 +415,12 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             at: At::of(topic, *position),
         },
         Reply::History(page) => return encode_history(id, page, frame),
+        Reply::Presence(page) => Answer::Presence {
+            id,
+            head: Head::of(&page.topic, page.attendance),
+            members: page.members.iter().map(Member::of).collect(),
+            next: page.next.map(|next| next.to_string()),
+        },
         Reply::Sent => Answer::Sent { id },
         Reply::Result { payload } => return encode_result(id, payload, frame),
         Reply::Authenticated { user, expires_at } => Answer::Authenticated {
@@ -400,6 +478,20 @@ pub(in crate::dialect) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
         Push::Occupancy { topic, subscribers } => Answer::Occupancy {
             topic: topic.as_str(),
             subscribers: *subscribers,
+        },
+        Push::Members(page) => Answer::Attendance {
+            head: Head::of(&page.topic, page.attendance),
+            change: Change::All {
+                members: page.members.iter().map(Member::of).collect(),
+                complete: page.next.is_none(),
+            },
+        },
+        Push::Attendance(diff) => Answer::Attendance {
+            head: Head::of(&diff.topic, diff.attendance),
+            change: Change::Some {
+                came: diff.came.iter().map(Member::of).collect(),
+                went: diff.went.iter().map(Member::of).collect(),
+            },
         },
         Push::Missed(missed) => Answer::Missed {
             topic: missed.topic.as_str(),

@@ -6,9 +6,10 @@ use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::Direct;
 use crate::{
-    CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss, Missed,
-    Payload, Position, Publication, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target,
-    Timestamp, TopicName, Turn, UserName, Verb, Wanted, Welcome,
+    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss,
+    Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
+    Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target, Timestamp, TopicName, Turn, UserName,
+    Verb, Wanted, Welcome,
 };
 
 fn verb(text: &str) -> Verb<'_> {
@@ -60,6 +61,7 @@ fn commands_are_read() {
             topics: vec![now("a")],
             occupancy: false,
             every: None,
+            presence: false,
             token: None,
         }
     );
@@ -69,6 +71,7 @@ fn commands_are_read() {
             topics: vec![now("a"), now("b")],
             occupancy: true,
             every: None,
+            presence: false,
             token: None,
         }
     );
@@ -140,6 +143,7 @@ fn escaped_names_are_understood() {
             topics: vec![now("café")],
             occupancy: false,
             every: None,
+            presence: false,
             token: None,
         }
     );
@@ -280,6 +284,71 @@ fn a_page_of_history_has_its_messages_as_they_are() {
 }
 
 #[test]
+fn presence_is_asked_for_and_told() {
+    let ada = Present {
+        connection: ConnectionId::new(0, 1, 2),
+        user: UserName::parse("ada").ok(),
+        info: Some(r#"{"color":"red"}"#.into()),
+        since: Timestamp(7),
+    };
+    let bob = Present {
+        connection: ConnectionId::new(0, 2, 3),
+        user: None,
+        info: None,
+        since: Timestamp(8),
+    };
+    assert_eq!(
+        verb(r#"{"type":"presence","topic":"a","after":"0000000100000002","limit":1001}"#),
+        Verb::Presence {
+            topic: "a".into(),
+            after: Some(ada.connection),
+            limit: PRESENCE_PAGE_MAX,
+        }
+    );
+    let Verb::Subscribe { presence: true, .. } = verb(r#"{"type":"subscribe","topic":"a","presence":true}"#)
+    else {
+        panic!("it wants to be told")
+    };
+    let topic = TopicName::parse("a").unwrap();
+    let attendance = Attendance {
+        connections: 2,
+        users: 1,
+    };
+    let page = PresencePage {
+        topic: topic.clone(),
+        attendance,
+        members: vec![ada.clone(), bob.clone()],
+        next: Some(bob.connection),
+    };
+    let head = r#""topic":"a","connections":2,"users":1"#;
+    let members = concat!(
+        r#""members":[{"connection":"0000000100000002","user":"ada","info":{"color":"red"},"since":7},"#,
+        r#"{"connection":"0000000200000003","since":8}]"#
+    );
+    assert_eq!(
+        reply(Some("1"), &Reply::Presence(page.clone())),
+        format!(r#"{{"type":"presence","id":1,{head},{members},"next":"0000000200000003"}}"#)
+    );
+    assert_eq!(
+        push(&Push::Members(page)),
+        format!(r#"{{"type":"attendance",{head},{members},"complete":false}}"#)
+    );
+    let (came, went) = (vec![bob], Vec::new());
+    let diff = PresenceDiff {
+        topic,
+        attendance,
+        came,
+        went,
+    };
+    assert_eq!(
+        push(&Push::Attendance(diff)),
+        format!(
+            r#"{{"type":"attendance",{head},"came":[{{"connection":"0000000200000003","since":8}}],"went":[]}}"#
+        )
+    );
+}
+
+#[test]
 fn a_rate_and_a_key_are_read() {
     assert_eq!(
         verb(r#"{"type":"subscribe","topic":"a","every":"2s"}"#),
@@ -287,6 +356,7 @@ fn a_rate_and_a_key_are_read() {
             topics: vec![now("a")],
             occupancy: false,
             every: "2s".parse().ok(),
+            presence: false,
             token: None,
         }
     );
@@ -695,6 +765,8 @@ fn the_page_of_the_dialect_names_every_message() {
         "unsubscribed",
         "published",
         "history",
+        "presence",
+        "attendance",
         "sent",
         "pong",
         "message",

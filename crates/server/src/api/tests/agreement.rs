@@ -142,22 +142,25 @@ fn success(path: &str) -> Request {
         "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
         "/api/disconnect" | "/api/revoke" => json!({"user": "ana"}),
         "/api/reload" => return request("POST", path).body(Body::empty()).unwrap(),
-        "/api/history" => {
-            let uri = format!("{path}?topic=a");
-            return request("GET", &uri).body(Body::empty()).unwrap();
-        }
-        _ => return request("GET", path).body(Body::empty()).unwrap(),
+        "/api/history" => return getting("/api/history?topic=a"),
+        "/api/presence" => return getting("/api/presence?topic=a"),
+        _ => return getting(path),
     };
     request("POST", path).body(Body::from(body.to_string())).unwrap()
 }
 
-/// A call of each path that names a connection which is not open.
+fn getting(uri: &str) -> Request {
+    request("GET", uri).body(Body::empty()).unwrap()
+}
+
+/// A call of each path that names what is not there.
 fn naming_nobody(path: &str) -> Option<Request> {
     let nobody = "00000000ffffffff";
     let body = match path {
         "/api/send" => json!({"connection": nobody, "data": 1}),
         "/api/subscribe" | "/api/unsubscribe" => json!({"connection": nobody, "topic": "a"}),
         "/api/disconnect" => json!({"connection": nobody}),
+        "/api/presence" => return Some(getting("/api/presence?topic=unkept")),
         _ => return None,
     };
     Some(request("POST", path).body(Body::from(body.to_string())).unwrap())

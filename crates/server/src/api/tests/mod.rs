@@ -15,7 +15,7 @@ use axum::extract::Request;
 use axum::http::{HeaderMap, Method, StatusCode};
 use fanfare::Retention;
 use fanfare::tokens::{Algorithm, IssuerOptions, TokenKey, Tokens, TokensOptions};
-use fanfare::{Application, Fanfare, Limits, Options, TopicRules};
+use fanfare::{Application, Fanfare, Limits, Options, TopicRule, TopicRules};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -159,12 +159,26 @@ fn options() -> Options {
             ..Limits::default()
         },
         is_development: true,
-        rules: Arc::new(TopicRules::open()),
+        rules: Arc::new(rules()),
         history: Retention {
             publications_max: 100,
             ..Retention::default()
         },
         ..Options::default()
+    }
+}
+
+/// Everyone may do everything, and of one topic it is not kept who is there.
+fn rules() -> TopicRules {
+    let open = TopicRules::open();
+    let unkept = TopicRule {
+        access: open.otherwise,
+        keeps_presence: Some(false),
+        ..TopicRule::new("unkept").unwrap()
+    };
+    TopicRules {
+        by_pattern: vec![unkept],
+        ..open
     }
 }
 

@@ -62,6 +62,7 @@ const CALLS: &[(&str, &str, &str, &[&str])] = &[
     ("POST", "/api/revoke", r#"{"user":"ana"}"#, &["admin"]),
     ("POST", "/api/reload", "", &["admin"]),
     ("GET", "/api/topics", "", &["stats", "admin"]),
+    ("GET", "/api/presence?topic=a", "", &["stats", "admin"]),
     ("GET", "/api/connections", "", &["stats", "admin"]),
     ("GET", "/api/stats", "", &["stats", "admin"]),
     ("GET", "/api/history?topic=orders:1", "", &["stats", "admin"]),

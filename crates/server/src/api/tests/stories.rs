@@ -289,6 +289,40 @@ async fn topics_and_connections_are_listed_in_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_a_topic_is_listed() {
+    let (stand, address) = listening().await;
+    let mut clients = Vec::new();
+    for user in ["&user=ada", "&user=ada", "&user=bob", ""] {
+        clients.push(Client::connect(address, &format!("topic=a{user}")));
+    }
+    let (mut members, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = stand
+            .get(&format!("/api/presence?topic=a&limit=3{cursor}"))
+            .await
+            .done();
+        assert_eq!((&page["connections"], &page["users"]), (&json!(4), &json!(2)));
+        members.extend(page["members"].as_array().unwrap().iter().cloned());
+        let Some(next) = page["next"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    let named = |field: &str| -> Vec<Value> {
+        let mut values: Vec<Value> = members.iter().map(|member| member[field].clone()).collect();
+        values.sort_by_key(Value::to_string);
+        values
+    };
+    assert_eq!(
+        named("user"),
+        [json!("ada"), json!("ada"), json!("bob"), Value::Null]
+    );
+    let mut connected: Vec<_> = clients.iter().map(|client| json!(client.connection)).collect();
+    connected.sort_by_key(Value::to_string);
+    assert_eq!(named("connection"), connected);
+    let answer = stand.get("/api/presence?topic=unkept").await;
+    assert_eq!(answer.verdict(), (404, json!("not_available")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_counters_count() {
     let (stand, address) = listening().await;
     let mut client = Client::connect(address, "topic=a");

@@ -1,0 +1,35 @@
+//! The files of a directory by their kind.
+
+use std::collections::BTreeSet;
+
+use crate::manifest;
+use crate::recovery::{OpenError, failed};
+use crate::segment;
+use crate::state;
+use crate::storage::Storage;
+
+/// The files of a directory by their kind.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) has_list: bool,
+    pub(crate) numbers: BTreeSet<u64>,
+    pub(crate) temporary: Vec<String>,
+}
+
+impl Files {
+    pub(crate) fn survey(storage: &dyn Storage) -> Result<Self, OpenError> {
+        let mut files = Self::default();
+        for name in storage.names().map_err(failed("the list of files"))? {
+            if let Some(number) = segment::number_of(&name) {
+                files.numbers.insert(number);
+            } else if name == manifest::NAME {
+                files.has_list = true;
+            } else if name.strip_suffix(".tmp").is_some() {
+                files.temporary.push(name);
+            } else if !state::is_name_of_file(&name) {
+                return Err(OpenError::UnknownFile(name));
+            }
+        }
+        Ok(files)
+    }
+}
