@@ -263,7 +263,7 @@ fn sub_begins_in_the_past_and_goes_on_from_where_it_was() {
         ("--last=20", "last", json!(20)),
         ("--last=0", "last", json!(0)),
         ("--since=5m", "since", json!("300000ms")),
-        ("--since=k2w9:17", "since", json!("k2w9:17")),
+        ("--since=e:4", "since", json!("e:4")),
     ] {
         let (sender, asked) = std::sync::mpsc::channel();
         let begun = sender.clone();

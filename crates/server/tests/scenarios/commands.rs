@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::client::{BINARY, Client, masked};
 use crate::story::{Bystanders, disconnects, rejections, story};
 
-const VERBS: &str = "`auth`, `subscribe`, `unsubscribe`, `publish`, `send`, `call`, `ping`";
+const VERBS: &str =
+    "`auth`, `subscribe`, `unsubscribe`, `publish`, `history`, `presence`, `send`, `call`, `ping`";
 const ID_RULE: &str = "`id` is neither an integer from 0 to 2^53-1 nor a string of at most 64 bytes";
 const NOT_AN_OBJECT: &str = "message is not a JSON object, send one with a `type`";
 
@@ -95,7 +96,7 @@ const BAD_IDS: [&str; 9] = [
 ];
 
 /// Fields that are missing, too many or at odds; all have the id 1.
-const BAD_FIELDS: [(&str, &str); 9] = [
+const BAD_FIELDS: [(&str, &str); 14] = [
     (r#"{"type":"subscribe","id":1}"#, "`topic` or `topics` is missing"),
     (
         r#"{"type":"unsubscribe","id":1}"#,
@@ -108,6 +109,23 @@ const BAD_FIELDS: [(&str, &str); 9] = [
     (
         r#"{"type":"subscribe","topic":"a","topics":["b"],"id":1}"#,
         "both `topic` and `topics` are given, give one",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":"5m","last":3,"id":1}"#,
+        "both `since` and `last` are given, give one",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[{"topic":"a","since":"5m","last":3}],"id":1}"#,
+        "both `since` and `last` are given, give one",
+    ),
+    (r#"{"type":"history","id":1}"#, "`topic` is missing"),
+    (
+        r#"{"type":"history","topic":"a","before":"5m","id":1}"#,
+        "`before` is not a position",
+    ),
+    (
+        r#"{"type":"history","topic":"a","before":"k2w9:5","last":3,"id":1}"#,
+        "`before` is given with `since` or `last`, give one",
     ),
     (
         r#"{"type":"publish","topic":"a","id":1}"#,
@@ -231,7 +249,7 @@ const WRONG_TYPES: [(&str, &str); 6] = [
     ),
     (
         r#"{"type":"subscribe","topics":["a",null],"id":1}"#,
-        "invalid type: null, expected a string at line 1 column 38",
+        "invalid type: null, expected the name of a topic, or an object with `topic` and `since` or `last` at line 1 column 38",
     ),
     (
         r#"{"type":"publish","topic":"a","data":1,"echo":"no","id":1}"#,
