@@ -169,14 +169,7 @@ fn check_observer(shard: &mut Shard, observer: usize) {
 }
 
 fn draft(text: &str) -> Draft {
-    Draft {
-        topic: topic(),
-        payload: Payload::text(text),
-        key: None,
-        from: None,
-        time: Timestamp(0),
-        except: None,
-    }
+    Draft::new(topic(), Payload::text(text), Timestamp(0))
 }
 
 fn topic() -> TopicName {

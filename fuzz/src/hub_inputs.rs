@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arbitrary::{Arbitrary, Unstructured};
 use fanfare_hub::access::Identity;
-use fanfare_hub::broker::Refusal;
+use fanfare_hub::broker::{Published, Refusal};
 use fanfare_hub::{Asked, Control, Dirty, Input, Limits, Opened, Output, Role, Selector, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
@@ -493,8 +493,12 @@ fn late_answer(shard: &mut Shard, connection: ConnectionId, number: u8, kind: u8
         },
     };
     shard.handle(match kind >> 1 & 3 {
-        0 => Input::Published(ticket, name(number), Ok(Position::default())),
-        1 => Input::Published(ticket, name(number), Err(Refusal::Unavailable)),
+        0 => Input::Published(ticket, name(number), Ok(Published::first(Position::default()))),
+        1 if number & 1 == 0 => Input::Published(ticket, name(number), Err(Refusal::Unavailable)),
+        1 => {
+            let position = Position::default();
+            Input::Published(ticket, name(number), Err(Refusal::Conflict { position }))
+        }
         2 => Input::Delivered(ticket, Ok(kind & 8 == 0)),
         _ => Input::Delivered(ticket, Err(Refusal::Overloaded)),
     });
@@ -541,13 +545,9 @@ fn payload(bytes: u8) -> Payload {
 
 fn draft(topic: u8, bytes: u8) -> Draft {
     Draft {
-        topic: name(topic),
-        payload: payload(bytes),
         // Odd sizes come without a key, the others with one of three.
         key: bytes.is_multiple_of(2).then(|| key(bytes)),
-        from: None,
-        time: Timestamp(0),
-        except: None,
+        ..Draft::new(name(topic), payload(bytes), Timestamp(0))
     }
 }
 

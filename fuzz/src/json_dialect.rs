@@ -10,8 +10,8 @@ use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Item;
 use fanfare_protocol::{
-    Command, CommandId, Draft, Epoch, Key, Payload, Position, Publication, Reading, Rejection, Reply, Since,
-    Target, Timestamp, TopicName, Verb, Wanted,
+    Command, CommandId, Draft, Epoch, IdempotencyKey, Key, Payload, Position, Publication, PublishOptions,
+    Reading, Rejection, Reply, Since, Target, Timestamp, TopicName, Verb, Wanted,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -59,12 +59,11 @@ fn check_command(text: &str, command: &Command<'_>) {
         Verb::Publish {
             topic,
             payload,
-            key,
+            options,
             echo,
         } => {
             assert_eq!(kind, "publish");
-            let written = optional(&members, "key");
-            assert_eq!(key.as_ref().map(Key::as_str), written.as_deref());
+            check_options(&members, options);
             assert_eq!(*topic, string(&members, "topic"));
             assert_eq!(*echo, flag(&members, "echo", true));
             check_payload(&members, payload);
@@ -190,6 +189,23 @@ fn place(json: &RawValue) -> Option<Since> {
     }))
 }
 
+/// What is said about a publication is what was written.
+fn check_options(members: &Members<'_>, options: &PublishOptions) {
+    let PublishOptions {
+        key,
+        idempotency_key,
+        expected,
+    } = options;
+    assert_eq!(key.as_ref().map(Key::as_str), optional(members, "key").as_deref());
+    let written = optional(members, "idempotency_key");
+    assert_eq!(
+        idempotency_key.as_ref().map(IdempotencyKey::as_str),
+        written.as_deref()
+    );
+    let written = members.get("expected").and_then(|json| place(json));
+    assert_eq!(expected.map(Since::Position), written);
+}
+
 /// The payload is what was written, here and at the receiver.
 fn check_payload(members: &Members<'_>, payload: &Payload) {
     let written = members.get("data").map_or("null", |data| data.get());
@@ -197,12 +213,8 @@ fn check_payload(members: &Members<'_>, payload: &Payload) {
     let topic = TopicName::parse("a\"\\b").unwrap();
     let publication = Publication {
         draft: Draft {
-            topic,
-            payload: payload.clone(),
             key: Key::parse("\"k\\").ok(),
-            from: None,
-            time: Timestamp(1),
-            except: None,
+            ..Draft::new(topic, payload.clone(), Timestamp(1))
         },
         position: Position {
             epoch: Epoch(1),
@@ -246,6 +258,7 @@ fn check_rejection(text: &str, rejection: &Rejection) {
         code: rejection.code,
         message: rejection.message.clone(),
         retry_after_ms: rejection.retry_after_ms,
+        position: rejection.position,
     };
     let mut frame = Vec::new();
     Dialect::Json.encode_reply(rejection.id.as_ref(), &reply, &mut frame);

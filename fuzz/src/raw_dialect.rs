@@ -62,14 +62,7 @@ fn check(opcode: Opcode, payload: &[u8], mask: [u8; 4]) {
 
 fn published(payload: Payload) -> Vec<u8> {
     let publication = Publication {
-        draft: Draft {
-            topic: TopicName::all(),
-            payload,
-            key: None,
-            from: None,
-            time: Timestamp(0),
-            except: None,
-        },
+        draft: Draft::new(TopicName::all(), payload, Timestamp(0)),
         position: Position::default(),
     };
     let mut frame = Vec::new();

@@ -6,7 +6,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Identity, TopicRule, TopicRules, Who};
-use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
+use fanfare_hub::broker::{BrokerEvent, Published, Read, ReadId, Refusal};
 use fanfare_hub::{
     self as hub, Admission, Control, Denial, Dirty, Gauges, History, Hub, Input, Limits, Now, Opened, Output,
     Question, Received, Retention, Roster, RosterPage, SURVEY_PAGE, SlowRule, SlowRules, Version,
@@ -408,7 +408,7 @@ impl Shard {
                 Output::Read(topic, read, id) => self.answer_read(&topic, &read, id, answer),
                 Output::Publish(draft, ticket) => {
                     let topic = draft.topic.clone();
-                    let outcome = answer.map(|()| self.publish(draft));
+                    let outcome = answer.map(|()| Published::first(self.publish(draft)));
                     self.handle(Input::Published(ticket, topic, outcome));
                 }
                 _ => {}
@@ -491,9 +491,9 @@ impl Shard {
                 }
                 Answer::Yes => {
                     let topic = draft.topic.clone();
-                    let position = self.publish(draft);
+                    let published = Published::first(self.publish(draft));
                     self.answers
-                        .push_back(Input::Published(ticket, topic, Ok(position)));
+                        .push_back(Input::Published(ticket, topic, Ok(published)));
                 }
             },
             Output::Deliver(to, direct, ticket) => {

@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::task::Poll;
 
-use fanfare_hub::broker::{BrokerEvent, PublishId, Read, ReadId, Refusal};
+use fanfare_hub::broker::{BrokerEvent, PublishId, Published, Read, ReadId, Refusal};
 use fanfare_hub::{
-    Bucket, Change, History, Limits, Rate, Retention, Roster, RosterDiff, RosterPage, Version,
+    Bucket, Change, History, Limits, Rate, Repetitions, Retention, Roster, RosterDiff, RosterPage, Version,
 };
 use fanfare_protocol::{ConnectionId, Draft, Epoch, Millis, Position, Publication, Timestamp, TopicName};
 use fastrand::Rng;
@@ -19,6 +19,8 @@ use crate::truth::Truth;
 pub(crate) struct Broker {
     pub(crate) truth: Truth,
     topics: BTreeMap<TopicName, Log>,
+    /// Never forgotten, so that nothing is published twice.
+    keys: BTreeMap<TopicName, Repetitions>,
     mailboxes: Vec<Mailbox>,
     epochs: u64,
     is_remote: bool,
@@ -64,6 +66,7 @@ impl Broker {
         Self {
             truth: Truth::default(),
             topics: BTreeMap::new(),
+            keys: BTreeMap::new(),
             mailboxes: (0..shards).map(|_| Mailbox::default()).collect(),
             epochs: 0,
             is_remote,
@@ -120,7 +123,7 @@ impl Broker {
         shard: usize,
         draft: Draft,
         publish: PublishId,
-    ) -> Poll<Result<Position, Refusal>> {
+    ) -> Poll<Result<Published, Refusal>> {
         if !self.is_remote {
             return Poll::Ready(self.publish(now, draft));
         }
@@ -187,9 +190,28 @@ impl Broker {
     }
 
     /// Appends and posts to every shard that joined, or refuses.
-    pub(crate) fn publish(&mut self, now: Millis, draft: Draft) -> Result<Position, Refusal> {
+    pub(crate) fn publish(&mut self, now: Millis, draft: Draft) -> Result<Published, Refusal> {
         if self.refuses() {
             return Err(Refusal::Unavailable);
+        }
+        let known = (draft.topic.clone(), draft.idempotency_key.clone(), draft.time);
+        let (topic, Some(key), time) = known else {
+            return self.append(now, draft).map(Published::first);
+        };
+        let keys = self.keys.entry(topic.clone()).or_insert_with(never_forgotten);
+        if let Some(position) = keys.find(&key, time) {
+            return Ok(Published::again(position));
+        }
+        let position = self.append(now, draft)?;
+        let keys = self.keys.entry(topic).or_insert_with(never_forgotten);
+        keys.remember(key, position, time);
+        Ok(Published::first(position))
+    }
+
+    fn append(&mut self, now: Millis, draft: Draft) -> Result<Position, Refusal> {
+        let position = self.standing(&draft.topic);
+        if draft.expected.is_some_and(|expected| expected != position) {
+            return Err(Refusal::Conflict { position });
         }
         if self.retention.keeps() && !self.topics.contains_key(&draft.topic) {
             if self.is_one_too_many(&draft.topic) {
@@ -251,8 +273,7 @@ impl Broker {
                 let page = if let Some(log) = self.topics.get(&topic) {
                     log.history.read(log.position, &read)
                 } else {
-                    let log = Log::new(self.next_epoch());
-                    log.history.read(log.position, &read)
+                    History::default().read(self.standing(&topic), &read)
                 };
                 let outcome = if self.refuses() {
                     Err(Refusal::Unavailable)
@@ -290,6 +311,12 @@ impl Broker {
             Ok(log.position)
         };
         self.post(now, shard, BrokerEvent::Joined { topic, outcome });
+    }
+
+    /// Where a topic stands; one without a log stands where the next log will begin.
+    fn standing(&self, topic: &TopicName) -> Position {
+        let next = || Log::new(Epoch(self.epochs + 1)).position;
+        self.topics.get(topic).map_or_else(next, |log| log.position)
     }
 
     /// Whether this topic would be one more than there may be.
@@ -334,6 +361,10 @@ impl Log {
     fn is_unused(&self) -> bool {
         self.joined.is_empty() && self.history.is_empty()
     }
+}
+
+fn never_forgotten() -> Repetitions {
+    Repetitions::new(u64::MAX, usize::MAX)
 }
 
 fn pop_due<T>(queue: &mut VecDeque<(Millis, T)>, now: Millis) -> Option<(Millis, T)> {

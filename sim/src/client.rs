@@ -64,6 +64,8 @@ pub(crate) struct Client {
     asked: Vec<Asked>,
     next_id: u64,
     directs: Vec<u64>,
+    /// What it published with a key and was told to be the first to.
+    pub(crate) firsts: Vec<u64>,
     pub(crate) accounts: Accounts,
     /// Whether it unsubscribed, or subscribed to what it had.
     is_restless: bool,
@@ -86,6 +88,10 @@ pub(crate) enum Verb {
     Subscribe(Vec<TopicName>, Wants, Places),
     Unsubscribe(Vec<TopicName>),
     Publish(u64),
+    /// With a key, perhaps not for the first time.
+    PublishOnce(u64),
+    /// To this topic, behind this place.
+    PublishBehind(u64, TopicName, Position),
     History(TopicName),
     Other,
 }
@@ -150,6 +156,7 @@ impl Client {
             asked: Vec::new(),
             next_id: 0,
             directs: Vec::new(),
+            firsts: Vec::new(),
             accounts: Accounts::default(),
             is_restless: false,
             occupancy: BTreeMap::new(),
@@ -388,27 +395,60 @@ impl Client {
             "attendance" => self.hear_attendance(json),
             "missed" => self.hear_missed(json),
             "history" => self.hear_history(json, truth),
-            "published" => {
-                if let Verb::Publish(number) = self.answered(json, true) {
-                    let position = truth.said(number).position;
-                    assert_eq!(json["offset"].as_u64(), Some(position.offset));
-                    assert_eq!(json["epoch"].as_str(), Some(&*position.epoch.to_string()));
-                }
-            }
+            "published" => self.hear_published(json, truth),
             "error" => {
                 self.hear_refusal(json);
-                if let Verb::Publish(number) = self.answered(json, false) {
-                    assert!(
-                        !truth.is_said(number),
-                        "{}: {number} was refused and published",
-                        self.id
-                    );
-                }
+                self.hear_unpublished(json, truth);
             }
             "sent" | "pong" => {
                 self.answered(json, true);
             }
             _ => panic!("{}: what is {json}?", self.id),
+        }
+    }
+
+    fn hear_published(&mut self, json: &Value, truth: &Truth) {
+        let verb = self.answered(json, true);
+        let is_repetition = json["repeated"] == true;
+        let number = match verb {
+            Verb::PublishOnce(number) => {
+                if !is_repetition {
+                    self.firsts.push(number);
+                }
+                number
+            }
+            Verb::Publish(number) | Verb::PublishBehind(number, ..) => {
+                assert!(!is_repetition, "{}: {number} repeats nothing", self.id);
+                number
+            }
+            _ => return,
+        };
+        let position = truth.said(number).position;
+        assert_eq!(place_in(json), Some(position), "{}: {json}", self.id);
+    }
+
+    fn hear_unpublished(&mut self, json: &Value, truth: &Truth) {
+        let (number, behind) = match self.answered(json, false) {
+            Verb::Publish(number) => (number, None),
+            Verb::PublishBehind(number, topic, place) => (number, Some((topic, place))),
+            _ => return,
+        };
+        assert!(
+            !truth.is_said(number),
+            "{}: {number} was refused and published",
+            self.id
+        );
+        assert_eq!(json["code"] == "conflict", place_in(json).is_some(), "{json}");
+        if let Some(standing) = place_in(json) {
+            let Some((topic, place)) = behind else {
+                panic!("{}: {number} expected nothing: {json}", self.id);
+            };
+            assert_ne!(standing, place, "{}: {topic} stood there", self.id);
+            assert!(
+                truth.end_of(&topic, standing.epoch) >= standing.offset,
+                "{}: {topic} was never at {standing}",
+                self.id
+            );
         }
     }
 
@@ -714,7 +754,11 @@ impl Client {
             match &asked.verb {
                 Verb::Subscribe(topics, ..) => expected.extend(topics),
                 Verb::Unsubscribe(topics) => expected.retain(|topic| !topics.contains(topic)),
-                Verb::Publish(_) | Verb::History(_) | Verb::Other => {}
+                Verb::Publish(_)
+                | Verb::PublishOnce(_)
+                | Verb::PublishBehind(..)
+                | Verb::History(_)
+                | Verb::Other => {}
             }
         }
         expected.sort_unstable();
@@ -747,6 +791,11 @@ fn number_of(json: &Value) -> u64 {
         Value::String(text) => number_in(text),
         data => data["n"].as_u64().unwrap_or_default(),
     }
+}
+
+/// The place that an answer tells.
+fn place_in(json: &Value) -> Option<Position> {
+    Position::from_parts(json["epoch"].as_str()?, json["offset"].as_u64()?).ok()
 }
 
 fn topic_in(json: &Value) -> TopicName {

@@ -1,5 +1,7 @@
 //! The faults stop, everything drains, and what must hold is checked; then everyone goes.
 
+use std::collections::BTreeSet;
+
 use fanfare_hub::{ConnectionRow, Gauges, Listed, Role};
 use fanfare_protocol::TopicName;
 use fanfare_protocol::websocket::Opcode;
@@ -37,6 +39,7 @@ impl World {
             self.flush(shard);
         }
         self.check_clients();
+        self.check_firsts();
         self.broker.forget();
         self.say_goodbye();
         self.check_nothing_is_left();
@@ -131,6 +134,14 @@ impl World {
                     );
                 }
             }
+        }
+    }
+
+    /// Of all who published something with one key, one at most was told to be the first.
+    fn check_firsts(&self) {
+        let mut firsts = BTreeSet::new();
+        for number in self.clients.iter().flat_map(|client| &client.firsts) {
+            assert!(firsts.insert(number), "{number} was published first twice");
         }
     }
 

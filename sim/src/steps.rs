@@ -172,15 +172,7 @@ impl World {
                 let fields = format!("\"type\":\"unsubscribe\",\"topics\":{topics:?}");
                 (fields, Verb::Unsubscribe(topics))
             }
-            5..9 => {
-                let topic = self.any_topic();
-                let (echo, payload) = (self.rng.bool(), payload_of(number, padding));
-                let key = *pick(&mut self.rng, &["", "", ",\"key\":\"x\"", ",\"key\":\"y\""]);
-                let fields = format!(
-                    "\"type\":\"publish\",\"topic\":\"{topic}\"{key},\"echo\":{echo},\"data\":{payload}"
-                );
-                (fields, Verb::Publish(number))
-            }
+            5..9 => self.a_publish(index, number, padding),
             9 => {
                 let payload = payload_of(number, padding);
                 let fields = format!("\"type\":\"send\",\"user\":\"ada\",\"data\":{payload}");
@@ -196,6 +188,36 @@ impl World {
             _ => ("\"type\":\"ping\"".to_owned(), Verb::Other),
         };
         self.clients[index].command(&fields, verb);
+    }
+
+    /// Something new; or with a key, perhaps what was published before; or behind a place that its publisher has heard of.
+    fn a_publish(&mut self, client: usize, number: u64, padding: usize) -> (String, Verb) {
+        let (mut topic, mut number) = (self.any_topic(), number);
+        let mut verb = Verb::Publish(number);
+        let mut said = *pick(&mut self.rng, &["", "", ",\"key\":\"x\"", ",\"key\":\"y\""]);
+        let told;
+        match self.rng.u8(0..8) {
+            0..2 => {
+                if self.rng.bool() && !self.published_once.is_empty() {
+                    (topic, number) = pick(&mut self.rng, &self.published_once).clone();
+                }
+                self.published_once.push((topic.clone(), number));
+                verb = Verb::PublishOnce(number);
+                told = format!(",\"idempotency_key\":\"n{number}\"");
+                said = &told;
+            }
+            2..4 => {
+                let place = self.clients[client].place_of(&topic).unwrap_or_default();
+                verb = Verb::PublishBehind(number, topic.clone(), place);
+                told = format!(",\"expected\":\"{place}\"");
+                said = &told;
+            }
+            _ => {}
+        }
+        let (echo, payload) = (self.rng.bool(), payload_of(number, padding));
+        let fields =
+            format!("\"type\":\"publish\",\"topic\":\"{topic}\"{said},\"echo\":{echo},\"data\":{payload}");
+        (fields, verb)
     }
 
     fn a_subscribe(&mut self, client: usize) -> (String, Verb) {

@@ -25,6 +25,13 @@ impl Truth {
     /// Takes note of an accepted publication.
     pub(crate) fn record(&mut self, draft: &Draft, position: Position) {
         let number = number_in(&String::from_utf8_lossy(draft.payload.as_bytes()));
+        if let Some(expected) = draft.expected {
+            let behind = Position {
+                offset: expected.offset + 1,
+                ..expected
+            };
+            assert_eq!(position, behind, "{number} follows where it is expected to");
+        }
         let life = self
             .lives
             .entry((draft.topic.clone(), position.epoch.0))

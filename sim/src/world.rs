@@ -52,6 +52,8 @@ pub(crate) struct World {
     pub(crate) clients: Vec<Client>,
     pub(crate) topics: Vec<TopicName>,
     pub(crate) numbers: u64,
+    /// What was published with a key, and where.
+    pub(crate) published_once: Vec<(TopicName, u64)>,
     pub(crate) is_shutting_down: bool,
     pub(crate) transcript: Transcript,
 }
@@ -115,6 +117,7 @@ impl World {
             clients: Vec::new(),
             topics,
             numbers: 0,
+            published_once: Vec::new(),
             is_shutting_down: false,
             transcript,
         }
@@ -161,15 +164,8 @@ impl World {
     pub(crate) fn publish(&mut self, topic: TopicName) -> bool {
         let number = self.next_number();
         let text = crate::truth::payload_of(number, 0);
-        let draft = Draft {
-            topic,
-            // A JSON payload, so that it reads the same in every dialect.
-            payload: json(&text),
-            from: None,
-            time: self.now.wall,
-            key: None,
-            except: None,
-        };
+        // A JSON payload, so that it reads the same in every dialect.
+        let draft = Draft::new(topic, json(&text), self.now.wall);
         self.broker.publish(self.now.monotonic, draft).is_ok()
     }
 

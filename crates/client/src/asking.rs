@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use fanfare_protocol::PublishOptions;
 use serde_json::value::RawValue;
 use tokio::sync::oneshot;
 
-use crate::command::{PublishOptions, SubscribeOptions};
+use crate::command::SubscribeOptions;
 use crate::delivery::Queue;
 use crate::error::Error;
 use crate::history::HistoryOptions;

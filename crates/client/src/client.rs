@@ -2,12 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use fanfare_protocol::PublishOptions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::command::{PublishOptions, SubscribeOptions};
+use crate::command::SubscribeOptions;
 use crate::commands::Commands;
 use crate::connect_options::ConnectOptions;
 use crate::driver::{Driver, Inputs};

@@ -1,6 +1,6 @@
 //! What can be said about a command, and commands as the `json` dialect writes them.
 
-use fanfare_protocol::{Every, Key, Since};
+use fanfare_protocol::{Every, Since};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -21,13 +21,6 @@ pub struct SubscribeOptions {
     /// Where tokens come from that let the client receive these topics; asked now and after every reconnect, once for
     /// all topics that were subscribed to together. Default: none is needed.
     pub token: Option<TokenSource>,
-}
-
-/// What is said about a publication beside its data.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct PublishOptions {
-    /// What it is the newest state of.
-    pub key: Option<Key>,
 }
 
 /// A command as the dialect writes it.
@@ -55,6 +48,10 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) idempotency_key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) expected: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) method: Option<&'a str>,
@@ -76,6 +73,8 @@ impl Command<'_> {
             occupancy: None,
             every: None,
             key: None,
+            idempotency_key: None,
+            expected: None,
             token: None,
             method: None,
             data: None,

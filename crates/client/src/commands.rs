@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fanfare_protocol::PublishOptions;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::to_raw_value;
@@ -11,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::asking::{Ask, Asking};
-use crate::command::{PublishOptions, SubscribeOptions};
+use crate::command::SubscribeOptions;
 use crate::connect_options::ConnectOptions;
 use crate::delivery::Queue;
 use crate::error::Error;

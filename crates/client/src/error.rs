@@ -168,6 +168,8 @@ mod tests {
             message: String::new(),
             temporary: code.is_temporary(),
             retry_after_ms: (code == ErrorCode::RateLimited).then_some(40),
+            epoch: None,
+            offset: None,
         })
     }
 

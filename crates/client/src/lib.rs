@@ -111,14 +111,15 @@ mod token_desk;
 mod topic;
 
 pub use client::Client;
-pub use command::{PublishOptions, SubscribeOptions};
+pub use command::SubscribeOptions;
 pub use commands::Commands;
 pub use connect_options::ConnectOptions;
 pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
 pub use error::Error;
 pub use fanfare_protocol::{
-    Epoch, Every, EveryError, Key, KeyError, Loss, Position, Reading, Since, SinceError,
+    Epoch, Every, EveryError, IdempotencyKey, Key, KeyError, Loss, Position, PublishOptions, Reading, Since,
+    SinceError,
 };
 pub use gap::{Gap, GapCause};
 pub use handshake::HandshakeError;

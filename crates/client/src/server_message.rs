@@ -74,6 +74,9 @@ pub struct Published {
     /// The place in its log.
     #[serde(flatten, deserialize_with = "position")]
     pub position: Position,
+    /// Whether it stood there already: it was published before with the same idempotency key, and is not again.
+    #[serde(default)]
+    pub repeated: bool,
 }
 
 /// Who the server takes the client for.
@@ -100,9 +103,18 @@ pub struct Refusal {
     pub temporary: bool,
     /// When to ask again, in milliseconds, where the server knows it. Who asks before is closed in the end.
     pub retry_after_ms: Option<u64>,
+    /// The epoch in which the topic stands, where it was expected elsewhere.
+    pub epoch: Option<String>,
+    /// The offset at which it stands.
+    pub offset: Option<u64>,
 }
 
 impl Refusal {
+    /// Where the topic stands that was expected elsewhere: what is between is to be read, then it may be expected there.
+    pub fn position(&self) -> Option<Position> {
+        Position::from_parts(self.epoch.as_deref()?, self.offset?).ok()
+    }
+
     /// What the server would say to a subscription for which there is no token.
     pub(crate) fn without_token(error: &TokenError) -> Self {
         Self {
@@ -110,6 +122,8 @@ impl Refusal {
             message: error.to_string(),
             temporary: false,
             retry_after_ms: None,
+            epoch: None,
+            offset: None,
         }
     }
 }
@@ -298,6 +312,26 @@ mod tests {
         ] {
             assert!(ServerMessage::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn places_are_told_with_what_was_published_and_what_conflicts() {
+        let place = "k2w9:17".parse().ok();
+        let place_in = |text| match ServerMessage::parse(text) {
+            Ok(ServerMessage::Published(_, published)) => (Some(published.position), published.repeated),
+            Ok(ServerMessage::Error(_, refusal)) => (refusal.position(), false),
+            other => panic!("{other:?}"),
+        };
+        let published = r#"{"type":"published","id":1,"topic":"a","epoch":"k2w9","offset":17}"#;
+        assert_eq!(place_in(published), (place, false));
+        let repeated = published.replace("17", "17,\"repeated\":true");
+        assert_eq!(place_in(&repeated), (place, true));
+        let conflict = r#"{"type":"error","id":1,"code":"conflict","epoch":"k2w9","offset":17}"#;
+        assert_eq!(place_in(conflict), (place, false));
+        assert_eq!(
+            place_in(r#"{"type":"error","id":1,"code":"forbidden"}"#),
+            (None, false)
+        );
     }
 
     #[test]

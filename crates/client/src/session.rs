@@ -8,10 +8,12 @@ use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use fanfare_protocol::{Every, Key, Position, Reading, Since, TOPIC_BYTES_MAX};
+use fanfare_protocol::{
+    Every, IdempotencyKey, Key, Position, PublishOptions, Reading, Since, TOPIC_BYTES_MAX,
+};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, PublishOptions, SubscribeOptions, batches, entries};
+use crate::command::{Command, SubscribeOptions, batches, entries};
 use crate::gap::{Gap, GapCause};
 use crate::history::HistoryOptions;
 use crate::incoming::{Incoming, Push, Reply};
@@ -250,6 +252,8 @@ impl Session {
                 topic: Some(topic),
                 data: Some(data),
                 key: options.key.as_ref().map(Key::as_str),
+                idempotency_key: options.idempotency_key.as_ref().map(IdempotencyKey::as_str),
+                expected: options.expected.map(|place| place.to_string()),
                 ..Command::new("publish")
             },
         )

@@ -95,17 +95,25 @@ fn commands_are_written_as_the_dialect_says() {
         .unwrap();
     let keyed = PublishOptions {
         key: Key::parse("k").ok(),
+        ..PublishOptions::default()
+    };
+    let once = PublishOptions {
+        idempotency_key: IdempotencyKey::parse("order 7").ok(),
+        expected: "k2w9:17".parse().ok(),
+        ..PublishOptions::default()
     };
     story.0.publish("a", &data, &PublishOptions::default()).unwrap();
     story.0.publish("a", &data, &keyed).unwrap();
+    story.0.publish("a", &data, &once).unwrap();
     story.0.unsubscribe(&["a".to_owned()]).unwrap();
     story.0.ping().unwrap();
     let expected = [
         r#"{"type":"subscribe","id":1,"topics":["a","b"],"occupancy":true,"every":"2000ms"}"#,
         r#"{"type":"publish","id":2,"topic":"a","data":{"x": 1.0}}"#,
         r#"{"type":"publish","id":3,"topic":"a","key":"k","data":{"x": 1.0}}"#,
-        r#"{"type":"unsubscribe","id":4,"topics":["a"]}"#,
-        r#"{"type":"ping","id":5}"#,
+        r#"{"type":"publish","id":4,"topic":"a","idempotency_key":"order 7","expected":"k2w9:17","data":{"x": 1.0}}"#,
+        r#"{"type":"unsubscribe","id":5,"topics":["a"]}"#,
+        r#"{"type":"ping","id":6}"#,
     ];
     assert_eq!(story.says(), expected);
 }

@@ -182,7 +182,7 @@ pub use door::{
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
-pub use fanfare_hub::broker::{Broker, Refusal, TopicPage, TopicRow};
+pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
     Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
     SlowRule, SlowRules,
@@ -191,12 +191,12 @@ pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, Key, KeyError,
-    Loss, Missed, Payload, PayloadKind, Position, Publication, Publisher, Reading, SHARDS_MAX, Since,
-    SinceError, Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate,
-    TopicTemplateError, Turn, UserName, UserNameError,
+    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
+    Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
+    Reading, SHARDS_MAX, Since, SinceError, Timestamp, TopicName, TopicNameError, TopicPattern,
+    TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName, UserNameError,
 };
-pub use handle::{CallError, ConnectionPage, Fanfare, PublishOptions, Stats};
+pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};
 pub use metrics::{
     HostCounter, HostFamily, HostHistogram, HostValues, Labels, METRICS_CONTENT_TYPE, resident_bytes,

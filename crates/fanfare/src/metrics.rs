@@ -62,9 +62,53 @@ impl Fanfare {
 }
 
 impl Fanfare {
-    /// What is known beside the shards.
-    fn gauges(&self) -> [(&'static str, &'static str, u64); 5] {
+    /// What was counted beside the shards.
+    fn counts(&self) -> [(&'static str, &'static str, u64); 5] {
+        let kept = self.kept();
         [
+            ("fanfare_notices_lost", NOTICES_LOST_HELP, self.notices_lost()),
+            (
+                "fanfare_consumer_missed",
+                CONSUMER_MISSED_HELP,
+                self.consumers().missed(),
+            ),
+            (
+                "fanfare_history_squeezed",
+                "Publications dropped before their time because all topics together kept as much as they may",
+                kept.history_squeezed,
+            ),
+            (
+                "fanfare_idempotency_keys_forgotten",
+                "Idempotency keys forgotten before their window was over because there were too many",
+                kept.idempotency_keys_forgotten,
+            ),
+            (
+                "fanfare_publications_repeated",
+                "Publications that were not published because one with their idempotency key had been",
+                kept.repetitions,
+            ),
+        ]
+    }
+
+    /// What is known beside the shards.
+    fn gauges(&self) -> [(&'static str, &'static str, u64); 8] {
+        let kept = self.kept();
+        [
+            (
+                "fanfare_history_publications",
+                "Publications kept now for those who come back or ask for them",
+                kept.history_publications,
+            ),
+            (
+                "fanfare_history_bytes",
+                "Bytes of the publications kept now",
+                kept.history_bytes,
+            ),
+            (
+                "fanfare_idempotency_keys",
+                "Idempotency keys remembered now",
+                kept.idempotency_keys,
+            ),
             (
                 "fanfare_consumers",
                 "Consumers in the host's own process now",
@@ -161,19 +205,7 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
-        let figures = [
-            (
-                "fanfare_notices_lost",
-                NOTICES_LOST_HELP,
-                self.fanfare.notices_lost(),
-            ),
-            (
-                "fanfare_consumer_missed",
-                CONSUMER_MISSED_HELP,
-                self.fanfare.consumers().missed(),
-            ),
-        ];
-        for (name, help, count) in figures {
+        for (name, help, count) in self.fanfare.counts() {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;

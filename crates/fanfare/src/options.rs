@@ -52,7 +52,8 @@ pub struct Options {
     /// Whether compression (RFC 7692) is agreed on with clients that offer it. It costs processor time once per
     /// publication and shard, and saves bytes per subscriber. Default false.
     pub compression: bool,
-    /// How much of each topic's log is kept. Default: nothing.
+    /// How much is kept of the log of each topic of which the [rules](Options::rules) do not say it; all together keep at
+    /// most [`Limits::history_total_bytes_max`]. Default: nothing.
     pub history: Retention,
     /// Bytes that the kernel may hold unsent per connection (`TCP_NOTSENT_LOWAT`): beyond it a client counts as
     /// behind. Default 16 KiB.

@@ -74,14 +74,8 @@ use sync::Waker;
 const SCHEDULES: usize = 20_000;
 
 fn publication(bytes: usize) -> Arc<Publication> {
-    let draft = Draft {
-        topic: TopicName::parse("a").unwrap(),
-        payload: Payload::binary(vec![0; bytes]),
-        from: None,
-        time: Timestamp(0),
-        key: None,
-        except: None,
-    };
+    let payload = Payload::binary(vec![0; bytes]);
+    let draft = Draft::new(TopicName::parse("a").unwrap(), payload, Timestamp(0));
     let position = Position::default();
     Arc::new(Publication { draft, position })
 }

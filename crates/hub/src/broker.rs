@@ -68,8 +68,36 @@ pub enum BrokerEvent {
         /// The publish.
         publish: PublishId,
         /// Its place, or why there is none.
-        outcome: Result<Position, Refusal>,
+        outcome: Result<Published, Refusal>,
     },
+}
+
+/// What became of a publish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Where its publication stands.
+    pub position: Position,
+    /// Whether it stood there before, because one with the same idempotency key was published already. Then nothing was
+    /// appended and nobody gets anything.
+    pub is_repetition: bool,
+}
+
+impl Published {
+    /// It was appended here.
+    pub fn first(position: Position) -> Self {
+        Self {
+            position,
+            is_repetition: false,
+        }
+    }
+
+    /// What it repeats stands here.
+    pub fn again(position: Position) -> Self {
+        Self {
+            position,
+            is_repetition: true,
+        }
+    }
 }
 
 /// What to read of a topic's log.
@@ -135,6 +163,14 @@ pub enum Refusal {
     /// There are as many topics as there may be, and this would be another one.
     #[error("the server holds as many topics as it may, use one that exists or ask again later")]
     TooManyTopics,
+    /// The topic does not stand where it was expected to.
+    #[error(
+        "the topic stands at {position} and not where it was expected to; read what is new and publish again"
+    )]
+    Conflict {
+        /// Where it stands.
+        position: Position,
+    },
 }
 
 /// A page of topics.
@@ -175,14 +211,21 @@ pub trait Broker: Send + Sync {
 
     /// Appends to the topic's log and posts to all its outlets, or appends nothing at all. Ready when the place is
     /// known at once; pending when [`BrokerEvent::Published`] will tell `outlet`.
-    fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId) -> Poll<Result<Position, Refusal>>;
+    ///
+    /// Of publications with the same topic and [idempotency key](Draft::idempotency_key) one is appended within the
+    /// broker's window, however many publish at the same time; the others are told its place. What was refused is not
+    /// known by its key. One that [expects](Draft::expected) the topic to stand somewhere is appended there or not at
+    /// all: then it is told where the topic stands, and one that expects that is appended if no other came in between,
+    /// be it the first of its topic. A known key is looked at before anything else.
+    fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId)
+    -> Poll<Result<Published, Refusal>>;
 
     /// From the answering [`BrokerEvent::Joined`] on, `outlet` gets every publication of `topic`. A refused join has
     /// changed nothing and may be asked again.
     fn join(&self, outlet: OutletId, topic: &TopicName);
 
     /// Reads publications of `topic`, which `outlet` need not have joined, and tells it in a [`BrokerEvent::Read`]. A topic
-    /// that does not exist is empty and is not made by that.
+    /// that does not exist is empty, stands where a first publication may expect it, and is not made by that.
     fn read(&self, outlet: OutletId, topic: &TopicName, read: Read, id: ReadId);
 
     /// From now on, `outlet` is posted no publication of `topic`; some may still stand in its mailbox. Nothing, for a

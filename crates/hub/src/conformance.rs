@@ -11,14 +11,18 @@
 
 mod attending;
 mod detaching;
+mod expecting;
 mod history;
 mod probe;
 mod racing;
 mod refusals;
+mod repeating;
 
 use std::sync::Arc;
 
-use fanfare_protocol::{ConnectionId, Draft, Key, Payload, Position, Publisher, Timestamp, TopicName};
+use fanfare_protocol::{
+    ConnectionId, Draft, IdempotencyKey, Key, Payload, Position, Publisher, Timestamp, TopicName,
+};
 
 use crate::broker::{Broker, Refusal};
 use probe::Probe;
@@ -68,6 +72,14 @@ fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
     attending::who_leaves_takes_its_own_along(&*make());
     topics_are_listed_once_each(&*make());
     racing::every_outlet_sees_one_order(&*make());
+    repeating::a_repetition_is_told_the_place_of_the_first(&*make());
+    repeating::a_known_key_is_looked_at_first(&*make());
+    repeating::a_refused_publication_is_not_known_by_its_key(&*make());
+    repeating::a_key_outlives_its_topic(&*make());
+    repeating::one_of_racing_repetitions_is_published(&*make());
+    expecting::a_publication_follows_where_it_is_expected_to(&*make());
+    expecting::a_first_publication_may_be_expected(&*make());
+    expecting::one_of_racing_publications_follows(&*make());
 }
 
 fn offsets_are_dense<B: Broker + ?Sized>(broker: &B) {
@@ -153,6 +165,7 @@ fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
         ..draft(&topic, 1)
     };
     let full = Draft {
+        idempotency_key: IdempotencyKey::parse("once").ok(),
         from: Some(Publisher {
             connection,
             user: fanfare_protocol::UserName::parse("ada").ok(),
@@ -240,24 +253,25 @@ fn topic(name: &str) -> TopicName {
 
 /// A draft that says `number`.
 fn draft(topic: &TopicName, number: u64) -> Draft {
-    Draft {
-        topic: topic.clone(),
-        payload: Payload::text(number.to_string()),
-        from: None,
-        time: Timestamp(1_700_000_000_000),
-        key: None,
-        except: None,
-    }
+    let payload = Payload::text(number.to_string());
+    Draft::new(topic.clone(), payload, Timestamp(1_700_000_000_000))
 }
 
 /// Publishes what no mailbox has a reason to refuse.
 fn accepted<B: Broker + ?Sized>(probe: &Probe<'_, B>, draft: Draft) -> Position {
     match probe.publish(draft) {
-        Ok(position) => position,
+        Ok(published) => {
+            assert!(
+                !published.is_repetition,
+                "what has a place of its own repeats nothing"
+            );
+            published.position
+        }
         Err(Refusal::Overloaded) => panic!("a publication was refused although no mailbox was full"),
         Err(Refusal::Unavailable) => panic!("the broker does not answer"),
         Err(refusal @ (Refusal::RateLimited { .. } | Refusal::TooManyTopics)) => {
             panic!("set the broker's limits higher for this suite: {refusal}")
         }
+        Err(Refusal::Conflict { .. }) => panic!("a publication that expects nothing is in nobody's way"),
     }
 }

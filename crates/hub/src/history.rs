@@ -77,14 +77,20 @@ impl History {
             || self.bytes > retention.bytes_max
             || self.kept.front().is_some_and(|oldest| is_old(oldest))
         {
-            let Some(oldest) = self.kept.pop_front() else {
+            if !self.drop_oldest() {
                 return;
-            };
-            self.bytes -= oldest.draft.bytes();
+            }
         }
         if self.kept.capacity() > 64 && self.kept.len() < self.kept.capacity() / 4 {
             self.kept.shrink_to(self.kept.len() * 2);
         }
+    }
+
+    /// Drops the oldest publication; false when there is none.
+    pub fn drop_oldest(&mut self) -> bool {
+        let oldest = self.kept.pop_front();
+        self.bytes -= oldest.as_ref().map_or(0, |oldest| oldest.draft.bytes());
+        oldest.is_some()
     }
 
     /// Reads from the log that stands at `end`. Costs what it gives, and for a time a search.

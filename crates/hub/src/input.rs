@@ -6,14 +6,12 @@ use std::sync::Arc;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{
-    Command, ConnectionId, Every, Millis, Position, Since, Timestamp, TopicName, UserName,
-};
+use fanfare_protocol::{Command, ConnectionId, Every, Millis, Since, Timestamp, TopicName, UserName};
 
 use crate::Ticket;
 use crate::access::{Identity, TopicRules};
 use crate::ask::Answer;
-use crate::broker::{BrokerEvent, Refusal};
+use crate::broker::{BrokerEvent, Published, Refusal};
 use crate::roster::{RosterDiff, RosterPage};
 
 /// One thing that happened. See [`crate::Hub::handle`].
@@ -36,7 +34,7 @@ pub enum Input<'a> {
     /// The broker said something.
     Broker(BrokerEvent),
     /// A publish that came out as [`crate::Output::Publish`] was decided.
-    Published(Ticket, TopicName, Result<Position, Refusal>),
+    Published(Ticket, TopicName, Result<Published, Refusal>),
     /// What became of an [`crate::Output::Deliver`]: whether the connection was there.
     Delivered(Ticket, Result<bool, Refusal>),
     /// The answer to [`crate::Output::Count`].

@@ -65,6 +65,18 @@ pub struct Limits {
     /// error `too_many_topics`. 0 for no limit. A topic with one subscriber costs about half a kilobyte over hub and
     /// broker. Default 1,000,000.
     pub topics_max: usize,
+    /// Bytes of publications that all topics together keep of their logs, as
+    /// [`Draft::bytes`](fanfare_protocol::Draft::bytes) counts them; kept by the broker. Beyond: a topic keeps no more than
+    /// it drops, its own oldest first, and one that keeps nothing yet keeps nothing; nobody is refused. Default 256 MiB.
+    pub history_total_bytes_max: usize,
+    /// Time for which an idempotency key is remembered, in milliseconds; kept by the broker. Beyond: what comes with it is
+    /// another publication. Default 300,000.
+    pub idempotency_window_ms: u64,
+    /// Idempotency keys that are remembered of one topic. Beyond: its oldest is forgotten before its time. Default 10,000.
+    pub idempotency_keys_per_topic_max: u32,
+    /// Idempotency keys that are remembered of all topics together. Beyond: a topic remembers no more than it forgets, its
+    /// own oldest first. A key costs about 150 bytes, one that is alone in its topic 700. Default 100,000.
+    pub idempotency_keys_max: usize,
     /// Commands of a connection that may be refused with `rate_limited` within ten seconds. Beyond: close code 3501.
     /// 0 for no limit. Default 200.
     pub refusals_max: u32,
@@ -118,6 +130,10 @@ impl Default for Limits {
             user_bytes_per_second: 4 << 20,
             publications_per_second: 1_000,
             topics_max: 1_000_000,
+            history_total_bytes_max: 256 << 20,
+            idempotency_window_ms: 300_000,
+            idempotency_keys_per_topic_max: 10_000,
+            idempotency_keys_max: 100_000,
             refusals_max: 200,
             subscribes_pending_max: 64,
             auth_timeout_ms: 10_000,

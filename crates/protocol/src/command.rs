@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Every, Key, Payload, Position, Since, Turn, UserName};
+use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, Turn, UserName};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ pub enum Verb<'a> {
         topic: Cow<'a, str>,
         /// What to publish.
         payload: Payload,
-        /// What it is the newest state of.
-        key: Option<Key>,
+        /// What is said about it.
+        options: PublishOptions,
         /// Whether the publisher receives it too, if it is subscribed.
         echo: bool,
     },
@@ -180,6 +180,8 @@ pub struct Rejection {
     pub message: String,
     /// When to ask again, in milliseconds from now, where that is known.
     pub retry_after_ms: Option<u64>,
+    /// Where the topic stands, where it was expected elsewhere.
+    pub position: Option<Position>,
 }
 
 impl Rejection {
@@ -190,6 +192,7 @@ impl Rejection {
             code,
             message: message.to_string(),
             retry_after_ms: None,
+            position: None,
         }
     }
 
@@ -198,6 +201,15 @@ impl Rejection {
     pub fn retry_after(self, ms: u64) -> Self {
         Self {
             retry_after_ms: Some(ms),
+            ..self
+        }
+    }
+
+    /// The same refusal, with where the topic stands.
+    #[must_use]
+    pub fn standing_at(self, position: Position) -> Self {
+        Self {
+            position: Some(position),
             ..self
         }
     }

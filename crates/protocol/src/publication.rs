@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{ConnectionId, Key, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, IdempotencyKey, Key, Position, Timestamp, TopicName, UserName};
 
 /// What kind of bytes a payload is, so that every dialect can carry it without guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,27 @@ pub struct Publisher {
     pub info: Option<Arc<str>>,
 }
 
+impl Publisher {
+    fn bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
+        user + self.info.as_ref().map_or(0, |info| info.len())
+    }
+}
+
+/// What can be said about a publication beside its payload.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublishOptions {
+    /// What it is the newest state of: where the topic's rule for slow clients is `conflate`, and for subscriptions with
+    /// a rate, it stands for all before it with the same key.
+    pub key: Option<Key>,
+    /// What it is known by when it is sent again: within the server's window a topic takes one publication of a key, and
+    /// whoever publishes another is told the place of the first. So a publisher that has no answer may try again.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Where the topic must stand, so that it is the next one behind what its publisher knows; otherwise it is refused with
+    /// `conflict` and where the topic stands. A known idempotency key is answered before that is looked at.
+    pub expected: Option<Position>,
+}
+
 /// A publication on its way to the broker: everything but the place in the order, which only the broker gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
@@ -112,16 +133,53 @@ pub struct Draft {
     pub time: Timestamp,
     /// What it is the newest state of, where that matters.
     pub key: Option<Key>,
+    /// What it is known by when it is sent again.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Where the topic must stand for it to be appended.
+    pub expected: Option<Position>,
     /// The subscriber to leave out (`echo: false`).
     pub except: Option<ConnectionId>,
 }
 
 impl Draft {
-    /// Bytes that it takes while it waits: payload, names and a flat share for the rest. They are taken once, however
-    /// many wait for it.
+    /// A publication of which nothing more is said, by the server's own API.
+    pub fn new(topic: TopicName, payload: Payload, time: Timestamp) -> Self {
+        Self {
+            topic,
+            payload,
+            from: None,
+            time,
+            key: None,
+            idempotency_key: None,
+            expected: None,
+            except: None,
+        }
+    }
+
+    /// The same, of which this is said.
+    #[must_use]
+    pub fn with(self, options: PublishOptions) -> Self {
+        let PublishOptions {
+            key,
+            idempotency_key,
+            expected,
+        } = options;
+        Self {
+            key,
+            idempotency_key,
+            expected,
+            ..self
+        }
+    }
+
+    /// Bytes that it takes while it waits or is kept: payload, names, what is said of the publisher, and a flat share for the
+    /// rest. They are taken once, however many wait for it. What it shares with others is counted for each.
     pub fn bytes(&self) -> usize {
         let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
-        size_of::<Publication>() + self.topic.as_str().len() + self.payload.as_bytes().len() + key
+        let idempotency_key = self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
+        let from = self.from.as_ref().map_or(0, Publisher::bytes);
+        let names = self.topic.as_str().len() + key + idempotency_key + from;
+        size_of::<Publication>() + names + self.payload.as_bytes().len()
     }
 }
 
@@ -139,6 +197,24 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn everything_that_a_publication_holds_counts() {
+        let topic = TopicName::parse("four").unwrap();
+        let bare = Draft::new(topic, Payload::text("12345"), Timestamp(0));
+        assert_eq!(bare.bytes(), size_of::<Publication>() + 9);
+        let full = Draft {
+            from: Some(Publisher {
+                connection: ConnectionId::new(0, 0, 1),
+                user: UserName::parse("ada").ok(),
+                info: Some(Arc::from("{\"x\":1}")),
+            }),
+            key: Key::parse("key").ok(),
+            idempotency_key: IdempotencyKey::parse("once").ok(),
+            ..bare.clone()
+        };
+        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4);
+    }
 
     #[test]
     fn any_value_with_a_form_in_json_is_a_payload() {

@@ -27,6 +27,8 @@ pub enum Reply {
         topic: TopicName,
         /// Its place.
         position: Position,
+        /// Whether it stood there before: it was published with the same idempotency key already.
+        is_repetition: bool,
     },
     /// Publications of a topic.
     History(HistoryPage),
@@ -59,6 +61,8 @@ pub enum Reply {
         message: String,
         /// When to ask again, in milliseconds from now, where that is known.
         retry_after_ms: Option<u64>,
+        /// Where the topic stands, where it was expected elsewhere.
+        position: Option<Position>,
     },
 }
 

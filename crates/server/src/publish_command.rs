@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::{Client, Key, PublishOptions};
+use fanfare_client::{Client, IdempotencyKey, Key, PublishOptions};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::runtime::Runtime;
 
@@ -33,13 +33,20 @@ pub(crate) fn command() -> Command {
                 .value_parser(|text: &str| Key::parse(text))
                 .help("What each publication is the newest state of"),
         )
+        .arg(
+            Arg::new(IDEMPOTENCY_KEY)
+                .long("idempotency-key")
+                .value_name("KEY")
+                .value_parser(|text: &str| IdempotencyKey::parse(text))
+                .help("What the publication is known by: one that the server has already is not published again"),
+        )
         .args(flags())
         .arg(
             Arg::new(VERBOSE)
                 .long("verbose")
                 .short('v')
                 .action(ArgAction::SetTrue)
-                .help("Print topic and offset of each publication to standard error"),
+                .help("Print topic and offset of each publication to standard error, and whether it is repeated"),
         )
 }
 
@@ -48,6 +55,12 @@ pub(crate) fn command() -> Command {
 /// # Errors
 /// The server cannot be reached or refuses, or standard input cannot be read. What came before is published.
 pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
+    let data = matches.get_one::<String>(DATA).map_or("-", String::as_str);
+    if data == "-" && matches.contains_id(IDEMPOTENCY_KEY) {
+        let problem =
+            "--idempotency-key names one publication, and each line of standard input is one; give DATA";
+        return Err(Failure::Usage(vec![problem.to_owned()]));
+    }
     let runtime = runtime()?;
     let mut client = runtime.block_on(connect(matches))?;
     client.ignore_pushes();
@@ -57,10 +70,12 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         topic: matches.get_one::<String>(TOPIC).map_or("", String::as_str),
         options: PublishOptions {
             key: matches.get_one(KEY).cloned(),
+            idempotency_key: matches.get_one(IDEMPOTENCY_KEY).cloned(),
+            ..PublishOptions::default()
         },
         is_verbose: matches.get_flag(VERBOSE),
     };
-    let outcome = match matches.get_one::<String>(DATA).map_or("-", String::as_str) {
+    let outcome = match data {
         "-" => publisher.publish_lines(io::stdin().lock()),
         data => publisher.publish(data),
     };
@@ -95,7 +110,11 @@ impl Publisher<'_> {
             .block_on(self.client.publish_with(self.topic, &*data, self.options.clone()))
             .map_err(|error| failed(self.client, &error))?;
         if self.is_verbose {
-            note(&format!("{} {}", published.topic, published.position.offset));
+            let repeated = if published.repeated { " repeated" } else { "" };
+            note(&format!(
+                "{} {}{repeated}",
+                published.topic, published.position.offset
+            ));
         }
         Ok(())
     }
@@ -141,6 +160,7 @@ const LINE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const TOPIC: &str = "topic";
 const DATA: &str = "data";
 const KEY: &str = "key";
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const VERBOSE: &str = "verbose";
 
 #[cfg(test)]

@@ -144,6 +144,33 @@ fn pub_publishes_each_line_of_its_input_in_order() {
 }
 
 #[test]
+fn pub_gives_one_publication_a_key_and_tells_whether_it_was_there_already() {
+    let url = server(vec![Box::new(|peer| {
+        let command = peer.hears().unwrap();
+        assert_eq!(command["idempotency_key"], "order 7");
+        let mut published = at(&command["topic"], 7);
+        for (name, value) in [("type", "published".into()), ("id", command["id"].clone())] {
+            published[name] = value;
+        }
+        published["repeated"] = true.into();
+        peer.says(published);
+        assert_eq!(peer.hears(), None);
+    })]);
+    let once = ["pub", "a", "1", "--idempotency-key", "order 7", "-v"];
+    let output = fanfare(&url, &once).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert_eq!(stderr(&output), "a 7 repeated\n");
+    for lines in [
+        &["pub", "a", "--idempotency-key", "k"][..],
+        &["pub", "a", "-", "--idempotency-key", "k"],
+    ] {
+        let output = fanfare(&url, lines).output().unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("give DATA"), "{}", stderr(&output));
+    }
+}
+
+#[test]
 fn pub_fails_when_the_server_refuses() {
     let url = server(vec![Box::new(|peer| {
         let id = peer.hears().unwrap()["id"].clone();

@@ -45,6 +45,7 @@ pub async fn run(fanfare: Fanfare) {
 async fn publish(fanfare: &Fanfare, price: Price) -> Result<(), Box<dyn Error>> {
     let options = PublishOptions {
         key: Some(Key::parse(price.symbol)?),
+        ..PublishOptions::default()
     };
     fanfare
         .publish_with(TOPIC, Payload::serialize(&price)?, options)

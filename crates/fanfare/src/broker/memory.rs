@@ -10,32 +10,34 @@ use std::task::Poll;
 
 use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, TopicPage, TopicRow,
+    Broker, BrokerEvent, Outlet, OutletId, PublishId, Published, Read, ReadId, Refusal, TopicPage,
 };
-use fanfare_hub::{
-    Bucket, Change, History, Limits, Rate, Retention, Roster, RosterDiff, RosterPage, Version,
-};
-use fanfare_protocol::{ConnectionId, Draft, Epoch, Position, Publication, Timestamp, TopicName};
+use fanfare_hub::{Bucket, Change, History, Limits, Rate, Retention, RosterDiff, RosterPage, Version};
+use fanfare_protocol::{ConnectionId, Draft, Position, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
-use super::room::TopicRoom;
-use crate::clock::Clock;
+use super::keys::{KeyRoom, Keys, Known};
+use super::partition::{Joined, Log, Partition, Terms};
+use super::room::{HistoryRoom, TopicRoom};
+use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
 /// The broker that keeps everything in this process's memory.
 ///
-/// Memory: about 150 B per topic with subscribers, and what the history options allow.
+/// Memory: about 180 B per topic with subscribers, and what the bounds on history and keys allow.
 ///
-/// It keeps two bounds of the [`Limits`]: how many publications of clients a topic takes per second, and how many topics
-/// there are. Publications that the application makes itself are bounded by neither the one nor counted in it.
+/// It keeps these bounds of the [`Limits`]: how many publications of clients a topic takes per second, how many topics
+/// there are, how much all of them keep of their logs, and how many idempotency keys are remembered for how long.
+/// Publications that the application makes itself are not bounded by the first nor counted in it.
 pub struct MemoryBroker {
-    history: Retention,
-    /// What a topic takes of which the rules do not say it.
-    rate: Rate,
+    /// What holds for topics of which the rules do not say it.
+    otherwise: Terms,
     rules: RwLock<Arc<TopicRules>>,
     clock: Clock,
     room: TopicRoom,
+    history: HistoryRoom,
+    keys: KeyRoom,
     hasher: FixedState,
     /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
     notices: Option<Arc<NoticeBoard>>,
@@ -49,37 +51,27 @@ const PARTITIONS: usize = 64;
 /// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
 const RETRY_MS_MIN: u64 = 100;
 
-struct Partition {
-    names: HashMap<TopicName, u32, FixedState>,
-    logs: Slab<Log>,
-    /// The epoch of the next log that begins here.
-    next_epoch: u64,
-}
-
-struct Log {
-    topic: TopicName,
-    position: Position,
-    joined: Vec<Joined>,
-    history: History,
-    /// Who is here, where that is kept.
-    roster: Option<Box<Roster>>,
-    /// What clients may publish here, and how much of it is left.
-    rate: Rate,
-    bucket: Bucket,
+/// What a broker holds beside its topics, and has let go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Figures {
+    /// Publications kept.
+    pub(crate) history_publications: u64,
+    /// Their bytes.
+    pub(crate) history_bytes: u64,
+    /// Publications that were dropped before their time for want of room.
+    pub(crate) history_squeezed: u64,
+    /// Idempotency keys remembered.
+    pub(crate) idempotency_keys: u64,
+    /// Idempotency keys that were forgotten before their time for want of room.
+    pub(crate) idempotency_keys_forgotten: u64,
+    /// Publications that were repetitions.
+    pub(crate) repetitions: u64,
 }
 
 /// An outlet, and how many topics it has joined.
 struct Attached {
     outlet: Arc<dyn Outlet>,
     topics: usize,
-}
-
-struct Joined {
-    id: OutletId,
-    outlet: Arc<dyn Outlet>,
-    subscribers: u32,
-    /// The shard whose subscribers it told of, if it did.
-    shard: Option<usize>,
 }
 
 impl MemoryBroker {
@@ -93,16 +85,21 @@ impl MemoryBroker {
             Mutex::new(Partition {
                 names: HashMap::with_hasher(hasher.clone()),
                 logs: Slab::new(),
+                keys: Keys::new(hasher.clone()),
                 next_epoch,
             })
         };
         let partitions = (0..PARTITIONS).map(partition).collect();
         Self {
-            history,
-            rate: Rate::per_second(limits.publications_per_second),
+            otherwise: Terms {
+                rate: Rate::per_second(limits.publications_per_second),
+                retention: history,
+            },
             rules: RwLock::default(),
             clock: Clock::start(),
             room: TopicRoom::new(limits.topics_max),
+            history: HistoryRoom::new(limits.history_total_bytes_max),
+            keys: KeyRoom::new(limits),
             hasher: hasher.clone(),
             notices: None,
             outlets: Mutex::new(Slab::new()),
@@ -116,28 +113,37 @@ impl MemoryBroker {
         Self { notices, ..self }
     }
 
-    /// From now on topics take what these rules say.
+    /// From now on topics take and keep what these rules say. What is kept already and too much now is dropped.
     pub fn set_rules(&self, rules: Arc<TopicRules>) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         for index in 0..PARTITIONS {
-            for (_, log) in &mut self.lock(index).logs {
-                let rate = self.rate_of(&log.topic);
-                if rate != log.rate {
-                    (log.rate, log.bucket) = (rate, Bucket::default());
+            let mut partition = self.lock(index);
+            for (_, log) in &mut partition.logs {
+                let terms = self.terms_of(&log.topic);
+                if terms.rate != log.terms.rate {
+                    log.bucket = Bucket::default();
                 }
+                log.terms = terms;
             }
+            self.trim(&mut partition, wall());
         }
     }
 
-    fn rate_of(&self, topic: &TopicName) -> Rate {
+    fn terms_of(&self, topic: &TopicName) -> Terms {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let count = rules.of(topic).and_then(|rule| rule.publications_per_second);
-        count.map_or(self.rate, Rate::per_second)
+        let Some(rule) = rules.of(topic) else {
+            return self.otherwise;
+        };
+        let rate = rule.publications_per_second.map(Rate::per_second);
+        Terms {
+            rate: rate.unwrap_or(self.otherwise.rate),
+            retention: rule.retention.unwrap_or(self.otherwise.retention),
+        }
     }
 
-    fn begin(&self, partition: &mut Partition, topic: &TopicName) -> Result<usize, Refusal> {
+    fn begin(&self, partition: &mut Partition, topic: &TopicName, terms: Terms) -> Result<usize, Refusal> {
         self.room.take(topic)?;
-        Ok(partition.begin(topic, self.rate_of(topic)))
+        Ok(partition.begin(topic, terms))
     }
 
     /// Whether a topic has subscribers, where somebody is told when that changes.
@@ -158,29 +164,70 @@ impl MemoryBroker {
     /// Takes an outlet out of a topic, which may end with it.
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
-        let joined = partition.logs[log].joined.len();
-        partition.logs[log].lose(outlet);
-        if partition.logs[log].joined.len() < joined {
+        if partition.logs[log].lose(outlet) {
             self.count_topics(outlet, -1);
         }
         self.notice(&partition.logs[log], before);
         partition.remove_if_unused(log, &self.room);
     }
 
-    /// Drops history that is older than its age, and topics that have nothing left. One lock at a time; call it
-    /// about once a second.
+    /// Drops history that is older than its age, topics that have nothing left, and idempotency keys whose window is
+    /// over. One lock at a time, and none where nothing is kept; call it about once a second.
     pub fn expire(&self, now: Timestamp) {
-        if !self.history.keeps() {
+        if self.history.publications() == 0 && self.keys.keys() == 0 {
             return;
         }
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
-            let logs: Vec<usize> = partition.logs.iter().map(|(log, _)| log).collect();
-            for log in logs {
-                partition.logs[log].history.trim(now, &self.history);
-                partition.remove_if_unused(log, &self.room);
-            }
+            partition.keys.expire(now, &self.keys);
+            self.trim(&mut partition, now);
         }
+    }
+
+    /// Drops what is too much or too old of what a partition keeps.
+    fn trim(&self, partition: &mut Partition, now: Timestamp) {
+        let keeps = |(index, log): (usize, &Log)| (!log.history.is_empty()).then_some(index);
+        let keeping: Vec<usize> = partition.logs.iter().filter_map(keeps).collect();
+        for index in keeping {
+            let log = &mut partition.logs[index];
+            self.history.trim(&mut log.history, now, &log.terms.retention);
+            partition.remove_if_unused(index, &self.room);
+        }
+    }
+
+    /// What it holds beside its topics, and has let go.
+    pub(crate) fn figures(&self) -> Figures {
+        Figures {
+            history_publications: self.history.publications() as u64,
+            history_bytes: self.history.bytes() as u64,
+            history_squeezed: self.history.squeezed(),
+            idempotency_keys: self.keys.keys() as u64,
+            idempotency_keys_forgotten: self.keys.forgotten(),
+            repetitions: self.keys.repeated(),
+        }
+    }
+
+    /// Appends a publication that repeats none.
+    fn append(&self, partition: &mut Partition, draft: Draft) -> Result<Position, Refusal> {
+        if let Some(expected) = draft.expected {
+            partition.check_expected(&draft.topic, expected)?;
+        }
+        let log = if let Some(log) = partition.names.get(&draft.topic) {
+            *log as usize
+        } else {
+            let terms = self.terms_of(&draft.topic);
+            if !terms.retention.keeps() {
+                // Nobody would get it and nothing would keep it: the log would begin and end with it.
+                let epoch = partition.begin_epoch();
+                return Ok(Position { epoch, offset: 1 });
+            }
+            self.begin(partition, &draft.topic, terms)?
+        };
+        let admitted = self.admit(&mut partition.logs[log], &draft);
+        let appended = admitted.and_then(|()| partition.logs[log].append(draft, &self.history));
+        // A log that begins with a publication may have no room to keep it.
+        partition.remove_if_unused(log, &self.room);
+        appended
     }
 
     /// Takes a client's publication out of what the topic allows.
@@ -189,7 +236,7 @@ impl MemoryBroker {
             return Ok(());
         }
         log.bucket
-            .try_take(self.clock.monotonic(), log.rate, 1)
+            .try_take(self.clock.monotonic(), log.terms.rate, 1)
             .map_err(|wait_ms| Refusal::RateLimited {
                 retry_after_ms: wait_ms.max(RETRY_MS_MIN),
             })
@@ -257,25 +304,20 @@ impl Broker for MemoryBroker {
         draft: Draft,
         _outlet: OutletId,
         _publish: PublishId,
-    ) -> Poll<Result<Position, Refusal>> {
+    ) -> Poll<Result<Published, Refusal>> {
         let mut partition = self.lock(self.partition_of(draft.topic.as_str()));
-        let known = partition.names.get(&draft.topic).copied();
-        if known.is_none() && !self.history.keeps() {
-            // Nobody would get it and nothing would keep it: the log would begin and end with it.
-            return Poll::Ready(Ok(Position {
-                epoch: partition.begin_epoch(),
-                offset: 1,
-            }));
+        let known = Known::of(&draft);
+        let first = known
+            .as_ref()
+            .and_then(|known| partition.keys.find(known, &self.keys));
+        if let Some(position) = first {
+            return Poll::Ready(Ok(Published::again(position)));
         }
-        let log = match known {
-            Some(log) => Ok(log as usize),
-            None => self.begin(&mut partition, &draft.topic),
-        };
-        Poll::Ready(log.and_then(|log| {
-            let log = &mut partition.logs[log];
-            self.admit(log, &draft)?;
-            log.append(draft, &self.history)
-        }))
+        let appended = self.append(&mut partition, draft);
+        if let (Some(known), Ok(position)) = (known, appended) {
+            partition.keys.remember(known, position, &self.keys);
+        }
+        Poll::Ready(appended.map(Published::first))
     }
 
     fn join(&self, outlet: OutletId, topic: &TopicName) {
@@ -285,7 +327,7 @@ impl Broker for MemoryBroker {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let log = match partition.names.get(topic).copied() {
             Some(log) => Ok(log as usize),
-            None => self.begin(&mut partition, topic),
+            None => self.begin(&mut partition, topic, self.terms_of(topic)),
         };
         let log = match log {
             Ok(log) => &mut partition.logs[log],
@@ -316,12 +358,10 @@ impl Broker for MemoryBroker {
         let Some(mailbox) = self.outlet(outlet) else {
             return;
         };
-        let mut partition = self.lock(self.partition_of(topic.as_str()));
-        let page = if let Some(log) = partition.names.get(topic).copied() {
-            partition.logs[log as usize].read(&read)
-        } else {
-            let epoch = partition.begin_epoch();
-            History::default().read(Position { epoch, offset: 0 }, &read)
+        let partition = self.lock(self.partition_of(topic.as_str()));
+        let page = match partition.names.get(topic) {
+            Some(&log) => partition.logs[log as usize].read(&read),
+            None => History::default().read(partition.standing(topic), &read),
         };
         mailbox.post(BrokerEvent::Read {
             read: id,
@@ -401,126 +441,10 @@ impl Broker for MemoryBroker {
     }
 }
 
-impl Partition {
-    /// Begins the log of a topic, if there may be another one.
-    fn begin(&mut self, topic: &TopicName, rate: Rate) -> usize {
-        let log = Log::new(topic.clone(), self.begin_epoch(), rate);
-        let index = self.logs.insert(log);
-        self.names.insert(topic.clone(), index as u32);
-        index
-    }
-
-    /// Who is in a topic, where that is kept and anyone is.
-    fn roster(&mut self, topic: &str) -> Option<&mut Roster> {
-        let log = *self.names.get(topic)?;
-        self.logs[log as usize].roster.as_deref_mut()
-    }
-
-    fn begin_epoch(&mut self) -> Epoch {
-        let epoch = Epoch(self.next_epoch);
-        self.next_epoch = self.next_epoch.wrapping_add(1);
-        epoch
-    }
-
-    /// A topic exists while it has a subscriber or history.
-    fn remove_if_unused(&mut self, log: usize, room: &TopicRoom) {
-        if self.logs[log].joined.is_empty() && self.logs[log].history.is_empty() {
-            let log = self.logs.remove(log);
-            self.names.remove(&log.topic);
-            room.give_back(&log.topic);
-        }
-    }
-}
-
-impl Log {
-    fn new(topic: TopicName, epoch: Epoch, rate: Rate) -> Self {
-        Self {
-            topic,
-            position: Position { epoch, offset: 0 },
-            joined: Vec::new(),
-            history: History::default(),
-            roster: None,
-            rate,
-            bucket: Bucket::default(),
-        }
-    }
-
-    /// Gives the next place to a publication and posts it, or refuses it and changes nothing.
-    fn append(&mut self, draft: Draft, history: &Retention) -> Result<Position, Refusal> {
-        let bytes = draft.bytes();
-        let reserved = self
-            .joined
-            .iter()
-            .take_while(|joined| joined.outlet.try_reserve(bytes))
-            .count();
-        if reserved < self.joined.len() {
-            self.joined[..reserved]
-                .iter()
-                .for_each(|joined| joined.outlet.cancel(bytes));
-            return Err(Refusal::Overloaded);
-        }
-        self.position.offset += 1;
-        let publication = Arc::new(Publication {
-            draft,
-            position: self.position,
-        });
-        for joined in &self.joined {
-            joined.outlet.post_reserved(Arc::clone(&publication));
-        }
-        self.history.keep(publication, history);
-        Ok(self.position)
-    }
-
-    /// Takes an outlet out, and those of its shard with it.
-    fn lose(&mut self, outlet: OutletId) {
-        let Some(at) = self.joined.iter().position(|joined| joined.id == outlet) else {
-            return;
-        };
-        let Joined { shard, .. } = self.joined.remove(at);
-        if let (Some(shard), Some(roster)) = (shard, &mut self.roster) {
-            roster.go_all(shard);
-        }
-        self.roster.take_if(|roster| roster.is_empty());
-    }
-
-    /// Takes note of who came and went; gives whether it took `life` for that.
-    fn attend(&mut self, outlet: OutletId, life: u64, changes: Vec<Change>) -> bool {
-        let Some(joined) = self.joined.iter_mut().find(|joined| joined.id == outlet) else {
-            return false;
-        };
-        let is_new = self.roster.is_none();
-        let roster = self.roster.get_or_insert_with(|| Box::new(Roster::new(life)));
-        for change in changes {
-            if let Change::Came(attendee) = &change {
-                joined.shard = Some(attendee.connection.shard());
-            }
-            roster.apply(change);
-        }
-        self.roster.take_if(|roster| roster.is_empty());
-        is_new
-    }
-
-    fn read(&self, read: &Read) -> Page {
-        self.history.read(self.position, read)
-    }
-
-    fn subscribers(&self) -> u64 {
-        self.joined
-            .iter()
-            .map(|joined| u64::from(joined.subscribers))
-            .sum()
-    }
-
-    fn row(&self) -> TopicRow {
-        TopicRow {
-            topic: self.topic.clone(),
-            subscribers: self.subscribers(),
-            position: self.position,
-            history: self.history.len(),
-        }
-    }
-}
-
 #[cfg(test)]
 #[path = "memory_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "bounds_tests.rs"]
+mod bounds_tests;

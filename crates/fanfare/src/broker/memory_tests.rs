@@ -2,7 +2,7 @@
 
 use fanfare_hub::access::TopicRule;
 use fanfare_hub::conformance;
-use fanfare_protocol::{ConnectionId, Publisher};
+use fanfare_protocol::{ConnectionId, Publication, Publisher};
 
 use super::*;
 
@@ -34,14 +34,7 @@ fn history_is_bounded_in_frames_bytes_and_age() {
     let broker = MemoryBroker::new(options, &Limits::default(), 1);
     let publish = |bytes: usize, time: u64| {
         let payload = fanfare_protocol::Payload::binary(vec![0; bytes]);
-        let draft = Draft {
-            topic: topic.clone(),
-            payload,
-            from: None,
-            time: Timestamp(time),
-            key: None,
-            except: None,
-        };
+        let draft = Draft::new(topic.clone(), payload, Timestamp(time));
         assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
     };
     let kept = || broker.topics(0, 10).topics.first().map_or(0, |row| row.history);
@@ -69,14 +62,7 @@ fn topics_are_listed_in_pages_without_repetition() {
     for number in 0..250 {
         let topic = TopicName::parse(&format!("t{number}")).unwrap();
         let payload = fanfare_protocol::Payload::text("x");
-        let draft = Draft {
-            topic,
-            payload,
-            from: None,
-            time: Timestamp(0),
-            key: None,
-            except: None,
-        };
+        let draft = Draft::new(topic, payload, Timestamp(0));
         assert!(broker.publish(draft, OutletId(0), PublishId(0)).is_ready());
     }
     let (mut seen, mut cursor) = (Vec::new(), Some(0));
@@ -91,13 +77,10 @@ fn topics_are_listed_in_pages_without_repetition() {
 }
 
 fn draft(topic: &TopicName, from: Option<Publisher>) -> Draft {
+    let payload = fanfare_protocol::Payload::text("x");
     Draft {
-        topic: topic.clone(),
-        payload: fanfare_protocol::Payload::text("x"),
         from,
-        time: Timestamp(0),
-        key: None,
-        except: None,
+        ..Draft::new(topic.clone(), payload, Timestamp(0))
     }
 }
 
@@ -155,9 +138,9 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
     let mut accepted = 0;
     let refusal = loop {
         match publish(Some(a_client())) {
-            Ok(position) => {
+            Ok(published) => {
                 accepted += 1;
-                assert_eq!(position.offset, accepted);
+                assert_eq!(published.position.offset, accepted);
             }
             Err(refusal) => break refusal,
         }
@@ -167,7 +150,7 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
         "{refusal:?}"
     );
     for offset in accepted + 1..accepted + 100 {
-        let position = publish(None).unwrap();
+        let position = publish(None).unwrap().position;
         assert_eq!(position.offset, offset, "what was refused has no place");
     }
     let received = inbox.0.lock().unwrap().len() as u64;

@@ -2,19 +2,19 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fanfare_hub::broker::{BrokerEvent, Outlet, PublishId, Refusal};
-use fanfare_protocol::{Position, Publication};
+use fanfare_hub::broker::{BrokerEvent, Outlet, PublishId, Published, Refusal};
+use fanfare_protocol::Publication;
 use slab::Slab;
 use tokio::sync::oneshot;
 
 /// Where answers for the application's own publishes arrive.
 #[derive(Default)]
 pub(super) struct Desk {
-    waiting: Mutex<Slab<oneshot::Sender<Result<Position, Refusal>>>>,
+    waiting: Mutex<Slab<oneshot::Sender<Result<Published, Refusal>>>>,
 }
 
 impl Desk {
-    pub(super) fn open(&self) -> (PublishId, oneshot::Receiver<Result<Position, Refusal>>) {
+    pub(super) fn open(&self) -> (PublishId, oneshot::Receiver<Result<Published, Refusal>>) {
         let (answer, answered) = oneshot::channel();
         let key = self
             .waiting
@@ -24,7 +24,7 @@ impl Desk {
         (PublishId(key as u64), answered)
     }
 
-    pub(super) fn close(&self, publish: PublishId) -> Option<oneshot::Sender<Result<Position, Refusal>>> {
+    pub(super) fn close(&self, publish: PublishId) -> Option<oneshot::Sender<Result<Published, Refusal>>> {
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -23,7 +23,7 @@ use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::OutletId;
 
 use crate::Options;
-use crate::broker::MemoryBroker;
+use crate::broker::{Figures, MemoryBroker};
 use crate::clock::wall;
 use crate::consumers::Consumers;
 use crate::door::Gate;
@@ -33,7 +33,6 @@ use crate::shard::{Failures, Mail, Mailbox, ShardStats, Snapshot};
 pub use calls::CallError;
 use desk::Desk;
 pub use pages::ConnectionPage;
-pub use publishing::PublishOptions;
 use reads::Reads;
 pub(crate) use seat::Seat;
 pub use stats::Stats;
@@ -157,7 +156,8 @@ impl Fanfare {
         self.inner.gate.has_descriptors()
     }
 
-    /// Drops history that is past its age. Call it about once a second when history is kept.
+    /// Drops history that is past its age, and forgets idempotency keys whose window is over. Call it about once a second;
+    /// until then they count against their bounds.
     ///
     /// ```no_run
     /// # fn example(fanfare: fanfare::Fanfare) {
@@ -190,6 +190,11 @@ impl Fanfare {
     /// Notices that were lost because the application did not keep up.
     pub(crate) fn notices_lost(&self) -> u64 {
         self.inner.notices.as_ref().map_or(0, |notices| notices.lost())
+    }
+
+    /// What the broker holds beside its topics, and has let go.
+    pub(crate) fn kept(&self) -> Figures {
+        self.inner.broker.figures()
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {

@@ -2,19 +2,11 @@
 
 use std::task::Poll;
 
-use fanfare_hub::broker::{Broker, Refusal};
-use fanfare_protocol::{Draft, Key, Payload, Position, TopicName, UserName};
+use fanfare_hub::broker::{Broker, Published, Refusal};
+use fanfare_protocol::{Draft, Payload, Position, PublishOptions, TopicName, UserName};
 
 use super::{CallError, Fanfare};
 use crate::clock::wall;
-
-/// What can be said about a publication beside its payload.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PublishOptions {
-    /// What it is the newest state of: where the topic's rule for slow clients is `conflate`, and for subscriptions with
-    /// a rate, it stands for all before it with the same key.
-    pub key: Option<Key>,
-}
 
 impl Fanfare {
     /// Publishes to a topic. Done when the publication has its place in the order, before anyone has received it.
@@ -32,30 +24,40 @@ impl Fanfare {
     /// # Errors
     /// When the name is no topic name, or the broker refuses; nothing is published then.
     pub async fn publish(&self, topic: &str, payload: Payload) -> Result<Position, CallError> {
-        self.publish_with(topic, payload, PublishOptions::default()).await
+        let published = self.publish_with(topic, payload, PublishOptions::default());
+        Ok(published.await?.position)
     }
 
     /// Publishes to a topic with more said about it. See [`Fanfare::publish`].
     ///
     /// ```
     /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
-    /// use fanfare::{Key, Payload, PublishOptions};
+    /// use fanfare::{IdempotencyKey, Key, Payload, PublishOptions};
     ///
-    /// // Where the topic's rule is `conflate`, a slow client gets the newest price of each paper.
-    /// let options = PublishOptions { key: Key::parse("ACME").ok() };
-    /// fanfare.publish_with("prices", Payload::text("12.30"), options).await?;
+    /// // Where the topic's rule is `conflate`, a slow client gets the newest price of each paper. However often this is
+    /// // done for the trade 4711 within five minutes, its price is published once.
+    /// let options = PublishOptions {
+    ///     key: Key::parse("ACME").ok(),
+    ///     idempotency_key: IdempotencyKey::parse("trade 4711").ok(),
+    ///     ..PublishOptions::default()
+    /// };
+    /// let published = fanfare.publish_with("prices", Payload::text("12.30"), options).await?;
+    /// if published.is_repetition {
+    ///     println!("stood at {} already", published.position);
+    /// }
     /// # Ok(())
     /// # }
     /// ```
     ///
     /// # Errors
-    /// When the name is no topic name, or the broker refuses; nothing is published then.
+    /// When the name is no topic name, or the broker refuses; nothing is published then. Where the topic does not stand as
+    /// expected it is [`Refusal::Conflict`] with where it stands.
     pub async fn publish_with(
         &self,
         topic: &str,
         payload: Payload,
         options: PublishOptions,
-    ) -> Result<Position, CallError> {
+    ) -> Result<Published, CallError> {
         self.publish_to(TopicName::parse(topic)?, payload, options).await
     }
 
@@ -73,8 +75,8 @@ impl Fanfare {
     /// # Errors
     /// When the broker refuses.
     pub async fn broadcast(&self, payload: Payload) -> Result<Position, CallError> {
-        self.publish_to(TopicName::all(), payload, PublishOptions::default())
-            .await
+        let published = self.publish_to(TopicName::all(), payload, PublishOptions::default());
+        Ok(published.await?.position)
     }
 
     /// Publishes to all connections of a user, as a publication of the topic `$user:NAME`.
@@ -93,8 +95,8 @@ impl Fanfare {
     /// # Errors
     /// When the broker refuses. That the user has no connection is no error.
     pub async fn send_to_user(&self, user: &UserName, payload: Payload) -> Result<Position, CallError> {
-        self.publish_to(TopicName::of_user(user), payload, PublishOptions::default())
-            .await
+        let published = self.publish_to(TopicName::of_user(user), payload, PublishOptions::default());
+        Ok(published.await?.position)
     }
 
     async fn publish_to(
@@ -102,18 +104,11 @@ impl Fanfare {
         topic: TopicName,
         payload: Payload,
         options: PublishOptions,
-    ) -> Result<Position, CallError> {
+    ) -> Result<Published, CallError> {
         if self.inner.pressure.is_on() {
             return Err(Refusal::Overloaded.into());
         }
-        let draft = Draft {
-            topic,
-            payload,
-            from: None,
-            time: wall(),
-            key: options.key,
-            except: None,
-        };
+        let draft = Draft::new(topic, payload, wall()).with(options);
         let (publish, answer) = self.inner.desk.open();
         match self.inner.broker.publish(draft, self.inner.outlet, publish) {
             Poll::Ready(outcome) => {

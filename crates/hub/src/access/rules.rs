@@ -6,7 +6,7 @@ use std::str::FromStr;
 use fanfare_protocol::{TopicName, TopicTemplate, TopicTemplateError};
 
 use super::{Action, Identity, KeyScopes, Subject, Verdict};
-use crate::SlowRule;
+use crate::{Retention, SlowRule};
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
 /// without one, [`TopicRules::otherwise`] does.
@@ -45,6 +45,8 @@ pub struct TopicRule {
     /// Publications of clients that each topic takes per second, 0 for any number; `None` for
     /// [`Limits::publications_per_second`](crate::Limits::publications_per_second).
     pub publications_per_second: Option<u32>,
+    /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
+    pub retention: Option<Retention>,
     /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
     /// for every subscriber.
     pub keeps_presence: Option<bool>,
@@ -92,6 +94,7 @@ impl TopicRule {
             access: Access::default(),
             slow: None,
             publications_per_second: None,
+            retention: None,
             keeps_presence: None,
         })
     }
@@ -129,6 +132,12 @@ impl TopicRule {
     /// The same, but each topic takes so many publications of clients per second; 0 for any number.
     pub fn publications_per_second(mut self, count: u32) -> Self {
         self.publications_per_second = Some(count);
+        self
+    }
+
+    /// The same, but so much of each topic's log is kept.
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
         self
     }
 

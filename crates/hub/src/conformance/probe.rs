@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use fanfare_protocol::{Draft, Position, Publication, TopicName};
 
-use crate::broker::{Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Read, ReadId, Refusal, Start};
+use crate::broker::{
+    Broker, BrokerEvent, Outlet, OutletId, Page, PublishId, Published, Read, ReadId, Refusal, Start,
+};
 
 /// A shard as the suite plays it: an outlet, and the calls made in its name.
 pub(super) struct Probe<'a, B: ?Sized> {
@@ -33,7 +35,7 @@ struct Mailbox {
 #[derive(Default)]
 struct State {
     mail: VecDeque<Mail>,
-    published: Vec<(PublishId, Result<Position, Refusal>)>,
+    published: Vec<(PublishId, Result<Published, Refusal>)>,
     /// Places set aside and not used yet, and their bytes.
     reserved: usize,
     reserved_bytes: usize,
@@ -76,7 +78,7 @@ impl<'a, B: Broker + ?Sized> Probe<'a, B> {
     }
 
     /// Publishes and waits for the answer, however it comes.
-    pub(super) fn publish(&self, draft: Draft) -> Result<Position, Refusal> {
+    pub(super) fn publish(&self, draft: Draft) -> Result<Published, Refusal> {
         let publish = PublishId(self.requests.fetch_add(1, Ordering::Relaxed));
         match self.broker.publish(draft, self.id, publish) {
             Poll::Ready(outcome) => outcome,

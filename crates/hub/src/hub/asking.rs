@@ -235,6 +235,7 @@ impl Hub {
                     code,
                     message,
                     retry_after_ms,
+                    position: None,
                 };
                 self.reject(slot, rejection);
             }

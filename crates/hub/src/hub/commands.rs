@@ -7,14 +7,14 @@ use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::{BadMessage, Direct};
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{
-    Command, CommandId, ConnectionId, Draft, Key, Payload, Position, Publisher, Rejection, Reply, Target,
+    Command, CommandId, ConnectionId, Draft, Payload, PublishOptions, Publisher, Rejection, Reply, Target,
     TopicName, TopicNameError, Verb, Wanted,
 };
 
 use super::Hub;
 use super::presence::Look;
 use crate::access::{Action, Verdict};
-use crate::broker::Refusal;
+use crate::broker::{Published, Refusal};
 use crate::outbox::Lane;
 use crate::session::{Session, Wishes};
 use crate::topic::Wants;
@@ -96,11 +96,11 @@ impl Hub {
             Verb::Publish {
                 topic,
                 payload,
-                key,
+                options,
                 echo,
             } => {
                 let except = (!echo).then_some(connection);
-                self.publish(slot, (connection, id), (&topic, key), payload, except);
+                self.publish(slot, (connection, id), (&topic, options), payload, except);
             }
             Verb::History {
                 topic,
@@ -150,7 +150,7 @@ impl Hub {
         &mut self,
         slot: usize,
         (connection, id): (ConnectionId, Option<CommandId>),
-        (topic, key): (&str, Option<Key>),
+        (topic, options): (&str, PublishOptions),
         payload: Payload,
         except: Option<ConnectionId>,
     ) {
@@ -163,25 +163,16 @@ impl Hub {
             id,
             asked: Asked::Publish,
         };
-        let draft = self.draft(slot, (topic, key), payload, except);
+        let mut draft = self.draft(slot, topic, payload, options);
+        draft.except = except;
         self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
     }
 
-    fn draft(
-        &mut self,
-        slot: usize,
-        (topic, key): (TopicName, Option<Key>),
-        payload: Payload,
-        except: Option<ConnectionId>,
-    ) -> Draft {
+    fn draft(&mut self, slot: usize, topic: TopicName, payload: Payload, options: PublishOptions) -> Draft {
         self.counters.publish_commands += 1;
         Draft {
-            topic,
-            payload,
             from: self.publisher(slot),
-            time: self.now.wall,
-            key,
-            except,
+            ..Draft::new(topic, payload, self.now.wall).with(options)
         }
     }
 
@@ -200,7 +191,7 @@ impl Hub {
         let drafts = relay
             .iter()
             .map(|topic| {
-                let draft = self.draft(slot, (topic.clone(), None), payload.clone(), None);
+                let draft = self.draft(slot, topic.clone(), payload.clone(), PublishOptions::default());
                 (ticket.clone(), draft)
             })
             .collect();
@@ -225,7 +216,8 @@ impl Hub {
                 self.outputs.push_back(Output::Deliver(to, direct, ticket));
             }
             Target::User(user) => {
-                let draft = self.draft(slot, (TopicName::of_user(&user), None), payload, None);
+                let topic = TopicName::of_user(&user);
+                let draft = self.draft(slot, topic, payload, PublishOptions::default());
                 self.publish_by_rules(slot, VecDeque::from([(ticket, draft)]));
             }
         }
@@ -236,7 +228,7 @@ impl Hub {
         &mut self,
         ticket: Ticket,
         topic: TopicName,
-        outcome: Result<Position, Refusal>,
+        outcome: Result<Published, Refusal>,
     ) {
         let Some(slot) = self.open_slot_of(ticket.connection) else {
             return;
@@ -244,7 +236,11 @@ impl Hub {
         let reply = match (outcome, ticket.asked) {
             (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
             (Ok(_), Asked::Send) => Reply::Sent,
-            (Ok(position), Asked::Publish | Asked::Presence) => Reply::Published { topic, position },
+            (Ok(published), Asked::Publish | Asked::Presence) => Reply::Published {
+                topic,
+                position: published.position,
+                is_repetition: published.is_repetition,
+            },
         };
         self.reply_if_asked(slot, ticket.id, &reply);
     }
@@ -281,6 +277,7 @@ impl Hub {
             code,
             message,
             retry_after_ms,
+            position,
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
@@ -294,6 +291,7 @@ impl Hub {
             code,
             message,
             retry_after_ms,
+            position,
         };
         self.reply_to(slot, Lane::Control, id.as_ref(), &reply);
         if code == ErrorCode::RateLimited && self.is_flooding(slot) {
@@ -342,6 +340,9 @@ pub(super) fn refused(id: Option<CommandId>, refusal: Refusal) -> Rejection {
         Refusal::TooManyTopics => ErrorCode::TooManyTopics,
         Refusal::RateLimited { retry_after_ms } => {
             return Rejection::new(id, ErrorCode::RateLimited, refusal).retry_after(retry_after_ms);
+        }
+        Refusal::Conflict { position } => {
+            return Rejection::new(id, ErrorCode::Conflict, refusal).standing_at(position);
         }
     };
     Rejection::new(id, code, refusal)

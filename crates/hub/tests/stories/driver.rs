@@ -5,7 +5,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Grants, Identity, TopicRules};
-use fanfare_hub::broker::{BrokerEvent, Read, ReadId, Refusal};
+use fanfare_hub::broker::{BrokerEvent, Published, Read, ReadId, Refusal};
 use fanfare_hub::{
     Control, Dirty, History, Hub, Input, Limits, Now, Opened, Output, Received, Retention, Role, Roster,
     RosterPage, SURVEY_PAGE, WantedTopic,
@@ -43,7 +43,7 @@ pub(crate) struct Shard {
     pub(crate) performed: Vec<Output>,
     /// Who was written, write by write.
     pub(crate) writes: Vec<ConnectionId>,
-    held_publishes: VecDeque<Output>,
+    pub(crate) held_publishes: VecDeque<Output>,
     held_reads: VecDeque<Output>,
     answers: VecDeque<Input<'static>>,
     sockets: HashMap<ConnectionId, Socket>,
@@ -261,13 +261,10 @@ impl Shard {
 
     /// Somebody elsewhere publishes something that is the newest state of `key`.
     pub(crate) fn publish_with(&mut self, name: &str, text: &str, key: Option<&str>) {
+        let payload = fanfare_protocol::Payload::text(text);
         let draft = Draft {
-            topic: topic_or_reserved(name),
-            payload: fanfare_protocol::Payload::text(text),
-            from: None,
-            time: self.now.wall,
             key: key.map(|key| Key::parse(key).unwrap()),
-            except: None,
+            ..Draft::new(topic_or_reserved(name), payload, self.now.wall)
         };
         self.append(draft);
     }
@@ -403,7 +400,7 @@ impl Shard {
         let topic = draft.topic.clone();
         let outcome = match refusal {
             Some(refusal) => Err(refusal),
-            None => Ok(self.append(draft)),
+            None => Ok(Published::first(self.append(draft))),
         };
         self.handle(Input::Published(ticket, topic, outcome));
     }
@@ -526,7 +523,7 @@ impl Shard {
                 let topic = draft.topic.clone();
                 let outcome = match self.refusal {
                     Some(refusal) => Err(refusal),
-                    None => Ok(self.append(draft)),
+                    None => Ok(Published::first(self.append(draft))),
                 };
                 self.answers.push_back(Input::Published(ticket, topic, outcome));
             }

@@ -1,10 +1,10 @@
 //! Publishing and sending, and how they are answered.
 
-use fanfare_hub::broker::{BrokerEvent, Refusal};
+use fanfare_hub::broker::{BrokerEvent, Published, Refusal};
 use fanfare_hub::{Control, Input, Limits, Listed, Output, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
+use fanfare_protocol::{ConnectionId, IdempotencyKey, Payload, Position, Timestamp, UserName};
 
 use crate::driver::{Door, Shard};
 
@@ -20,6 +20,40 @@ fn a_publish_with_an_id_is_answered_and_one_without_is_not() {
         [r#"published #"p" a/1"#, r#"a/1 {"x":[1]}"#, "a/2 null"],
         "its reply comes before the message"
     );
+    shard.end();
+}
+
+#[test]
+fn who_repeats_is_told_so_and_who_expects_another_place_is_told_where_the_topic_stands() {
+    let mut shard = Shard::new();
+    let ada = shard.client(&["a"]);
+    shard.holds_publishes = true;
+    let position = Position {
+        offset: 7,
+        ..Position::default()
+    };
+    for outcome in [
+        Ok(Published::first(position)),
+        Ok(Published::again(position)),
+        Err(Refusal::Conflict { position }),
+    ] {
+        shard.say(
+            ada,
+            r#"{"type":"publish","topic":"a","data":1,"id":1,"idempotency_key":"k","expected":"z:6"}"#,
+        );
+        let Some(Output::Publish(draft, ticket)) = shard.held_publishes.pop_front() else {
+            panic!("it publishes");
+        };
+        assert_eq!(draft.idempotency_key, IdempotencyKey::parse("k").ok());
+        assert_eq!(draft.expected, "z:6".parse().ok());
+        shard.handle(Input::Published(ticket, draft.topic, outcome));
+    }
+    shard.turn();
+    assert_eq!(
+        shard.read(ada),
+        ["published #1 a/7", "repeated #1 a/7", "error #1 conflict at 7"]
+    );
+    shard.holds_publishes = false;
     shard.end();
 }
 

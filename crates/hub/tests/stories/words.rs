@@ -26,6 +26,9 @@ fn of_json(json: &Value) -> String {
         "message" => format!("{}/{} {}", text("topic"), json["offset"], json["data"]),
         "subscribed" => format!("subscribed{id} {}", joined(&json["topics"])),
         "unsubscribed" => format!("unsubscribed{id} {}", joined(&json["topics"])),
+        "published" if json["repeated"] == true => {
+            format!("repeated{id} {}/{}", text("topic"), json["offset"])
+        }
         "published" => format!("published{id} {}/{}", text("topic"), json["offset"]),
         "history" => format!(
             "history{id} {}@{}{}: {}{}",
@@ -48,6 +51,9 @@ fn of_json(json: &Value) -> String {
         "result" => format!("result{id} {}", json["data"]),
         "authenticated" => format!("authenticated{id}"),
         "pong" => format!("pong{id}"),
+        "error" if json.get("offset").is_some() => {
+            format!("error{id} {} at {}", text("code"), json["offset"])
+        }
         "error" => match json.get("retry_after_ms") {
             Some(after) => format!("error{id} {} after {after}", text("code")),
             None => format!("error{id} {}", text("code")),

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use fanfare::{CallError, Refusal};
+use fanfare::{CallError, Position, Refusal};
 use serde::Serialize;
 
 /// Declares an enum whose variants are rows of a table.
@@ -45,12 +45,14 @@ codes! {
     BadUser "bad_user" BAD_REQUEST "A user name breaks the grammar.";
     BadConnection "bad_connection" BAD_REQUEST "A connection id is not one.";
     BadCursor "bad_cursor" BAD_REQUEST "The cursor is not one that this listing gave.";
+    BadHeader "bad_header" BAD_REQUEST "A header has no such value.";
     Unauthorized "unauthorized" UNAUTHORIZED "The key is missing or wrong, or none is set and the call is not from this machine.";
     Forbidden "forbidden" FORBIDDEN "The key has no scope for this; the message names the one that is missing.";
     NotFound "not_found" NOT_FOUND "No such path, or no such connection is open.";
     NotAvailable "not_available" NOT_FOUND "The topic does not keep what was asked for.";
     MethodNotAllowed "method_not_allowed" METHOD_NOT_ALLOWED "The path takes another method, which `Allow` names.";
     SlowBody "slow_body" REQUEST_TIMEOUT "The body did not arrive within 10 seconds.";
+    Conflict "conflict" CONFLICT "The topic does not stand where it was expected to; nothing was published. `epoch` and `offset` say where it stands.";
     NoTokens "no_tokens" CONFLICT "No tokens are accepted here, so there is none to revoke.";
     TooLarge "too_large" PAYLOAD_TOO_LARGE "The body or the payload passes its limit.";
     WrongType "wrong_type" UNSUPPORTED_MEDIA_TYPE "The content type is not one that is read here.";
@@ -69,6 +71,8 @@ codes! {
 pub(super) struct Problem {
     code: Code,
     message: String,
+    /// Where the topic stands, where it was expected elsewhere.
+    position: Option<Position>,
 }
 
 impl Problem {
@@ -77,6 +81,7 @@ impl Problem {
         Self {
             code,
             message: message.into(),
+            position: None,
         }
     }
 
@@ -91,6 +96,10 @@ impl Problem {
         Detail {
             code: self.code.name(),
             message: self.message.clone(),
+            standing_at: self.position.map(|position| StandingAt {
+                epoch: position.epoch.to_string(),
+                offset: position.offset,
+            }),
         }
     }
 }
@@ -100,6 +109,14 @@ impl Problem {
 pub(super) struct Detail {
     code: &'static str,
     message: String,
+    #[serde(flatten)]
+    standing_at: Option<StandingAt>,
+}
+
+#[derive(Debug, Serialize)]
+struct StandingAt {
+    epoch: String,
+    offset: u64,
 }
 
 #[derive(Serialize)]
@@ -115,11 +132,19 @@ impl From<CallError> for Problem {
             CallError::Refused(Refusal::Overloaded | Refusal::RateLimited { .. }) => Code::Overloaded,
             CallError::Refused(Refusal::TooManyTopics) => Code::TooManyTopics,
             CallError::Refused(Refusal::Unavailable) => Code::Unavailable,
+            CallError::Refused(Refusal::Conflict { .. }) => Code::Conflict,
             CallError::Busy => Code::Busy,
             CallError::Failed => Code::Failed,
             CallError::Closed => Code::ShuttingDown,
         };
-        Self::new(code, error.to_string())
+        let position = match error {
+            CallError::Refused(Refusal::Conflict { position }) => Some(position),
+            _ => None,
+        };
+        Self {
+            position,
+            ..Self::new(code, error.to_string())
+        }
     }
 }
 
@@ -178,6 +203,7 @@ mod tests {
         for (code, shared) in [
             (Code::BadJson, ErrorCode::BadJson),
             (Code::BadTopic, ErrorCode::BadTopic),
+            (Code::Conflict, ErrorCode::Conflict),
             (Code::Forbidden, ErrorCode::Forbidden),
             (Code::NotFound, ErrorCode::NotFound),
             (Code::Overloaded, ErrorCode::Overloaded),

@@ -2,7 +2,8 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use fanfare::{Key, Payload, Position, PublishOptions, Selector, TopicName};
+use axum::http::HeaderMap;
+use fanfare::{IdempotencyKey, Key, Payload, Position, PublishOptions, Selector, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -18,6 +19,8 @@ pub(super) struct Place {
     topic: String,
     epoch: String,
     offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repeated: Option<bool>,
 }
 
 impl Place {
@@ -26,6 +29,15 @@ impl Place {
             topic: topic.into(),
             epoch: position.epoch.to_string(),
             offset: position.offset,
+            repeated: None,
+        }
+    }
+
+    /// The same, with a word about it if it stood there before.
+    fn of(topic: impl Into<String>, published: fanfare::Published) -> Self {
+        Self {
+            repeated: published.is_repetition.then_some(true),
+            ..Self::new(topic, published.position)
         }
     }
 }
@@ -63,6 +75,16 @@ struct PublishBody<'a> {
     data: Option<&'a RawValue>,
     data_base64: Option<String>,
     key: Option<String>,
+    idempotency_key: Option<String>,
+    expected: Option<Expected>,
+}
+
+/// Where a topic must stand.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    epoch: String,
+    offset: u64,
 }
 
 #[derive(Deserialize)]
@@ -85,13 +107,17 @@ struct SendBody<'a> {
 
 /// `POST /api/publish`
 pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<Json<Published>, Problem> {
+    let key_in_header = key_in_header(request.headers())?;
     let call = Call::receive(request, &["topic"], api.fanfare.limits()).await?;
     let caller = call.caller.clone();
     let in_query = call.query.all("topic");
     if !in_query.is_empty() {
         let topics: Vec<String> = in_query.into_iter().map(str::to_owned).collect();
         check_topics(&api, &caller, &topics, Code::BadQuery)?;
-        let options = PublishOptions::default();
+        let options = PublishOptions {
+            idempotency_key: key_in_header,
+            ..PublishOptions::default()
+        };
         let payload = call.into_payload()?;
         return match &topics[..] {
             [topic] => publish_to_one(&api, topic, payload, options).await,
@@ -99,7 +125,7 @@ pub(super) async fn publish(State(api): State<Api>, request: Request) -> Result<
         };
     }
     let body: PublishBody<'_> = call.json()?;
-    let options = options(body.key.as_deref())?;
+    let options = options(&body, key_in_header)?;
     let payload = call.payload_of(body.data, body.data_base64.as_deref())?;
     match (body.topic, body.topics) {
         (Some(topic), None) => {
@@ -195,11 +221,53 @@ fn check_topics(api: &Api, caller: &Caller, topics: &[String], unclear: Code) ->
 }
 
 /// What is said about a publication beside its payload.
-fn options(key: Option<&str>) -> Result<PublishOptions, Problem> {
-    let key = key.map(Key::parse).transpose();
-    let key = key.map_err(|error| Problem::new(Code::BadBody, format!("`key`: {error}")))?;
-    Ok(PublishOptions { key })
+fn options(body: &PublishBody<'_>, key_in_header: Option<IdempotencyKey>) -> Result<PublishOptions, Problem> {
+    let bad = |problem: String| Problem::new(Code::BadBody, problem);
+    let key = body.key.as_deref().map(Key::parse).transpose();
+    let in_body = body.idempotency_key.as_deref().map(IdempotencyKey::parse);
+    let in_body = in_body.transpose();
+    let in_body = in_body.map_err(|error| bad(format!("`idempotency_key`: {error}")))?;
+    if in_body.is_some() && key_in_header.is_some() {
+        return Err(bad(
+            "`idempotency_key` is given in the body and in a header, give one".to_owned(),
+        ));
+    }
+    if body.expected.is_some() && body.topics.is_some() {
+        return Err(bad(
+            "`expected` is where one topic stands, give `topic` instead of `topics`".to_owned(),
+        ));
+    }
+    let expected = body.expected.as_ref();
+    let expected = expected.map(|place| Position::from_parts(&place.epoch, place.offset));
+    Ok(PublishOptions {
+        key: key.map_err(|error| bad(format!("`key`: {error}")))?,
+        idempotency_key: in_body.or(key_in_header),
+        expected: expected
+            .transpose()
+            .map_err(|_| bad("`expected` has no `epoch` such as k2w9".to_owned()))?,
+    })
 }
+
+/// The key in a header, in quotes as the IETF's draft-ietf-httpapi-idempotency-key-header has it, or without.
+fn key_in_header(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let bad = |problem: &dyn std::fmt::Display| {
+        Problem::new(Code::BadHeader, format!("`{IDEMPOTENCY_KEY}`: {problem}"))
+    };
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(bad(&"it is given more than once, give one key"));
+    }
+    let text = std::str::from_utf8(value.as_bytes()).map_err(|error| bad(&error))?;
+    let inner = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    IdempotencyKey::parse(inner.unwrap_or(text))
+        .map(Some)
+        .map_err(|error| bad(&error))
+}
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 async fn publish_to_one(
     api: &Api,
@@ -207,8 +275,8 @@ async fn publish_to_one(
     payload: Payload,
     options: PublishOptions,
 ) -> Result<Json<Published>, Problem> {
-    let position = api.fanfare.publish_with(topic, payload, options).await?;
-    Ok(Json(Published::One(Place::new(topic, position))))
+    let published = api.fanfare.publish_with(topic, payload, options).await?;
+    Ok(Json(Published::One(Place::of(topic, published))))
 }
 
 /// Publishes to each in turn. It is an error only when all refuse; then it is the first one's.
@@ -229,14 +297,14 @@ async fn publish_to_several(
     several(outcomes).map(Json)
 }
 
-fn several(outcomes: Vec<(&String, Result<Position, Problem>)>) -> Result<Published, Problem> {
+fn several(outcomes: Vec<(&String, Result<fanfare::Published, Problem>)>) -> Result<Published, Problem> {
     if outcomes.iter().all(|(_, outcome)| outcome.is_err())
         && let Some((_, Err(problem))) = outcomes.first()
     {
         return Err(problem.clone());
     }
     let outcomes = outcomes.into_iter().map(|(topic, outcome)| match outcome {
-        Ok(position) => Outcome::Published(Place::new(topic, position)),
+        Ok(published) => Outcome::Published(Place::of(topic, published)),
         Err(problem) => Outcome::Refused {
             topic: topic.clone(),
             error: problem.to_detail(),
@@ -254,14 +322,15 @@ mod tests {
 
     use super::*;
 
-    fn refused() -> Result<Position, Problem> {
+    fn refused() -> Result<fanfare::Published, Problem> {
         Err(CallError::Refused(Refusal::Overloaded).into())
     }
 
     #[test]
     fn one_refusal_among_several_stands_in_its_place() {
         let (a, b) = ("a".to_owned(), "b".to_owned());
-        let answer = several(vec![(&a, refused()), (&b, Ok(Position::default()))]).unwrap();
+        let first = fanfare::Published::first(Position::default());
+        let answer = several(vec![(&a, refused()), (&b, Ok(first))]).unwrap();
         let answer = serde_json::to_value(answer).unwrap();
         assert_eq!(answer["published"][0]["topic"], "a");
         assert_eq!(answer["published"][0]["error"]["code"], "overloaded");

@@ -275,8 +275,8 @@ fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
             Action::Publish => ("hook_publish_url", &options.hook_publish_url),
             Action::Presence | Action::History => ("hook_inspect_url", &options.hook_inspect_url),
         };
-        let asks = |rule: &&TopicRuleOption| rule.0.access.of(action) == Who::Hook;
-        let TopicRuleOption(rule) = options.topic_rule.iter().find(asks).filter(|_| url.is_none())?;
+        let asks = |option: &&TopicRuleOption| option.rule.access.of(action) == Who::Hook;
+        let TopicRuleOption { rule, .. } = options.topic_rule.iter().find(asks).filter(|_| url.is_none())?;
         Some(format!(
             "topic_rule of `{}` says `{} = \"hook\"` and nobody can be asked; set {key}, or say who may without a hook",
             rule.topics,

@@ -108,8 +108,9 @@ options! {
         /// It is kept who is in the topics of which no rule says it, for those who may see it. On with open.
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
-        /// the rule for `slow` clients, how many `publications_per_second` each takes, and whether to `keep_presence`. The first pattern that matches a topic decides; without one, nobody may do
-        /// anything that was not granted to it.
+        /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
+        /// `history_bytes_max`, `history_age`), and whether to `keep_presence`. The first pattern that matches a topic
+        /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
         /// do (`publish:PATTERN`, `stats`, `admin`) and its hash, as `fanfare keygen api-key` prints it.
@@ -278,12 +279,23 @@ options! {
         shutdown_timeout: Duration = Duration::from_secs(20), Time[Duration::ZERO, HOUR];
     }
     "History" {
-        /// Publications kept per topic, for clients that come back; 0 keeps none.
-        history_frames: usize = 0, Count[0, 1_000_000];
-        /// Bytes kept per topic.
-        history_bytes_max: usize = MIB, Size[KIB, 1024 * MIB];
+        /// Publications kept per topic, for clients that come back; 0 keeps none. A topic_rule may say otherwise for its
+        /// topics, here and in the next two.
+        history_frames: usize = 0, Count[0, HISTORY_FRAMES_MAX];
+        /// Bytes of publications kept per topic: what they take in memory.
+        history_bytes_max: usize = MIB, Size[HISTORY_BYTES_MIN, HISTORY_BYTES_MAX];
         /// How long a publication is kept.
-        history_age: Duration = Duration::from_secs(5 * 60), Time[SECOND, WEEK];
+        history_age: Duration = FIVE_MINUTES, Time[HISTORY_AGE_MIN, HISTORY_AGE_MAX];
+        /// Bytes of publications kept over all topics. Beyond, a topic keeps no more than it drops, its own oldest first;
+        /// nobody is refused.
+        history_total_bytes_max: usize = 256 * MIB, Size[0, 1024 * 1024 * MIB];
+        /// How long an idempotency key is remembered, so that what is published with it again is known.
+        idempotency_window: Duration = FIVE_MINUTES, Time[SECOND, DAY];
+        /// Idempotency keys remembered per topic; beyond, its oldest is forgotten before its time.
+        idempotency_keys_per_topic_max: usize = 10_000, Count[0, 10_000_000];
+        /// Idempotency keys remembered over all topics. Beyond, a topic remembers no more than it forgets, its own oldest
+        /// first.
+        idempotency_keys_max: usize = 100_000, Count[0, 100_000_000];
     }
     "Logging" {
         /// Form of the log on standard error.
@@ -313,6 +325,13 @@ pub(super) const ENVELOPE_BYTES_MAX: usize = 4 * KIB;
 
 /// What a shard reads from a connection at once.
 pub(super) const READ_BYTES: usize = 32 * KIB;
+
+/// The bounds of what a topic keeps, here and in a topic_rule.
+pub(super) const HISTORY_FRAMES_MAX: usize = 1_000_000;
+pub(super) const HISTORY_BYTES_MIN: usize = KIB;
+pub(super) const HISTORY_BYTES_MAX: usize = 1024 * MIB;
+pub(super) const HISTORY_AGE_MIN: Duration = SECOND;
+pub(super) const HISTORY_AGE_MAX: Duration = WEEK;
 
 const SHARDS_MAX: usize = 256;
 const KIB: usize = 1024;

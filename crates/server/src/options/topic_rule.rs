@@ -3,17 +3,52 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use fanfare::{Access, Action, SlowRule, TopicRule, Who};
+use fanfare::{Access, Action, Retention, SlowRule, TopicRule, Who};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::suggest::nearest;
+use super::table::{
+    HISTORY_AGE_MAX, HISTORY_AGE_MIN, HISTORY_BYTES_MAX, HISTORY_BYTES_MIN, HISTORY_FRAMES_MAX,
+};
+use super::value;
 
 /// One rule. In the file a table `[[topic_rule]]`, elsewhere the same as an inline table:
 /// `{ pattern = "chat:*", subscribe = "anyone", publish = "users" }`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct TopicRuleOption(pub(crate) TopicRule);
+pub(crate) struct TopicRuleOption {
+    /// The rule but for what is kept, which it may say in part.
+    pub(crate) rule: TopicRule,
+    pub(crate) kept: Kept,
+}
+
+/// What a rule says about the history of its topics; what it does not say is as for all others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    frames: Option<usize>,
+    bytes_max: Option<usize>,
+    age: Option<Duration>,
+}
+
+impl TopicRuleOption {
+    /// The whole rule, where so much is kept of other topics.
+    pub(crate) fn to_rule(&self, otherwise: Retention) -> TopicRule {
+        let Self { rule, kept } = self;
+        let retention = Retention {
+            publications_max: kept.frames.unwrap_or(otherwise.publications_max),
+            bytes_max: kept.bytes_max.unwrap_or(otherwise.bytes_max),
+            age_max_ms: kept
+                .age
+                .map_or(otherwise.age_max_ms, |age| age.as_millis() as u64),
+        };
+        TopicRule {
+            retention: (*kept != Kept::default()).then_some(retention),
+            ..rule.clone()
+        }
+    }
+}
 
 /// The table as it is written.
 #[derive(Deserialize)]
@@ -25,6 +60,9 @@ struct Written {
     history: Option<String>,
     slow: Option<String>,
     publications_per_second: Option<i64>,
+    history_frames: Option<i64>,
+    history_bytes_max: Option<toml::Value>,
+    history_age: Option<String>,
     keep_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
@@ -43,11 +81,40 @@ impl FromStr for TopicRuleOption {
             let message = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
             format!("{message}; write a table such as `{EXAMPLE}`")
         })?;
-        rule.check().map(Self)
+        let kept = rule.kept()?;
+        let rule = rule.check()?;
+        Ok(Self { rule, kept })
     }
 }
 
 impl Written {
+    fn kept(&self) -> Result<Kept, String> {
+        fn said<T>(
+            key: &str,
+            text: Option<&str>,
+            read: impl Fn(&str) -> Result<T, String>,
+        ) -> Result<Option<T>, String> {
+            let read = text.map(|text| read(text).map_err(|rule| format!("`{key}` is {text:?}: {rule}")));
+            read.transpose()
+        }
+        let frames = self.history_frames.map(|count| count.to_string());
+        let bytes = self.history_bytes_max.as_ref().map(|size| match size {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        Ok(Kept {
+            frames: said("history_frames", frames.as_deref(), |text| {
+                value::count(text, 0, HISTORY_FRAMES_MAX)
+            })?,
+            bytes_max: said("history_bytes_max", bytes.as_deref(), |text| {
+                value::size(text, HISTORY_BYTES_MIN, HISTORY_BYTES_MAX)
+            })?,
+            age: said("history_age", self.history_age.as_deref(), |text| {
+                value::time(text, HISTORY_AGE_MIN, HISTORY_AGE_MAX)
+            })?,
+        })
+    }
+
     fn check(self) -> Result<TopicRule, String> {
         if let Some(other) = self.others.keys().next() {
             return Err(match nearest(other, KEYS) {
@@ -83,6 +150,7 @@ impl Written {
             },
             slow: slow.transpose()?,
             publications_per_second: self.publications_per_second.map(publications).transpose()?,
+            retention: None,
             keeps_presence: self.keep_presence,
         })
     }
@@ -90,7 +158,7 @@ impl Written {
 
 impl fmt::Display for TopicRuleOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(rule) = self;
+        let Self { rule, kept } = self;
         let quoted = |text: &dyn fmt::Display| toml::Value::from(text.to_string()).to_string();
         write!(f, "{{ pattern = {}", quoted(&rule.topics))?;
         for &action in Action::ALL {
@@ -104,6 +172,15 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(keeps) = rule.keeps_presence {
             write!(f, ", keep_presence = {keeps}")?;
+        }
+        if let Some(frames) = kept.frames {
+            write!(f, ", history_frames = {frames}")?;
+        }
+        if let Some(bytes) = kept.bytes_max {
+            write!(f, ", history_bytes_max = {}", quoted(&value::size_text(bytes)))?;
+        }
+        if let Some(age) = kept.age {
+            write!(f, ", history_age = {}", quoted(&value::time_text(age)))?;
         }
         f.write_str(" }")
     }
@@ -138,6 +215,22 @@ pub(super) fn schema() -> Value {
                 "description": "Publications of clients that each topic takes per second; 0 for any number. Default: \
                                 publications_per_second outside of rules.",
             },
+            "history_frames": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": HISTORY_FRAMES_MAX,
+                "description": "Publications kept of each topic; 0 keeps none. Default: history_frames outside of rules.",
+            },
+            "history_bytes_max": {
+                "type": ["string", "integer"],
+                "examples": ["64KiB", 65_536],
+                "description": "Bytes of publications kept of each topic. Default: history_bytes_max outside of rules.",
+            },
+            "history_age": {
+                "type": "string",
+                "examples": ["30s", "12h", "7d"],
+                "description": "How long a publication of the topics is kept. Default: history_age outside of rules.",
+            },
             "keep_presence": {
                 "type": "boolean",
                 "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
@@ -147,7 +240,7 @@ pub(super) fn schema() -> Value {
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 11] = [
     "pattern",
     "subscribe",
     "publish",
@@ -155,6 +248,9 @@ const KEYS: [&str; 8] = [
     "history",
     "slow",
     "publications_per_second",
+    "history_frames",
+    "history_bytes_max",
+    "history_age",
     "keep_presence",
 ];
 
@@ -182,6 +278,8 @@ mod tests {
             r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
             r#"{ pattern = "*" }"#,
             r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
+            r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
+            r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
@@ -191,7 +289,7 @@ mod tests {
 
     #[test]
     fn what_is_not_said_is_for_those_to_whom_it_was_granted() {
-        let TopicRuleOption(rule) = EXAMPLE.parse().unwrap();
+        let TopicRuleOption { rule, .. } = EXAMPLE.parse().unwrap();
         assert_eq!(
             Action::ALL
                 .iter()
@@ -199,6 +297,45 @@ mod tests {
                 .collect::<Vec<_>>(),
             [Who::Anyone, Who::Users, Who::Granted, Who::Granted]
         );
+    }
+
+    #[test]
+    fn a_rule_says_what_is_kept_in_part_or_not_at_all() {
+        let otherwise = Retention {
+            publications_max: 7,
+            bytes_max: 8_000,
+            age_max_ms: 9,
+        };
+        let kept = |says: &str| {
+            let option: TopicRuleOption = format!(r#"{{ pattern = "a"{says} }}"#).parse().unwrap();
+            option.to_rule(otherwise).retention
+        };
+        assert_eq!(kept(""), None);
+        for (says, retention) in [
+            (
+                ", history_frames = 0",
+                Retention {
+                    publications_max: 0,
+                    ..otherwise
+                },
+            ),
+            (
+                ", history_bytes_max = \"2KiB\"",
+                Retention {
+                    bytes_max: 2_048,
+                    ..otherwise
+                },
+            ),
+            (
+                ", history_age = \"2s\"",
+                Retention {
+                    age_max_ms: 2_000,
+                    ..otherwise
+                },
+            ),
+        ] {
+            assert_eq!(kept(says), Some(retention), "{says}");
+        }
     }
 
     #[test]
@@ -220,6 +357,22 @@ mod tests {
             (
                 r#"{ pattern = "a", publications_per_second = -1 }"#,
                 "is a number from 0 to 1000000",
+            ),
+            (
+                r#"{ pattern = "a", history_frames = -1 }"#,
+                "`history_frames` is \"-1\": it must be a whole number from 0 to 1000000",
+            ),
+            (
+                r#"{ pattern = "a", history_bytes_max = "much" }"#,
+                "`history_bytes_max` is \"much\": it must be a size",
+            ),
+            (
+                r#"{ pattern = "a", history_bytes_max = 1 }"#,
+                "`history_bytes_max` is \"1\": it must be from 1KiB to 1GiB",
+            ),
+            (
+                r#"{ pattern = "a", history_age = "5" }"#,
+                "`history_age` is \"5\": a duration needs a unit",
             ),
         ] {
             let refusal = text.parse::<TopicRuleOption>().unwrap_err();

@@ -132,9 +132,8 @@ fn begin_chores(options: &ServeOptions, fanfare: &Fanfare, tls: Option<Tls>) {
     if let Some(tls) = tls {
         tokio::spawn(tls::watch_expiry(tls));
     }
-    if options.history_frames > 0 {
-        tokio::spawn(expire_history(fanfare.clone()));
-    }
+    // Always: rules that are read again may keep something, and there may be idempotency keys.
+    tokio::spawn(expire_history(fanfare.clone()));
     if let Some(ceiling) = options.memory_max.or_else(memory::ceiling) {
         tokio::spawn(memory::watch(fanfare.clone(), ceiling));
     }
@@ -199,6 +198,10 @@ fn library_options(
             user_bytes_per_second: options.user_bytes_per_second as u32,
             publications_per_second: options.publications_per_second as u32,
             topics_max: options.topics_max,
+            history_total_bytes_max: options.history_total_bytes_max,
+            idempotency_window_ms: millis(options.idempotency_window),
+            idempotency_keys_per_topic_max: options.idempotency_keys_per_topic_max as u32,
+            idempotency_keys_max: options.idempotency_keys_max,
             refusals_max: options.refusals_max as u32,
             subscribes_pending_max: options.subscribes_pending_max as u32,
             ..Limits::default()
@@ -212,11 +215,7 @@ fn library_options(
         is_development: options.dev,
         compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
-        history: Retention {
-            publications_max: options.history_frames,
-            bytes_max: options.history_bytes_max,
-            age_max_ms: millis(options.history_age),
-        },
+        history: retention(options),
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
     }
@@ -249,10 +248,21 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
     } else {
         TopicRules::default()
     };
+    let retention = retention(options);
+    let rules = options.topic_rule.iter();
     TopicRules {
-        by_pattern: options.topic_rule.iter().map(|rule| rule.0.clone()).collect(),
+        by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
         keeps_presence: options.keep_presence || open.keeps_presence,
         otherwise: open.otherwise,
+    }
+}
+
+/// What is kept of topics of which no rule says it.
+fn retention(options: &ServeOptions) -> Retention {
+    Retention {
+        publications_max: options.history_frames,
+        bytes_max: options.history_bytes_max,
+        age_max_ms: options.history_age.as_millis() as u64,
     }
 }
 

@@ -59,7 +59,7 @@
 //! | 51–53 | before, without and with bad tokens | `tests/sockets/tokens.rs` of the library |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54 | hooks that are slow, dead, lying or flooding | `hooks`; notices to such a backend: `notices` |
-//! | 56 | idempotency keys | there are none yet |
+//! | 56 | idempotency keys, racing duplicates | `repeating::of_racing_duplicates_over_every_way_one_is_published`, `repeating::of_racing_publications_behind_one_place_one_is_taken`; every way of deciding it wrong in `tests/conformance` of the hub |
 //! | 55 | abuse of history | `recovery::history_that_is_asked_for_in_absurd_amounts_is_clamped_or_refused`, `src/api/tests/history.rs`, `tests/sockets/history.rs` of the library |
 //! | 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no presence to read yet |
 //! | – | coming back | `recovery` |
@@ -109,6 +109,7 @@ mod proxy;
 mod proxy_tests;
 mod rates;
 mod recovery;
+mod repeating;
 mod signals;
 mod slow;
 mod slow_rules;

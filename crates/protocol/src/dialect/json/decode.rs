@@ -9,8 +9,8 @@ use serde_json::value::RawValue;
 
 use crate::codes::ErrorCode;
 use crate::{
-    Command, CommandId, Every, HISTORY_PAGE_MAX, Key, PRESENCE_PAGE_MAX, Payload, Position, Reading,
-    Rejection, Since, TOPIC_BYTES_MAX, Target, UserName, Verb, Wanted,
+    Command, CommandId, Every, HISTORY_PAGE_MAX, IdempotencyKey, Key, PRESENCE_PAGE_MAX, Payload, Position,
+    PublishOptions, Reading, Rejection, Since, TOPIC_BYTES_MAX, Target, UserName, Verb, Wanted,
 };
 
 /// Reads one command.
@@ -59,6 +59,9 @@ struct Fields<'a> {
     every: Option<Text<'a>>,
     #[serde(borrow)]
     key: Option<Text<'a>>,
+    #[serde(borrow)]
+    idempotency_key: Option<Text<'a>>,
+    expected: Option<Place>,
     #[serde(borrow)]
     connection: Option<Text<'a>>,
     #[serde(borrow)]
@@ -185,16 +188,33 @@ impl<'a> Fields<'a> {
 
     fn publish(self) -> Result<Verb<'a>, String> {
         let payload = self.payload()?;
+        let options = self.publish_options()?;
         let Some(Text(topic)) = self.topic else {
             return Err("`topic` is missing".to_owned());
         };
-        let key = self.key.as_ref().map(|Text(key)| Key::parse(key));
-        let key = key.transpose().map_err(|error| error.to_string())?;
         Ok(Verb::Publish {
             topic,
             payload,
-            key,
+            options,
             echo: self.echo.unwrap_or(true),
+        })
+    }
+
+    fn publish_options(&self) -> Result<PublishOptions, String> {
+        let key = self.key.as_ref().map(|Text(key)| Key::parse(key));
+        let idempotency_key = self.idempotency_key.as_ref();
+        let idempotency_key = idempotency_key.map(|Text(key)| IdempotencyKey::parse(key));
+        let expected = match self.expected {
+            None => None,
+            Some(Place(Since::Position(position))) => Some(position),
+            Some(_) => return Err("`expected` is not a position".to_owned()),
+        };
+        Ok(PublishOptions {
+            key: key.transpose().map_err(|error| error.to_string())?,
+            idempotency_key: idempotency_key
+                .transpose()
+                .map_err(|error| format!("`idempotency_key`: {error}"))?,
+            expected,
         })
     }
 

@@ -132,6 +132,8 @@ enum Answer<'a> {
         id: Option<&'a RawValue>,
         #[serde(flatten)]
         at: At<'a>,
+        #[serde(skip_serializing_if = "is_false")]
+        repeated: bool,
     },
     History {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +181,8 @@ enum Answer<'a> {
         temporary: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
+        #[serde(flatten)]
+        standing_at: Option<Place>,
     },
     Welcome {
         connection: String,
@@ -272,15 +276,20 @@ struct Place {
     offset: u64,
 }
 
-impl Next {
-    fn of(turn: Turn) -> Self {
-        let place = |position: Position| Place {
+impl Place {
+    fn of(position: Position) -> Self {
+        Self {
             epoch: position.epoch.to_string(),
             offset: position.offset,
-        };
+        }
+    }
+}
+
+impl Next {
+    fn of(turn: Turn) -> Self {
         match turn {
-            Turn::Since(position) => Self::Since(place(position)),
-            Turn::Before(position) => Self::Before(place(position)),
+            Turn::Since(position) => Self::Since(Place::of(position)),
+            Turn::Before(position) => Self::Before(Place::of(position)),
         }
     }
 }
@@ -410,9 +419,14 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             id,
             topics: topics.iter().map(TopicName::as_str).collect(),
         },
-        Reply::Published { topic, position } => Answer::Published {
+        Reply::Published {
+            topic,
+            position,
+            is_repetition,
+        } => Answer::Published {
             id,
             at: At::of(topic, *position),
+            repeated: *is_repetition,
         },
         Reply::History(page) => return encode_history(id, page, frame),
         Reply::Presence(page) => Answer::Presence {
@@ -433,12 +447,14 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             code,
             message,
             retry_after_ms,
+            position,
         } => Answer::Error {
             id,
             code: code.name(),
             message,
             temporary: code.is_temporary(),
             retry_after_ms: *retry_after_ms,
+            standing_at: position.map(Place::of),
         },
     };
     append_answer(&answer, frame);
@@ -508,6 +524,11 @@ pub(in crate::dialect) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
         },
     };
     append_answer(&answer, frame);
+}
+
+/// A flag that is only said when it is raised.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn append_answer(answer: &Answer<'_>, frame: &mut Vec<u8>) {

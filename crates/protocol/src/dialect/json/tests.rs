@@ -6,10 +6,10 @@ use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::Direct;
 use crate::{
-    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss,
-    Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
-    Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target, Timestamp, TopicName, Turn, UserName,
-    Verb, Wanted, Welcome,
+    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage,
+    IdempotencyKey, Key, Loss, Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage,
+    Present, Publication, PublishOptions, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target,
+    Timestamp, TopicName, Turn, UserName, Verb, Wanted, Welcome,
 };
 
 fn verb(text: &str) -> Verb<'_> {
@@ -240,12 +240,8 @@ fn a_page_of_history_has_its_messages_as_they_are() {
     let topic = TopicName::parse("a").unwrap();
     let publication = |offset, payload| {
         let draft = Draft {
-            topic: topic.clone(),
-            payload,
-            from: None,
-            time: Timestamp(5),
             key: Key::parse("k").ok().filter(|_| offset == 1),
-            except: None,
+            ..Draft::new(topic.clone(), payload, Timestamp(5))
         };
         let epoch = Epoch(36);
         Arc::new(Publication {
@@ -360,10 +356,31 @@ fn a_rate_and_a_key_are_read() {
             token: None,
         }
     );
-    let Verb::Publish { key, .. } = verb(r#"{"type":"publish","topic":"a","key":"EURUSD","data":1}"#) else {
-        panic!("it publishes")
+    let options = publish_options(r#""key":"EURUSD""#);
+    assert_eq!(options.key, Key::parse("EURUSD").ok());
+}
+
+fn publish_options(fields: &str) -> PublishOptions {
+    let text = format!(r#"{{"type":"publish","topic":"a","data":1,{fields}}}"#);
+    let Verb::Publish { options, .. } = verb(&text) else {
+        panic!("{text}")
     };
-    assert_eq!(key, Key::parse("EURUSD").ok());
+    options
+}
+
+#[test]
+fn what_makes_publishing_again_safe_is_read() {
+    let options = publish_options(r#""idempotency_key":"order 7""#);
+    assert_eq!(options.idempotency_key, IdempotencyKey::parse("order 7").ok());
+    assert_eq!((options.key, options.expected), (None, None));
+    let place = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
+    for expected in [r#"{"epoch":"10","offset":7}"#, r#""10:7""#] {
+        let options = publish_options(&format!(r#""expected":{expected}"#));
+        assert_eq!(options.expected, Some(place), "{expected}");
+    }
 }
 
 /// A message, the id of its answer, the answer's code, and what its text says.
@@ -495,6 +512,18 @@ const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
         "key is empty",
     ),
     (
+        r#"{"type":"publish","topic":"a","idempotency_key":"a\u0007","data":1}"#,
+        None,
+        "bad_command",
+        "`idempotency_key`: key has a control character",
+    ),
+    (
+        r#"{"type":"publish","topic":"a","expected":"5m","data":1}"#,
+        None,
+        "bad_command",
+        "`expected` is not a position",
+    ),
+    (
         r#"{"type":"ping","id":-1}"#,
         None,
         "bad_command",
@@ -614,15 +643,50 @@ fn replies_are_written() {
         ),
         r#"{"type":"unsubscribed","topics":["a\"b"]}"#
     );
-    assert_eq!(
-        reply(Some("\"x\""), &Reply::Published { topic, position }),
-        r#"{"type":"published","id":"x","topic":"a\"b","epoch":"10","offset":7}"#
-    );
     assert_eq!(reply(Some("2"), &Reply::Sent), r#"{"type":"sent","id":2}"#);
     assert_eq!(
         reply(None, &Reply::Pong { time: Timestamp(5) }),
         r#"{"type":"pong","time":5}"#
     );
+}
+
+#[test]
+fn what_became_of_a_publication_is_written() {
+    let topic = TopicName::parse("a\"b").unwrap();
+    let position = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
+    assert_eq!(
+        reply(
+            Some("\"x\""),
+            &Reply::Published {
+                topic: topic.clone(),
+                position,
+                is_repetition: false
+            }
+        ),
+        r#"{"type":"published","id":"x","topic":"a\"b","epoch":"10","offset":7}"#
+    );
+    assert_eq!(
+        reply(
+            None,
+            &Reply::Published {
+                topic,
+                position,
+                is_repetition: true
+            }
+        ),
+        r#"{"type":"published","topic":"a\"b","epoch":"10","offset":7,"repeated":true}"#
+    );
+}
+
+#[test]
+fn refusals_are_written() {
+    let position = Position {
+        epoch: Epoch(36),
+        offset: 7,
+    };
     assert_eq!(
         reply(
             Some("9"),
@@ -630,6 +694,7 @@ fn replies_are_written() {
                 code: ErrorCode::Overloaded,
                 message: "full".to_owned(),
                 retry_after_ms: None,
+                position: None,
             }
         ),
         r#"{"type":"error","id":9,"code":"overloaded","message":"full","temporary":true}"#
@@ -641,9 +706,22 @@ fn replies_are_written() {
                 code: ErrorCode::RateLimited,
                 message: "slower".to_owned(),
                 retry_after_ms: Some(40),
+                position: None,
             }
         ),
         r#"{"type":"error","code":"rate_limited","message":"slower","temporary":true,"retry_after_ms":40}"#
+    );
+    assert_eq!(
+        reply(
+            None,
+            &Reply::Error {
+                code: ErrorCode::Conflict,
+                message: "moved".to_owned(),
+                retry_after_ms: None,
+                position: Some(position),
+            }
+        ),
+        r#"{"type":"error","code":"conflict","message":"moved","temporary":false,"epoch":"10","offset":7}"#
     );
 }
 
@@ -714,16 +792,16 @@ fn pushes_are_written() {
 fn messages_carry_every_kind_of_payload() {
     let publication = |payload| Publication {
         draft: Draft {
-            topic: TopicName::parse("a").unwrap(),
-            payload,
             from: Some(Publisher {
                 connection: ConnectionId::new(0, 0, 1),
                 user: None,
                 info: None,
             }),
-            time: Timestamp(1_700_000_000_000),
-            key: None,
-            except: None,
+            ..Draft::new(
+                TopicName::parse("a").unwrap(),
+                payload,
+                Timestamp(1_700_000_000_000),
+            )
         },
         position: Position {
             epoch: Epoch(1),

@@ -138,6 +138,8 @@ fn a_schema_is_held_to() {
         (r#"{"topic":"a","epoch":"e","offset":1}"#, true),
         (r#"{"topic":"a","epoch":"e","offset":-1}"#, false),
         (r#"{"topic":"a","epoch":"e"}"#, false),
+        (r#"{"topic":"a","epoch":"e","offset":1,"repeated":true}"#, true),
+        (r#"{"topic":"a","epoch":"e","offset":1,"repeated":false}"#, false),
         (r#"{"topic":"a","epoch":"e","offset":1,"more":1}"#, false),
         (r#"{"published":[{"topic":"a","epoch":"e","offset":1}]}"#, true),
         (
