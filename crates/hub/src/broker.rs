@@ -7,6 +7,8 @@
 //!
 //! [`crate::conformance`] tests what is written here; every broker runs it.
 
+mod asked;
+
 use std::sync::Arc;
 use std::task::Poll;
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, UserName};
+use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, Turn, UserName};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +110,15 @@ pub enum Reading {
     Since(Since),
     /// Before this place, newest first.
     Before(Position),
+}
+
+impl From<Turn> for Reading {
+    fn from(turn: Turn) -> Self {
+        match turn {
+            Turn::Since(place) => Self::Since(Since::Position(place)),
+            Turn::Before(place) => Self::Before(place),
+        }
+    }
 }
 
 /// The most publications that a client may read at once.

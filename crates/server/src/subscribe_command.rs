@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind, Write};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::{Client, Error, Every, Publication, Push, SubscribeOptions};
+use fanfare_client::{Client, Error, Every, Publication, Push, Since, SubscribeOptions};
 
 use crate::endpoint_flags::{EXIT_CODES, connect, failed, flags, runtime};
 use crate::failure::{Failure, tell};
@@ -15,7 +15,7 @@ pub(crate) fn command() -> Command {
         .about("Print what is published to topics")
         .long_about(
             "Print what is published to topics, one line per publication, until interrupted.\n\nA connection that ends \
-             is made again. What was missed meanwhile is told on standard error.",
+             is made again, and goes on from where it was. What is gone by then is told on standard error.",
         )
         .after_help(EXIT_CODES)
         .arg(
@@ -32,6 +32,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(|text: &str| text.parse::<Every>())
                 .help("Print the newest at most that often, such as `2s`"),
         )
+        .args([since_flag(), last_flag()])
         .args(flags())
         .arg(
             Arg::new(JSON)
@@ -39,6 +40,29 @@ pub(crate) fn command() -> Command {
                 .action(ArgAction::SetTrue)
                 .help("Print the whole message with topic, offset, time and sender, not its data alone"),
         )
+}
+
+fn since_flag() -> Arg {
+    Arg::new(SINCE)
+        .long("since")
+        .value_name("SINCE")
+        .value_parser(|text: &str| text.parse::<Since>())
+        .help("Begin in the past: with what is not older, such as `5m`, or behind a position, such as `k2w9:17`")
+}
+
+fn last_flag() -> Arg {
+    Arg::new(LAST)
+        .long("last")
+        .value_name("NUMBER")
+        .value_parser(clap::value_parser!(u32))
+        .conflicts_with(SINCE)
+        .help("Begin with so many of the newest of each topic")
+}
+
+/// Where in the past it begins, if it does.
+fn beginning(matches: &ArgMatches) -> Option<Since> {
+    let last = matches.get_one(LAST).copied().map(Since::Last);
+    last.or_else(|| matches.get_one(SINCE).copied())
 }
 
 /// Prints publications until the terminal interrupts it or the reader of its output has gone.
@@ -54,6 +78,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     };
     let options = SubscribeOptions {
         every: matches.get_one(EVERY).copied(),
+        since: beginning(matches),
         ..SubscribeOptions::default()
     };
     runtime()?.block_on(async {
@@ -161,6 +186,8 @@ fn failed_to_print(error: &io::Error) -> Failure {
 
 const TOPICS: &str = "topics";
 const EVERY: &str = "every";
+const SINCE: &str = "since";
+const LAST: &str = "last";
 const JSON: &str = "json";
 
 #[cfg(test)]

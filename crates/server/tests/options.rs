@@ -13,7 +13,7 @@ mod keys;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use hook_values::HOOK_VALUES;
+use hook_values::{HOOK_VALUES, UNASKED_RULES};
 use keys::TOKEN_VALUES;
 
 /// The program in an environment without any Fanfare variables.
@@ -788,15 +788,10 @@ fn options_that_contradict_each_other_are_refused() {
             &["--hook-call-url=http://localhost/"],
             "set hook_secret, for example",
         ),
-        (
-            &["--topic-rule={ pattern = \"a:*\", publish = \"hook\" }"],
-            "topic_rule of `a:*` says `publish = \"hook\"` and nobody can be asked; set hook_publish_url",
-        ),
-        (
-            &["--topic-rule={ pattern = \"a\", subscribe = \"hook\" }"],
-            "set hook_subscribe_url",
-        ),
-    ] {
+    ]
+    .into_iter()
+    .chain(UNASKED_RULES)
+    {
         // Printed, so that what is accepted by mistake does not serve for ever.
         let mut command = fanfare(&["serve", "--print-config"]);
         let output = command.args(flags).output().unwrap();

@@ -33,7 +33,8 @@ impl Peer {
         }
     }
 
-    fn subscribes(&mut self, offset: u64) {
+    /// Answers a `subscribe`, and gives it.
+    fn subscribes(&mut self, offset: u64) -> Value {
         let command = self.hears().unwrap();
         let topics: Vec<_> = command["topics"]
             .as_array()
@@ -42,6 +43,7 @@ impl Peer {
             .map(|topic| at(topic.get("topic").unwrap_or(topic), offset))
             .collect();
         self.says(json!({"type": "subscribed", "id": command["id"], "topics": topics}));
+        command
     }
 
     fn publishes(&mut self, offset: u64, data: Value) {
@@ -49,8 +51,10 @@ impl Peer {
     }
 }
 
+/// A topic of a command, whether it names a place or not, with the place where it begins.
 fn at(topic: &Value, offset: u64) -> Value {
-    json!({"topic": topic, "epoch": "e", "offset": offset})
+    let name = topic.get("topic").unwrap_or(topic);
+    json!({"topic": name, "epoch": "e", "offset": offset})
 }
 
 /// What a server does with one connection, after the welcome.
@@ -278,6 +282,63 @@ fn sub_connects_again_and_tells_what_was_missed() {
         "{}",
         stderr(&output)
     );
+}
+
+#[test]
+fn sub_begins_in_the_past_and_goes_on_from_where_it_was() {
+    for (flag, field, value) in [
+        ("--last=20", "last", json!(20)),
+        ("--last=0", "last", json!(0)),
+        ("--since=5m", "since", json!("300000ms")),
+        ("--since=e:4", "since", json!("e:4")),
+    ] {
+        let (sender, asked) = std::sync::mpsc::channel();
+        let begun = sender.clone();
+        let url = server(vec![
+            Box::new(move |peer| {
+                begun.send(peer.subscribes(4)).unwrap();
+                peer.publishes(5, json!(5));
+                peer.0.close(None).unwrap();
+            }),
+            Box::new(move |peer| {
+                sender.send(peer.subscribes(5)).unwrap();
+                peer.publishes(6, json!(6));
+            }),
+        ]);
+        let mut child = fanfare(&url, &["sub", "a", flag]).spawn().unwrap();
+        assert_eq!(lines(&mut child).take(2).collect::<Vec<_>>(), ["5", "6"]);
+        interrupt(&child);
+        let output = child.wait_with_output().unwrap();
+        assert!(!stderr(&output).contains("missed"), "{}", stderr(&output));
+        let (first, again) = (asked.recv().unwrap(), asked.recv().unwrap());
+        assert_eq!(
+            (&first[field], &first["topics"]),
+            (&value, &json!(["a"])),
+            "{first}"
+        );
+        assert_eq!(
+            again["topics"],
+            json!([{"topic": "a", "since": "e:5"}]),
+            "{again}"
+        );
+        assert_eq!(again[field], Value::Null, "it does not begin anew");
+    }
+}
+
+#[test]
+fn sub_takes_only_a_place_that_it_understands() {
+    for (arguments, rule) in [
+        (&["--since=soon"][..], "neither a position such as"),
+        (&["--since=5"], "neither a position such as"),
+        (&["--last=-1"], "--last"),
+        (&["--last=4294967296"], "--last"),
+        (&["--last=3", "--since=5m"], "cannot be used with"),
+    ] {
+        let arguments = [&["sub", "a"], arguments].concat();
+        let output = fanfare("ws://127.0.0.1:1/ws", &arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(rule), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_queue::SegQueue;
-use fanfare_hub::broker::{BrokerEvent, Outlet, Refusal};
+use fanfare_hub::broker::{BrokerEvent, Outlet, Page, Refusal};
 use fanfare_protocol::{Position, Publication};
 use tokio::sync::{mpsc, oneshot};
 
 use super::options::SubscribeOptions;
+use super::past::is_last;
 
 /// What waits for one consumer.
 pub(super) struct Line {
@@ -25,6 +26,10 @@ pub(super) struct Line {
     /// Wakes the consumer. One ring is enough for any number of publications.
     bell: mpsc::Sender<()>,
     is_closed: AtomicBool,
+    /// Whether publications wait here. A consumer that begins in the past reads them itself until it has come up with them.
+    is_live: AtomicBool,
+    /// The page that it has asked for last.
+    page: Mutex<Option<Result<Page, Refusal>>>,
     joined: Mutex<Option<oneshot::Sender<Result<Position, Refusal>>>>,
 }
 
@@ -50,6 +55,8 @@ impl LineEnd {
             missed: Arc::clone(missed),
             bell: ringing,
             is_closed: AtomicBool::new(false),
+            is_live: AtomicBool::new(options.since.is_none()),
+            page: Mutex::default(),
             joined: Mutex::new(Some(answer)),
         };
         Self {
@@ -66,6 +73,11 @@ impl Line {
         let publication = self.queue.pop()?;
         self.bytes.fetch_sub(publication.draft.bytes(), Ordering::Relaxed);
         Some(publication)
+    }
+
+    /// Takes the page that was asked for, if it has come.
+    pub(super) fn take_page(&self) -> Option<Result<Page, Refusal>> {
+        self.page.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Nothing comes any more.
@@ -93,6 +105,15 @@ impl Line {
         }
     }
 
+    /// Sets a page out. Behind the last one, publications wait: all that were posted before are in it.
+    fn post_page(&self, outcome: Result<Page, Refusal>) {
+        if outcome.as_ref().is_ok_and(is_last) {
+            self.is_live.store(true, Ordering::Release);
+        }
+        *self.page.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        self.ring();
+    }
+
     fn ring(&self) {
         // One that was rung already will be answered.
         let _ = self.bell.try_send(());
@@ -115,7 +136,7 @@ impl Outlet for Line {
     fn cancel(&self, _bytes: usize) {}
 
     fn post_reserved(&self, publication: Arc<Publication>) {
-        if self.is_closed() {
+        if self.is_closed() || !self.is_live.load(Ordering::Acquire) {
             return;
         }
         let bytes = publication.draft.bytes();
@@ -129,8 +150,9 @@ impl Outlet for Line {
         match answer {
             BrokerEvent::Publication(publication) => self.post_reserved(publication),
             BrokerEvent::Joined { outcome, .. } => self.answer_join(Some(outcome)),
-            // A consumer publishes nothing and reads nothing.
-            BrokerEvent::Published { .. } | BrokerEvent::Read { .. } => {}
+            BrokerEvent::Read { outcome, .. } => self.post_page(outcome),
+            // A consumer publishes nothing.
+            BrokerEvent::Published { .. } => {}
         }
     }
 }

@@ -2,16 +2,18 @@
 //!
 //! Each is an outlet of the broker of its own, so that it stands in the one order of its topic. What a topic gets is put
 //! into the consumer's [line](line::Line) by whoever publishes, and taken out by the consumer, on whatever task it runs;
-//! there is no task and no timer here. A line that is full loses its oldest, and the consumer is told in their place.
+//! there is no task here. A line that is full loses its oldest, and the consumer is told in their place. A consumer that
+//! begins in the [past](past::Past) reads the log until it has come up with what is published, and only then has its line.
 
 mod line;
 mod options;
+mod past;
 mod subscription;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use fanfare_hub::broker::{Broker, Outlet, OutletId};
+use fanfare_hub::broker::{Broker, Outlet, OutletId, Read, ReadId};
 use fanfare_protocol::TopicName;
 use slab::Slab;
 
@@ -87,6 +89,12 @@ impl Membership {
             topic,
         })
     }
+
+    /// Asks for a page of the topic, which the line will have. A consumer asks for one at a time.
+    fn read(&self, read: Read) {
+        let id = ReadId(0);
+        self.consumers.broker.read(self.outlet, &self.topic, read, id);
+    }
 }
 
 impl Drop for Membership {
@@ -113,10 +121,10 @@ impl Fanfare {
         self.subscribe_with(topic, SubscribeOptions::default()).await
     }
 
-    /// The same with bounds of its own on what may wait for the consumer.
+    /// The same with bounds of its own on what may wait for the consumer, and, if it is to begin in the past, from where.
     ///
     /// # Errors
-    /// As for [`Fanfare::subscribe`].
+    /// As for [`Fanfare::subscribe`], and when the broker cannot read now.
     pub async fn subscribe_with(
         &self,
         topic: &str,

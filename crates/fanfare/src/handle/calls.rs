@@ -20,8 +20,8 @@ pub enum CallError {
     /// The broker refused the publication; nothing was published.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too many calls wait for a shard.
-    #[error("a shard has too many calls waiting, call again in a moment")]
+    /// Too many calls wait for a shard, or too many reads for the broker.
+    #[error("too many calls wait for an answer, call again in a moment")]
     Busy,
     /// The shard failed while it worked at the call; whether it was done is not known.
     #[error("the server failed at this call, whether it was done is not known")]

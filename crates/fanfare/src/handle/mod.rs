@@ -2,8 +2,10 @@
 
 mod calls;
 mod desk;
+mod history;
 mod pages;
 mod publishing;
+mod reads;
 mod seat;
 mod shutdown;
 mod start;
@@ -31,6 +33,7 @@ use crate::shard::{Failures, Mail, Mailbox, ShardStats, Snapshot};
 pub use calls::CallError;
 use desk::Desk;
 pub use pages::ConnectionPage;
+use reads::Reads;
 pub(crate) use seat::Seat;
 pub use stats::Stats;
 pub(crate) use way_back::WayBack;
@@ -61,6 +64,7 @@ struct Inner {
     consumers: Arc<Consumers>,
     gate: Arc<Gate>,
     outlet: OutletId,
+    reads: Reads,
     threads: Mutex<Vec<JoinHandle<()>>>,
     is_draining: AtomicBool,
     pressure: Pressure,

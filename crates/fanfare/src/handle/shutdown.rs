@@ -48,6 +48,7 @@ impl Fanfare {
         // Joining fails only if the runtime itself ends, and then nobody waits.
         let _ = ended.await;
         self.inner.consumers.close();
+        self.inner.reads.close();
         if let Some(notices) = &self.inner.notices {
             // Past the deadline, nobody waits for an application.
             let _ = tokio::time::timeout_at(deadline, notices.flush()).await;
@@ -68,8 +69,8 @@ impl Drop for Inner {
 #[cfg(test)]
 mod tests {
     use fanfare_hub::{Listed, Selector};
-    use fanfare_protocol::UserName;
     use fanfare_protocol::codes::Disconnect;
+    use fanfare_protocol::{Reading, UserName};
 
     use super::*;
     use crate::{CallError, Options};
@@ -87,6 +88,10 @@ mod tests {
         assert_eq!(disconnected, Err(CallError::Closed));
         assert_eq!(
             fanfare.connections(Listed::All, 0, 1).await,
+            Err(CallError::Closed)
+        );
+        assert_eq!(
+            fanfare.history("a", Reading::Oldest, 1).await,
             Err(CallError::Closed)
         );
     }

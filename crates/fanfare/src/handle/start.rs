@@ -9,7 +9,7 @@ use fanfare_hub::broker::{Broker, Outlet};
 use fanfare_protocol::SHARDS_MAX;
 use tokio::runtime::Handle;
 
-use super::{Desk, Fanfare, Inner, WayBack};
+use super::{Desk, Fanfare, Inner, Reads, WayBack};
 use crate::Options;
 use crate::broker::MemoryBroker;
 use crate::clock::Clock;
@@ -92,6 +92,7 @@ impl Fanfare {
             mailboxes,
             stats,
             consumers: Consumers::new(&broker),
+            reads: Reads::of(&*broker),
             broker,
             desk,
             gate,

@@ -16,6 +16,7 @@ mod door;
 mod embedder;
 mod floods;
 mod handshake;
+mod history;
 mod hosts;
 #[cfg(feature = "http2")]
 mod http2;
@@ -28,7 +29,9 @@ mod mounting;
 mod notices;
 mod order;
 mod raw;
+mod resuming;
 mod server;
+mod since;
 mod slow;
 mod slow_rules;
 mod streams;

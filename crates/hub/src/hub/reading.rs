@@ -1,9 +1,7 @@
 //! What is read of the broker's logs: the place where a subscription begins, a page for somebody who catches up, a page
 //! that a client asked for.
 
-use fanfare_protocol::{
-    CommandId, ConnectionId, HistoryPage, Loss, Reading as Asked, Reply, Since, Timestamp, TopicName, Turn,
-};
+use fanfare_protocol::{CommandId, ConnectionId, Reading as Asked, Reply, Since, TopicName};
 
 use super::Hub;
 use super::commands::refused;
@@ -12,7 +10,6 @@ use crate::access::{Action, Subject, Verdict};
 use crate::ask::{Question, Suspended};
 use crate::broker::{Page, Read, ReadId, Refusal, Start};
 use crate::counters::Hold;
-use crate::limits::HISTORY_PAGE_BYTES_MAX;
 use crate::outbox::Lane;
 
 /// For whom something is read.
@@ -44,7 +41,7 @@ impl Hub {
     /// Asks where something begins.
     pub(super) fn find_place(&mut self, (pending, place): (u32, usize), topic: u32, since: Since) {
         let read = Read {
-            start: start_of(since, self.now.wall),
+            start: Start::of(since, self.now.wall),
             publications_max: 0,
             bytes_max: 0,
         };
@@ -144,16 +141,7 @@ impl Hub {
         };
         session.waiting.get_or_insert_default().suspended = Some(Suspended::Read);
         self.counters.held[Hold::Broker as usize] += 1;
-        let start = match asked {
-            Asked::Oldest => Start::Oldest,
-            Asked::Since(since) => start_of(since, self.now.wall),
-            Asked::Before(place) => Start::Before(place),
-        };
-        let read = Read {
-            start,
-            publications_max: limit as usize,
-            bytes_max: HISTORY_PAGE_BYTES_MAX,
-        };
+        let read = Read::asked(asked, limit, self.now.wall);
         let reading = Reading::Page {
             connection: session.connection,
             id,
@@ -176,41 +164,11 @@ impl Hub {
         self.take_suspended(slot);
         match outcome {
             Ok(page) => {
-                let reply = Reply::History(history_page(topic, asked, page));
+                let reply = Reply::History(page.answer(topic, asked));
                 self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
             }
             Err(refusal) => self.reject(slot, refused(id, refusal)),
         }
         self.go_on(slot);
     }
-}
-
-/// The place that the broker is asked for.
-fn start_of(since: Since, now: Timestamp) -> Start {
-    match since {
-        Since::Position(place) => Start::After(place),
-        Since::Age(ms) => Start::At(Timestamp(now.0.saturating_sub(ms))),
-        Since::Last(count) => Start::Last(count as usize),
-    }
-}
-
-fn history_page(topic: TopicName, asked: Asked, page: Page) -> HistoryPage {
-    let last = page.publications.last().map(|last| last.position);
-    let next = match asked {
-        Asked::Before(_) => last.filter(|last| last.offset > page.oldest).map(Turn::Before),
-        Asked::Oldest | Asked::Since(_) => last.filter(|last| last.offset < page.end.offset).map(Turn::Since),
-    };
-    let is_named = matches!(asked, Asked::Before(_) | Asked::Since(Since::Position(_)));
-    HistoryPage {
-        topic,
-        end: page.end,
-        recovered: is_named.then(|| recovered(page.lost)),
-        publications: page.publications,
-        next,
-    }
-}
-
-/// Whether a place could be gone on from.
-pub(super) fn recovered(lost: Option<Loss>) -> Result<(), Loss> {
-    lost.map_or(Ok(()), Err)
 }

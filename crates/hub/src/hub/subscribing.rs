@@ -7,7 +7,6 @@ use fanfare_protocol::{
 
 use super::Hub;
 use super::commands::refused;
-use super::reading::recovered;
 use crate::access::Action;
 use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
@@ -198,7 +197,7 @@ impl Hub {
         match outcome {
             Ok(page) => {
                 let begin = &mut pending.topics[place];
-                begin.recovered = is_named.then(|| recovered(page.lost));
+                begin.recovered = is_named.then(|| page.recovered());
                 // Where nothing is kept that it could have, it begins with what comes, whenever that is.
                 let is_lost = page.lost.is_some() && page.start == page.end;
                 begin.at = Some(page.start).filter(|_| !is_lost);

@@ -119,7 +119,10 @@ pub(super) async fn stats(State(api): State<Api>, request: Request) -> Result<Js
     Ok(Json(api.fanfare.stats().into()))
 }
 
-/// How many rows a page may have.
+/// The most rows of a page.
+///
+/// # Errors
+/// It is no number, or not one from 1 to 1,000.
 pub(super) fn limit(query: &Query) -> Result<usize, Problem> {
     let Some(text) = query.one("limit")? else {
         return Ok(LIMIT_DEFAULT);

@@ -1,14 +1,15 @@
 //! The HTTP API below `/api`: publish, send, control connections, list.
 //!
 //! In come requests of the application's backend, out goes JSON, also for every error. [`access`] decides who may
-//! call, [`scope`] what, [`query`] and [`body`] read what is asked and bound it, [`publish`], [`control`] and [`listing`] hand it to
-//! the library's handle. `openapi.json` is the contract and `docs/protocol/http.md` explains it; tests hold all three
+//! call, [`scope`] what, [`query`] and [`body`] read what is asked and bound it, [`publish`], [`control`], [`listing`] and [`history`]
+//! hand it to the library's handle. `openapi.json` is the contract and `docs/protocol/http.md` explains it; tests hold all three
 //! together. Nothing is decided here about messaging, and no cross-origin header is ever sent: browsers are not callers.
 
 mod access;
 mod answer;
 mod body;
 mod control;
+mod history;
 mod listing;
 mod presence;
 mod publish;
@@ -84,7 +85,7 @@ struct Route {
 }
 
 /// Every path that needs a right to call.
-fn routes() -> [Route; 12] {
+fn routes() -> [Route; 13] {
     let posted = |path, methods| Route {
         path,
         method: "post",
@@ -109,6 +110,11 @@ fn routes() -> [Route; 12] {
         got("/api/presence", get(presence::presence)),
         got("/api/connections", get(listing::connections)),
         got("/api/stats", get(listing::stats)),
+        Route {
+            path: "/api/history",
+            method: "get",
+            methods: get(history::history),
+        },
     ]
 }
 

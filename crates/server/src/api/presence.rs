@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Request, State};
-use fanfare::{Attendee, ConnectionId, TopicName, UserName};
+use fanfare::{Attendee, ConnectionId, UserName};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -32,7 +32,7 @@ struct Member {
 /// `GET /api/presence`
 pub(super) async fn presence(State(api): State<Api>, request: Request) -> Result<Json<Presence>, Problem> {
     let query = Query::parse(request.uri(), &["topic", "limit", "cursor"])?;
-    let (topic, limit, after) = (topic(&query)?, limit(&query)?, after(&query)?);
+    let (topic, limit, after) = (query.topic()?, limit(&query)?, after(&query)?);
     if !api.fanfare.rules().keeps_presence_of(&topic) {
         let message = format!(
             "it is not kept who is in {:?}, set `keep_presence` in its rule",
@@ -48,13 +48,6 @@ pub(super) async fn presence(State(api): State<Api>, request: Request) -> Result
         members: page.members.iter().map(Member::from).collect(),
         next: page.next.map(|next| next.to_string()),
     }))
-}
-
-fn topic(query: &Query) -> Result<TopicName, Problem> {
-    let Some(name) = query.one("topic")? else {
-        return Err(Problem::new(Code::BadQuery, "`topic` is missing".to_owned()));
-    };
-    TopicName::parse(name).map_err(|error| Problem::new(Code::BadTopic, error.to_string()))
 }
 
 fn after(query: &Query) -> Result<Option<ConnectionId>, Problem> {

@@ -1,6 +1,7 @@
 //! The query string of a call.
 
 use axum::http::Uri;
+use fanfare::TopicName;
 
 use super::answer::{Code, Problem};
 
@@ -47,6 +48,17 @@ impl Query {
             [value] => Ok(Some(value)),
             _ => Err(bad(format!("`{name}` is repeated, give it once"))),
         }
+    }
+
+    /// The one topic that a call is about.
+    ///
+    /// # Errors
+    /// `topic` is missing, repeated, or no topic name.
+    pub(super) fn topic(&self) -> Result<TopicName, Problem> {
+        let Some(name) = self.one("topic")? else {
+            return Err(bad("`topic` is missing, it names the topic".to_owned()));
+        };
+        TopicName::parse(name).map_err(|error| Problem::new(Code::BadTopic, error.to_string()))
     }
 
     /// Whether a switch is on; it is off when it is not given.

@@ -50,11 +50,24 @@ impl Caller {
     /// # Errors
     /// It may not; the message has the scope that is missing.
     pub(super) fn check_publish(&self, fanfare: &Fanfare, topic: &TopicName) -> Result<(), Problem> {
-        let key = Subject::Key(&self.scopes);
-        match fanfare.rules().decide(key, Action::Publish, topic) {
-            Verdict::Allowed => Ok(()),
-            Verdict::Denied | Verdict::Ask => Err(self.lacks(&format!("publish:{topic}"))),
+        if self.may(fanfare, Action::Publish, topic) {
+            return Ok(());
         }
+        Err(self.lacks(&format!("publish:{topic}")))
+    }
+
+    /// Whether it may read what was published to a topic.
+    ///
+    /// # Errors
+    /// It may not; the message has the scope that is missing.
+    pub(super) fn check_history(&self, fanfare: &Fanfare, topic: &TopicName) -> Result<(), Problem> {
+        let may = self.may(fanfare, Action::History, topic);
+        may.then_some(()).ok_or_else(|| self.lacks("stats"))
+    }
+
+    fn may(&self, fanfare: &Fanfare, action: Action, topic: &TopicName) -> bool {
+        let key = Subject::Key(&self.scopes);
+        fanfare.rules().decide(key, action, topic) == Verdict::Allowed
     }
 
     /// Whether it may use a path.

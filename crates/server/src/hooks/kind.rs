@@ -9,13 +9,21 @@ pub(super) enum HookKind {
     Subscribe,
     /// May it publish this?
     Publish,
+    /// May it read what was published to this topic, or see who is there?
+    Inspect,
     /// What does this procedure give?
     Call,
 }
 
 impl HookKind {
     /// Every kind, in the order of the rows of counters.
-    pub(super) const ALL: [Self; 4] = [Self::Connect, Self::Subscribe, Self::Publish, Self::Call];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Connect,
+        Self::Subscribe,
+        Self::Publish,
+        Self::Inspect,
+        Self::Call,
+    ];
 
     /// Its name in requests, metrics and logs.
     pub(super) fn name(self) -> &'static str {
@@ -23,6 +31,7 @@ impl HookKind {
             Self::Connect => "connect",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
+            Self::Inspect => "inspect",
             Self::Call => "call",
         }
     }

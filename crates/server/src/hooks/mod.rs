@@ -25,7 +25,7 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice, Payload, Selector,
+    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice, Payload, Selector,
     Timestamp, TopicName,
 };
 use serde::de::DeserializeOwned;
@@ -45,8 +45,8 @@ pub(crate) use url::{HookHeader, HookUrl};
 
 /// What there is to be set about hooks.
 pub(crate) struct HookSettings {
-    /// The URL of each kind, of connect, subscribe, publish and call. A kind without one is not asked.
-    pub(crate) urls: [Option<HookUrl>; 4],
+    /// The URL of each kind, of connect, subscribe, publish, inspect and call. A kind without one is not asked.
+    pub(crate) urls: [Option<HookUrl>; 5],
     /// What requests are signed with, each.
     pub(crate) secrets: Vec<Secret>,
     /// Headers of clients that go along when they connect.
@@ -220,6 +220,15 @@ impl Hooks for HttpHooks {
         let question = Question::publish(caller, draft);
         let checked = self.ask_about(HookKind::Publish, caller, backend, question);
         Ok(checked.await?.payload)
+    }
+
+    async fn inspect(&self, caller: &Caller, action: Action, topic: &TopicName) -> Result<(), Denial> {
+        let Some(backend) = self.backend(HookKind::Inspect) else {
+            return Unasked.inspect(caller, action, topic).await;
+        };
+        let question = Question::inspect(caller, action, topic);
+        let checked = self.ask_about(HookKind::Inspect, caller, backend, question);
+        checked.await.map(drop)
     }
 
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {

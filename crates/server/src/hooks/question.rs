@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfare::{Admission, Caller, Draft, Entrant, Identity, Key, Payload, PayloadKind, TopicName, UserName};
+use fanfare::{
+    Action, Admission, Caller, Draft, Entrant, Identity, Key, Payload, PayloadKind, TopicName, UserName,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -40,6 +42,10 @@ pub(super) enum About<'a> {
         key: Option<&'a str>,
         #[serde(flatten)]
         payload: PayloadText<'a>,
+    },
+    Inspect {
+        action: &'static str,
+        topic: &'a str,
     },
     Call {
         method: &'a str,
@@ -112,6 +118,15 @@ impl<'a> Question<'a> {
             payload: PayloadText::of(&draft.payload),
         };
         Self::of(HookKind::Publish, caller, about)
+    }
+
+    /// May this connection do this with this topic: read its history, or see who is there?
+    pub(super) fn inspect(caller: &'a Caller, action: Action, topic: &'a TopicName) -> Self {
+        let about = About::Inspect {
+            action: action.name(),
+            topic: topic.as_str(),
+        };
+        Self::of(HookKind::Inspect, caller, about)
     }
 
     /// What does this procedure give to this connection?
@@ -251,6 +266,17 @@ mod tests {
                 "connection": caller.connection.to_string(),
                 "identity": {"user": "ada", "info": {"name": "Ada"}},
                 "topics": ["a", "b"],
+            })
+        );
+        assert_eq!(
+            read(Question::inspect(&caller, Action::History, &topics[0])),
+            json!({
+                "hook": "inspect",
+                "id": null,
+                "connection": caller.connection.to_string(),
+                "identity": {"user": "ada", "info": {"name": "Ada"}},
+                "action": "history",
+                "topic": "a",
             })
         );
         let anonymous = Caller {

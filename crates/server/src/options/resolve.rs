@@ -243,6 +243,7 @@ fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
         ("hook_connect_url", &options.hook_connect_url),
         ("hook_subscribe_url", &options.hook_subscribe_url),
         ("hook_publish_url", &options.hook_publish_url),
+        ("hook_inspect_url", &options.hook_inspect_url),
         ("hook_call_url", &options.hook_call_url),
         ("notice_url", &options.notice_url),
     ];
@@ -268,21 +269,14 @@ fn lone_certificate(options: &ServeOptions) -> Option<String> {
 
 /// Rules that leave something to a hook which there is not.
 fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
-    let missing = [
-        (
-            Action::Subscribe,
-            "hook_subscribe_url",
-            options.hook_subscribe_url.is_none(),
-        ),
-        (
-            Action::Publish,
-            "hook_publish_url",
-            options.hook_publish_url.is_none(),
-        ),
-    ];
-    missing.into_iter().filter_map(|(action, key, is_missing)| {
+    Action::ALL.iter().filter_map(|&action| {
+        let (key, url) = match action {
+            Action::Subscribe => ("hook_subscribe_url", &options.hook_subscribe_url),
+            Action::Publish => ("hook_publish_url", &options.hook_publish_url),
+            Action::Presence | Action::History => ("hook_inspect_url", &options.hook_inspect_url),
+        };
         let asks = |option: &&TopicRuleOption| option.rule.access.of(action) == Who::Hook;
-        let TopicRuleOption { rule, .. } = options.topic_rule.iter().find(asks).filter(|_| is_missing)?;
+        let TopicRuleOption { rule, .. } = options.topic_rule.iter().find(asks).filter(|_| url.is_none())?;
         Some(format!(
             "topic_rule of `{}` says `{} = \"hook\"` and nobody can be asked; set {key}, or say who may without a hook",
             rule.topics,

@@ -143,6 +143,9 @@ options! {
         hook_subscribe_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that is asked whether a client may publish to topics of which a topic_rule says `publish = "hook"`.
         hook_publish_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that is asked whether a client may read what was published to topics of which a topic_rule says
+        /// `history = "hook"`, or see who is in those of which one says `presence = "hook"`.
+        hook_inspect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that answers the procedures clients call.
         hook_call_url: Option<HookUrl> = None, MaybeUrl ("there are no procedures");
         /// Key that requests to hooks are signed with, at least 16 bytes. With several, each signs.

@@ -15,6 +15,7 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
         &options.hook_connect_url,
         &options.hook_subscribe_url,
         &options.hook_publish_url,
+        &options.hook_inspect_url,
         &options.hook_call_url,
     ];
     if urls.iter().all(|url| url.is_none()) && options.notice_url.is_none() {

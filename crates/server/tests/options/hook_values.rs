@@ -24,6 +24,13 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`https://backend.example/fanfare`",
     ),
     (
+        "hook_inspect_url",
+        "ws://a.example/",
+        "\"ws://a.example/\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
         "hook_call_url",
         "https://a.example/#b",
         "\"https://a.example/#b\"",
@@ -92,5 +99,25 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "\"0s\"",
         "from 100ms to 1h",
         "write a duration in that range",
+    ),
+];
+
+/// Rules that leave something to a hook which there is not, and parts of the way out.
+pub(crate) const UNASKED_RULES: [(&[&str], &str); 4] = [
+    (
+        &["--topic-rule={ pattern = \"a:*\", publish = \"hook\" }"],
+        "topic_rule of `a:*` says `publish = \"hook\"` and nobody can be asked; set hook_publish_url",
+    ),
+    (
+        &["--topic-rule={ pattern = \"a\", subscribe = \"hook\" }"],
+        "set hook_subscribe_url",
+    ),
+    (
+        &["--topic-rule={ pattern = \"a\", history = \"hook\" }"],
+        "topic_rule of `a` says `history = \"hook\"` and nobody can be asked; set hook_inspect_url",
+    ),
+    (
+        &["--topic-rule={ pattern = \"a\", presence = \"hook\" }"],
+        "set hook_inspect_url",
     ),
 ];

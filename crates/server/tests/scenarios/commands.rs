@@ -96,7 +96,7 @@ const BAD_IDS: [&str; 9] = [
 ];
 
 /// Fields that are missing, too many or at odds; all have the id 1.
-const BAD_FIELDS: [(&str, &str); 9] = [
+const BAD_FIELDS: [(&str, &str); 14] = [
     (r#"{"type":"subscribe","id":1}"#, "`topic` or `topics` is missing"),
     (
         r#"{"type":"unsubscribe","id":1}"#,
@@ -109,6 +109,23 @@ const BAD_FIELDS: [(&str, &str); 9] = [
     (
         r#"{"type":"subscribe","topic":"a","topics":["b"],"id":1}"#,
         "both `topic` and `topics` are given, give one",
+    ),
+    (
+        r#"{"type":"subscribe","topic":"a","since":"5m","last":3,"id":1}"#,
+        "both `since` and `last` are given, give one",
+    ),
+    (
+        r#"{"type":"subscribe","topics":[{"topic":"a","since":"5m","last":3}],"id":1}"#,
+        "both `since` and `last` are given, give one",
+    ),
+    (r#"{"type":"history","id":1}"#, "`topic` is missing"),
+    (
+        r#"{"type":"history","topic":"a","before":"5m","id":1}"#,
+        "`before` is not a position",
+    ),
+    (
+        r#"{"type":"history","topic":"a","before":"k2w9:5","last":3,"id":1}"#,
+        "`before` is given with `since` or `last`, give one",
     ),
     (
         r#"{"type":"publish","topic":"a","id":1}"#,

@@ -18,7 +18,7 @@ use crate::story::{Bystanders, rejections, story, story_with_log};
 /// A rule that leaves topics to hooks.
 const GATED: [&str; 2] = [
     "--topic-rule",
-    r#"{ pattern = "gated:*", subscribe = "hook", publish = "hook" }"#,
+    r#"{ pattern = "gated:*", subscribe = "hook", publish = "hook", history = "hook" }"#,
 ];
 
 /// What clients are told when there is no answer, whatever the reason.
@@ -27,7 +27,12 @@ const UNAVAILABLE: &str = "the application does not answer, try again later";
 /// Options for hooks of every kind but connect at one URL.
 fn hooked<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut arguments = GATED.to_vec();
-    for kind in ["--hook-subscribe-url", "--hook-publish-url", "--hook-call-url"] {
+    for kind in [
+        "--hook-subscribe-url",
+        "--hook-publish-url",
+        "--hook-inspect-url",
+        "--hook-call-url",
+    ] {
         arguments.extend([kind, url]);
     }
     arguments.extend(["--hook-secret", SECRET]);
@@ -158,6 +163,73 @@ fn check_questions(asked: &[Asked], connection: &Value) {
     assert_eq!(
         (&bodies[3]["method"], &bodies[3]["data"]),
         (&json!("join"), &json!({"room": 1}))
+    );
+}
+
+#[test]
+fn a_backend_decides_who_reads_history() {
+    let backend = Backend::start(|asked| {
+        Reply::Json(
+            match (asked.body["hook"].as_str(), asked.body["topic"].as_str()) {
+                (Some("subscribe"), _) | (_, Some("open:yes")) => json!({"allow": {}}),
+                (_, Some("open:more")) => json!({"allow": {"subscribe": ["gated:by-inspect"]}}),
+                (_, Some("open:close")) => json!({"close": {"code": 4900, "reason": "banned"}}),
+                (_, Some("open:nonsense")) => json!({"allow": {"everything": true}}),
+                _ => json!({"deny": {"message": "not yours to read"}}),
+            },
+        )
+    });
+    let url = backend.url();
+    let open = r#"{ pattern = "open:*", subscribe = "anyone", publish = "anyone", history = "hook" }"#;
+    let arguments = hooked(&url, &["--topic-rule", open, "--history-frames", "10"]);
+    let tell = |server: &Server| {
+        let (mut client, connection) = Client::open_json(server.address, "/ws");
+        let mut read = |topic: &str| client.ask(json!({"type": "history", "topic": topic, "id": 1}));
+        assert_eq!(read("open:yes")["messages"], json!([]));
+        let asked = &backend.asked()[0];
+        assert!(asked.is_signed_with(SECRET), "{asked:?}");
+        let mut body = asked.body.clone();
+        body["id"] = Value::Null;
+        let expected = json!({"hook": "inspect", "id": null, "connection": connection, "identity": null,
+            "action": "history", "topic": "open:yes"});
+        assert_eq!(body, expected);
+        let refused = read("open:no");
+        assert_eq!(
+            (&refused["code"], &refused["message"]),
+            (&json!("forbidden"), &json!("not yours to read"))
+        );
+        assert_unavailable(&read("open:nonsense"));
+        // Its yes to receiving is a yes to what was missed, and where receiving needs no yes nobody is asked.
+        let before = backend.count();
+        let mut come = |topic: &str| {
+            let reply = client.ask(json!({"type": "subscribe", "topic": topic, "since": "other:5", "id": 2}));
+            reply["topics"][0]["reason"].clone()
+        };
+        assert_eq!(come("gated:a"), "epoch_changed");
+        assert_eq!(come("open:yes"), "forbidden");
+        let asked: Vec<_> = backend.asked()[before..]
+            .iter()
+            .map(|asked| asked.body["hook"].clone())
+            .collect();
+        assert_eq!(asked, ["subscribe"]);
+        client.send_json(json!({"type": "history", "topic": "open:more", "id": 3}));
+        let mut kinds = [client.json(), client.json()].map(|said| said["type"].as_str().unwrap().to_owned());
+        kinds.sort();
+        assert_eq!(kinds, ["history", "subscribed"]);
+        client.send_json(json!({"type": "history", "topic": "open:close", "id": 4}));
+        assert_eq!(client.ending().code, 4900);
+        server.await_metrics(&[
+            (&questions("inspect", "allowed"), 2),
+            (&questions("inspect", "denied"), 1),
+            (&questions("inspect", "closed"), 1),
+            (&questions("inspect", "bad_answer"), 1),
+        ]);
+    };
+    story_with_log(
+        &arguments,
+        "info",
+        |server, _| tell(server),
+        |log| assert!(log.contains("a hook has answered nonsense"), "{log}"),
     );
 }
 

@@ -60,7 +60,9 @@
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54 | hooks that are slow, dead, lying or flooding | `hooks`; notices to such a backend: `notices` |
 //! | 56 | idempotency keys, racing duplicates | `repeating::of_racing_duplicates_over_every_way_one_is_published`, `repeating::of_racing_publications_behind_one_place_one_is_taken`; every way of deciding it wrong in `tests/conformance` of the hub |
-//! | 55, 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no history and no presence to read yet |
+//! | 55 | abuse of history | `recovery::history_that_is_asked_for_in_absurd_amounts_is_clamped_or_refused`, `src/api/tests/history.rs`, `tests/sockets/history.rs` of the library |
+//! | 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no presence to read yet |
+//! | – | coming back | `recovery` |
 //! | 59 | a busy processor | `floods::what_one_client_has_sent_does_not_go_before_everything_of_the_others`, `floods::pings_and_health_are_answered_while_clients_flood` |
 //! | 66 | clock jumps | `crates/hub/tests/stories/timers.rs`, where time is an argument |
 //! | 67 | SIGSTOP | `signals::a_process_that_stood_still_closes_nobody_who_is_well` |
@@ -106,6 +108,7 @@ mod process;
 mod proxy;
 mod proxy_tests;
 mod rates;
+mod recovery;
 mod repeating;
 mod signals;
 mod slow;

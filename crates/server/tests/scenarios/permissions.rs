@@ -12,40 +12,58 @@ use crate::story::{api, story};
 
 const SECRET: &str = "hs256:0123456789abcdef0123456789abcdef";
 
-const RULES: [&str; 9] = [
+const RULES: [&str; 10] = [
     r#"{ pattern = "first", subscribe = "anyone" }"#,
-    r#"{ pattern = "free:*", subscribe = "anyone", publish = "anyone" }"#,
+    r#"{ pattern = "free:*", subscribe = "anyone", publish = "anyone", history = "anyone" }"#,
     r#"{ pattern = "news:*", subscribe = "anyone" }"#,
     r#"{ pattern = "box:*", publish = "anyone" }"#,
-    r#"{ pattern = "members:*", subscribe = "users", publish = "users" }"#,
+    r#"{ pattern = "members:*", subscribe = "users", publish = "users", history = "users" }"#,
     r#"{ pattern = "inbox:{user}", subscribe = "users" }"#,
-    r#"{ pattern = "team:{claims.team}:*", subscribe = "users", publish = "subscribers" }"#,
+    r#"{ pattern = "team:{claims.team}:*", subscribe = "users", publish = "subscribers", history = "subscribers" }"#,
     r#"{ pattern = "closed:*", subscribe = "nobody", publish = "nobody" }"#,
+    r#"{ pattern = "log:*", subscribe = "anyone", history = "nobody" }"#,
     r#"{ pattern = "$user:b*", publish = "users" }"#,
 ];
 
 /// Those who ask: without a name, with one, with one and a team, and with one and everything granted.
 const WHO: [&str; 4] = ["", "ada", "bob", "gil"];
 
-/// A topic, who may receive it, and who may publish to it that does not receive it.
-const TABLE: &[(&str, &[&str], &[&str])] = &[
-    ("free:a", &["", "ada", "bob", "gil"], &["", "ada", "bob", "gil"]),
-    ("news:a", &["", "ada", "bob", "gil"], &["gil"]),
-    ("box:a", &["gil"], &["", "ada", "bob", "gil"]),
-    ("members:a", &["ada", "bob", "gil"], &["ada", "bob", "gil"]),
-    ("inbox:ada", &["ada", "gil"], &["gil"]),
-    ("inbox:bob", &["bob", "gil"], &["gil"]),
-    ("team:red:a", &["bob", "gil"], &["gil"]),
-    ("team:blue:a", &["gil"], &["gil"]),
-    ("closed:a", &[], &[]),
-    ("other", &["gil"], &["gil"]),
+/// A topic, who may receive it, who may publish to it and who may read its history that does not receive it.
+const TABLE: &[(&str, [&[&str]; 3])] = &[
+    ("free:a", [&WHO, &WHO, &WHO]),
+    ("news:a", [&WHO, &["gil"], &["gil"]]),
+    ("log:a", [&WHO, &["gil"], &[]]),
+    ("box:a", [&["gil"], &WHO, &["gil"]]),
+    (
+        "members:a",
+        [
+            &["ada", "bob", "gil"],
+            &["ada", "bob", "gil"],
+            &["ada", "bob", "gil"],
+        ],
+    ),
+    ("inbox:ada", [&["ada", "gil"], &["gil"], &["gil"]]),
+    ("inbox:bob", [&["bob", "gil"], &["gil"], &["gil"]]),
+    ("team:red:a", [&["bob", "gil"], &["gil"], &["gil"]]),
+    ("team:blue:a", [&["gil"], &["gil"], &["gil"]]),
+    ("closed:a", [&[], &[], &["gil"]]),
+    ("other", [&["gil"], &["gil"], &["gil"]]),
 ];
 
 fn token_of(who: &str) -> Option<String> {
     let more: &[&str] = match who {
         "" => return None,
         "bob" => &["--claim", "team=red"],
-        "gil" => &["--subscribe", "*", "--publish", "*", "--publish", "$*"],
+        "gil" => &[
+            "--subscribe",
+            "*",
+            "--publish",
+            "*",
+            "--publish",
+            "$*",
+            "--history",
+            "*",
+        ],
         _ => &[],
     };
     let mut make = Command::new(env!("CARGO_BIN_EXE_fanfare"));
@@ -111,7 +129,7 @@ fn is_left_alone(client: &mut Client, text: &str) -> bool {
 fn who_may_receive_a_topic_is_the_same_by_command_and_in_the_address() {
     ruled(|server| {
         for who in WHO {
-            for (topic, receivers, _) in TABLE {
+            for (topic, [receivers, ..]) in TABLE {
                 let (may, what) = (receivers.contains(&who), format!("{who:?} receives {topic}"));
 
                 let mut by_command = open_json(server.address, who);
@@ -144,7 +162,7 @@ fn who_may_receive_a_topic_is_the_same_by_command_and_in_the_address() {
 fn who_may_publish_to_a_topic_is_the_same_in_both_dialects() {
     ruled(|server| {
         for who in WHO {
-            for (topic, receivers, publishers) in TABLE {
+            for (topic, [receivers, publishers, _]) in TABLE {
                 let what = format!("{who:?} publishes to {topic}");
                 let command = json!({"type": "publish", "topic": topic, "data": 1, "id": 1});
                 let mut stranger = open_json(server.address, who);
@@ -164,6 +182,45 @@ fn who_may_publish_to_a_topic_is_the_same_in_both_dialects() {
                 let may_by_raw = receivers.contains(&who) && may_as_member;
                 let mut raw = open(server.address, who, &format!("/ws?dialect=raw&topic={topic}"));
                 assert_eq!(is_left_alone(&mut raw, "x"), may_by_raw, "{what}");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_may_read_history_is_the_same_by_command_and_when_somebody_comes_back() {
+    ruled(|server| {
+        for who in WHO {
+            for (topic, [receivers, _, readers]) in TABLE {
+                let what = format!("{who:?} reads the history of {topic}");
+                let command = json!({"type": "history", "topic": topic, "id": 1});
+                let mut stranger = open_json(server.address, who);
+                let reply = stranger.ask(command.clone());
+                assert_eq!(
+                    is_allowed(&reply, &what),
+                    readers.contains(&who),
+                    "{what}: {reply}"
+                );
+                let coming = json!({"type": "subscribe", "topic": topic, "since": "other:5", "id": 1});
+                let comes = stranger.ask(coming);
+                assert_eq!(
+                    is_allowed(&comes, &what),
+                    receivers.contains(&who),
+                    "{what}: {comes}"
+                );
+                if !receivers.contains(&who) {
+                    continue;
+                }
+
+                // Who receives `team` may read its history as well; who may not is subscribed all the same.
+                let may = readers.contains(&who) || topic.starts_with("team:");
+                assert_eq!(is_allowed(&stranger.ask(command), &what), may, "{what}");
+                let reason = if may { "epoch_changed" } else { "forbidden" };
+                assert_eq!(comes["topics"][0]["reason"], reason, "{what}: {comes}");
+                let mut by_address = open(server.address, who, &format!("/ws?topic={topic}&since=other:5"));
+                by_address.expect("welcome");
+                let push = by_address.expect("subscribed");
+                assert_eq!(push["topics"][0]["reason"], reason, "{what}: {push}");
             }
         }
     });
@@ -221,6 +278,8 @@ fn before_it_is_known_who_it_is_a_client_may_say_that_and_nothing_else() {
         json!({"type": "subscribe", "topic": "free:a"}),
         json!({"type": "unsubscribe", "topic": "free:a"}),
         json!({"type": "publish", "topic": "free:a", "data": 1}),
+        json!({"type": "history", "topic": "free:a"}),
+        json!({"type": "subscribe", "topic": "free:a", "since": "5m"}),
         json!({"type": "send", "user": "bob", "data": 1}),
         json!({"type": "call", "method": "m", "data": 1}),
     ] {

@@ -39,15 +39,24 @@ fn append_publication(publication: &Publication, text: &mut Vec<u8>) {
 fn write_history(id: Option<&RawValue>, page: &HistoryPage, text: &mut Vec<u8>) {
     let head = Answer::History {
         id,
-        begun: Begun {
-            at: At::of(&page.topic, page.end),
-            recovery: Recovery::of(page.recovered),
-        },
-        next: page.next.map(Next::of),
+        head: HistoryHead::of(page),
     };
+    append_history(&head, page, text);
+}
+
+impl HistoryPage {
+    /// What the dialect `json` answers to `history`, without `type` and `id`: one JSON object. Costs a copy of the payloads.
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        append_history(&HistoryHead::of(self), self, &mut text);
+        text
+    }
+}
+
+fn append_history(head: &impl Serialize, page: &HistoryPage, text: &mut Vec<u8>) {
     let payloads = page.publications.iter().map(|p| p.draft.payload.as_bytes().len());
     text.reserve(payloads.map(|bytes| bytes + 128).sum::<usize>() + 128);
-    append_json(&head, text);
+    append_json(head, text);
     // The list is written into the object, so that payloads stay as raw as they are.
     text.pop();
     text.extend_from_slice(b",\"messages\":[");
@@ -128,9 +137,7 @@ enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
         #[serde(flatten)]
-        begun: Begun<'a>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next: Option<Next>,
+        head: HistoryHead<'a>,
     },
     Presence {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -221,6 +228,27 @@ struct Begun<'a> {
     at: At<'a>,
     #[serde(flatten)]
     recovery: Recovery,
+}
+
+/// Everything of a page of history but its publications.
+#[derive(Serialize)]
+struct HistoryHead<'a> {
+    #[serde(flatten)]
+    begun: Begun<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<Next>,
+}
+
+impl<'a> HistoryHead<'a> {
+    fn of(page: &'a HistoryPage) -> Self {
+        Self {
+            begun: Begun {
+                at: At::of(&page.topic, page.end),
+                recovery: Recovery::of(page.recovered),
+            },
+            next: page.next.map(Next::of),
+        }
+    }
 }
 
 /// Whether a client goes on from where it was, where it asked for that.

@@ -75,6 +75,9 @@ fn codes_agree() {
     );
 }
 
+/// What is written by the json dialect, which leaves out what there is nothing to say of.
+const OF_THE_DIALECT: [&str; 3] = ["HistoryPage", "Message", "Publisher"];
+
 #[test]
 fn answers_have_all_their_fields_and_no_others() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
@@ -84,7 +87,7 @@ fn answers_have_all_their_fields_and_no_others() {
         assert_eq!(schema["additionalProperties"], json!(false), "{name}");
         let required: BTreeSet<String> =
             serde_json::from_value(schema["required"].clone()).unwrap_or_default();
-        if !name.ends_with("Body") {
+        if !name.ends_with("Body") && !OF_THE_DIALECT.contains(&name.as_str()) {
             assert_eq!(required, names(&schema["properties"]), "{name}");
         }
     }
@@ -140,6 +143,7 @@ fn success(path: &str) -> Request {
         "/api/subscribe" | "/api/unsubscribe" => json!({"user": "ana", "topic": "a"}),
         "/api/disconnect" | "/api/revoke" => json!({"user": "ana"}),
         "/api/reload" => return request("POST", path).body(Body::empty()).unwrap(),
+        "/api/history" => return getting("/api/history?topic=a"),
         "/api/presence" => return getting("/api/presence?topic=a"),
         _ => return getting(path),
     };

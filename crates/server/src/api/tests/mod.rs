@@ -3,6 +3,7 @@
 mod agreement;
 mod contract;
 mod errors;
+mod history;
 mod repeating;
 mod scopes;
 mod stories;

@@ -65,6 +65,7 @@ const CALLS: &[(&str, &str, &str, &[&str])] = &[
     ("GET", "/api/presence?topic=a", "", &["stats", "admin"]),
     ("GET", "/api/connections", "", &["stats", "admin"]),
     ("GET", "/api/stats", "", &["stats", "admin"]),
+    ("GET", "/api/history?topic=orders:1", "", &["stats", "admin"]),
 ];
 
 /// Everything that a key may be allowed, one at a time.

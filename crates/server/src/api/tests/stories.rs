@@ -14,7 +14,7 @@ use super::Stand;
 use crate::options::ServeOptions;
 
 /// A stand whose hub also listens.
-async fn listening() -> (Stand, SocketAddr) {
+pub(super) async fn listening() -> (Stand, SocketAddr) {
     let stand = Stand::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -30,14 +30,14 @@ async fn listening() -> (Stand, SocketAddr) {
 }
 
 /// A client of the `json` dialect.
-struct Client {
+pub(super) struct Client {
     socket: WebSocket<TcpStream>,
     connection: String,
 }
 
 impl Client {
     /// Connects and waits for its subscriptions.
-    fn connect(address: SocketAddr, query: &str) -> Self {
+    pub(super) fn connect(address: SocketAddr, query: &str) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let (socket, _) = tungstenite::client(format!("ws://{address}/ws?{query}"), stream).unwrap();
@@ -54,7 +54,11 @@ impl Client {
         client
     }
 
-    fn hears(&mut self) -> Value {
+    pub(super) fn says(&mut self, command: &Value) {
+        self.socket.send(Message::text(command.to_string())).unwrap();
+    }
+
+    pub(super) fn hears(&mut self) -> Value {
         loop {
             match self.socket.read().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
