@@ -190,6 +190,7 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         user_agent: None,
         joined_at: Timestamp(0),
         topics: vec![topic().into()],
+        greeting: Box::default(),
         granted_topics: Vec::new(),
         occupancy: false,
         presence: false,

@@ -304,6 +304,7 @@ impl Door {
             user_agent: None,
             joined_at: Timestamp(0),
             topics: names(self.topics).into_iter().map(Into::into).collect(),
+            greeting: Box::default(),
             granted_topics: Vec::new(),
             occupancy: self.occupancy,
             presence: self.occupancy,

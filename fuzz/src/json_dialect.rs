@@ -228,6 +228,7 @@ fn check_payload(members: &Members<'_>, payload: &Payload) {
     assert_eq!(pushed["data"].get(), written);
     assert_eq!(string(&pushed, "topic"), "a\"\\b");
     assert_eq!(string(&pushed, "key"), "\"k\\");
+    check_event(&publication, written);
     let direct = Direct {
         from: None,
         time: Timestamp(1),
@@ -238,6 +239,30 @@ fn check_payload(members: &Members<'_>, payload: &Payload) {
     let text = text_of(&frame);
     let pushed: Members<'_> = serde_json::from_str(&text).unwrap();
     assert_eq!(pushed["data"].get(), written);
+}
+
+/// The same as an event: one event and no more, whatever line breaks the payload has.
+fn check_event(publication: &Publication, written: &str) {
+    let mut event = Vec::new();
+    Dialect::Sse.encode_publication(publication, &mut event);
+    let event = String::from_utf8(event).unwrap();
+    assert!(!event.contains('\r'), "a line has another end");
+    assert_eq!(event.find("\n\n"), Some(event.len() - 2), "an event has one end");
+    let data: Vec<&str> = event
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .collect();
+    assert_eq!(
+        data.len() + 2,
+        event.lines().count(),
+        "nothing but an id and data"
+    );
+    let data = data.join("\n");
+    let pushed: Members<'_> = serde_json::from_str(&data).unwrap();
+    assert_eq!(
+        pushed["data"].get(),
+        written.replace("\r\n", "\n").replace('\r', "\n")
+    );
 }
 
 fn check_reply(id: Option<&CommandId>) {

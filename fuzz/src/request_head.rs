@@ -214,7 +214,11 @@ fn check_opened(request: &[u8], response: &httparse::Response<'_, '_>) {
     let accept = accept_key(all("sec-websocket-key")[0]);
     assert_eq!(answered("sec-websocket-accept"), Some(accept.into_bytes()));
     if let Some(chosen) = answered("sec-websocket-protocol") {
-        let is_known = |dialect: &&Dialect| dialect.subprotocol().as_bytes() == chosen;
+        let is_known = |dialect: &&Dialect| {
+            dialect
+                .subprotocol()
+                .is_some_and(|name| name.as_bytes() == chosen)
+        };
         assert!(
             Dialect::ALL.iter().any(|dialect| is_known(&dialect)),
             "{chosen:?} is not spoken"

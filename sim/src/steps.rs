@@ -63,8 +63,8 @@ impl World {
         let topics = match dialect {
             // One, so that a number tells the topic.
             Dialect::Raw => vec![self.any_topic()],
-            Dialect::Json if self.rng.bool() => self.some_topics(),
-            Dialect::Json => Vec::new(),
+            Dialect::Json | Dialect::Sse if self.rng.bool() => self.some_topics(),
+            Dialect::Json | Dialect::Sse => Vec::new(),
         };
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
@@ -105,6 +105,7 @@ impl World {
             user_agent: None,
             joined_at: self.now.wall,
             topics: topics.into_iter().map(wanted).collect(),
+            greeting: Box::default(),
             granted_topics: Vec::new(),
             occupancy,
             presence: wants_presence,

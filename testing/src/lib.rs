@@ -10,6 +10,7 @@
 
 #[cfg(feature = "browser")]
 mod browser;
+mod line;
 mod program;
 mod socket;
 #[cfg(feature = "browser")]
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 #[cfg(feature = "browser")]
 pub use browser::{Browsers, PHONE, Phone, Screen};
+pub use line::Line;
 pub use program::{Answer, Program};
 pub use socket::Socket;
 #[cfg(feature = "browser")]

@@ -121,6 +121,11 @@ impl Program {
         kill_process(Pid::from_child(&self.child), Signal::STOP).unwrap();
     }
 
+    /// Lets it go on after it was stopped in its tracks.
+    pub fn thaw(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::CONT).unwrap();
+    }
+
     /// Ends it without a word to anyone.
     pub fn kill(&mut self) {
         // Both fail when it has ended already, which is just as well.

@@ -38,6 +38,9 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             &["chromium", "chromium-driver"],
         )
     })?;
+    step("curl", || {
+        packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
+    })?;
     step("tests", || {
         cargo(root, &["test", "--workspace", "--features", HTTP2])
     })?;

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::command::SubscribeOptions;
 use crate::delivery::Queue;
 use crate::error::Error;
+use crate::history::HistoryOptions;
 use crate::incoming::Reply;
 use crate::token::Token;
 
@@ -39,6 +40,10 @@ pub(crate) enum Asking {
         topic: String,
         data: Box<RawValue>,
         options: PublishOptions,
+    },
+    History {
+        topic: String,
+        options: HistoryOptions,
     },
     Call {
         method: String,

@@ -14,6 +14,7 @@ use crate::connect_options::ConnectOptions;
 use crate::driver::{Driver, Inputs};
 use crate::endpoint::Endpoint;
 use crate::error::Error;
+use crate::history::{History, HistoryOptions};
 use crate::incoming::Push;
 use crate::limits::COMMANDS_QUEUED_MAX;
 use crate::publication::Payload;
@@ -140,6 +141,16 @@ impl Client {
         options: SubscribeOptions,
     ) -> Result<Vec<Subscribed>, Error> {
         self.commands.subscribe_with(topics, options).await
+    }
+
+    /// A topic's history, page by page; see [`Commands::history`].
+    pub fn history(&self, topic: &str) -> History {
+        self.commands.history(topic)
+    }
+
+    /// A topic's history with more said about which part; see [`Commands::history_with`].
+    pub fn history_with(&self, topic: &str, options: HistoryOptions) -> History {
+        self.commands.history_with(topic, options)
     }
 
     /// Publishes with more said about it; see [`Commands::publish_with`].

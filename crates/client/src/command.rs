@@ -1,9 +1,10 @@
 //! What can be said about a command, and commands as the `json` dialect writes them.
 
-use fanfare_protocol::Every;
+use fanfare_protocol::{Every, Since};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::place::{ENTRY_BYTES_MAX, Entry, since_text};
 use crate::token::TokenSource;
 
 /// How topics are subscribed to.
@@ -11,6 +12,10 @@ use crate::token::TokenSource;
 pub struct SubscribeOptions {
     /// Whether to be told their numbers of subscribers. After a reconnect they are not asked for again.
     pub occupancy: bool,
+    /// From where on they are wanted: behind a position, for example one that a former life of the program stored; no
+    /// older than an age; or so many of the newest. Default: from now on. A topic that the client is subscribed to already
+    /// goes on from where it is.
+    pub since: Option<Since>,
     /// How often the newest publication, of every key, is wanted at most; all of them at once by default.
     pub every: Option<Every>,
     /// Where tokens come from that let the client receive these topics; asked now and after every reconnect, once for
@@ -27,7 +32,15 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) topic: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) topics: Option<&'a [String]>,
+    pub(crate) topics: Option<&'a [Entry<'a>]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) last: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) occupancy: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +66,10 @@ impl Command<'_> {
             id: 0,
             topic: None,
             topics: None,
+            since: None,
+            last: None,
+            before: None,
+            limit: None,
             occupancy: None,
             every: None,
             key: None,
@@ -63,18 +80,35 @@ impl Command<'_> {
             data: None,
         }
     }
+
+    /// The same, from there on.
+    pub(crate) fn since(self, since: Option<Since>) -> Self {
+        Self {
+            since: since.and_then(since_text),
+            last: match since {
+                Some(Since::Last(count)) => Some(count),
+                _ => None,
+            },
+            ..self
+        }
+    }
 }
 
-/// Names in groups of at most `bytes_max`, quotes and commas included; a longer name is a group alone.
+/// The entries of topics that begin where the command says, or from now on.
+pub(crate) fn entries(topics: &[String]) -> Vec<Entry<'_>> {
+    topics.iter().map(|topic| Entry { topic, at: None }).collect()
+}
+
+/// Names in groups whose entries have at most `bytes_max`; a longer one is a group alone.
 pub(crate) fn batches(names: impl Iterator<Item = String>, bytes_max: usize) -> Vec<Vec<String>> {
     let mut batches: Vec<Vec<String>> = Vec::new();
     let mut bytes = 0;
     for name in names {
-        bytes += name.len() + 3;
+        bytes += name.len() + ENTRY_BYTES_MAX;
         match batches.last_mut() {
             Some(batch) if bytes <= bytes_max => batch.push(name),
             _ => {
-                bytes = name.len() + 3;
+                bytes = name.len() + ENTRY_BYTES_MAX;
                 batches.push(vec![name]);
             }
         }
@@ -89,7 +123,7 @@ mod tests {
     #[test]
     fn a_long_resubscription_is_split() {
         let names = (0..10).map(|number| format!("topic-{number}"));
-        let split = batches(names, 29);
+        let split = batches(names, 2 * (7 + ENTRY_BYTES_MAX));
         assert_eq!(split.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 2, 2, 2]);
         assert_eq!(batches(std::iter::once("long".to_owned()), 1).len(), 1);
     }

@@ -16,6 +16,7 @@ use crate::command::SubscribeOptions;
 use crate::connect_options::ConnectOptions;
 use crate::delivery::Queue;
 use crate::error::Error;
+use crate::history::{History, HistoryOptions, HistoryPage};
 use crate::incoming::Reply;
 use crate::publication::Payload;
 use crate::server_message::{Published, Subscribed};
@@ -104,7 +105,7 @@ impl Commands {
         let subscribed = self
             .ask_to_subscribe(vec![topic.to_owned()], options, Some(queue))
             .await?;
-        subscription.confirm(subscribed.into_iter().next().ok_or(Error::Lost)?);
+        subscription.confirm(subscribed.into_iter().next().ok_or(Error::Lost)?.position);
         Ok(subscription)
     }
 
@@ -140,6 +141,29 @@ impl Commands {
         })
         .await
         .map(drop)
+    }
+
+    /// A topic's history, page by page, from the oldest publication that is kept on. Nothing is asked before its
+    /// [`next`](History::next).
+    pub fn history(&self, topic: &str) -> History {
+        self.history_with(topic, HistoryOptions::default())
+    }
+
+    /// As [`history`](Self::history), with more said about which part and in which direction.
+    pub fn history_with(&self, topic: &str, options: HistoryOptions) -> History {
+        History::new(self.clone(), topic, options)
+    }
+
+    /// One page of a topic's history.
+    ///
+    /// # Errors
+    /// Those of [`subscribe`](Self::subscribe).
+    pub async fn history_page(&self, topic: &str, options: HistoryOptions) -> Result<HistoryPage, Error> {
+        let topic = topic.to_owned();
+        match self.ask(Asking::History { topic, options }).await? {
+            Reply::History(page) => Ok(page),
+            _ => Err(Error::Lost),
+        }
     }
 
     /// Publishes `data` as JSON; a [`RawValue`](serde_json::value::RawValue) travels exactly as it is written.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use crate::gap::{Gap, GapCause};
 use crate::publication::Publication;
 use crate::server_message::Refusal;
 
@@ -12,13 +13,8 @@ use crate::server_message::Refusal;
 pub enum Delivery {
     /// A publication.
     Publication(Publication),
-    /// Publications went by unseen: the server left them out because this client reads too slowly, they were published
-    /// while it was not connected, or the program let more of them wait than
-    /// [`deliveries_max`](crate::ConnectOptions::deliveries_max).
-    Missed {
-        /// How many; none when the topic began a new epoch and the number cannot be known.
-        count: Option<u64>,
-    },
+    /// Publications went by unseen.
+    Missed(Gap),
     /// How many connections are subscribed to the topic.
     Occupancy {
         /// The number of connections.
@@ -54,9 +50,8 @@ struct Inner {
     /// At most as many notes of what was missed as publications.
     waiting: VecDeque<Delivery>,
     bytes: usize,
-    /// Publications left out behind those that wait; none when their number is not known.
-    missed: Option<u64>,
-    is_incomplete: bool,
+    /// What was left out behind those that wait.
+    missed: Option<Gap>,
     end: Option<UnsubscribedBy>,
     is_over: bool,
     is_released: bool,
@@ -82,14 +77,14 @@ impl Queue {
                 inner.bytes += bytes;
                 inner.put(Delivery::Publication(publication));
             } else {
-                inner.miss(Some(1));
+                inner.miss(Gap::of_one(publication.offset, GapCause::Untaken));
             }
         });
     }
 
     /// Takes in that publications went by.
-    pub(crate) fn miss(&self, count: Option<u64>) {
-        self.change(|inner| inner.miss(count));
+    pub(crate) fn miss(&self, gap: Gap) {
+        self.change(|inner| inner.miss(gap));
     }
 
     /// Puts a number of subscribers in; where there is no room, the next number must do.
@@ -163,17 +158,17 @@ impl Queue {
 }
 
 impl Inner {
-    fn miss(&mut self, count: Option<u64>) {
-        let before = if self.is_incomplete { self.missed } else { Some(0) };
-        self.missed = before.zip(count).map(|(one, more)| one.saturating_add(more));
-        self.is_incomplete = true;
+    fn miss(&mut self, gap: Gap) {
+        self.missed = Some(match self.missed.take() {
+            Some(before) => before.and(gap),
+            None => gap,
+        });
     }
 
     /// Tells what was missed behind all that waits.
     fn tell_missed(&mut self) {
-        if std::mem::take(&mut self.is_incomplete) {
-            let count = self.missed;
-            self.waiting.push_back(Delivery::Missed { count });
+        if let Some(gap) = self.missed.take() {
+            self.waiting.push_back(Delivery::Missed(gap));
         }
     }
 
@@ -186,7 +181,10 @@ impl Inner {
 
 #[cfg(test)]
 mod tests {
+    use fanfare_protocol::{Loss, Position};
+
     use super::*;
+    use crate::server_message::Subscribed;
 
     fn publication(offset: u64) -> Publication {
         serde_json::from_str(&format!(
@@ -200,6 +198,7 @@ mod tests {
             Poll::Pending => "waits".to_owned(),
             Poll::Ready(None) => "over".to_owned(),
             Poll::Ready(Some(Delivery::Publication(publication))) => publication.offset.unwrap().to_string(),
+            Poll::Ready(Some(Delivery::Missed(gap))) => gap.to_string(),
             Poll::Ready(Some(delivery)) => format!("{delivery:?}"),
         }
     }
@@ -212,14 +211,37 @@ mod tests {
     fn what_does_not_fit_is_told_in_its_place() {
         let queue = Queue::new(2, usize::MAX);
         (1..=5).for_each(|offset| queue.publish(publication(offset)));
-        assert_eq!(all(&queue), ["1", "2", "Missed { count: Some(3) }"]);
+        let untaken = "more than may wait were not taken";
+        assert_eq!(
+            all(&queue),
+            [
+                "1",
+                "2",
+                &format!("3 publications were missed (3 to 5): {untaken}")
+            ]
+        );
         queue.publish(publication(6));
-        queue.miss(Some(4));
+        let too_old = GapCause::Lost(Loss::TooOld);
+        queue.miss(Gap::between(6, 8, too_old));
+        queue.miss(Gap::between(8, 10, GapCause::Slow));
         queue.publish(publication(11));
-        assert_eq!(all(&queue), ["6", "Missed { count: Some(4) }", "11"]);
-        queue.miss(None);
-        queue.miss(Some(1));
-        assert_eq!(all(&queue), ["Missed { count: None }"]);
+        let missed = "4 publications were missed (7 to 10): the topic keeps no more";
+        assert_eq!(all(&queue), ["6", missed, "11"]);
+        let began_anew = Subscribed {
+            topic: "a".to_owned(),
+            position: Position::default(),
+            recovered: Some(false),
+            reason: Some(Loss::EpochChanged),
+        };
+        let last = Position {
+            offset: 11,
+            ..Position::default()
+        };
+        queue.miss(Gap::between(11, 12, GapCause::Slow));
+        queue.miss(Gap::before(&began_anew, last).unwrap());
+        queue.miss(Gap::between(0, 1, GapCause::Slow));
+        let anew = "publications may have been missed: the topic began anew";
+        assert_eq!(all(&queue), [anew]);
     }
 
     #[test]
@@ -228,7 +250,8 @@ mod tests {
         (1..=4).for_each(|offset| queue.publish(publication(offset)));
         assert_eq!(next(&queue), "1");
         queue.publish(publication(5));
-        assert_eq!(all(&queue), ["2", "Missed { count: Some(2) }", "5"]);
+        let missed = "2 publications were missed (3 to 4): more than may wait were not taken";
+        assert_eq!(all(&queue), ["2", missed, "5"]);
         let narrow = Queue::new(100, 1);
         narrow.publish(publication(1));
         assert_eq!(all(&narrow), ["1"], "one may always wait");
@@ -244,7 +267,11 @@ mod tests {
         queue.publish(publication(3));
         assert_eq!(
             all(&queue),
-            ["1", "Missed { count: Some(1) }", "Unsubscribed(Server)"]
+            [
+                "1",
+                "1 publication was missed (2 to 2): more than may wait were not taken",
+                "Unsubscribed(Server)"
+            ]
         );
         assert_eq!(next(&queue), "over");
     }

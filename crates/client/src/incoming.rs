@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::gap::Gap;
+use crate::history::HistoryPage;
 use crate::publication::{Payload, Publication};
 use crate::server_message::{Authenticated, Goodbye, Published, Refusal, Subscribed, Welcome};
 use crate::token::TokenSource;
@@ -28,12 +30,14 @@ pub enum Incoming {
 }
 
 /// What the server did about a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Reply {
     /// It subscribed the connection.
     Subscribed(Vec<Subscribed>),
     /// It unsubscribed the connection from these topics.
     Unsubscribed(Vec<String>),
+    /// A part of a topic's history.
+    History(HistoryPage),
     /// It published.
     Published(Published),
     /// It takes the client for this user.
@@ -51,13 +55,12 @@ pub enum Push {
     Welcome(Welcome),
     /// A publication of a topic, or something sent to this connection alone.
     Publication(Publication),
-    /// Publications of a topic went by unseen: the server left them out because this client reads too slowly, or they
-    /// were published while it was not connected.
+    /// Publications of a topic went by unseen.
     Missed {
         /// The topic.
         topic: String,
-        /// How many; none when the topic began a new epoch and the number cannot be known.
-        count: Option<u64>,
+        /// Which, and why.
+        gap: Gap,
     },
     /// How many connections are subscribed to a topic.
     Occupancy {

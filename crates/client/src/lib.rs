@@ -1,5 +1,5 @@
 //! A client of Fanfare's `json` dialect: it connects, says who it is, subscribes, publishes and calls, and when its
-//! connection ends it makes another, subscribes again and says what was missed.
+//! connection ends it makes another, subscribes again and goes on from where it was.
 //!
 //! ```no_run
 //! use fanfare_client::{Client, ConnectOptions, Delivery};
@@ -22,7 +22,7 @@
 //! while let Some(delivery) = news.next().await {
 //!     match delivery {
 //!         Delivery::Publication(publication) => println!("{:?}", publication.json::<Headline>()?),
-//!         Delivery::Missed { count } => println!("{count:?} were missed"),
+//!         Delivery::Missed(gap) => println!("{gap}"),
 //!         Delivery::Occupancy { .. } => {}
 //!         Delivery::Unsubscribed(by) => println!("that was all: {by:?}"),
 //!     }
@@ -60,6 +60,53 @@
 //! # }
 //! ```
 //!
+//! # Where it goes on
+//!
+//! A client that comes back names the [`Position`] of every topic, and what was published meanwhile comes like anything
+//! else, in order and each once. What cannot be had is told in its place, as a [`Gap`] with its offsets and its cause. A
+//! program that stores positions goes on after its own restart too; without, a subscription begins now, or as
+//! [`SubscribeOptions::since`] says.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use fanfare_client::{Client, ConnectOptions, Delivery, Since, SubscribeOptions};
+//!
+//! let client = Client::connect("ws://127.0.0.1:8080/ws", ConnectOptions::default()).await?;
+//! let since = match std::fs::read_to_string("position") {
+//!     Ok(stored) => Since::Position(stored.parse()?),
+//!     Err(_) => Since::Last(20),
+//! };
+//! let options = SubscribeOptions {
+//!     since: Some(since),
+//!     ..SubscribeOptions::default()
+//! };
+//! let mut news = client.subscription_with("news", options).await?;
+//! while let Some(delivery) = news.next().await {
+//!     match delivery {
+//!         Delivery::Publication(publication) => println!("{}", publication.payload.as_text()),
+//!         Delivery::Missed(gap) => eprintln!("{gap}"),
+//!         _ => {}
+//!     }
+//!     std::fs::write("position", news.position().to_string())?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What was published before is read page by page with [`Client::history`]:
+//!
+//! ```no_run
+//! # async fn example(client: fanfare_client::Client) -> Result<(), fanfare_client::Error> {
+//! let mut history = client.history("news");
+//! while let Some(page) = history.next().await? {
+//!     for publication in &page.publications {
+//!         println!("{}", publication.payload.as_text());
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Who it is
 //!
 //! [`ConnectOptions::token`] is a text, or a closure that is asked for a token at each attempt to connect and again
@@ -89,9 +136,12 @@ mod delivery;
 mod driver;
 mod endpoint;
 mod error;
+mod gap;
 mod handshake;
+mod history;
 mod incoming;
 mod limits;
+mod place;
 mod publication;
 mod renewal;
 mod retry;
@@ -105,6 +155,7 @@ mod subscription;
 mod tls;
 mod token;
 mod token_desk;
+mod topic;
 
 pub use client::Client;
 pub use command::SubscribeOptions;
@@ -113,8 +164,13 @@ pub use connect_options::ConnectOptions;
 pub use delivery::{Delivery, UnsubscribedBy};
 pub use endpoint::EndpointError;
 pub use error::Error;
-pub use fanfare_protocol::{Every, EveryError, IdempotencyKey, Key, KeyError, Position, PublishOptions};
+pub use fanfare_protocol::{
+    Epoch, Every, EveryError, IdempotencyKey, Key, KeyError, Loss, Position, PublishOptions, Reading, Since,
+    SinceError,
+};
+pub use gap::{Gap, GapCause};
 pub use handshake::HandshakeError;
+pub use history::{History, HistoryOptions, HistoryPage};
 pub use incoming::{Incoming, Push, Reply};
 pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};
 pub use publication::{Payload, Publication, Sender};

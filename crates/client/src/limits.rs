@@ -21,7 +21,7 @@ pub(crate) const READ_BYTES: usize = 16 * 1024;
 /// Bytes of a URL. A longer one is refused.
 pub(crate) const URL_BYTES_MAX: usize = 8 * 1024;
 
-/// Topic bytes that a resubscription puts into one command, unless the server's limit on messages is lower.
+/// Bytes of topics and positions that a resubscription puts into one command, unless the server's limit on messages is lower.
 pub(crate) const RESUBSCRIPTION_BYTES_MAX: usize = 32 * 1024;
 
 /// Characters of what a refused handshake says. The rest is cut off.

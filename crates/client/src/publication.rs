@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use fanfare_protocol::{Epoch, Position};
 use serde::de::Error;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -18,6 +19,9 @@ pub struct Publication {
     pub topic: Option<String>,
     /// The place in the topic's order; dense per epoch.
     pub offset: Option<u64>,
+    /// The life of the topic's log that the offset counts in, as the client knows it from its subscription. Not part of the
+    /// object.
+    pub epoch: Option<Epoch>,
     /// What it is the newest state of, when the publisher said so.
     pub key: Option<String>,
     /// When the server took it, in milliseconds since 1970.
@@ -84,6 +88,13 @@ impl Payload {
 }
 
 impl Publication {
+    /// Where it is in its topic's log: what a program stores to go on from there in its next life, with
+    /// [`SubscribeOptions::since`](crate::SubscribeOptions::since). None for what was sent to this connection alone.
+    pub fn position(&self) -> Option<Position> {
+        let (epoch, offset) = self.epoch.zip(self.offset)?;
+        Some(Position { epoch, offset })
+    }
+
     /// What was published, as a type of the program's; see [`Payload::json`].
     ///
     /// # Errors
@@ -129,6 +140,7 @@ impl<'de> Deserialize<'de> for Publication {
         Ok(Self {
             topic: fields.topic,
             offset: fields.offset,
+            epoch: None,
             key: fields.key,
             time: fields.time,
             from: fields.from,

@@ -124,9 +124,9 @@ impl Routes {
                 }
                 route.is_kept.then_some(Push::Publication(publication))
             }
-            Push::Missed { topic, count } => {
-                let is_kept = self.tell(&topic, |queue| queue.miss(count));
-                is_kept.then_some(Push::Missed { topic, count })
+            Push::Missed { topic, gap } => {
+                let is_kept = self.tell(&topic, |queue| queue.miss(gap.clone()));
+                is_kept.then_some(Push::Missed { topic, gap })
             }
             Push::Occupancy { topic, subscribers } => {
                 let is_kept = self.tell(&topic, |queue| queue.occupy(subscribers));

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use fanfare_protocol::Position;
 use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::{Loss, Position};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::history::HistoryPage;
 use crate::limits::OPAQUE_BYTES_MAX;
+use crate::place::{loss, position};
 use crate::publication::{Payload, Publication};
 use crate::token::TokenError;
 
@@ -54,11 +56,14 @@ pub struct Limits {
 pub struct Subscribed {
     /// The topic.
     pub topic: String,
-    /// The epoch of the topic's offsets. Offsets of different epochs cannot be compared.
-    #[serde(deserialize_with = "text_or_number")]
-    pub epoch: String,
-    /// The offset of the topic's latest publication.
-    pub offset: u64,
+    /// The place in its log; what comes later follows.
+    #[serde(flatten, deserialize_with = "position")]
+    pub position: Position,
+    /// Whether that is the place that the client named; none when it named none, or was subscribed already.
+    pub recovered: Option<bool>,
+    /// Why it is not. What lies between is missing: [`Gap`](crate::Gap) says what.
+    #[serde(default, deserialize_with = "loss")]
+    pub reason: Option<Loss>,
 }
 
 /// Where a publication was put.
@@ -66,21 +71,12 @@ pub struct Subscribed {
 pub struct Published {
     /// The topic.
     pub topic: String,
-    /// The epoch of the offset.
-    #[serde(deserialize_with = "text_or_number")]
-    pub epoch: String,
-    /// The place in the topic's order.
-    pub offset: u64,
+    /// The place in its log.
+    #[serde(flatten, deserialize_with = "position")]
+    pub position: Position,
     /// Whether it stood there already: it was published before with the same idempotency key, and is not again.
     #[serde(default)]
     pub repeated: bool,
-}
-
-impl Published {
-    /// Its place, for a publication that is to follow it; none where the server has another way to count.
-    pub fn position(&self) -> Option<Position> {
-        Position::from_parts(&self.epoch, self.offset).ok()
-    }
 }
 
 /// Who the server takes the client for.
@@ -173,10 +169,8 @@ pub(crate) enum ServerMessage {
         topic: String,
         subscribers: u64,
     },
-    Missed {
-        topic: String,
-        count: u64,
-    },
+    History(Option<u64>, HistoryPage),
+    Missed(Missed),
     Error(Option<u64>, Refusal),
     Goodbye(Goodbye),
     /// A type that this client does not ask for, or that a later version of the dialect may have.
@@ -198,10 +192,8 @@ impl ServerMessage {
                 let Occupancy { topic, subscribers } = serde_json::from_str(text)?;
                 Self::Occupancy { topic, subscribers }
             }
-            "missed" => {
-                let Missed { topic, count } = serde_json::from_str(text)?;
-                Self::Missed { topic, count }
-            }
+            "history" => Self::History(id, serde_json::from_str::<HistoryPage>(text)?.completed()),
+            "missed" => Self::Missed(serde_json::from_str(text)?),
             "authenticated" => Self::Authenticated(id, serde_json::from_str(text)?),
             "result" => Self::Result(id, serde_json::from_str(text)?),
             "pong" => Self::Pong(id, serde_json::from_str::<Time>(text)?.time),
@@ -232,10 +224,23 @@ struct Occupancy {
     subscribers: u64,
 }
 
-#[derive(Deserialize)]
-struct Missed {
-    topic: String,
-    count: u64,
+/// What the server leaves out of a topic.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Missed {
+    pub(crate) topic: String,
+    pub(crate) from: u64,
+    pub(crate) to: u64,
+    pub(crate) count: u64,
+}
+
+impl Missed {
+    /// Whether none between the first and the last of them comes any more.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.to
+            .checked_sub(self.from)
+            .and_then(|more| more.checked_add(1))
+            == Some(self.count)
+    }
 }
 
 #[derive(Deserialize)]
@@ -297,6 +302,7 @@ mod tests {
             "{}",
             r#"{"type":1}"#,
             r#"{"type":"published","id":1}"#,
+            r#"{"type":"published","id":1,"topic":"a","epoch":"+e","offset":1}"#,
             r#"{"type":"message"}"#,
             r#"{"type":"result","id":1}"#,
             &format!(
@@ -312,7 +318,7 @@ mod tests {
     fn places_are_told_with_what_was_published_and_what_conflicts() {
         let place = "k2w9:17".parse().ok();
         let place_in = |text| match ServerMessage::parse(text) {
-            Ok(ServerMessage::Published(_, published)) => (published.position(), published.repeated),
+            Ok(ServerMessage::Published(_, published)) => (Some(published.position), published.repeated),
             Ok(ServerMessage::Error(_, refusal)) => (refusal.position(), false),
             other => panic!("{other:?}"),
         };
@@ -333,7 +339,7 @@ mod tests {
         let one = r#"{"type":"published","id":1,"topic":"a","epoch":12,"offset":1}"#;
         let other = r#"{"type":"published","id":1,"topic":"a","epoch":"12","offset":1}"#;
         let epoch = |text| match ServerMessage::parse(text) {
-            Ok(ServerMessage::Published(_, published)) => published.epoch,
+            Ok(ServerMessage::Published(_, published)) => published.position.epoch,
             other => panic!("{other:?}"),
         };
         assert_eq!(epoch(one), epoch(other));

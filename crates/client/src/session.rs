@@ -4,20 +4,28 @@
 //! ([`Session::poll_incoming`]). Both are to be drained after every call. There is no clock and no socket here: who
 //! drives a session says when it was lost and decides when to try again.
 
+use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 
-use fanfare_protocol::{Every, IdempotencyKey, Key, PublishOptions, TOPIC_BYTES_MAX};
+use fanfare_protocol::{
+    Every, IdempotencyKey, Key, Position, PublishOptions, Reading, Since, TOPIC_BYTES_MAX,
+};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, SubscribeOptions, batches};
+use crate::command::{Command, SubscribeOptions, batches, entries};
+use crate::gap::{Gap, GapCause};
+use crate::history::HistoryOptions;
 use crate::incoming::{Incoming, Push, Reply};
 use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
+use crate::place::Entry;
 use crate::publication::Publication;
-use crate::server_message::{Authenticated, Malformed, Refusal, ServerMessage, Subscribed, Welcome};
+use crate::server_message::{Authenticated, Malformed, Missed, Refusal, ServerMessage, Subscribed, Welcome};
 use crate::token::{Token, TokenSource};
+use crate::topic::{Terms, Topic};
 
-/// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again.
+/// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again, from where
+/// it was.
 #[derive(Default)]
 pub struct Session {
     last_id: u64,
@@ -61,36 +69,11 @@ impl Stage {
 /// What a reply is awaited for.
 #[derive(Debug)]
 enum Asked {
-    Subscription(Terms),
+    Subscription(Terms, Option<Since>),
     Resubscription(Vec<String>),
     Authentication,
     Unsubscription,
     Other,
-}
-
-/// How a topic is asked for, again if need be.
-#[derive(Debug, Clone, Default)]
-struct Terms {
-    /// How often the newest is wanted at most; what is skipped by that is not missed.
-    every: Option<Every>,
-    /// Where its tokens come from.
-    source: Option<TokenSource>,
-}
-
-/// What is known of a topic the connection is, or was, subscribed to.
-#[derive(Debug)]
-struct Topic {
-    epoch: String,
-    offset: u64,
-    /// Whether the program asked for it, so that it is asked for again.
-    is_asked: bool,
-    /// Whether the program has given it up, and the server has yet to confirm it.
-    is_given_up: bool,
-    /// Whether the current connection is subscribed, so that nothing can be missed.
-    is_live: bool,
-    terms: Terms,
-    /// How many the server told to be missing that no gap in the offsets has shown yet.
-    told: u64,
 }
 
 impl Session {
@@ -114,6 +97,11 @@ impl Session {
         self.topics.get(topic).is_some_and(|topic| !topic.is_given_up)
     }
 
+    /// Up to where everything of a topic came, or was told not to come: from there the next connection goes on.
+    pub fn position(&self, topic: &str) -> Option<Position> {
+        self.topics.get(topic).map(|topic| topic.at)
+    }
+
     /// Whether another command may be asked.
     pub fn has_room(&self) -> bool {
         self.asked.len() < COMMANDS_PENDING_MAX
@@ -134,8 +122,9 @@ impl Session {
         if self.topics.len() + topics.len() > TOPICS_MAX {
             return Err(LimitExceeded::Topics);
         }
+        let entries: Vec<_> = topics.iter().map(|topic| self.entry(topic)).collect();
         let command = Command {
-            topics: Some(topics),
+            topics: Some(&entries),
             occupancy: options.occupancy.then_some(true),
             every: options.every.map(|every| every.to_string()),
             token: token.map(Token::expose),
@@ -145,13 +134,23 @@ impl Session {
             every: options.every,
             source: options.token,
         };
-        self.ask(Asked::Subscription(terms), command)
+        let asked = Asked::Subscription(terms, options.since);
+        self.ask(asked, command.since(options.since))
+    }
+
+    /// A topic in a command. One that was lost goes on from where it was, whatever else is said.
+    fn entry<'a>(&self, topic: &'a str) -> Entry<'a> {
+        let lost = self.topics.get(topic).filter(|topic| topic.is_lost());
+        Entry {
+            topic,
+            at: lost.map(|topic| topic.at),
+        }
     }
 
     /// Asks to subscribe to `topics` again, as [`Incoming::TokenWanted`] named them, with the token that was wanted. What
     /// was given up meanwhile is left out.
     pub fn subscribe_again(&mut self, topics: &[String], token: &Token) {
-        let wanted = |topic: &&Topic| topic.is_asked && !topic.is_live;
+        let wanted = |topic: &&Topic| topic.is_lost();
         let mut by_rate: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
         for name in topics {
             if let Some(topic) = self.topics.get(name).filter(wanted) {
@@ -173,7 +172,7 @@ impl Session {
         self.ask(
             Asked::Unsubscription,
             Command {
-                topics: Some(topics),
+                topics: Some(&entries(topics)),
                 ..Command::new("unsubscribe")
             },
         )
@@ -216,6 +215,25 @@ impl Session {
                 ..Command::new("call")
             },
         )
+    }
+
+    /// Asks for a part of a topic's history.
+    ///
+    /// # Errors
+    /// A bound refuses it.
+    pub fn history(&mut self, topic: &str, options: HistoryOptions) -> Result<u64, LimitExceeded> {
+        let (since, before) = match options.reading {
+            Reading::Oldest => (None, None),
+            Reading::Since(since) => (Some(since), None),
+            Reading::Before(position) => (None, Some(position.to_string())),
+        };
+        let command = Command {
+            topic: Some(topic),
+            before,
+            limit: options.limit,
+            ..Command::new("history")
+        };
+        self.ask(Asked::Other, command.since(since))
     }
 
     /// Asks to publish `data` to `topic`.
@@ -289,7 +307,8 @@ impl Session {
             ServerMessage::Occupancy { topic, subscribers } => {
                 self.push(Push::Occupancy { topic, subscribers });
             }
-            ServerMessage::Missed { topic, count } => self.on_missed(topic, count),
+            ServerMessage::History(id, page) => self.reply(id, Reply::History(page)),
+            ServerMessage::Missed(missed) => self.on_missed(missed),
             ServerMessage::Goodbye(goodbye) => {
                 self.stage = Stage::Leaving;
                 self.push(Push::Goodbye(goodbye));
@@ -345,8 +364,9 @@ impl Session {
         });
         let bytes_max = bytes_max.saturating_sub(token.map_or(0, |token| token.expose().len()));
         for topics in batches(names.into_iter(), bytes_max) {
+            let entries: Vec<_> = topics.iter().map(|topic| self.entry(topic)).collect();
             let (id, text) = self.write(Command {
-                topics: Some(&topics),
+                topics: Some(&entries),
                 every: every.map(|every| every.to_string()),
                 token: token.map(Token::expose),
                 ..Command::new("subscribe")
@@ -355,52 +375,50 @@ impl Session {
         }
     }
 
-    fn on_publication(&mut self, publication: Publication) {
+    fn on_publication(&mut self, mut publication: Publication) {
         let known = publication
             .topic
             .as_ref()
             .and_then(|name| self.topics.get_mut(name));
         if let (Some(topic), Some(offset)) = (known, publication.offset) {
-            let gap = offset.saturating_sub(topic.offset).saturating_sub(1);
-            topic.offset = topic.offset.max(offset);
-            let untold = gap.saturating_sub(topic.told);
-            topic.told = topic.told.saturating_sub(gap);
-            if let (1.., None, Some(name)) = (untold, topic.terms.every, &publication.topic) {
-                self.push(Push::Missed {
-                    topic: name.clone(),
-                    count: Some(untold),
-                });
+            publication.epoch = Some(topic.at.epoch);
+            let gap = topic.skip_to(offset);
+            if let (Some(gap), None, Some(name)) = (gap, topic.terms.every, &publication.topic) {
+                let topic = name.clone();
+                self.push(Push::Missed { topic, gap });
             }
         }
         self.push(Push::Publication(publication));
     }
 
-    /// The server says that publications are left out. The gap in the offsets comes later, if another follows.
-    fn on_missed(&mut self, topic: String, count: u64) {
-        if let Some(known) = self.topics.get_mut(&topic) {
-            known.told = known.told.saturating_add(count);
+    /// The server says that publications are left out.
+    fn on_missed(&mut self, missed: Missed) {
+        if let Some(known) = self.topics.get_mut(&missed.topic) {
+            known.leave_out(&missed);
         }
+        let gap = Gap {
+            count: Some(missed.count),
+            offsets: Some(missed.from..=missed.to),
+            cause: GapCause::Slow,
+        };
         self.push(Push::Missed {
-            topic,
-            count: Some(count),
+            topic: missed.topic,
+            gap,
         });
     }
 
-    fn on_subscribed(&mut self, id: Option<u64>, list: Vec<Subscribed>) {
+    fn on_subscribed(&mut self, id: Option<u64>, mut list: Vec<Subscribed>) {
         let asked = id.and_then(|id| self.asked.remove(&id));
-        let missed: Vec<_> = list
-            .iter()
-            .filter_map(|subscribed| self.note(subscribed, matches!(asked, Some(Asked::Subscription(_)))))
-            .collect();
-        if let Some(Asked::Subscription(terms)) = &asked {
-            for subscribed in &list {
-                if let Some(topic) = self.topics.get_mut(&subscribed.topic) {
-                    topic.terms = terms.clone();
-                }
-            }
-        }
+        let wish = match &asked {
+            Some(Asked::Subscription(terms, since)) => Some((terms, *since)),
+            _ => None,
+        };
+        let missed = list
+            .iter_mut()
+            .filter_map(|subscribed| self.note(subscribed, wish));
+        let missed: Vec<_> = missed.collect();
         match (id, asked) {
-            (Some(id), Some(Asked::Subscription(_))) => {
+            (Some(id), Some(Asked::Subscription(..))) => {
                 self.incoming.push_back(Incoming::Reply {
                     id,
                     outcome: Ok(Reply::Subscribed(list)),
@@ -411,44 +429,24 @@ impl Session {
         self.incoming.extend(missed.into_iter().map(Incoming::Push));
     }
 
-    /// Keeps a topic's position; what was missed since the one before.
-    fn note(&mut self, subscribed: &Subscribed, is_asked: bool) -> Option<Push> {
-        let Subscribed {
-            topic: name,
-            epoch,
-            offset,
-        } = subscribed;
-        let Some(topic) = self.topics.get_mut(name) else {
-            if self.topics.len() < TOPICS_MAX && name.len() <= TOPIC_BYTES_MAX {
-                self.topics.insert(
-                    name.clone(),
-                    Topic {
-                        epoch: epoch.clone(),
-                        offset: *offset,
-                        is_asked,
-                        is_given_up: false,
-                        is_live: true,
-                        terms: Terms::default(),
-                        told: 0,
-                    },
-                );
-            }
-            return None;
+    /// Keeps where a topic is; what was missed before that.
+    fn note(&mut self, subscribed: &mut Subscribed, wish: Option<(&Terms, Option<Since>)>) -> Option<Push> {
+        let name = subscribed.topic.clone();
+        let has_room = self.topics.len() < TOPICS_MAX && name.len() <= TOPIC_BYTES_MAX;
+        let topic = match self.topics.entry(name.clone()) {
+            MapEntry::Occupied(known) => known.into_mut(),
+            MapEntry::Vacant(place) if has_room => place.insert(Topic::new(match wish {
+                Some((_, Some(Since::Position(named)))) => named,
+                _ => subscribed.position,
+            })),
+            MapEntry::Vacant(_) => return None,
         };
-        topic.is_asked |= is_asked;
-        topic.is_given_up &= !is_asked;
-        if topic.is_live && topic.epoch == *epoch {
-            // This reply may have overtaken publications that are on their way.
-            return None;
+        if let Some((terms, _)) = wish {
+            (topic.is_asked, topic.is_given_up) = (true, false);
+            topic.terms = terms.clone();
         }
-        let is_same = topic.epoch == *epoch && topic.offset <= *offset;
-        let count = is_same.then(|| *offset - topic.offset);
-        epoch.clone_into(&mut topic.epoch);
-        (topic.offset, topic.is_live, topic.told) = (*offset, true, 0);
-        (count != Some(0)).then(|| Push::Missed {
-            topic: name.clone(),
-            count,
-        })
+        let gap = topic.confirm(subscribed)?;
+        Some(Push::Missed { topic: name, gap })
     }
 
     fn on_unsubscribed(&mut self, id: Option<u64>, names: Vec<String>) {

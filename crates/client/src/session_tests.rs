@@ -2,6 +2,9 @@
 
 use super::*;
 
+#[path = "session_recovery_tests.rs"]
+mod recovery;
+
 /// A session and everything it said, to be told as a story.
 struct Story(Session);
 
@@ -66,7 +69,10 @@ fn told(incoming: &Incoming) -> String {
         Incoming::Push(Push::Publication(publication)) => {
             format!("message {:?}", publication.offset.unwrap())
         }
-        Incoming::Push(Push::Missed { count, .. }) => format!("missed {count:?}"),
+        Incoming::Push(Push::Missed { gap, .. }) => match (gap.count, &gap.offsets) {
+            (Some(count), Some(offsets)) => format!("missed {count} of {offsets:?}: {:?}", gap.cause),
+            _ => format!("missed some: {:?}", gap.cause),
+        },
         Incoming::Push(push) => format!("{push:?}").split(['(', ' ']).next().unwrap().to_owned(),
     }
 }
@@ -77,7 +83,7 @@ fn commands_are_written_as_the_dialect_says() {
     let options = SubscribeOptions {
         occupancy: true,
         every: "2s".parse().ok(),
-        token: None,
+        ..SubscribeOptions::default()
     };
     let data = RawValue::from_string("{\"x\": 1.0}".to_owned()).unwrap();
     story
@@ -126,7 +132,10 @@ fn replies_find_their_commands_in_any_order_and_only_once() {
 fn a_gap_in_the_offsets_is_told_before_what_follows() {
     let mut story = Story::subscribed_to_a_at("e", 7);
     assert_eq!(story.hears(&publication(8)), ["message 8"]);
-    assert_eq!(story.hears(&publication(11)), ["missed Some(2)", "message 11"]);
+    assert_eq!(
+        story.hears(&publication(11)),
+        ["missed 2 of 9..=10: Slow", "message 11"]
+    );
     assert_eq!(story.hears(&publication(12)), ["message 12"]);
 }
 
@@ -134,10 +143,14 @@ fn a_gap_in_the_offsets_is_told_before_what_follows() {
 fn what_the_server_leaves_out_is_told_once() {
     let mut story = Story::subscribed_to_a_at("e", 7);
     let missed = r#"{"type":"missed","topic":"a","epoch":"e","from":8,"to":10,"count":3}"#;
-    assert_eq!(story.hears(missed), ["missed Some(3)"]);
+    assert_eq!(story.hears(missed), ["missed 3 of 8..=10: Slow"]);
     assert_eq!(story.hears(&publication(11)), ["message 11"]);
-    assert_eq!(story.hears(missed), ["missed Some(3)"]);
-    assert_eq!(story.hears(&publication(16)), ["missed Some(1)", "message 16"]);
+    let some = r#"{"type":"missed","topic":"a","epoch":"e","from":12,"to":20,"count":3}"#;
+    assert_eq!(story.hears(some), ["missed 3 of 12..=20: Slow"]);
+    assert_eq!(
+        story.hears(&publication(16)),
+        ["missed 1 of 12..=15: Slow", "message 16"]
+    );
 }
 
 #[test]
@@ -153,28 +166,7 @@ fn what_a_rate_skips_is_not_missed_and_the_rate_outlives_the_connection() {
     assert_eq!(story.hears(&publication(5)), ["message 5"]);
     assert_eq!(
         story.reconnects(),
-        [r#"{"type":"subscribe","id":2,"topics":["a"],"every":"1000ms"}"#]
-    );
-}
-
-#[test]
-fn after_a_reconnect_it_subscribes_again_and_tells_what_was_missed() {
-    let mut story = Story::subscribed_to_a_at("e", 7);
-    story.hears(&publication(8));
-    assert_eq!(
-        story.reconnects(),
-        [r#"{"type":"subscribe","id":2,"topics":["a"]}"#]
-    );
-    assert_eq!(
-        story.hears(&subscribed(Some(2), "e", 12)),
-        ["Subscribed", "missed Some(4)"]
-    );
-    assert_eq!(story.reconnects().len(), 1);
-    assert_eq!(story.hears(&subscribed(Some(3), "e", 12)), ["Subscribed"]);
-    story.reconnects();
-    assert_eq!(
-        story.hears(&subscribed(Some(4), "f", 13)),
-        ["Subscribed", "missed None"]
+        [r#"{"type":"subscribe","id":2,"topics":[{"topic":"a","since":"e:5"}],"every":"1000ms"}"#]
     );
 }
 
@@ -224,7 +216,7 @@ fn topics_of_the_servers_choice_are_not_asked_for() {
     assert_eq!(story.reconnects(), [""; 0]);
     assert_eq!(
         story.hears(&subscribed(None, "e", 3)),
-        ["Subscribed", "missed Some(2)"]
+        ["Subscribed", "missed 2 of 2..=3: Away"]
     );
 }
 
@@ -287,7 +279,10 @@ fn where_a_token_is_awaited_nothing_else_is_said_before_it() {
     let authenticated = r#"{"type":"authenticated","id":2,"user":"ada","expires_at":5}"#;
     assert_eq!(story.hears(authenticated), ["2: Authenticated"]);
     assert!(!story.0.is_awaited());
-    assert_eq!(story.says(), [r#"{"type":"subscribe","id":3,"topics":["a"]}"#]);
+    assert_eq!(
+        story.says(),
+        [r#"{"type":"subscribe","id":3,"topics":[{"topic":"a","since":"e:7"}]}"#]
+    );
 }
 
 #[test]
@@ -335,7 +330,7 @@ fn topics_with_tokens_of_their_own_wait_for_new_ones_after_a_reconnect() {
     story.0.subscribe_again(&topics, &token);
     assert_eq!(
         story.says(),
-        [r#"{"type":"subscribe","id":5,"topics":["a"],"token":"second"}"#]
+        [r#"{"type":"subscribe","id":5,"topics":[{"topic":"a","since":"e:0"}],"token":"second"}"#]
     );
 }
 
@@ -402,7 +397,10 @@ fn a_server_that_lies_makes_nothing_grow_and_nothing_overflow() {
         assert_eq!(story.hears(&reply), [""; 0], "nobody asked");
         story.hears(&format!(r#"{{"type":"error","id":{id},"code":"x"}}"#));
     }
-    let missed = format!(r#"{{"type":"missed","topic":"a","count":{}}}"#, u64::MAX);
+    let missed = format!(
+        r#"{{"type":"missed","topic":"a","from":0,"to":{0},"count":{0}}}"#,
+        u64::MAX
+    );
     story.hears(&missed);
     story.hears(&missed);
     story.hears(&publication(u64::MAX));

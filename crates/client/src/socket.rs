@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::connect_options::ConnectOptions;
 use crate::endpoint::Endpoint;
 use crate::error::Error;
-use crate::handshake::{Handshake, HandshakeError};
+use crate::handshake::Handshake;
 use crate::limits::READ_BYTES;
 use crate::stream::{self, Stream};
 use crate::token::Token;
@@ -153,7 +153,8 @@ async fn shake_hands(
     loop {
         answer.reserve(READ_BYTES);
         if stream.read_buf(&mut answer).await? == 0 {
-            return Err(HandshakeError::NotHttp.into());
+            // The beginning of an answer is none: the line broke, or something on the way is being restarted.
+            return Err(Error::Io(io::ErrorKind::UnexpectedEof.into()));
         }
         if let Some(head_bytes) = handshake.handle_answer(&answer)? {
             return Ok(answer.split_off(head_bytes));

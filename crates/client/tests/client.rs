@@ -46,7 +46,9 @@ impl Peer {
     fn subscribes(&mut self, epoch: &str, offset: u64) {
         let command = self.hears();
         assert_eq!(command["type"], "subscribe");
-        let topics = json!([{"topic": command["topics"][0], "epoch": epoch, "offset": offset}]);
+        let first = &command["topics"][0];
+        let topic = first.get("topic").unwrap_or(first);
+        let topics = json!([{"topic": topic, "epoch": epoch, "offset": offset}]);
         self.says(json!({"type": "subscribed", "id": command["id"], "topics": topics}));
     }
 
@@ -125,7 +127,7 @@ async fn told(client: &mut Client) -> String {
     match client.next().await {
         None => "nothing more".to_owned(),
         Some(Push::Publication(publication)) => format!("message {}", publication.offset.unwrap()),
-        Some(Push::Missed { count, .. }) => format!("missed {count:?}"),
+        Some(Push::Missed { gap, .. }) => format!("missed {:?}", gap.count),
         Some(Push::Disconnected {
             reconnect_after: None,
             ..
@@ -151,9 +153,9 @@ async fn subscribes_publishes_and_gets_publications() {
     });
     let mut client = connected(&url).await;
     let subscribed = client.subscribe(&["a"]).await.unwrap();
-    assert_eq!((subscribed[0].epoch.as_str(), subscribed[0].offset), ("e", 6));
+    assert_eq!(subscribed[0].position.to_string(), "e:6");
     let published = client.publish("a", &json!({"x": [1]})).await.unwrap();
-    assert_eq!((published.epoch.as_str(), published.offset), ("e", 7));
+    assert_eq!(published.position.to_string(), "e:7");
     let Some(Push::Publication(publication)) = client.next().await else {
         panic!("no publication")
     };
@@ -509,6 +511,18 @@ async fn a_refused_handshake_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_connection_that_breaks_within_the_handshake_is_made_again() {
+    let url = raw_server(vec![
+        Box::new(|stream| drop(welcome(stream))),
+        Box::new(|stream| refuse(stream, "HTTP/1.1 101 Switch")),
+        Box::new(|stream| refuse(stream, "")),
+        Box::new(|stream| welcome(stream).stays_until_the_client_leaves()),
+    ]);
+    let mut client = connected(&url).await;
+    while told(&mut client).await != "Welcome" {}
+}
+
+#[tokio::test]
 async fn a_refusal_that_no_token_changes_is_the_end() {
     for status in [
         "401 Unauthorized",
@@ -691,8 +705,9 @@ async fn a_stream_is_bounded_however_much_comes() {
     loop {
         match stream.next().await {
             Some(fanfare_client::Delivery::Publication(_)) => taken += 1,
-            Some(fanfare_client::Delivery::Missed { count }) => {
-                assert_eq!(count, Some(2000 - taken));
+            Some(fanfare_client::Delivery::Missed(gap)) => {
+                assert_eq!(gap.count, Some(2000 - taken));
+                assert_eq!(gap.offsets, Some(taken + 1..=2000));
                 break;
             }
             other => panic!("{other:?}"),

@@ -176,8 +176,8 @@ pub mod tokens;
 
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
 pub use door::{
-    ClientAddress, ClientCertificate, DoorLimits, ListenerOptions, Network, NetworkError, Origin,
-    OriginError, OriginRule, OriginRuleError, WebSocketService,
+    ClientAddress, ClientCertificate, DoorLimits, EventStreamService, ListenerOptions, Network, NetworkError,
+    Origin, OriginError, OriginRule, OriginRuleError, WebSocketService,
 };
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,

@@ -131,7 +131,7 @@ impl Fanfare {
             ),
             (
                 "fanfare_handshakes",
-                "Connections of the listener now that are no WebSocket",
+                "Connections of the listener now that are neither WebSockets nor streams of events",
                 self.gate().handshakes() as u64,
             ),
         ]
@@ -417,7 +417,7 @@ const COUNTERS: &[CounterRow] = &[
     }),
     (
         "fanfare_tls_errors",
-        "WebSocket connections that ended because what came broke TLS",
+        "Connections that ended because what came broke TLS",
         |s| s.tls_errors,
     ),
 ];

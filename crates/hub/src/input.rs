@@ -114,6 +114,8 @@ pub struct Opened {
     pub joined_at: Timestamp,
     /// Topics that it asks to be subscribed to at once, and from where on; for `raw` also those that its messages go to.
     pub topics: Vec<WantedTopic>,
+    /// What is written before anything else: the head of an HTTP answer behind which a stream follows.
+    pub greeting: Box<[u8]>,
     /// Topics that it is subscribed to whatever the rules say.
     pub granted_topics: Vec<TopicName>,
     /// Whether to push the occupancy of those topics.

@@ -28,7 +28,8 @@ pub struct Limits {
     pub replies_bytes_max: u32,
     /// Topics that a connection may be subscribed to. Beyond: error `too_many_subscriptions`. Default 128.
     pub subscriptions_max: u32,
-    /// Time between WebSocket pings, in milliseconds. Default 25,000.
+    /// Time between WebSocket pings, in milliseconds; comments in streams of events come somewhat more often, because nobody
+    /// answers them. Default 25,000.
     pub ping_interval_ms: u64,
     /// Time that a client has to send anything after a ping, in milliseconds. Beyond: close code 3002. Default 10,000.
     pub pong_timeout_ms: u64,
@@ -91,6 +92,17 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Time between two comments in a stream, in milliseconds. Nobody answers them: a client that vanished is found when TCP
+    /// gives up on one, which is [`write_timeout_ms`](Self::write_timeout_ms) and
+    /// [`close_timeout_ms`](Self::close_timeout_ms) after it was written. So they come more often than pings, and it is
+    /// found as soon as by a ping.
+    pub(crate) fn comment_interval_ms(&self) -> u64 {
+        let found_in_ms = self.ping_interval_ms.saturating_add(self.pong_timeout_ms);
+        let given_up_in_ms = self.write_timeout_ms.saturating_add(self.close_timeout_ms);
+        let interval_ms = found_in_ms.saturating_sub(given_up_in_ms);
+        interval_ms.clamp(self.ping_interval_ms / 2, self.ping_interval_ms)
+    }
+
     /// What may wait in one outbox.
     pub(crate) fn outbox(&self) -> OutboxBounds {
         OutboxBounds {

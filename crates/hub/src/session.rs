@@ -28,8 +28,9 @@ pub(crate) struct Session {
     pub(crate) remote: SocketAddr,
     pub(crate) joined_at: Timestamp,
     pub(crate) subscriptions: Vec<Subscription>,
-    /// Where messages of a dialect without topics go.
-    pub(crate) relay: Box<[TopicName]>,
+    /// The topics that it named when it was opened, in a dialect without commands: those that its messages go to, and those
+    /// that the ids of a stream speak of.
+    pub(crate) named: Box<[TopicName]>,
     /// Whether topics under the rule `conflate` may leave publications out without a word.
     pub(crate) conflates: bool,
     /// Publications that it was not sent because it read too slowly.
@@ -123,7 +124,7 @@ impl Session {
     /// That of a connection that was opened just now.
     pub(crate) fn new(opened: &Opened, state: SessionState, now: Millis) -> Self {
         let topics = opened.topics.iter().map(|wanted| wanted.topic.clone());
-        let relay = if opened.dialect.has_errors() {
+        let named = if opened.dialect.has_errors() {
             Box::default()
         } else {
             topics.collect()
@@ -139,7 +140,7 @@ impl Session {
             remote: opened.remote,
             joined_at: opened.joined_at,
             subscriptions: Vec::new(),
-            relay,
+            named,
             conflates: opened.conflates,
             left_out: 0,
             heard_at: now,
@@ -192,6 +193,12 @@ impl Session {
         }
     }
 
+    /// Whether the publications of a topic carry ids of its own: a stream that has not asked for this topic alone. The
+    /// server's topics carry none.
+    pub(crate) fn is_numbered(&self, topic: &TopicName) -> bool {
+        self.dialect.is_stream() && !topic.is_reserved() && *self.named != [topic.clone()]
+    }
+
     /// Its place among the members of `topic`, if it is one.
     pub(crate) fn seat(&mut self, topic: u32) -> Option<&mut Seat> {
         self.subscriptions.iter_mut().find_map(|s| match &mut s.place {
@@ -203,6 +210,14 @@ impl Session {
     /// Whether publications may be left out for it under a rule: it can be told, or has chosen to do without.
     pub(crate) fn may_miss(&self, rule: SlowRule) -> bool {
         self.dialect.has_notices() || (self.conflates && rule == SlowRule::Conflate)
+    }
+
+    /// Its subscription to `topic`, or a command that will make one.
+    pub(crate) fn subscription(&self, topic: u32) -> Option<&Subscription> {
+        let mut of_topic = self.subscriptions.iter().filter(|s| s.topic == topic);
+        let first = of_topic.next()?;
+        // A topic may be named by several commands.
+        Some(of_topic.find(|s| s.is_subscriber()).unwrap_or(first))
     }
 
     /// Whether it is a subscriber of `topic`.
@@ -247,8 +262,11 @@ impl Session {
 /// The audience of those that want a topic at their own pace, whatever their format.
 pub(crate) const PACED: usize = Format::ALL.len();
 
-/// The audience of those that belong to a topic but receive nothing.
-pub(crate) const SILENT: usize = PACED + 1;
+/// The audience of those whose publications carry ids of their own: streams of several topics.
+pub(crate) const NUMBERED: usize = PACED + 1;
 
-/// How many audiences a topic has: one per format, the paced, and the silent.
+/// The audience of those that belong to a topic but receive nothing.
+pub(crate) const SILENT: usize = NUMBERED + 1;
+
+/// How many audiences a topic has: one per format, the paced, the numbered, and the silent.
 pub(crate) const AUDIENCES: usize = SILENT + 1;

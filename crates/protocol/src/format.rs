@@ -13,12 +13,13 @@ pub struct Format {
 }
 
 impl Format {
-    /// Every format, each at the place that [`index`](Self::index) gives.
-    pub const ALL: [Self; 2 * Dialect::ALL.len()] = {
+    /// Every format, each at the place that [`index`](Self::index) gives. The last dialect is a stream, which is never
+    /// compressed.
+    pub const ALL: [Self; 2 * Dialect::ALL.len() - 1] = {
         let mut all = [Self {
             dialect: Dialect::Json,
             is_compressed: false,
-        }; 2 * Dialect::ALL.len()];
+        }; 2 * Dialect::ALL.len() - 1];
         let mut index = 0;
         while index < all.len() {
             all[index] = Self {
@@ -34,7 +35,7 @@ impl Format {
     pub fn of(dialect: Dialect, compression: Compression) -> Self {
         Self {
             dialect,
-            is_compressed: compression == Compression::Both,
+            is_compressed: compression == Compression::Both && !dialect.is_stream(),
         }
     }
 
@@ -47,6 +48,15 @@ impl Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_stream_is_never_compressed() {
+        let format = Format::of(Dialect::Sse, Compression::Both);
+        assert_eq!(
+            (format.is_compressed, Format::ALL[format.index()]),
+            (false, format)
+        );
+    }
 
     #[test]
     fn every_format_stands_at_its_place() {

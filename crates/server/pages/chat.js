@@ -1,8 +1,8 @@
 // The chat: joins the parts. What the user does becomes commands, what the server says becomes rooms on screen.
 //
 // One way through: a message typed is an outgoing entry; it goes to the socket at most once; its echo, which carries
-// the topic's order and the server's time, confirms it. What was handed to a connection that broke is never sent
-// again by itself, because it may have arrived.
+// the topic's order and the server's time, confirms it, over this connection or over the next. What was handed to a
+// connection that broke is never sent again by itself, because it may have arrived.
 
 import { isServerThere, namedInAddress, showInAddress, socketAddress } from "./address.js";
 import { Connection, reconnectDelayMs } from "./connection.js";
@@ -18,7 +18,11 @@ const requests = new Map();
 let lastId = 0;
 let retries = 0;
 let userName = tidyName(String(recall("name") ?? ""));
-let welcome = { connection: null, limits: {} };
+let welcome = { limits: {} };
+
+/** The names that others know this browser's messages by: the ids of its connections, the newest last. */
+let ownConnections = [recall("connections") ?? []].flat();
+const OWN_CONNECTIONS_MAX = 100;
 
 const log = new Log({ onAgain: sendAgain, onDiscard: discard });
 const view = new View({
@@ -51,8 +55,9 @@ function start() {
   addEventListener("online", () => connection.wake());
   addEventListener("offline", () => connection.wake());
   addEventListener("pageshow", () => connection.wake());
+  addEventListener("pagehide", keepRead);
   addEventListener("hashchange", openNamed);
-  document.addEventListener("visibilitychange", becomeVisible);
+  document.addEventListener("visibilitychange", turnToOrAway);
   connection.connect();
 }
 
@@ -85,6 +90,7 @@ function leave(room) {
 
 /** Shows a room; what was unread stays marked on screen this once. */
 function open(room) {
+  if (room !== rooms.active) rooms.active?.markRead();
   rooms.active = room;
   rooms.remember();
   log.show(room);
@@ -164,20 +170,21 @@ function setName(text) {
 
 function enter(received) {
   welcome = { ...received, limits: received.limits ?? {} };
+  ownConnections = [...ownConnections, received.connection].slice(-OWN_CONNECTIONS_MAX);
+  remember("connections", ownConnections);
   if (userName === "" && received.user) view.askName(tidyName(received.user));
   subscribe([...rooms]);
   measure();
 }
 
-/** Every room becomes unsubscribed; of what was sent but not confirmed, only what the server accepted is certain. */
+/** Every room becomes unsubscribed. Whether what was sent arrived, only its echo can tell, if the server kept it. */
 function lose() {
   requests.clear();
   for (const room of rooms) {
     room.isSubscribed = false;
     room.occupancy = null;
-    for (const entry of [...room.outgoing]) {
-      if (entry.state === "accepted") confirm(entry, entry.time);
-      else if (entry.state === "sent") setFate(entry, "unsure");
+    for (const entry of room.outgoing) {
+      if (entry.state === "sent") setFate(entry, "unsure");
     }
   }
   view.showRooms(rooms);
@@ -197,8 +204,8 @@ function receiveMessage(received) {
   const room = isPersonal ? rooms.active : rooms.byTopic(received.topic);
   if (!room) return;
   if (!isPersonal) note(room, room.receivedAt(received.offset));
-  const own = received.from?.connection !== undefined && received.from.connection === welcome.connection;
-  const echoed = own && room.outgoing.find((entry) => isInFlight(entry) && isEchoOf(received.data, entry.data));
+  const own = ownConnections.includes(received.from?.connection);
+  const echoed = own && room.outgoing.find((entry) => wasSent(entry) && isEchoOf(received.data, entry.data));
   if (echoed) {
     confirm(echoed, received.time);
     return;
@@ -206,11 +213,12 @@ function receiveMessage(received) {
   const badge = isPersonal ? (received.topic === "$all" ? "toAll" : "direct") : null;
   const publication = readPublication(received);
   const time = Number.isFinite(received.time) ? received.time : Date.now();
-  show(room, { kind: "message", own, state: "confirmed", time, publication, badge });
+  const isNew = isPersonal || !room.wasRead(received.offset);
+  show(room, { kind: "message", own, state: "confirmed", time, publication, badge }, isNew);
 }
 
-function isInFlight(entry) {
-  return entry.state === "sent" || entry.state === "accepted";
+function wasSent(entry) {
+  return entry.state === "sent" || entry.state === "accepted" || entry.state === "unsure";
 }
 
 function confirm(entry, time) {
@@ -224,10 +232,10 @@ function confirm(entry, time) {
   log.forget(forgotten);
 }
 
-function show(room, entry) {
+function show(room, entry, isNew) {
   const forgotten = room.add(entry);
   const isSeen = room === rooms.active && !document.hidden;
-  if (entry.kind === "message" && !entry.own && !isSeen) room.countUnread(entry);
+  if (isNew && !entry.own && !isSeen) room.countUnread(entry);
   if (room === rooms.active) {
     log.add(entry);
     log.forget(forgotten);
@@ -237,13 +245,13 @@ function show(room, entry) {
 
 /** Says in the room what is missing, when something is. */
 function note(room, missed) {
-  if (missed) show(room, { kind: "note", ...missed });
+  if (missed) show(room, { kind: "note", ...missed }, false);
 }
 
 /** Asks for rooms in one command; in two when one would be larger than the server takes. */
 function subscribe(wanted) {
   if (wanted.length === 0) return;
-  const command = { type: "subscribe", topics: wanted.map((room) => room.topic), occupancy: true };
+  const command = { type: "subscribe", topics: wanted.map((room) => room.wanted), occupancy: true };
   if (wanted.length === 1 || isSmallEnough(command)) {
     request(command, { subscribing: wanted });
     return;
@@ -260,11 +268,20 @@ function subscribed({ id, topics }) {
     const name = nameOf(position.topic);
     const room = rooms.byTopic(position.topic) ?? (id === undefined && name ? rooms.join(name) : null);
     if (!room) continue;
+    if (!room.wasSubscribed && room === rooms.active) log.hush();
     note(room, room.subscribedAt(position));
+    confirmUnheard(room);
     flush(room);
   }
   view.showRooms(rooms);
   if (!rooms.active && rooms.size > 0) open([...rooms][0]);
+}
+
+/** Confirms what the server accepted over the last connection, where its echo does not follow any more. */
+function confirmUnheard(room) {
+  for (const entry of [...room.outgoing]) {
+    if (entry.state === "accepted" && !room.isAhead(entry.position)) confirm(entry, entry.time);
+  }
 }
 
 /** Sends what waits in a room, each message once. */
@@ -280,10 +297,10 @@ function flush(room) {
 }
 
 /** The server has it; the echo, which places it among the others, follows or came before. */
-function accepted({ id }) {
+function accepted({ id, epoch, offset }) {
   const entry = requests.get(id)?.publishing;
   requests.delete(id);
-  if (entry?.state === "sent") entry.state = "accepted";
+  if (entry?.state === "sent") Object.assign(entry, { state: "accepted", position: { epoch, offset } });
 }
 
 function countHere({ topic, subscribers }) {
@@ -363,9 +380,15 @@ function drawAll() {
   measure();
 }
 
-function becomeVisible() {
-  if (document.hidden) return;
+/** For the next visit: what is on screen was read. */
+function keepRead() {
+  if (!document.hidden) rooms.active?.markRead();
+  rooms.remember();
+}
+
+function turnToOrAway() {
   rooms.active?.markRead();
+  if (document.hidden) return rooms.remember();
   view.showRooms(rooms);
   connection.wake();
 }

@@ -10,6 +10,7 @@ import { say } from "./words.js";
 const TOGETHER_MS = 5 * 60_000;
 const MINUTE_MS = 60_000;
 const BOTTOM_SLACK_PX = 48;
+const HUSH_MS = 1_000;
 
 export class Log {
   #scroller = document.getElementById("log");
@@ -23,6 +24,7 @@ export class Log {
   #lastTop = 0;
   #below = 0;
   #isScrollPlanned = false;
+  #hushTimer = 0;
 
   /** `hooks`: `onAgain(entry)` and `onDiscard(entry)`, for messages that did not arrive. */
   constructor(hooks) {
@@ -34,7 +36,7 @@ export class Log {
 
   /** Draws a room from scratch, without reading it all out; null shows how to join one. */
   show(room) {
-    this.#scroller.setAttribute("aria-busy", "true");
+    this.hush(0);
     this.#room = room;
     this.#items.clear();
     this.#list.replaceChildren();
@@ -43,7 +45,14 @@ export class Log {
     for (const entry of room?.outgoing ?? []) this.#append(entry, false);
     this.#showEmpty();
     this.scrollToEnd();
-    requestAnimationFrame(() => this.#scroller.removeAttribute("aria-busy"));
+  }
+
+  /** Keeps what is drawn next from being read out: what was said before the user came. */
+  hush(forMs = HUSH_MS) {
+    this.#scroller.setAttribute("aria-busy", "true");
+    clearTimeout(this.#hushTimer);
+    const end = () => requestAnimationFrame(() => this.#scroller.removeAttribute("aria-busy"));
+    this.#hushTimer = setTimeout(end, forMs);
   }
 
   /** Draws one more entry of the room on screen, an outgoing one at the very end. */

@@ -1,13 +1,15 @@
 // The rooms this page has joined and what is in them. A plain model: no socket, no document.
 //
 // A room is a topic: `lobby` itself, every other one `chat:NAME`. Each keeps its newest messages, the unsent and
-// unconfirmed ones of this user, how many are unread, and the position up to which it has seen the topic.
+// unconfirmed ones of this user, how many are unread, the position up to which it has seen the topic, and the one up to
+// which the user has.
 
 import { recall, remember } from "./memory.js";
 
 export const LOBBY = "lobby";
 export const ENTRIES_MAX = 500;
 export const OUTGOING_MAX = 100;
+export const PAST_MAX = 50;
 const PREFIX = "chat:";
 const TOPIC_BYTES_MAX = 255;
 const ROOMS_REMEMBERED_MAX = 100;
@@ -36,8 +38,8 @@ export function roomNameProblem(name, topicBytesMax = TOPIC_BYTES_MAX) {
 /**
  * One room. `entries` are in the topic's order: messages (`kind` "message") and notes of the page ("note").
  * `outgoing` are this user's messages that the server has not echoed yet, oldest first; their `state` is
- * `waiting` (not sent), `sent`, `accepted` (the server has it), `unsure` (the connection broke in between) or
- * `refused`.
+ * `waiting` (not sent), `sent`, `accepted` (the server has it, at `position`), `unsure` (the connection broke in between)
+ * or `refused`.
  */
 export class Room {
   entries = [];
@@ -49,10 +51,22 @@ export class Room {
   wasSubscribed = false;
   draft = "";
   #position = null;
+  #read = null;
 
-  constructor(name) {
+  /** `read` is the position up to which the user has seen it in an earlier visit. */
+  constructor(name, read = null) {
     this.name = name;
     this.topic = topicOf(name);
+    this.#read = read;
+  }
+
+  /** The room in a subscribe command: where it was or, the first time, with its last messages. */
+  get wanted() {
+    return this.#position ? { topic: this.topic, since: this.#position } : { topic: this.topic, last: PAST_MAX };
+  }
+
+  get read() {
+    return this.#read;
   }
 
   /** Adds to the end and forgets the oldest beyond ENTRIES_MAX; returns what was forgotten. */
@@ -71,16 +85,27 @@ export class Room {
   markRead() {
     this.unread = 0;
     this.firstUnread = null;
+    if (this.#position) this.#read = { ...this.#position };
   }
 
-  /** Takes the position at which a subscription starts; returns what was missed since the last one, or null. */
-  subscribedAt({ epoch, offset }) {
+  /** Whether the user has seen what is at an offset. */
+  wasRead(offset) {
+    return this.#read?.epoch === this.#position?.epoch && offset <= this.#read?.offset;
+  }
+
+  /** Whether what is at a position is among the messages that follow. */
+  isAhead({ epoch, offset }) {
+    return this.#position?.epoch === epoch && this.#position.offset < offset;
+  }
+
+  /** Takes the position behind which messages follow; returns what is missing since the last one, or null. */
+  subscribedAt({ epoch, offset, recovered }) {
     const last = this.#position;
     this.#position = { epoch, offset };
     this.isSubscribed = true;
     this.wasSubscribed = true;
-    if (!last) return null;
-    if (last.epoch !== epoch) return { key: "missedSome" };
+    if (!last || recovered) return null;
+    if (last.epoch !== epoch || offset < last.offset) return { key: "missedSome" };
     return offset > last.offset ? { key: "missed", count: offset - last.offset } : null;
   }
 
@@ -121,10 +146,10 @@ export class Rooms {
   }
 
   /** The room of that name, new when it was not joined. */
-  join(name) {
+  join(name, read = null) {
     const joined = this.byName(name);
     if (joined) return joined;
-    const room = new Room(name);
+    const room = new Room(name, read);
     this.#rooms.set(room.topic, room);
     return room;
   }
@@ -143,7 +168,9 @@ export class Rooms {
   }
 
   remember() {
-    remember("rooms", [...this].map((room) => room.name).slice(0, ROOMS_REMEMBERED_MAX));
+    const kept = [...this].slice(0, ROOMS_REMEMBERED_MAX);
+    remember("rooms", kept.map((room) => room.name));
+    remember("read", Object.fromEntries(kept.map((room) => [room.name, room.read])));
     remember("room", this.active?.name ?? null);
   }
 
@@ -151,7 +178,8 @@ export class Rooms {
   restore(named) {
     const kept = recall("rooms");
     const names = Array.isArray(kept) ? kept.filter((name) => typeof name === "string") : [];
-    for (const name of [...names, named]) if (name && !roomNameProblem(name)) this.join(name);
+    const read = new Map(Object.entries(recall("read") ?? {}));
+    for (const name of [...names, named]) if (name && !roomNameProblem(name)) this.join(name, read.get(name));
     if (this.size === 0) this.join(LOBBY);
     this.active = this.byName(named) ?? this.byName(recall("room") ?? "") ?? [...this][0];
   }

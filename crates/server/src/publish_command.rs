@@ -111,7 +111,10 @@ impl Publisher<'_> {
             .map_err(|error| failed(self.client, &error))?;
         if self.is_verbose {
             let repeated = if published.repeated { " repeated" } else { "" };
-            note(&format!("{} {}{repeated}", published.topic, published.offset));
+            note(&format!(
+                "{} {}{repeated}",
+                published.topic, published.position.offset
+            ));
         }
         Ok(())
     }

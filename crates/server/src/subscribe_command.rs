@@ -108,13 +108,10 @@ async fn print_all(
 /// What the person at the terminal should know about a push that is no publication.
 fn warning(push: &Push) -> Option<String> {
     match push {
-        Push::Missed {
-            topic,
-            count: Some(count),
-        } => Some(format!("{count} publications of {topic} were missed")),
-        Push::Missed { topic, count: None } => {
-            Some(format!("{topic} began anew; publications may have been missed"))
-        }
+        Push::Missed { topic, gap } => Some(match gap.count {
+            Some(count) => format!("{count} publications of {topic} were missed"),
+            None => format!("{topic}: {gap}"),
+        }),
         Push::Disconnected {
             reason,
             reconnect_after: Some(delay),

@@ -39,7 +39,7 @@ impl Peer {
             .as_array()
             .unwrap()
             .iter()
-            .map(|topic| at(topic, offset))
+            .map(|topic| at(topic.get("topic").unwrap_or(topic), offset))
             .collect();
         self.says(json!({"type": "subscribed", "id": command["id"], "topics": topics}));
     }

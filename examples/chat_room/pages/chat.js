@@ -7,7 +7,7 @@ const [enter, say, log, state] = ["enter", "say", "log", "state"].map((id) => do
 enter.addEventListener("submit", (event) => {
   event.preventDefault();
   const address = `/ws?name=${encodeURIComponent(enter.elements.name.value)}`;
-  const send = connect(() => address, { onPush, onState: (name) => (state.textContent = name) });
+  const send = connect(() => address, { onPush, onState: (name) => (state.textContent = name), topics: ["chat"] });
   say.addEventListener("submit", (event) => {
     event.preventDefault();
     const content = say.elements.content.value;
@@ -21,6 +21,7 @@ enter.addEventListener("submit", (event) => {
 function onPush(push) {
   if (push.type === "error") note(push.message);
   if (push.type === "missed") note(`${push.count} messages were missed here`);
+  if (push.type === "gap") note(push.count === null ? "Messages may be missing here" : `${push.count} messages were missed here`);
   if (push.type !== "message") return;
   const { user, content, time, came, went } = push.data;
   if (came) note(`${came} came`);

@@ -2,7 +2,7 @@
 
 use fanfare::{
     Admission, Caller, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity, Notice,
-    Payload, TopicName, UserName,
+    Payload, UserName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,10 +13,7 @@ pub const ROOM: &str = "chat";
 const CONTENT_MAX: usize = 1_000;
 
 /// The chat's decisions.
-pub struct Chat {
-    /// The room that everyone is in.
-    pub room: TopicName,
-}
+pub struct Chat;
 
 /// What a client says.
 #[derive(Deserialize)]
@@ -48,7 +45,7 @@ impl Hooks for Chat {
         let user = UserName::parse(&name).map_err(|error| Denial::forbidden(error.to_string()))?;
         Ok(Some(Admission {
             identity: Identity::of_user(user).into(),
-            topics: vec![self.room.clone()],
+            topics: Vec::new(),
         }))
     }
 

@@ -8,21 +8,27 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{Application, Fanfare, Options, TopicName, TopicRule, TopicRules, Who};
+use fanfare::{Application, Fanfare, Options, Retention, TopicRule, TopicRules, Who};
 use tokio::net::TcpListener;
 
 use chat::{Chat, ROOM};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let rules = TopicRules::from([TopicRule::new(ROOM)?.publish(Who::Hook)]);
-    let chat = Chat {
-        room: TopicName::parse(ROOM)?,
-    };
+    // Whoever is in has given a name, and may hear what is said and what was.
+    let room = TopicRule::new(ROOM)?
+        .subscribe(Who::Anyone)
+        .history(Who::Subscribers)
+        .publish(Who::Hook);
     let fanfare = Fanfare::start(Options {
-        rules: rules.into(),
-        application: Some(Application::new(chat)),
+        rules: TopicRules::from([room]).into(),
+        application: Some(Application::new(Chat)),
         notices: true,
+        history: Retention {
+            publications_max: 100,
+            age_max_ms: u64::MAX,
+            ..Retention::default()
+        },
         ..Options::default()
     })?;
     let app = Router::new()

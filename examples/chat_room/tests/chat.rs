@@ -1,7 +1,7 @@
 //! The example as its README has it tried, with plain clients and in a browser.
 
 use fanfare_client::{Client, ConnectOptions, Error, Push};
-use fanfare_testing::{Browsers, Program, Screen, Socket, Tab};
+use fanfare_testing::{Browsers, Line, Program, Screen, Socket, Tab};
 use serde_json::{Value, json};
 
 fn program() -> Program {
@@ -13,7 +13,8 @@ async fn everyone_hears_who_said_what_and_who_comes_and_goes() {
     let program = program();
     let url = program.websocket_url("/ws?name=ada");
     let mut ada = Client::connect(&url, ConnectOptions::default()).await.unwrap();
-    let mut ben = Socket::open(&program, "/ws?name=ben");
+    ada.subscribe(&["chat"]).await.unwrap();
+    let mut ben = Socket::open(&program, "/ws?name=ben&topic=chat");
     assert_eq!(ben.next_of("welcome")["user"], "ben");
     heard(&mut ada, |data| *data == json!({"came": "ben"})).await;
 
@@ -64,15 +65,17 @@ async fn what_is_no_message_is_refused_with_the_rule() {
 async fn people_talk_in_their_browsers() {
     let mut program = program();
     let browsers = Browsers::start();
-    let ada = enter(&browsers, &program, Screen::Desktop, "ada").await;
-    let ben = enter(&browsers, &program, Screen::Phone, "ben").await;
-    ada.until_found(&line("ben came"), "ben came").await;
+    let (desktop, phone) = (Screen::Desktop, Screen::Phone);
+    let ada = enter(&browsers, &program.url("/"), desktop, "ada").await;
+    let ben = enter(&browsers, &program.url("/"), phone, "ben").await;
+    ada.until_found(&line_of("ben came"), "ben came").await;
     ada.type_into("content", "<b>Good morning!</b>\u{e007}").await;
     ben.type_into("content", "早上好 ☕").await;
     ben.click("send").await;
     for tab in [&ada, &ben] {
         for (who, content) in [("ada", "<b>Good morning!</b>"), ("ben", "早上好 ☕")] {
-            tab.until_found(&line(content), &format!("{who}{content}")).await;
+            tab.until_found(&line_of(content), &format!("{who}{content}"))
+                .await;
         }
         let is_wider: bool = tab
             .read("return document.documentElement.scrollWidth > innerWidth")
@@ -91,15 +94,38 @@ async fn people_talk_in_their_browsers() {
         tab.until_found(STATE, "connected").await;
     }
     ben.type_into("content", "Back again\u{e007}").await;
-    ada.until_found(&line("Back again"), "benBack again").await;
+    ada.until_found(&line_of("Back again"), "benBack again").await;
 
     ben.leave().await;
-    ada.until_found(&line("ben went"), "ben went").await;
+    ada.until_found(&line_of("ben went"), "ben went").await;
 }
 
-async fn enter(browsers: &Browsers, program: &Program, screen: Screen, name: &str) -> Tab {
+#[tokio::test]
+async fn who_comes_or_comes_back_sees_what_was_said_once_and_in_order() {
+    let program = program();
+    let browsers = Browsers::start();
+    let line = Line::to(program.address());
+    let ada = enter(&browsers, &line.url("/"), Screen::Desktop, "ada").await;
+    ada.type_into("content", "one\u{e007}").await;
+    ada.until_found(&line_of("one"), "adaone").await;
+    line.cut();
+    ada.until_found(STATE, "reconnecting").await;
+    let ben = enter(&browsers, &program.url("/"), Screen::Desktop, "ben").await;
+    ben.until_found(&line_of("one"), "adaone").await;
+    for content in ["two", "three"] {
+        ben.type_into("content", &format!("{content}\u{e007}")).await;
+        ben.until_found(&line_of(content), &format!("ben{content}")).await;
+    }
+    line.mend();
+    for tab in [&ada, &ben] {
+        tab.until_found(SAID, "adaone bentwo benthree").await;
+        assert!(tab.read::<bool>(IS_WHOLE).await);
+    }
+}
+
+async fn enter(browsers: &Browsers, address: &str, screen: Screen, name: &str) -> Tab {
     let tab = browsers.open(screen).await;
-    tab.go(&program.url("/")).await;
+    tab.go(address).await;
     tab.type_into("name", name).await;
     tab.click("enter").await;
     tab.until_found(STATE, "connected").await;
@@ -108,8 +134,17 @@ async fn enter(browsers: &Browsers, program: &Program, screen: Screen, name: &st
 
 const STATE: &str = "return document.querySelector('#state').textContent";
 
+/// A script that finds who said what.
+const SAID: &str = "
+    const lines = [...document.querySelectorAll('#log li:not(.note)')];
+    return lines.map((line) => line.children[0].textContent + line.childNodes[1].textContent).join(' ');
+";
+
+/// A script that finds out whether nothing was said to be missing.
+const IS_WHOLE: &str = "return !document.querySelector('#log').textContent.includes('miss')";
+
 /// A script that finds the line with that text, without its time.
-fn line(text: &str) -> String {
+fn line_of(text: &str) -> String {
     let text = json!(text);
     format!(
         "const line = [...document.querySelectorAll('#log li')].find((line) => line.textContent.includes({text}));

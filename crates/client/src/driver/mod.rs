@@ -276,6 +276,7 @@ impl Driver {
             } => session.subscribe(topics, options.clone(), token.as_ref()),
             Asking::Unsubscribe { topics } => session.unsubscribe(topics),
             Asking::Publish { topic, data, options } => session.publish(topic, data, options),
+            Asking::History { topic, options } => session.history(topic, *options),
             Asking::Call { method, data } => session.call(method, data),
             Asking::Ping => session.ping(),
         }

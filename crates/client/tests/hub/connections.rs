@@ -21,7 +21,7 @@ async fn numbers_until(subscription: &mut Subscription, last: u64) -> Vec<String
                     return numbers;
                 }
             }
-            Some(Delivery::Missed { .. }) => numbers.push("-".to_owned()),
+            Some(Delivery::Missed(_)) => numbers.push("-".to_owned()),
             other => panic!("{other:?} after {numbers:?}"),
         }
     }

@@ -8,6 +8,7 @@
 
 mod commands;
 mod connections;
+mod recovery;
 mod server;
 mod streams;
 mod tokens;

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use axum::Router;
 use fanfare::{
     Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, ListenerOptions, Options,
-    Payload, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
+    Payload, Retention, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use fanfare_client::{Client, ConnectOptions, Push};
 use tokio::net::TcpListener;
@@ -19,6 +19,7 @@ use tokio::time::{sleep, timeout};
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) fanfare: Fanfare,
+    history: Retention,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -26,12 +27,21 @@ pub(crate) struct Server {
 impl Server {
     /// A hub on a port of the system's choice, where clients may be anonymous.
     pub(crate) async fn start() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), true).await
+        Self::start_that_keeps(0).await
+    }
+
+    /// The same, where so many publications of each topic are kept.
+    pub(crate) async fn start_that_keeps(publications_max: usize) -> Self {
+        let history = Retention {
+            publications_max,
+            ..Retention::default()
+        };
+        Self::start_at("127.0.0.1:0".parse().unwrap(), true, history).await
     }
 
     /// A hub that everyone must show a token to.
     pub(crate) async fn start_for_tokens() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), false).await
+        Self::start_at("127.0.0.1:0".parse().unwrap(), false, Retention::default()).await
     }
 
     /// Stops, with a goodbye to everyone, and starts anew in the same place after `pause`.
@@ -39,6 +49,7 @@ impl Server {
         let Self {
             address,
             fanfare,
+            history,
             stop,
             serving,
         } = self;
@@ -46,14 +57,15 @@ impl Server {
         serving.await.unwrap();
         fanfare.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
         sleep(pause).await;
-        Self::start_at(address, true).await
+        Self::start_at(address, true, history).await
     }
 
-    async fn start_at(address: SocketAddr, anonymous: bool) -> Self {
+    async fn start_at(address: SocketAddr, anonymous: bool, history: Retention) -> Self {
         let fanfare = Fanfare::start(Options {
             shards: 2,
             rules: Arc::new(rules()),
             anonymous,
+            history,
             application: Some(Application::new(Backend)),
             ..Options::default()
         })
@@ -75,6 +87,7 @@ impl Server {
         Self {
             address,
             fanfare,
+            history,
             stop,
             serving,
         }
@@ -170,7 +183,8 @@ pub(crate) fn now_ms() -> u64 {
 /// How long a slow machine may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `open:*` is for everyone, `vip:*` for those with a token for it, and nothing else for anyone.
+/// `open:*` is for everyone, `present:*` too but for what was published before, `vip:*` for those with a token for it,
+/// and nothing else for anyone.
 fn rules() -> TopicRules {
     let rule = |pattern, who| {
         TopicRule::new(pattern)
@@ -178,7 +192,11 @@ fn rules() -> TopicRules {
             .subscribe(who)
             .publish(Who::Anyone)
     };
-    TopicRules::from([rule("open:*", Who::Anyone), rule("vip:*", Who::Hook)])
+    TopicRules::from([
+        rule("open:*", Who::Anyone).history(Who::Anyone),
+        rule("present:*", Who::Anyone),
+        rule("vip:*", Who::Hook),
+    ])
 }
 
 /// An application that made the tokens of these tests.

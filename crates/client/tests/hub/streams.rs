@@ -85,7 +85,7 @@ async fn a_stream_that_is_not_read_holds_up_nobody_and_is_told_what_it_missed() 
         assert_eq!(number(&mut slow).await, expected);
     }
     match next(&mut slow).await {
-        Some(Delivery::Missed { count }) => assert_eq!(count, Some(16)),
+        Some(Delivery::Missed(gap)) => assert_eq!(gap.count, Some(16)),
         other => panic!("{other:?}"),
     }
     server.publish("open:slow", [21]).await;

@@ -164,9 +164,7 @@ impl MemoryBroker {
     /// Takes an outlet out of a topic, which may end with it.
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
-        let joined = partition.logs[log].joined.len();
-        partition.logs[log].lose(outlet);
-        if partition.logs[log].joined.len() < joined {
+        if partition.logs[log].lose(outlet) {
             self.count_topics(outlet, -1);
         }
         self.notice(&partition.logs[log], before);

@@ -144,16 +144,17 @@ impl Log {
         Ok(self.position)
     }
 
-    /// Takes an outlet out, and those of its shard with it.
-    pub(super) fn lose(&mut self, outlet: OutletId) {
+    /// Takes an outlet out, and those of its shard with it; gives whether it was in.
+    pub(super) fn lose(&mut self, outlet: OutletId) -> bool {
         let Some(at) = self.joined.iter().position(|joined| joined.id == outlet) else {
-            return;
+            return false;
         };
         let Joined { shard, .. } = self.joined.remove(at);
         if let (Some(shard), Some(roster)) = (shard, &mut self.roster) {
             roster.go_all(shard);
         }
         self.roster.take_if(|roster| roster.is_empty());
+        true
     }
 
     /// Takes note of who came and went; gives whether it took `life` for that.

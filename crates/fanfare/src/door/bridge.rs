@@ -138,10 +138,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Future for Bridge<S> {
 
 /// A connection that goes over a bridge, as long as it does.
 #[derive(Debug)]
-struct Bridged(Arc<Gate>);
+pub(super) struct Bridged(Arc<Gate>);
 
 impl Bridged {
-    fn new(gate: &Arc<Gate>) -> Self {
+    pub(super) fn new(gate: &Arc<Gate>) -> Self {
         gate.bridges.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(gate))
     }

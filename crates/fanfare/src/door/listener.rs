@@ -8,25 +8,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
+use axum::{BoxError, Router};
 use fanfare_protocol::proxy_header::ProxyHeaderDecoder;
 use hyper::Request;
 use hyper::body::Incoming;
-use hyper::server::conn::http1::Builder;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{Builder, Parts, UpgradeableConnection};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tower::ServiceExt as _;
 
 use super::address::canonical;
 use super::certificate::ClientCertificate;
+use super::exit::{Exit, Watched};
 use super::gate::{Gate, Handshake};
+use super::handover::{Carrier, Handover};
 use super::refusal::{Cause, Refused};
 use super::spare::{Lent, Spare};
 use crate::Fanfare;
@@ -235,32 +237,38 @@ impl Porch {
 
     async fn speak_http(
         &self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        stream: impl Carrier,
         remote: SocketAddr,
         certificate: Option<Arc<ClientCertificate>>,
         deadline: Instant,
     ) {
         let has_asked = AtomicBool::new(false);
+        let exit = Exit::default();
         let service = service_fn(|mut request: Request<Incoming>| {
             has_asked.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(ConnectInfo(remote));
+            request.extensions_mut().insert(exit.clone());
             if let Some(certificate) = &certificate {
                 request.extensions_mut().insert(Arc::clone(certificate));
             }
             answer(self.router.clone(), request)
         });
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection.with_upgrades());
-        let served = tokio::select! {
-            biased;
-            // hyper's own deadline, which is for later requests, began a little later.
-            () = sleep_until(deadline) => {
-                if !has_asked.load(Ordering::Relaxed) {
-                    return self.gate.turned_away(Cause::HandshakeTimeout, remote);
+        let watched = TokioIo::new(Watched::new(stream));
+        let mut connection = self.builder.serve_connection(watched, service).with_upgrades();
+        let mut is_due = false;
+        let served = loop {
+            tokio::select! {
+                biased;
+                // hyper's own deadline, which is for later requests, began a little later.
+                () = sleep_until(deadline), if !is_due => {
+                    is_due = true;
+                    if !has_asked.load(Ordering::Relaxed) {
+                        return self.gate.turned_away(Cause::HandshakeTimeout, remote);
+                    }
                 }
-                connection.await
+                served = &mut connection => break served,
+                handover = exit.left() => return take_out(connection, *handover).await,
             }
-            served = &mut connection => served,
         };
         if let Err(error) = served {
             tracing::debug!(%remote, %error, "an HTTP connection ended early");
@@ -347,6 +355,25 @@ async fn read_proxy_header(socket: &mut TcpStream) -> Result<Option<SocketAddr>,
             return Ok(header.source);
         }
     }
+}
+
+/// Takes a connection apart whose request is to be answered by a shard.
+async fn take_out<C: Carrier, S>(
+    connection: UpgradeableConnection<TokioIo<Watched<C>>, S>,
+    handover: Handover,
+) where
+    S: HttpService<Incoming, ResBody = Body>,
+    S::Error: Into<BoxError>,
+{
+    let Some(Parts { io, read_buf, .. }) = connection.into_parts() else {
+        return;
+    };
+    let watched = io.into_inner();
+    if watched.is_refusing {
+        // It has asked for more while it takes nothing of an earlier answer.
+        return tracing::debug!("a client that does not take its answers is dropped");
+    }
+    handover.take_out(watched, read_buf.to_vec()).await;
 }
 
 /// What the router answers.

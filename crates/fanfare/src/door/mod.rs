@@ -1,5 +1,6 @@
 //! The door: everything between the listener and a shard. HTTP until the handshake is answered, then the socket goes to its
-//! shard ([`handover`]), or what comes over its stream does ([`bridge`]).
+//! shard ([`handover`]), or what comes over its stream does ([`bridge`]). A stream of server-sent events ([`event_stream`])
+//! leaves HTTP before it is answered ([`exit`]), or is the body of an answer ([`stream_body`]).
 //!
 //! In come sockets, or requests of a host's own listener; who they are from is found out ([`address`]), what they ask
 //! is checked ([`opening`], [`request`], [`origin`]), who may pass now is decided and counted ([`gate`], [`limits`]), and who may not
@@ -8,6 +9,8 @@
 mod address;
 mod bridge;
 mod certificate;
+mod event_stream;
+mod exit;
 mod flow;
 mod gate;
 mod handover;
@@ -23,6 +26,7 @@ mod request;
 mod secure;
 mod service;
 mod spare;
+mod stream_body;
 mod tally;
 mod upgrade;
 
@@ -33,4 +37,4 @@ pub use limits::DoorLimits;
 pub use listener::ListenerOptions;
 pub use origin::{Origin, OriginError, OriginRule, OriginRuleError};
 pub(crate) use refusal::Cause;
-pub use service::WebSocketService;
+pub use service::{EventStreamService, WebSocketService};

@@ -143,14 +143,14 @@ fn protocol_of(_: &Parts) -> Option<&str> {
 
 /// Refuses a request behind whose head bytes follow that are no frames. Where they end is a matter of opinion between a
 /// proxy and this server, so they are not skipped.
-fn refuse_body(headers: &HeaderMap) -> Result<(), Refused> {
+pub(super) fn refuse_body(headers: &HeaderMap) -> Result<(), Refused> {
     let has_body = headers.contains_key(header::TRANSFER_ENCODING)
         || headers
             .get(header::CONTENT_LENGTH)
             .is_some_and(|length| length != "0");
     if has_body {
         return Err(Refused::bad(
-            "the request has a body, a WebSocket opens without one",
+            "the request has a body, a connection opens without one",
         ));
     }
     Ok(())

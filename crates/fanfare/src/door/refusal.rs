@@ -38,7 +38,7 @@ macro_rules! causes {
 }
 
 causes! {
-    BadRequest "bad_request" Debug "the request is not one that opens a WebSocket here";
+    BadRequest "bad_request" Debug "the request is not one that opens a connection here";
     Origin "origin" Debug "a page of an origin that is not allowed";
     HandshakeTimeout "handshake_timeout" Debug "the request was not there in time";
     TlsPlaintext "tls_plaintext" Debug "what came first is not TLS";
@@ -48,8 +48,8 @@ causes! {
     TlsHandshake "tls_handshake" Debug "the handshake of TLS failed";
     ProxyHeader "proxy_header" Warn "a PROXY header is missing, malformed or from a peer that is no trusted proxy";
     Descriptors "descriptors" Warn "no descriptor is left";
-    Handshakes "handshakes" Warn "as many connections as may be are not WebSockets yet";
-    HandshakesPerAddress "handshakes_per_address" Warn "as many connections of one address as may be are not WebSockets yet";
+    Handshakes "handshakes" Warn "as many connections as may be are neither WebSockets nor streams yet";
+    HandshakesPerAddress "handshakes_per_address" Warn "as many connections of one address as may be are neither WebSockets nor streams yet";
     Draining "draining" Debug "the server is shutting down";
     Memory "memory" Warn "memory is short";
     Connections "connections" Warn "as many connections as may be are open";
@@ -61,7 +61,8 @@ causes! {
     RefusedTokens "refused_tokens" Warn "too many tokens of one address were not accepted";
     Token "token" Debug "nobody knows who it is, or its token was not accepted";
     Hook "hook" Debug "the application did not let it in";
-    Adoption "adoption" Warn "a connection got its 101 and no shard took it";
+    Topic "topic" Debug "a stream of events is asked for with a topic that the rules do not allow";
+    Adoption "adoption" Warn "a connection was let in and no shard took it";
 }
 
 /// Whom a line in the log is for.
@@ -90,7 +91,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// A request that opens no WebSocket, and would not later.
+    /// A request that opens no connection, and would not later.
     pub(super) fn new(status: StatusCode, reason: impl Into<String>) -> Self {
         Self {
             cause: Cause::BadRequest,
@@ -118,6 +119,14 @@ impl Refused {
     pub(super) fn origin(reason: impl Into<String>) -> Self {
         Self {
             cause: Cause::Origin,
+            ..Self::new(StatusCode::FORBIDDEN, reason)
+        }
+    }
+
+    /// Somebody who may not receive a topic that it asks for.
+    pub(super) fn topic(reason: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Topic,
             ..Self::new(StatusCode::FORBIDDEN, reason)
         }
     }

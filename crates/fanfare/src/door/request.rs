@@ -1,4 +1,4 @@
-//! What an upgrade request asks for, and what is wrong with it.
+//! What a request for a connection asks for, and what is wrong with it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use fanfare_hub::{Admission, Opened, Role, SlowRule, WantedTopic};
 use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::dialect::sse::LastEventId;
 use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{ConnectionId, Every, EveryError, Since, SinceError, TopicName, UserName};
 
@@ -35,14 +36,13 @@ pub(super) fn choose_dialect(
         .filter(|offer| !offer.starts_with(TOKEN_SUBPROTOCOL))
         .collect();
     let spoken = |name: &&str| {
-        Dialect::ALL
-            .iter()
-            .copied()
-            .find(|dialect| dialect.subprotocol() == *name)
+        let mut dialects = Dialect::WEBSOCKET.iter().copied();
+        dialects.find(|dialect| dialect.subprotocol() == Some(*name))
     };
     let by_subprotocol = offered.iter().find_map(spoken);
     if !offered.is_empty() && by_subprotocol.is_none() {
-        let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.subprotocol()).collect();
+        let dialects = Dialect::WEBSOCKET.iter();
+        let names: Vec<_> = dialects.filter_map(|dialect| dialect.subprotocol()).collect();
         return Err(Refused::bad(format!(
             "no offered subprotocol is spoken here, offer one of {} or none",
             names.join(", ")
@@ -52,11 +52,11 @@ pub(super) fn choose_dialect(
         (Some(asked), Some(offered)) if asked != offered => Err(Refused::bad(format!(
             "`dialect={}` and the subprotocol {} disagree, give one",
             asked.name(),
-            offered.subprotocol()
+            offered.subprotocol().unwrap_or_default()
         ))),
         (asked, offered) => Ok((
             asked.or(offered).unwrap_or_default(),
-            offered.map(Dialect::subprotocol),
+            offered.and_then(Dialect::subprotocol),
         )),
     }
 }
@@ -67,6 +67,8 @@ pub(super) struct Query {
     dialect: Option<Dialect>,
     topics: Vec<TopicName>,
     since: Option<Since>,
+    /// Where a stream goes on, which goes before `since`.
+    last_event_id: Option<LastEventId>,
     role: Role,
     occupancy: bool,
     presence: bool,
@@ -136,6 +138,32 @@ impl Query {
         Ok(query)
     }
 
+    /// The same for a stream of events, which goes on where it was.
+    pub(super) fn of_stream(mut self, last_event_id: Option<LastEventId>) -> Result<Self, Refused> {
+        if self.dialect.is_some() {
+            return Err(Refused::bad(
+                "`dialect` is for WebSockets, a stream of events has its own",
+            ));
+        }
+        let mut topics: Vec<TopicName> = Vec::with_capacity(self.topics.len());
+        for topic in self.topics {
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+        }
+        if let Some(LastEventId(places)) = &last_event_id
+            && places.len() != topics.len()
+        {
+            return Err(Refused::bad(format!(
+                "`Last-Event-ID` has places for {} topics and {} are named, ask as before or without it",
+                places.len(),
+                topics.len()
+            )));
+        }
+        (self.topics, self.last_event_id) = (topics, last_event_id);
+        Ok(self)
+    }
+
     /// The connection as the hub will know it. Its id comes from its shard.
     pub(super) fn into_opened(
         self,
@@ -146,20 +174,26 @@ impl Query {
     ) -> Result<Opened, Refused> {
         if self.role == Role::Publisher && dialect != Dialect::Raw {
             return Err(Refused::bad(
-                "`role=publisher` belongs to the dialect raw, a json client just does not subscribe",
+                "`role=publisher` belongs to the dialect raw, others just do not subscribe",
             ));
         }
         if self.slow.is_some() && dialect != Dialect::Raw {
             return Err(Refused::bad(
-                "`slow` belongs to the dialect raw, a json client is told what it misses",
+                "`slow` belongs to the dialect raw, others are told what they miss",
             ));
         }
         let mut topics = self.topics;
         if dialect == Dialect::Raw && topics.is_empty() {
             topics.extend(TopicName::parse(LOBBY));
         }
-        let since = self.since;
-        let wanted = |topic| WantedTopic { topic, since };
+        let since = match self.last_event_id {
+            Some(LastEventId(places)) => places
+                .into_iter()
+                .map(|place| place.map(Since::Position))
+                .collect(),
+            None => vec![self.since; topics.len()],
+        };
+        let wanted = |(topic, since)| WantedTopic { topic, since };
         let is_awaited = matches!(entry, Entry::Awaited);
         let (identity, granted_topics) = match entry {
             Entry::Known(Admission { identity, topics }) => (Some(identity), topics),
@@ -178,7 +212,8 @@ impl Query {
                 .and_then(|value| value.to_str().ok())
                 .map(user_agent),
             joined_at: wall(),
-            topics: topics.into_iter().map(wanted).collect(),
+            topics: topics.into_iter().zip(since).map(wanted).collect(),
+            greeting: Box::default(),
             granted_topics,
             occupancy: self.occupancy,
             presence: self.presence,
@@ -194,12 +229,12 @@ fn user_agent(text: &str) -> Arc<str> {
 }
 
 fn parse_dialect(value: &str) -> Result<Dialect, Refused> {
-    Dialect::ALL
+    Dialect::WEBSOCKET
         .iter()
         .copied()
         .find(|dialect| dialect.name() == value)
         .ok_or_else(|| {
-            let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+            let names: Vec<_> = Dialect::WEBSOCKET.iter().map(|dialect| dialect.name()).collect();
             Refused::bad(format!("dialect is {value:?}, it is one of {}", names.join(", ")))
         })
 }

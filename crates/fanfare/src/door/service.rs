@@ -1,7 +1,8 @@
-//! The WebSocket endpoint, as a tower service and as a route of axum.
+//! The endpoints of a hub, each as a tower service and as a route of axum.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,12 +11,20 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, any_service};
 use tower::Service;
 
+use super::refusal::Refused;
 use crate::Fanfare;
 
 /// The WebSocket endpoint of a hub as a [`tower::Service`], for hosts that have no axum, or a router of their own. Made
 /// by [`Fanfare::websocket_service`]. Always ready; a clone costs one reference count.
 #[derive(Clone)]
 pub struct WebSocketService {
+    fanfare: Fanfare,
+}
+
+/// The endpoint for server-sent events of a hub as a [`tower::Service`]. Made by [`Fanfare::sse_service`]. Always ready; a
+/// clone costs one reference count.
+#[derive(Clone)]
+pub struct EventStreamService {
     fanfare: Fanfare,
 }
 
@@ -72,20 +81,57 @@ impl Fanfare {
         }
     }
 
-    async fn open(self, request: Request<()>) -> Response {
+    /// The endpoint for server-sent events, to be mounted with [`axum::Router::route`]: `GET /sse?topic=a&topic=b` is
+    /// answered with a stream of what is published, which a browser's `EventSource` and `curl -N` read. Who may have it,
+    /// and what happens to those who read too slowly, is as for a [WebSocket](Self::websocket). A stream that broke off
+    /// goes on where it was when the client gives the last id back as `Last-Event-ID`, as browsers do by themselves.
+    ///
+    /// With [`Fanfare::serve`] the socket is taken out of HTTP, and the shard writes the answer: layers around the route
+    /// see the request, and no answer. With any other server the stream is the body of an answer, and costs a pair of
+    /// sockets more, and whatever that server holds for an answer under way.
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use axum::Router;
+    ///
+    /// let app: Router = Router::new().route("/sse", fanfare.sse());
+    /// # }
+    /// ```
+    pub fn sse<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        any_service(self.sse_service())
+    }
+
+    /// The same endpoint as a [`tower::Service`]. It is given the requests that are meant for it, whatever their path, and
+    /// runs on tokio with its I/O enabled.
+    pub fn sse_service(&self) -> EventStreamService {
+        EventStreamService {
+            fanfare: self.clone(),
+        }
+    }
+
+    async fn open_websocket(self, request: Request<()>) -> Response {
         let (parts, ()) = request.into_parts();
         let (client, version) = (self.client_of(&parts), parts.version);
         let opened = self.admit(parts, client).await;
-        opened.unwrap_or_else(|refused| {
-            self.gate().turned_away(refused.cause, client);
-            let mut response = refused.into_response();
-            if version == Version::HTTP_2 {
-                // They are about a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
-                response.headers_mut().remove(header::CONNECTION);
-                response.headers_mut().remove(header::UPGRADE);
-            }
-            response
-        })
+        opened.unwrap_or_else(|refused| self.turn_away(refused, client, version))
+    }
+
+    async fn open_sse(self, request: Request<()>) -> Response {
+        let (parts, ()) = request.into_parts();
+        let (client, version) = (self.client_of(&parts), parts.version);
+        let opened = self.open_stream(parts, client).await;
+        opened.unwrap_or_else(|refused| self.turn_away(refused, client, version))
+    }
+
+    fn turn_away(&self, refused: Refused, client: SocketAddr, version: Version) -> Response {
+        self.gate().turned_away(refused.cause, client);
+        let mut response = refused.into_response();
+        if version == Version::HTTP_2 {
+            // They are about a connection of HTTP/1.1 (RFC 9113 section 8.2.2).
+            response.headers_mut().remove(header::CONNECTION);
+            response.headers_mut().remove(header::UPGRADE);
+        }
+        response
     }
 }
 
@@ -99,7 +145,7 @@ impl<B> Service<Request<B>> for WebSocketService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let opening = self.fanfare.clone().open(request.map(drop));
+        let opening = self.fanfare.clone().open_websocket(request.map(drop));
         Box::pin(async { Ok(opening.await) })
     }
 }
@@ -107,5 +153,26 @@ impl<B> Service<Request<B>> for WebSocketService {
 impl std::fmt::Debug for WebSocketService {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("WebSocketService")
+    }
+}
+
+impl<B> Service<Request<B>> for EventStreamService {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let opening = self.fanfare.clone().open_sse(request.map(drop));
+        Box::pin(async { Ok(opening.await) })
+    }
+}
+
+impl std::fmt::Debug for EventStreamService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventStreamService")
     }
 }

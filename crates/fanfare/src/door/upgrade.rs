@@ -7,8 +7,8 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
-use fanfare_hub::Selector;
 use fanfare_hub::access::Identity;
+use fanfare_hub::{Opened, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::Agreement;
 use hyper::upgrade::OnUpgrade;
@@ -27,12 +27,7 @@ impl Fanfare {
     pub(super) async fn admit(&self, mut parts: Parts, client: SocketAddr) -> Result<Response, Refused> {
         let opening = Opening::of(&parts)?;
         self.check_origin(&parts)?;
-        if self.is_draining() {
-            return Err(self.gate().refuse_drained());
-        }
-        if self.is_memory_short() {
-            return Err(Gate::refuse_short());
-        }
+        self.check_open()?;
         let query = Query::parse(&parts.uri, self.options())?;
         let (dialect, subprotocol) = choose_dialect(&query, &parts.headers)?;
         let revocations = self.revocations();
@@ -45,38 +40,53 @@ impl Fanfare {
                 "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
             return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason));
         };
-        let seat = self.take_seat();
-        let candidate = Candidate {
-            address: client.ip(),
-            user: opened
-                .identity
-                .as_ref()
-                .and_then(|identity| identity.user.as_ref()),
-            is_awaited: opened.is_awaited,
-        };
-        let place = self.gate().admit(candidate, self.connection_count())?;
-        let (fanfare, identity) = (self.clone(), opened.identity.clone());
-        let handover = Handover { opened, seat, place };
+        let handover = self.find_place(opened, revocations)?;
         tokio::spawn(async move {
             match upgrade.await {
-                Ok(upgraded) => {
-                    handover.complete(upgraded);
-                    fanfare.recall(identity, revocations).await;
-                }
+                Ok(upgraded) => handover.complete(upgraded).await,
                 Err(error) => tracing::debug!(%error, "the client left during the upgrade"),
             }
         });
         Ok(opening.answer(subprotocol, agreement))
     }
 
-    fn revocations(&self) -> u64 {
+    /// Refuses everyone while nobody is let in.
+    pub(super) fn check_open(&self) -> Result<(), Refused> {
+        if self.is_draining() {
+            return Err(self.gate().refuse_drained());
+        }
+        if self.is_memory_short() {
+            return Err(Gate::refuse_short());
+        }
+        Ok(())
+    }
+
+    /// Finds a place for a connection, in a shard and among those of its address and user.
+    pub(super) fn find_place(&self, opened: Opened, revocations: u64) -> Result<Handover, Refused> {
+        let seat = self.take_seat();
+        let identity = opened.identity.as_ref();
+        let candidate = Candidate {
+            address: opened.remote.ip(),
+            user: identity.and_then(|identity| identity.user.as_ref()),
+            is_awaited: opened.is_awaited,
+        };
+        let place = self.gate().admit(candidate, self.connection_count())?;
+        Ok(Handover {
+            opened,
+            seat,
+            place,
+            revocations,
+        })
+    }
+
+    pub(super) fn revocations(&self) -> u64 {
         let application = self.options().application.as_ref();
         application.map_or(0, Application::revocations)
     }
 
     /// Has a client come again of which something was revoked while it was on its way from the door to its shard: revoking
     /// may have looked there before it came.
-    async fn recall(&self, identity: Option<Arc<Identity>>, revocations: u64) {
+    pub(super) async fn recall(&self, identity: Option<Arc<Identity>>, revocations: u64) {
         let application = self.options().application.as_ref();
         let is_recalled = |identity: &Arc<Identity>| {
             application.is_some_and(|application| application.is_recalled(identity, revocations))
@@ -102,7 +112,8 @@ impl Fanfare {
             .flatten()
     }
 
-    fn check_origin(&self, parts: &Parts) -> Result<(), Refused> {
+    /// Refuses a page of another origin, unless that is allowed.
+    pub(super) fn check_origin(&self, parts: &Parts) -> Result<(), Refused> {
         let text = |value: &HeaderValue| value.to_str().unwrap_or("unreadable").to_owned();
         let origins: Vec<String> = parts.headers.get_all(header::ORIGIN).iter().map(text).collect();
         // HTTP/2 has an authority in its place.

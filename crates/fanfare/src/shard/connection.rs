@@ -29,7 +29,8 @@ pub(super) struct Connection {
     pub(super) is_readable: bool,
     /// Whether the poll reported the other end closed: read until that is seen.
     pub(super) is_hung_up: bool,
-    /// Whether what comes is thrown away, because a frame broke the protocol.
+    /// Whether what comes is thrown away: in a stream there is nothing for clients to say, and elsewhere a frame broke the
+    /// protocol.
     pub(super) is_discarding: bool,
     /// Its drop takes the connection out of the counts of its address and user.
     pub(super) place: Option<Box<Place>>,
@@ -55,7 +56,7 @@ impl Connection {
             receiving_bytes: 0,
             is_readable: false,
             is_hung_up: false,
-            is_discarding: false,
+            is_discarding: opened.dialect.is_stream(),
             place,
         })
     }

@@ -81,6 +81,7 @@ impl Fixture {
             user_agent: None,
             joined_at: Timestamp(0),
             topics: Vec::new(),
+            greeting: Box::default(),
             granted_topics: Vec::new(),
             occupancy: false,
             presence: false,

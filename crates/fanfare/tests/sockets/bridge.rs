@@ -53,7 +53,7 @@ fn slow_clients_over_a_bridge_are_told_what_they_miss() {
     for rule in [SlowRule::DropOldest, SlowRule::DropNewest, SlowRule::Conflate] {
         let server = Server::hosted(with_rule(rule), over_opaque);
         let (received, missed) = slow_rules::play(&server);
-        slow_rules::check_told(&received, &missed);
+        slow_rules::check_told(&received, &missed, slow_rules::COUNT);
         let has_newest = received.contains(&slow_rules::COUNT);
         assert_eq!(has_newest, rule != SlowRule::DropNewest, "{rule:?}");
     }

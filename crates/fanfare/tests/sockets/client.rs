@@ -239,6 +239,16 @@ impl Client {
         }
     }
 
+    /// The bytes that have come and were not looked at, or those that come next; none at the end.
+    pub(crate) fn bytes(&mut self) -> Option<Vec<u8>> {
+        if self.taken == self.received.len() && !self.receive(Instant::now() + DEADLINE) {
+            return None;
+        }
+        let bytes = self.received.split_off(self.taken);
+        self.taken = self.received.len();
+        Some(bytes)
+    }
+
     /// Waits until the server ends the connection, and tells how long that took.
     pub(crate) fn time_to_end(&mut self) -> Duration {
         let began = Instant::now();

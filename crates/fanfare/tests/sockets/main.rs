@@ -31,6 +31,7 @@ mod raw;
 mod server;
 mod slow;
 mod slow_rules;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tokens")]

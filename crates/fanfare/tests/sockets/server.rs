@@ -34,7 +34,9 @@ impl Server {
 
     pub(crate) fn listening(options: Options, listening: ListenerOptions) -> Self {
         Self::hosted(options, |fanfare, listener| async move {
-            let router = Router::new().route("/ws", fanfare.websocket());
+            let router = Router::new()
+                .route("/ws", fanfare.websocket())
+                .route("/sse", fanfare.sse());
             let forever = std::future::pending();
             fanfare.serve(listener, router, listening, forever).await;
         })
@@ -85,6 +87,11 @@ impl Server {
             .iter()
             .find(|(known, _)| *known == code)
             .map_or(0, |&(_, count)| count)
+    }
+
+    /// Waits until every connection was released; topics may have history.
+    pub(crate) fn assert_released(&self) {
+        eventually("no connection is left", || self.fanfare.connection_count() == 0);
     }
 
     /// Waits until every connection was released, and looks that nothing is left of them.

@@ -26,7 +26,7 @@ pub(crate) fn with_rule(rule: SlowRule) -> Options {
     }
 }
 
-fn publish(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
+pub(crate) fn publish(server: &Server, numbers: std::ops::RangeInclusive<u64>) {
     for number in numbers {
         let payload = Payload::text(format!("{number:01000}"));
         let published = server.runtime.block_on(server.fanfare.publish("a", payload));
@@ -69,9 +69,9 @@ pub(crate) fn play(server: &Server) -> (Vec<u64>, Vec<Value>) {
 }
 
 /// Checks that the offsets are in order, and that what is missing is exactly what was told.
-pub(crate) fn check_told(received: &[u64], missed: &[Value]) {
+pub(crate) fn check_told(received: &[u64], missed: &[Value], count: u64) {
     assert!(received.is_sorted_by(|a, b| a < b), "{received:?}");
-    let mut absent: BTreeSet<u64> = (1..=COUNT + 1).collect();
+    let mut absent: BTreeSet<u64> = (1..=count + 1).collect();
     absent.retain(|offset| !received.contains(offset));
     let number = |missed: &Value, field: &str| missed[field].as_u64().unwrap();
     let told: u64 = missed.iter().map(|missed| number(missed, "count")).sum();
@@ -85,20 +85,20 @@ pub(crate) fn check_told(received: &[u64], missed: &[Value]) {
 #[test]
 fn drop_oldest_over_a_socket() {
     let (received, missed) = play(&Server::with(with_rule(SlowRule::DropOldest)));
-    check_told(&received, &missed);
+    check_told(&received, &missed, COUNT);
     assert!(received.contains(&COUNT));
 }
 
 #[test]
 fn drop_newest_over_a_socket() {
     let (received, missed) = play(&Server::with(with_rule(SlowRule::DropNewest)));
-    check_told(&received, &missed);
+    check_told(&received, &missed, COUNT);
     assert!(!received.contains(&COUNT));
 }
 
 #[test]
 fn conflate_over_a_socket() {
     let (received, missed) = play(&Server::with(with_rule(SlowRule::Conflate)));
-    check_told(&received, &missed);
+    check_told(&received, &missed, COUNT);
     assert!(received.contains(&COUNT));
 }

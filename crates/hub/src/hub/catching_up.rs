@@ -29,7 +29,7 @@ pub(super) struct Comer {
     connection: ConnectionId,
     topic: u32,
     /// The last place that it was given.
-    at: Position,
+    pub(super) at: Position,
     every: Option<Every>,
     wants: Wants,
     /// Whether a page was asked for and has not come.
@@ -175,13 +175,13 @@ impl Hub {
         }
         let last = page.publications.last().map_or(page.start, |last| last.position);
         self.replay(slot, index, &page.publications);
+        self.comers[key as usize].at = last;
         self.disconnect_overflowed();
         // What waits to be fanned out is for those who are members; whoever becomes one now has read it.
         self.fan_out(index);
         if self.outboxes[slot].is_closing || self.comers.get(key as usize).is_none() {
             return;
         }
-        self.comers[key as usize].at = last;
         if self.topics[index as usize].position == Some(last) {
             self.arrive(slot, key);
         } else if page.publications.is_empty() {
@@ -223,9 +223,18 @@ impl Hub {
             return;
         };
         let (connection, format) = (session.connection, session.format());
+        let is_numbered = self.is_numbered(slot, index);
         let is_for_it = |publication: &Arc<Publication>| publication.draft.except != Some(connection);
         for run in publications.chunk_by(|one, next| is_for_it(one) == is_for_it(next)) {
-            if run.first().is_some_and(is_for_it) {
+            if !run.first().is_some_and(is_for_it) {
+                continue;
+            }
+            if is_numbered {
+                for one in run.chunks(1) {
+                    let frame = self.replay_numbered(slot, index, one);
+                    self.push_replay(slot, frame);
+                }
+            } else {
                 self.replay_run(slot, index, format, run);
             }
         }

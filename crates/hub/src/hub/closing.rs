@@ -10,7 +10,8 @@ use crate::session::SessionState;
 use crate::{Dirty, Output};
 
 impl Hub {
-    /// Closes a connection by the server's decision: goodbye, close frame, and a deadline for the answer.
+    /// Closes a connection by the server's decision: goodbye, close frame, and a deadline for the answer. For a stream:
+    /// goodbye, and a deadline for the client's end.
     pub(super) fn disconnect(&mut self, slot: usize, cause: &Disconnect, reconnect_after_ms: Option<u64>) {
         if self.outboxes[slot].is_closing || self.sessions[slot].is_none() {
             return;
@@ -32,7 +33,10 @@ impl Hub {
         };
         self.push_to(slot, Lane::Data, &Push::Goodbye(goodbye));
         let mut close = Vec::new();
-        encode_close(cause.code(), cause.reason(), &mut close);
+        // A stream ends with its goodbye.
+        if !self.is_stream(slot) {
+            encode_close(cause.code(), cause.reason(), &mut close);
+        }
         let is_answered = false;
         self.begin_closing(
             slot,
@@ -76,6 +80,11 @@ impl Hub {
         );
     }
 
+    fn is_stream(&self, slot: usize) -> bool {
+        let session = self.sessions[slot].as_ref();
+        session.is_some_and(|session| session.dialect.is_stream())
+    }
+
     /// Throws away what waits and would only be in the way of a close.
     fn clear_data(&mut self, slot: usize) {
         self.outboxes[slot].clear_data(&mut self.frames);
@@ -110,7 +119,13 @@ impl Hub {
         let Some(slot) = self.slot_of(connection) else {
             return;
         };
-        self.counters.lost += u64::from(!self.outboxes[slot].is_closing);
+        let is_open = !self.outboxes[slot].is_closing;
+        // A client has no other way to end a stream.
+        if self.is_stream(slot) {
+            self.counters.closed_by_client += u64::from(is_open);
+        } else {
+            self.counters.lost += u64::from(is_open);
+        }
         self.leave_all(slot);
         self.release(slot);
     }

@@ -180,7 +180,7 @@ impl Hub {
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
-        let relay = std::mem::take(&mut session.relay);
+        let relay = std::mem::take(&mut session.named);
         // The message itself was counted as one already.
         self.charge(slot, relay.len().saturating_sub(1) as u32);
         let ticket = Ticket {
@@ -197,7 +197,7 @@ impl Hub {
             .collect();
         self.publish_by_rules(slot, drafts);
         if let Some(session) = &mut self.sessions[slot] {
-            session.relay = relay;
+            session.named = relay;
         }
     }
 

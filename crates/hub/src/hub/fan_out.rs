@@ -83,6 +83,7 @@ impl Hub {
         for format in Format::ALL {
             self.fan_out_to(index, format, &batch);
         }
+        self.fan_out_numbered(index, &batch);
         self.pace(index, &batch);
         batch.clear();
         if let Some(topic) = self.topics.get_mut(index as usize)
@@ -232,7 +233,7 @@ impl Hub {
 }
 
 /// In which list of those to write the members of an audience stand.
-fn list_of(members: &[Member]) -> Dirty {
+pub(super) fn list_of(members: &[Member]) -> Dirty {
     if members.len() >= BIG_FAN_OUT {
         Dirty::Big
     } else {

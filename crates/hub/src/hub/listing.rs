@@ -136,8 +136,12 @@ impl Hub {
             connections: self.open,
             behind: self.blocked,
             topics: self.topics.len(),
-            // The ping is kept ready and waits for nobody.
-            frame_bytes: self.frames.bytes() - self.frames.measure(self.ping).bytes as usize,
+            // These are kept ready and wait for nobody.
+            frame_bytes: [self.ping, self.comment]
+                .into_iter()
+                .fold(self.frames.bytes(), |bytes, ready| {
+                    bytes - self.frames.measure(ready).bytes as usize
+                }),
             queued: self.frames.nodes_used(),
             notices: self.notices.len(),
             pending: self.pending.len(),

@@ -7,6 +7,7 @@ mod closing;
 mod commands;
 mod fan_out;
 mod listing;
+mod numbering;
 mod pacing;
 mod presence;
 mod rates;
@@ -19,6 +20,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use fanfare_protocol::dialect::sse;
 use fanfare_protocol::websocket::{Opcode, encode_frame};
 use fanfare_protocol::{ConnectionId, Millis, Push, Reply, TopicName, Welcome};
 use foldhash::fast::FixedState;
@@ -77,6 +79,8 @@ pub struct Hub {
     notices: Notices,
     encoder: Encoder,
     ping: FrameId,
+    /// What streams get in place of a ping.
+    comment: FrameId,
     outputs: VecDeque<Output>,
     dirty_small: VecDeque<u32>,
     dirty_big: VecDeque<u32>,
@@ -117,6 +121,7 @@ impl Hub {
         let mut bytes = Vec::with_capacity(2);
         encode_frame(Opcode::Ping, &[], &mut bytes);
         let ping = frames.insert(bytes, 0, Millis::default());
+        let comment = frames.insert(sse::COMMENT.to_vec(), 0, Millis::default());
         let hasher = FixedState::with_seed(seed);
         let rates = Rates::new(&limits, hasher.clone());
         Self {
@@ -142,6 +147,7 @@ impl Hub {
             notices: Notices::new(),
             encoder: Encoder::default(),
             ping,
+            comment,
             outputs: VecDeque::new(),
             dirty_small: VecDeque::new(),
             dirty_big: VecDeque::new(),
@@ -371,6 +377,7 @@ impl Hub {
         self.outboxes[slot] = Outbox::new();
         self.open += 1;
         self.counters.opened += 1;
+        self.enqueue(slot, Lane::Control, opened.greeting.into_vec());
         self.welcome(slot);
         let entry = (opened.topics, wishes);
         if is_awaited {

@@ -81,11 +81,16 @@ impl Hub {
             .newest
             .partition_point(|newest| newest.publication.position.offset <= served);
         let waiting = pacing.newest.len() - first;
+        let is_numbered = self.is_numbered(slot, index);
         for newest in &mut pacing.newest[first..] {
             if newest.publication.draft.except == Some(connection) {
                 continue;
             }
             let publication = &newest.publication;
+            if is_numbered {
+                self.serve_numbered(slot, index, publication);
+                continue;
+            }
             let frame = *newest.frames[format.index()]
                 .get_or_insert_with(|| self.encode_alone(index, format, publication));
             self.push_apart(slot, frame, Dirty::Small);

@@ -1,10 +1,11 @@
-//! Where the members of a topic sit: in the audience of their format, at a pace of their own, or silent.
+//! Where the members of a topic sit: in the audience of their format, at a pace of their own, with ids of their own, or
+//! silent.
 
 use fanfare_protocol::{Every, Millis};
 
 use super::Hub;
 use super::timers::Watched;
-use crate::session::{PACED, SILENT, Seat};
+use crate::session::{NUMBERED, PACED, SILENT, Seat};
 use crate::topic::{Member, Wants};
 
 impl Hub {
@@ -38,7 +39,11 @@ impl Hub {
 
     /// A seat at the end of the audience that a connection belongs to.
     pub(super) fn new_seat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<Seat> {
-        let audience = self.sessions[slot].as_ref()?.audience();
+        let audience = match self.sessions[slot].as_ref()?.audience() {
+            SILENT => SILENT,
+            _ if self.is_numbered(slot, index) => NUMBERED,
+            of_format => of_format,
+        };
         let (audience, at) = match every {
             Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
             _ => {

@@ -2,7 +2,7 @@
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{
-    CommandId, ConnectionId, Every, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
+    CommandId, ConnectionId, Every, Loss, Position, Rejection, Since, SubscribedTopic, TopicName,
 };
 
 use super::Hub;
@@ -290,7 +290,8 @@ impl Hub {
     /// Tells a client the positions of topics, some of whose publications may wait before that.
     fn say_subscribed(&mut self, slot: usize, id: Option<&CommandId>, positions: Vec<SubscribedTopic>) {
         let names = positions.iter().map(|at| at.topic.clone()).collect();
-        self.reply_to(slot, Lane::Data, id, &Reply::Subscribed { topics: positions });
+        let bytes = self.encode_subscribed(slot, id, positions);
+        self.enqueue(slot, Lane::Data, bytes);
         let outbox = &self.outboxes[slot];
         let session = self.sessions[slot].as_ref();
         let is_told = session.is_some_and(|session| session.dialect.has_notices()) && !outbox.is_closing;

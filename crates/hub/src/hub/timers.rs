@@ -8,7 +8,7 @@ use fanfare_protocol::{Millis, Push, TopicName};
 use super::Hub;
 use crate::limits::{OCCUPANCY_INTERVAL_MS, OCCUPANCY_PER_TICK, SHUTDOWN_SPREAD_US, SWEEP_MS};
 use crate::outbox::Lane;
-use crate::session::{SILENT, SessionState};
+use crate::session::{SILENT, Session, SessionState};
 use crate::topic::Member;
 use crate::{Dirty, Output};
 
@@ -103,7 +103,7 @@ impl Hub {
             }
         } else {
             // No second ping while one is not answered: it would begin the wait anew.
-            if !awaits_pong && pinged_since >= self.limits.ping_interval_ms {
+            if !awaits_pong && pinged_since >= self.ping_interval_ms(session) {
                 self.ping(slot);
             }
             if self.outboxes[slot].is_blocked {
@@ -128,13 +128,29 @@ impl Hub {
         }
     }
 
+    fn ping_interval_ms(&self, session: &Session) -> u64 {
+        if session.dialect.is_stream() {
+            self.limits.comment_interval_ms()
+        } else {
+            self.limits.ping_interval_ms
+        }
+    }
+
     fn ping(&mut self, slot: usize) {
         let now = self.now.monotonic;
-        if let Some(session) = &mut self.sessions[slot] {
-            session.pinged_at = now;
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        session.pinged_at = now;
+        let frame = if session.dialect.is_stream() {
+            // Nothing is said to a comment: whether anybody is there is for TCP to find out.
+            session.heard_at = now;
+            self.comment
+        } else {
             session.is_pong_due = true;
-        }
-        self.outboxes[slot].push(Lane::Control, self.ping, &mut self.frames);
+            self.ping
+        };
+        self.outboxes[slot].push(Lane::Control, frame, &mut self.frames);
         self.mark_dirty(slot, Dirty::Small);
     }
 

@@ -17,7 +17,7 @@ use fanfare_protocol::{
     UserName,
 };
 
-use crate::words::words;
+use crate::words::{of_stream, words};
 
 /// One hub and everything around it.
 pub(crate) struct Shard {
@@ -99,6 +99,8 @@ pub(crate) struct Door {
     pub(crate) is_awaited: bool,
     pub(crate) topics: &'static [&'static str],
     pub(crate) since: Option<Since>,
+    /// Where it was in each of the topics, which goes before `since`.
+    pub(crate) places: Vec<Option<Position>>,
     pub(crate) granted_topics: &'static [&'static str],
     pub(crate) occupancy: bool,
     pub(crate) presence: bool,
@@ -127,6 +129,7 @@ impl Default for Door {
             is_awaited: false,
             topics: &[],
             since: None,
+            places: Vec::new(),
             granted_topics: &[],
             occupancy: false,
             presence: false,
@@ -205,11 +208,19 @@ impl Shard {
             topics: door
                 .topics
                 .iter()
-                .map(|name| WantedTopic {
+                .enumerate()
+                .map(|(at, name)| WantedTopic {
                     topic: topic(name),
-                    since: door.since,
+                    since: door
+                        .places
+                        .get(at)
+                        .copied()
+                        .flatten()
+                        .map(Since::Position)
+                        .or(door.since),
                 })
                 .collect(),
+            greeting: Box::default(),
             granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
             occupancy: door.occupancy,
             presence: door.presence,
@@ -315,6 +326,9 @@ impl Shard {
     pub(crate) fn read(&mut self, client: ConnectionId) -> Vec<String> {
         let socket = self.sockets.get_mut(&client).unwrap();
         let mut bytes = std::mem::take(&mut socket.received);
+        if socket.dialect.is_stream() {
+            return of_stream(&bytes);
+        }
         let mut input = bytes.as_mut_slice();
         let mut heard = Vec::new();
         loop {
@@ -332,6 +346,16 @@ impl Shard {
             };
             heard.push(words(socket.dialect, &item));
         }
+    }
+
+    /// The same of a stream that was cut: the last event may lack its end, and then nobody hears it.
+    pub(crate) fn read_whole(&mut self, client: ConnectionId) -> Vec<String> {
+        let bytes = std::mem::take(&mut self.sockets.get_mut(&client).unwrap().received);
+        let end = bytes
+            .windows(2)
+            .rposition(|pair| pair == b"\n\n")
+            .map_or(0, |at| at + 2);
+        of_stream(&bytes[..end])
     }
 
     /// Whether nothing but whole frames was received.

@@ -21,6 +21,7 @@ mod publishing;
 mod rates;
 mod slow_readers;
 mod slow_rules;
+mod streams;
 mod subscribing;
 mod timers;
 mod words;

@@ -17,6 +17,30 @@ pub(crate) fn words(dialect: Dialect, item: &Item<'_>) -> String {
     }
 }
 
+/// What a client hears of a stream: the words of its events, each with its id as far as that is new, as `<id>`.
+pub(crate) fn of_stream(bytes: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).unwrap();
+    assert!(
+        text.is_empty() || text.ends_with("\n\n"),
+        "an event has its end: {text:?}"
+    );
+    text.split_terminator("\n\n").map(of_event).collect()
+}
+
+fn of_event(event: &str) -> String {
+    let (mut words, mut id) = (String::new(), String::new());
+    for line in event.lines() {
+        match line.split_once(':').unwrap() {
+            ("data", data) => words = of_json(&serde_json::from_str(data).unwrap()),
+            ("id", value) => id = format!(" <{}>", value.trim_start()),
+            ("", "") => words.push_str("comment"),
+            ("event" | "retry", _) => {}
+            (field, _) => panic!("{field}"),
+        }
+    }
+    words + &id
+}
+
 fn of_json(json: &Value) -> String {
     let kind = json["type"].as_str().unwrap();
     let id = json.get("id").map_or(String::new(), |id| format!(" #{id}"));

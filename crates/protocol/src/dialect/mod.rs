@@ -1,11 +1,12 @@
 //! Client dialects: how commands, replies and pushes look to a client.
 //!
 //! One file per dialect, each a translator at its own door: it takes a WebSocket message in and gives a [`Command`],
-//! takes replies, pushes and publications in and gives the bytes of a WebSocket frame, header included. Nothing here
-//! knows who is connected.
+//! takes replies, pushes and publications in and gives the bytes to be written: of a WebSocket frame, header included, or
+//! of a server-sent event. Nothing here knows who is connected.
 
 mod json;
 mod raw;
+pub mod sse;
 
 use crate::codes::Disconnect;
 use crate::websocket::Item;
@@ -19,6 +20,8 @@ pub enum Dialect {
     Json,
     /// Every message goes verbatim to all subscribers. See `docs/protocol/raw.md`.
     Raw,
+    /// Server-sent events: a stream over HTTP, in which clients say nothing. See `docs/protocol/sse.md`.
+    Sse,
 }
 
 /// A message that a dialect cannot take.
@@ -32,22 +35,33 @@ pub enum BadMessage {
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: &'static [Self] = &[Self::Json, Self::Raw];
+    pub const ALL: &'static [Self] = &[Self::Json, Self::Raw, Self::Sse];
+
+    /// Those that are spoken over a WebSocket.
+    pub const WEBSOCKET: &'static [Self] = &[Self::Json, Self::Raw];
 
     /// The name in `?dialect=` and in listings.
     pub fn name(self) -> &'static str {
         match self {
             Self::Json => "json",
             Self::Raw => "raw",
+            Self::Sse => "sse",
         }
     }
 
-    /// The WebSocket subprotocol that chooses this dialect.
-    pub fn subprotocol(self) -> &'static str {
+    /// The WebSocket subprotocol that chooses this dialect; none where it is not spoken over a WebSocket.
+    pub fn subprotocol(self) -> Option<&'static str> {
         match self {
-            Self::Json => "fanfare.json.v1",
-            Self::Raw => "fanfare.raw.v1",
+            Self::Json => Some("fanfare.json.v1"),
+            Self::Raw => Some("fanfare.raw.v1"),
+            Self::Sse => None,
         }
+    }
+
+    /// Whether it is a stream of events and no WebSocket: clients say nothing, nothing is compressed, and what is written
+    /// are no frames.
+    pub fn is_stream(self) -> bool {
+        self == Self::Sse
     }
 
     /// Its place in a row per dialect.
@@ -62,16 +76,18 @@ impl Dialect {
     pub fn decode<'a>(self, message: &'a Item<'a>) -> Result<Command<'a>, BadMessage> {
         match (self, message) {
             (Self::Json, Item::Text(text)) => json::decode(text).map_err(BadMessage::Rejected),
-            (Self::Json, _) => Err(BadMessage::Fatal(Disconnect::UnsupportedData)),
+            (Self::Json | Self::Sse, _) => Err(BadMessage::Fatal(Disconnect::UnsupportedData)),
             (Self::Raw, message) => Ok(raw::decode(message)),
         }
     }
 
-    /// Appends the frame of a publication to `frame`, the same for every subscriber.
+    /// Appends the frame of a publication to `frame`, the same for every subscriber; for a stream, with the id of one that
+    /// has asked for this topic alone.
     pub fn encode_publication(self, publication: &Publication, frame: &mut Vec<u8>) {
         match self {
             Self::Json => json::encode_publication(publication, frame),
             Self::Raw => raw::encode_payload(&publication.draft.payload, frame),
+            Self::Sse => sse::encode_publication(publication, frame),
         }
     }
 
@@ -80,6 +96,7 @@ impl Dialect {
         match self {
             Self::Json => json::encode_direct(sent, frame),
             Self::Raw => raw::encode_payload(&sent.payload, frame),
+            Self::Sse => sse::encode_direct(sent, frame),
         }
     }
 
@@ -88,6 +105,7 @@ impl Dialect {
         match self {
             Self::Json => json::encode_reply(id, reply, frame),
             Self::Raw => {}
+            Self::Sse => sse::encode_reply(reply, frame),
         }
     }
 
@@ -96,12 +114,13 @@ impl Dialect {
         match self {
             Self::Json => json::encode_push(push, frame),
             Self::Raw => {}
+            Self::Sse => sse::encode_push(push, frame),
         }
     }
 
     /// Whether the dialect can tell a client what it is not sent. Without that, nothing may be left out in silence.
     pub fn has_notices(self) -> bool {
-        self == Self::Json
+        self != Self::Raw
     }
 
     /// Whether the dialect can tell a client that a command was refused. One that cannot closes instead.

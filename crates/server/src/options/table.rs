@@ -92,7 +92,8 @@ options! {
         listen: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080), Address;
         /// Threads that each serve a share of the connections.
         shards: usize = cores(), Count[1, SHARDS_MAX] ("the number of cores");
-        /// Development mode: clients may name their own user, and everything is open as with `open`.
+        /// Development mode: clients may name their own user, everything is open as with `open`, and at least 100 publications
+        /// are kept of each topic.
         dev: bool = false, Switch;
         /// Compress what is published, for clients that offer it (permessage-deflate): fewer bytes for more processor time.
         compression: bool = false, Switch;

@@ -155,6 +155,7 @@ fn router(
 ) -> Router {
     let router = Router::new()
         .route("/ws", fanfare.websocket())
+        .route("/sse", fanfare.sse())
         .merge(api::router(fanfare.clone(), access.clone(), reload))
         .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))
@@ -221,6 +222,16 @@ fn library_options(
     }
 }
 
+/// How much is kept of every topic.
+fn retention(options: &ServeOptions) -> Retention {
+    let least = if options.dev { DEVELOPMENT_HISTORY } else { 0 };
+    Retention {
+        publications_max: options.history_frames.max(least),
+        bytes_max: options.history_bytes_max,
+        age_max_ms: options.history_age.as_millis() as u64,
+    }
+}
+
 /// What is left to the operator's backend and its tokens.
 fn application(hooks: Option<HttpHooks>, tokens: Option<Tokens>) -> Option<Application> {
     match (hooks.map(Application::new), tokens) {
@@ -254,15 +265,6 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
         by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
         keeps_presence: options.keep_presence || open.keeps_presence,
         otherwise: open.otherwise,
-    }
-}
-
-/// What is kept of topics of which no rule says it.
-fn retention(options: &ServeOptions) -> Retention {
-    Retention {
-        publications_max: options.history_frames,
-        bytes_max: options.history_bytes_max,
-        age_max_ms: options.history_age.as_millis() as u64,
     }
 }
 
@@ -370,3 +372,6 @@ async fn flush(notices: &Notices, deadline: Instant) {
         tracing::warn!(left, "the shutdown timeout is over, notices were not delivered");
     }
 }
+
+/// Publications that development mode keeps of each topic, so that a newcomer to Fanfare sees history work.
+const DEVELOPMENT_HISTORY: usize = 100;

@@ -14,6 +14,8 @@ mod page;
 mod accessibility;
 mod conversation;
 mod entry;
+mod event_source;
+mod history;
 mod hostile_text;
 mod keyboard;
 mod looks;

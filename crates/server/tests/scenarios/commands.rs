@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use crate::client::{BINARY, Client, masked};
 use crate::story::{Bystanders, disconnects, rejections, story};
 
-const VERBS: &str = "`auth`, `subscribe`, `unsubscribe`, `publish`, `send`, `call`, `ping`";
+const VERBS: &str =
+    "`auth`, `subscribe`, `unsubscribe`, `publish`, `history`, `presence`, `send`, `call`, `ping`";
 const ID_RULE: &str = "`id` is neither an integer from 0 to 2^53-1 nor a string of at most 64 bytes";
 const NOT_AN_OBJECT: &str = "message is not a JSON object, send one with a `type`";
 
@@ -231,7 +232,7 @@ const WRONG_TYPES: [(&str, &str); 6] = [
     ),
     (
         r#"{"type":"subscribe","topics":["a",null],"id":1}"#,
-        "invalid type: null, expected a string at line 1 column 38",
+        "invalid type: null, expected the name of a topic, or an object with `topic` and `since` or `last` at line 1 column 38",
     ),
     (
         r#"{"type":"publish","topic":"a","data":1,"echo":"no","id":1}"#,

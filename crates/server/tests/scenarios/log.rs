@@ -65,7 +65,15 @@ fn say_everywhere(server: &Server, text: &str) {
 #[test]
 fn what_clients_say_begins_no_line_and_paints_none() {
     for format in ["text", "json"] {
-        let arguments = ["--log-format", format, "--close-timeout", "100ms", "--dev"];
+        let arguments = [
+            "--log-format",
+            format,
+            "--close-timeout",
+            "100ms",
+            "--dev",
+            "--history-age",
+            "1s",
+        ];
         let tell = |server: &Server, _: &_| {
             say_everywhere(server, HOSTILE);
             let (_client, id) = Client::open_json(server.address, "/ws");

@@ -108,7 +108,15 @@ fn bytes_count_as_well_and_those_of_one_user_together() {
         assert!(server.metric(HELD_FOR_BYTES) >= 1);
         bystanders.assert_well();
     });
-    let arguments = ["--dev", "--shards", "1", "--user-commands-per-second", "100"];
+    let arguments = [
+        "--dev",
+        "--history-age",
+        "1s",
+        "--shards",
+        "1",
+        "--user-commands-per-second",
+        "100",
+    ];
     story(&arguments, |server| {
         let mut bystanders = Bystanders::open(server);
         let mut clients = [0, 1, 2].map(|_| Client::open_json(server.address, "/ws?user=ada").0);

@@ -22,6 +22,7 @@ mod pages;
 mod process;
 mod shutdown;
 mod start;
+mod streams;
 mod tls;
 mod tls_files;
 mod together;

@@ -1,4 +1,4 @@
-//! Publications, replies and pushes, as clients read them.
+//! Publications, replies and pushes as JSON text, which a dialect puts into its frames.
 
 use std::sync::Arc;
 
@@ -8,21 +8,19 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::dialect::Direct;
-use crate::websocket::{Opcode, encode_frame};
 use crate::{
     Attendance, CommandId, HistoryPage, Loss, Payload, PayloadKind, Position, Present, Publication,
     Publisher, Push, Reply, SubscribedTopic, TOPIC_BYTES_MAX, TopicName, Turn, UserName,
 };
 
 /// A publication as a `message`.
-pub(in crate::dialect) fn encode_publication(publication: &Publication, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_publication(publication: &Publication, text: &mut Vec<u8>) {
     let draft = &publication.draft;
-    let mut text = Vec::with_capacity(draft.payload.as_bytes().len() + 160);
+    text.reserve(draft.payload.as_bytes().len() + 160);
     text.extend_from_slice(b"{\"type\":\"message\",\"topic\":");
-    append_json(draft.topic.as_str(), &mut text);
+    append_json(draft.topic.as_str(), text);
     text.push(b',');
-    append_publication(publication, &mut text);
-    encode_frame(Opcode::Text, &text, frame);
+    append_publication(publication, text);
 }
 
 /// The fields of a publication but its topic, and the closing brace.
@@ -38,7 +36,7 @@ fn append_publication(publication: &Publication, text: &mut Vec<u8>) {
 }
 
 /// A page of history: what `message`s say, but without `type` and `topic`.
-fn encode_history(id: Option<&RawValue>, page: &HistoryPage, frame: &mut Vec<u8>) {
+fn write_history(id: Option<&RawValue>, page: &HistoryPage, text: &mut Vec<u8>) {
     let head = Answer::History {
         id,
         begun: Begun {
@@ -48,25 +46,23 @@ fn encode_history(id: Option<&RawValue>, page: &HistoryPage, frame: &mut Vec<u8>
         next: page.next.map(Next::of),
     };
     let payloads = page.publications.iter().map(|p| p.draft.payload.as_bytes().len());
-    let mut text = Vec::with_capacity(payloads.map(|bytes| bytes + 128).sum::<usize>() + 128);
-    append_json(&head, &mut text);
+    text.reserve(payloads.map(|bytes| bytes + 128).sum::<usize>() + 128);
+    append_json(&head, text);
     // The list is written into the object, so that payloads stay as raw as they are.
     text.pop();
     text.extend_from_slice(b",\"messages\":[");
     for (place, publication) in page.publications.iter().enumerate() {
         text.extend_from_slice(if place == 0 { b"{" } else { b",{" });
-        append_publication(publication, &mut text);
+        append_publication(publication, text);
     }
     text.extend_from_slice(b"]}");
-    encode_frame(Opcode::Text, &text, frame);
 }
 
 /// What was sent to one connection as a `message` without topic.
-pub(in crate::dialect) fn encode_direct(sent: &Direct, frame: &mut Vec<u8>) {
-    let mut text = Vec::with_capacity(sent.payload.as_bytes().len() + 128);
+pub(in crate::dialect) fn write_direct(sent: &Direct, text: &mut Vec<u8>) {
+    text.reserve(sent.payload.as_bytes().len() + 128);
     text.extend_from_slice(b"{\"type\":\"message\"");
-    append_body(sent.time.0, sent.from.as_ref(), &sent.payload, &mut text);
-    encode_frame(Opcode::Text, &text, frame);
+    append_body(sent.time.0, sent.from.as_ref(), &sent.payload, text);
 }
 
 /// The fields that all messages share, and the closing brace.
@@ -376,7 +372,7 @@ impl<'a> At<'a> {
 }
 
 /// A reply, with the id of its command.
-pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, text: &mut Vec<u8>) {
     let id = id.and_then(|id| serde_json::from_str::<&RawValue>(id.as_json()).ok());
     let answer = match reply {
         Reply::Subscribed { topics } => Answer::Subscribed {
@@ -402,7 +398,7 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             at: At::of(topic, *position),
             repeated: *is_repetition,
         },
-        Reply::History(page) => return encode_history(id, page, frame),
+        Reply::History(page) => return write_history(id, page, text),
         Reply::Presence(page) => Answer::Presence {
             id,
             head: Head::of(&page.topic, page.attendance),
@@ -410,7 +406,7 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             next: page.next.map(|next| next.to_string()),
         },
         Reply::Sent => Answer::Sent { id },
-        Reply::Result { payload } => return encode_result(id, payload, frame),
+        Reply::Result { payload } => return write_result(id, payload, text),
         Reply::Authenticated { user, expires_at } => Answer::Authenticated {
             id,
             user: user.as_ref().map(UserName::as_str),
@@ -431,24 +427,24 @@ pub(in crate::dialect) fn encode_reply(id: Option<&CommandId>, reply: &Reply, fr
             standing_at: position.map(Place::of),
         },
     };
-    append_answer(&answer, frame);
+    text.reserve(128);
+    append_json(&answer, text);
 }
 
 /// What a procedure gave. Its payload is as raw as a publication's.
-fn encode_result(id: Option<&RawValue>, payload: &Payload, frame: &mut Vec<u8>) {
-    let mut text = Vec::with_capacity(payload.as_bytes().len() + 64);
+fn write_result(id: Option<&RawValue>, payload: &Payload, text: &mut Vec<u8>) {
+    text.reserve(payload.as_bytes().len() + 64);
     text.extend_from_slice(b"{\"type\":\"result\"");
     if let Some(id) = id {
         text.extend_from_slice(b",\"id\":");
-        append_json(id, &mut text);
+        append_json(id, text);
     }
-    append_payload(payload, &mut text);
+    append_payload(payload, text);
     text.push(b'}');
-    encode_frame(Opcode::Text, &text, frame);
 }
 
 /// A push.
-pub(in crate::dialect) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
+pub(in crate::dialect) fn write_push(push: &Push, text: &mut Vec<u8>) {
     let answer = match push {
         Push::Welcome(welcome) => Answer::Welcome {
             connection: welcome.connection.to_string(),
@@ -497,16 +493,11 @@ pub(in crate::dialect) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
             reconnect_after_ms: goodbye.reconnect_after_ms,
         },
     };
-    append_answer(&answer, frame);
+    text.reserve(128);
+    append_json(&answer, text);
 }
 
 /// A flag that is only said when it is raised.
 fn is_false(flag: &bool) -> bool {
     !flag
-}
-
-fn append_answer(answer: &Answer<'_>, frame: &mut Vec<u8>) {
-    let mut text = Vec::with_capacity(128);
-    append_json(answer, &mut text);
-    encode_frame(Opcode::Text, &text, frame);
 }

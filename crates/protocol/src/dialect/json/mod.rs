@@ -6,8 +6,38 @@
 mod decode;
 mod encode;
 
+use super::Direct;
+use crate::websocket::{Opcode, encode_frame};
+use crate::{CommandId, Publication, Push, Reply};
+
 pub(super) use decode::decode;
-pub(super) use encode::{encode_direct, encode_publication, encode_push, encode_reply};
+pub(super) use encode::{write_direct, write_publication, write_push, write_reply};
+
+/// A publication in a frame.
+pub(super) fn encode_publication(publication: &Publication, frame: &mut Vec<u8>) {
+    encode(frame, |text| write_publication(publication, text));
+}
+
+/// What was sent to one connection, in a frame.
+pub(super) fn encode_direct(sent: &Direct, frame: &mut Vec<u8>) {
+    encode(frame, |text| write_direct(sent, text));
+}
+
+/// A reply in a frame.
+pub(super) fn encode_reply(id: Option<&CommandId>, reply: &Reply, frame: &mut Vec<u8>) {
+    encode(frame, |text| write_reply(id, reply, text));
+}
+
+/// A push in a frame.
+pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
+    encode(frame, |text| write_push(push, text));
+}
+
+fn encode(frame: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut text = Vec::new();
+    write(&mut text);
+    encode_frame(Opcode::Text, &text, frame);
+}
 
 #[cfg(test)]
 mod tests;
