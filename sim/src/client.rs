@@ -407,51 +407,6 @@ impl Client {
         }
     }
 
-    fn hear_published(&mut self, json: &Value, truth: &Truth) {
-        let verb = self.answered(json, true);
-        let is_repetition = json["repeated"] == true;
-        let number = match verb {
-            Verb::PublishOnce(number) => {
-                if !is_repetition {
-                    self.firsts.push(number);
-                }
-                number
-            }
-            Verb::Publish(number) | Verb::PublishBehind(number, ..) => {
-                assert!(!is_repetition, "{}: {number} repeats nothing", self.id);
-                number
-            }
-            _ => return,
-        };
-        let position = truth.said(number).position;
-        assert_eq!(place_in(json), Some(position), "{}: {json}", self.id);
-    }
-
-    fn hear_unpublished(&mut self, json: &Value, truth: &Truth) {
-        let (number, behind) = match self.answered(json, false) {
-            Verb::Publish(number) => (number, None),
-            Verb::PublishBehind(number, topic, place) => (number, Some((topic, place))),
-            _ => return,
-        };
-        assert!(
-            !truth.is_said(number),
-            "{}: {number} was refused and published",
-            self.id
-        );
-        assert_eq!(json["code"] == "conflict", place_in(json).is_some(), "{json}");
-        if let Some(standing) = place_in(json) {
-            let Some((topic, place)) = behind else {
-                panic!("{}: {number} expected nothing: {json}", self.id);
-            };
-            assert_ne!(standing, place, "{}: {topic} stood there", self.id);
-            assert!(
-                truth.end_of(&topic, standing.epoch) >= standing.offset,
-                "{}: {topic} was never at {standing}",
-                self.id
-            );
-        }
-    }
-
     /// Whoever comes too fast is told when to come back, and closed only when that happened often.
     fn hear_refusal(&mut self, json: &Value) {
         if json["code"] != "rate_limited" {
@@ -691,7 +646,7 @@ impl Client {
     }
 
     /// Finds the command that is answered; gives what it asked.
-    fn answered(&mut self, json: &Value, is_done: bool) -> Verb {
+    pub(crate) fn answered(&mut self, json: &Value, is_done: bool) -> Verb {
         let id = json.get("id").and_then(Value::as_u64);
         let asked = self
             .asked
@@ -791,11 +746,6 @@ fn number_of(json: &Value) -> u64 {
         Value::String(text) => number_in(text),
         data => data["n"].as_u64().unwrap_or_default(),
     }
-}
-
-/// The place that an answer tells.
-fn place_in(json: &Value) -> Option<Position> {
-    Position::from_parts(json["epoch"].as_str()?, json["offset"].as_u64()?).ok()
 }
 
 fn topic_in(json: &Value) -> TopicName {

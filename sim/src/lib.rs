@@ -15,6 +15,7 @@ mod broker;
 mod client;
 mod ending;
 mod missed;
+mod published;
 mod steps;
 mod truth;
 mod turn;

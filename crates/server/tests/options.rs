@@ -5,6 +5,8 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+#[path = "options/history_values.rs"]
+mod history_values;
 #[path = "options/hook_values.rs"]
 mod hook_values;
 #[path = "options/keys.rs"]
@@ -13,6 +15,7 @@ mod keys;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use history_values::HISTORY_VALUES;
 use hook_values::{HOOK_VALUES, UNASKED_RULES};
 use keys::TOKEN_VALUES;
 
@@ -507,55 +510,6 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "write a duration in that range",
     ),
     (
-        "history_frames",
-        "1000001",
-        "1000001",
-        "from 0 to 1000000",
-        "write a number in that range",
-    ),
-    (
-        "history_bytes_max",
-        "1",
-        "1",
-        "from 1KiB to 1GiB",
-        "write a size in that range",
-    ),
-    (
-        "history_age",
-        "8days",
-        "\"8days\"",
-        "from 1s to 7days",
-        "write a duration in that range",
-    ),
-    (
-        "history_total_bytes_max",
-        "2TiB",
-        "\"2TiB\"",
-        "from 0B to 1024GiB",
-        "write a size in that range",
-    ),
-    (
-        "idempotency_window",
-        "2days",
-        "\"2days\"",
-        "from 1s to 1day",
-        "write a duration in that range",
-    ),
-    (
-        "idempotency_keys_per_topic_max",
-        "-1",
-        "-1",
-        "from 0 to 10000000",
-        "write a number in that range",
-    ),
-    (
-        "idempotency_keys_max",
-        "many",
-        "\"many\"",
-        "from 0 to 100000000",
-        "write a number in that range",
-    ),
-    (
         "log_format",
         "xml",
         "\"xml\"",
@@ -574,7 +528,11 @@ fn bad_values() -> impl Iterator<
         &'static str,
     ),
 > {
-    BAD_VALUES.iter().chain(HOOK_VALUES).chain(TOKEN_VALUES)
+    BAD_VALUES
+        .iter()
+        .chain(HISTORY_VALUES)
+        .chain(HOOK_VALUES)
+        .chain(TOKEN_VALUES)
 }
 
 #[test]
