@@ -20,7 +20,7 @@
 //! | 12 | no descriptor left | `tests/serve/descriptors.rs` |
 //! | 14 | connections by address, user and in total | `door::connections_are_bounded_in_total_and_by_user`, `door::whoever_is_no_listed_proxy_cannot_say_that_it_is_somebody_else` |
 //! | 14, 19 | one address, many spellings | `door::an_address_behind_a_listed_proxy_is_counted_once_in_every_spelling` |
-//! | 15 | half-open TCP | `transport::a_peer_that_lost_its_power_is_found_by_its_silence` |
+//! | 15 | half-open TCP | `transport::a_peer_that_lost_its_power_is_found_by_its_silence`, `presence::whoever_vanishes_goes_from_the_topic_when_its_silence_is_found` |
 //! | 16 | resets | `transport::a_reset_in_the_middle_of_anything_is_a_clean_release`, `transport::a_reset_in_the_middle_of_a_large_write_is_a_clean_release` |
 //! | 17 | TLS: no TLS at all, old versions, a slow handshake, negotiation anew | `tls`; `tls::handshake` and `tls::broken` in the library's own tests over sockets |
 //! | 18 | a certificate that is rotated, expired or not readable | `tests/serve/tls.rs`, `tls::certificates` in the library's own tests over sockets |
@@ -61,7 +61,7 @@
 //! | 54 | hooks that are slow, dead, lying or flooding | `hooks`; notices to such a backend: `notices` |
 //! | 56 | idempotency keys, racing duplicates | `repeating::of_racing_duplicates_over_every_way_one_is_published`, `repeating::of_racing_publications_behind_one_place_one_is_taken`; every way of deciding it wrong in `tests/conformance` of the hub |
 //! | 55 | abuse of history | `recovery::history_that_is_asked_for_in_absurd_amounts_is_clamped_or_refused`, `src/api/tests/history.rs`, `tests/sockets/history.rs` of the library |
-//! | 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`; there is no presence to read yet |
+//! | 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`, `presence::presence_that_is_asked_for_in_a_loop_is_paged_and_costs_nobody_else` |
 //! | – | coming back | `recovery` |
 //! | 59 | a busy processor | `floods::what_one_client_has_sent_does_not_go_before_everything_of_the_others`, `floods::pings_and_health_are_answered_while_clients_flood` |
 //! | 66 | clock jumps | `crates/hub/tests/stories/timers.rs`, where time is an argument |
@@ -102,6 +102,7 @@ mod memory;
 mod names;
 mod notices;
 mod permissions;
+mod presence;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
