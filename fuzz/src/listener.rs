@@ -98,7 +98,12 @@ impl Listener {
                 self.offsets.retain(|topic, _| !topics.contains(topic));
             }
             "missed" => self.check_missed(&members),
-            "welcome" | "authenticated" | "published" | "sent" | "result" | "pong" | "error"
+            "history" => check_history(&members),
+            "attendance" => {
+                let topic: String = read(members["topic"]);
+                assert!(self.offsets.contains_key(&topic), "{topic} is not subscribed to");
+            }
+            "welcome" | "authenticated" | "published" | "sent" | "presence" | "result" | "pong" | "error"
             | "occupancy" | "goodbye" => {}
             other => panic!("{other} is no type that a server sends"),
         }
@@ -135,6 +140,15 @@ impl Listener {
         assert!(offset > *last, "{topic}: offset {offset} after {last}");
         *last = offset;
     }
+}
+
+/// A page of history has no gap, in either direction.
+fn check_history(members: &Members<'_>) {
+    let messages: Vec<Members<'_>> = read(members["messages"]);
+    let offsets: Vec<u64> = messages.iter().map(|message| read(message["offset"])).collect();
+    let is_forward = offsets.windows(2).all(|pair| pair[0] + 1 == pair[1]);
+    let is_backward = offsets.windows(2).all(|pair| pair[0] == pair[1] + 1);
+    assert!(is_forward || is_backward, "{offsets:?} is no page");
 }
 
 /// The members of a JSON object as they were written.
