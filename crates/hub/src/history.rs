@@ -103,21 +103,13 @@ impl History {
             bytes += publication.draft.bytes();
             is_first || bytes <= read.bytes_max
         };
-        let kept = self.kept.iter();
+        let count = read.publications_max;
         let publications = if let Start::Before(_) = read.start {
-            let there = kept.take((start - oldest) as usize).rev();
-            there
-                .take(read.publications_max)
-                .take_while(fits)
-                .cloned()
-                .collect()
+            let there = self.kept.range(..(start - oldest) as usize).rev();
+            there.take(count).take_while(fits).cloned().collect()
         } else {
-            let there = kept.skip((start + 1 - oldest) as usize);
-            there
-                .take(read.publications_max)
-                .take_while(fits)
-                .cloned()
-                .collect()
+            let there = self.kept.range((start + 1 - oldest) as usize..);
+            there.take(count).take_while(fits).cloned().collect()
         };
         Page {
             start: Position { offset: start, ..end },

@@ -241,7 +241,7 @@ impl Roster {
         };
         // By connection: who was there before the first of its changes, and who is after the last.
         let mut ends: BTreeMap<ConnectionId, (Option<&Attendee>, Option<&Attendee>)> = BTreeMap::new();
-        for (direction, attendee) in self.changes.iter().skip(skipped) {
+        for (direction, attendee) in self.changes.range(skipped..) {
             let before = (*direction == Direction::Out).then_some(attendee);
             let ends = ends.entry(attendee.connection).or_insert((before, None));
             ends.1 = (*direction == Direction::In).then_some(attendee);
