@@ -4,6 +4,7 @@ mod keys;
 mod memory;
 mod partition;
 mod room;
+pub mod stored;
 
 pub(crate) use memory::Figures;
 pub use memory::MemoryBroker;
