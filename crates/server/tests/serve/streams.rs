@@ -1,66 +1,8 @@
 //! Streams of server-sent events, read with curl.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdout, Command, Stdio};
-
-use serde_json::Value;
-
 use crate::client::Client;
+use crate::curl::Curl;
 use crate::process::Server;
-
-/// A curl that reads a stream.
-struct Curl {
-    child: Child,
-    lines: BufReader<ChildStdout>,
-    last_id: String,
-}
-
-impl Curl {
-    fn start(server: &Server, target: &str, last_id: &str) -> Self {
-        let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--no-buffer", "--fail"]);
-        if !last_id.is_empty() {
-            command.args(["--header", &format!("Last-Event-ID: {last_id}")]);
-        }
-        command.arg(format!("http://{}{target}", server.address));
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("curl is installed");
-        Self {
-            lines: BufReader::new(child.stdout.take().unwrap()),
-            child,
-            last_id: last_id.to_owned(),
-        }
-    }
-
-    /// The data of the next event of this type, which must come next; a message has none of its own.
-    fn expect(&mut self, kind: &str) -> Value {
-        let mut line = String::new();
-        loop {
-            line.clear();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "curl has ended");
-            match line.trim_end().split_once(": ") {
-                Some(("id", id)) => id.clone_into(&mut self.last_id),
-                Some(("data", data)) => {
-                    let data: Value = serde_json::from_str(data).unwrap();
-                    assert_eq!(data["type"], kind, "{data}");
-                    return data;
-                }
-                _ => {}
-            }
-        }
-    }
-
-    /// Waits for its end; whether that was one that the server made.
-    fn has_ended_well(&mut self) -> bool {
-        self.child.wait().unwrap().success()
-    }
-}
-
-impl Drop for Curl {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn publish(server: &Server, topic: &str, data: &str) {
     let mut client = Client::connect(server.address);
