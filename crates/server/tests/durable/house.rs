@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::client::{Client, DEADLINE};
+use crate::client::{Client, DEADLINE, eventually};
 use crate::process::{PROMPT, Server, serve_on};
 
 /// A data directory and how a program is started on it, always on the same port. It goes with the value.
@@ -33,7 +33,7 @@ impl House {
 
     /// The data directory.
     pub(crate) fn data(&self) -> PathBuf {
-        self.folder.join("data")
+        self.path("data")
     }
 
     /// The only segment, or the last of them.
@@ -42,6 +42,11 @@ impl House {
         let paths = names.map(|entry| entry.unwrap().path());
         let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "seg");
         paths.filter(is_segment).max().expect("there is a segment")
+    }
+
+    /// A path beside the data directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// The command that starts the program in this directory.
@@ -53,34 +58,59 @@ impl House {
     pub(crate) fn command_in(&self, data: &Path) -> Command {
         let mut command = serve_on(&self.listen);
         command.envs(SETTINGS).args(&self.arguments);
-        command.arg("--data").arg(data);
-        // What it logs is looked at where that matters, and is in the way of other tests where it does not.
-        command.stderr(self.log_file());
+        command.arg("--data").arg(data).stderr(self.log_file());
         command
     }
 
+    /// A command that is run by another program, such as one that follows its system calls.
+    pub(crate) fn run_by(&self, runner: &[&str], command: &Command) -> Command {
+        let mut run = Command::new(runner[0]);
+        run.args(&runner[1..])
+            .arg(command.get_program())
+            .args(command.get_args());
+        run.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+        run.stderr(self.log_file());
+        run
+    }
+
+    /// From now on the program has one more argument.
+    pub(crate) fn add_argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
+    }
+
     fn log_file(&self) -> File {
-        let path = self.folder.join("log");
-        File::options().create(true).append(true).open(path).unwrap()
+        File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"))
+            .unwrap()
     }
 
     /// What all programs together have logged.
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// Waits until the program has logged this: it does so beside what it does.
+    pub(crate) fn await_log(&self, text: &str) {
+        eventually(&format!("it logs {text}"), || self.log().contains(text));
     }
 
     /// Starts the program.
     pub(crate) fn start(&mut self) -> Server {
-        let server = self.start_by(Self::command);
-        self.listen = server.address.to_string();
-        server
+        self.start_by(Self::command)
     }
 
     /// Starts it by a command. Its port may be taken for a moment by somebody's outgoing connection.
-    pub(crate) fn start_by(&self, command: impl Fn(&Self) -> Command) -> Server {
+    pub(crate) fn start_by(&mut self, command: impl Fn(&Self) -> Command) -> Server {
         let deadline = Instant::now() + DEADLINE;
         loop {
             if let Some(server) = Server::try_start_by(&mut command(self)) {
+                self.listen = server.address.to_string();
                 return server;
             }
             assert!(Instant::now() < deadline, "it does not start: {}", self.log());
@@ -122,6 +152,12 @@ const SETTINGS: [(&str, &str); 10] = [
     ("FANFARE_REFUSALS_MAX", "0"),
     ("FANFARE_ADMISSIONS_PER_SECOND", "0"),
     ("FANFARE_SHUTDOWN_WINDOW", "50ms"),
+];
+
+/// A rule for a topic that is not durable, whatever holds for the others.
+pub(crate) const LIVE: [&str; 2] = [
+    "--topic-rule",
+    r#"{ pattern = "live", durable = false, subscribe = "anyone", publish = "anyone", history = "anyone" }"#,
 ];
 
 /// A connection, if anybody listens.
@@ -200,4 +236,10 @@ pub(crate) fn api(server: &Server, target: &str) -> Value {
     let response = server.get(target);
     assert_eq!(response.status, 200, "{target}: {}", response.body);
     serde_json::from_str(&response.body).unwrap()
+}
+
+/// What a client is told over a WebSocket when it publishes a text.
+pub(crate) fn publish_by_socket(server: &Server, topic: &str, text: &str) -> Value {
+    let (mut client, _) = Client::open_json(server.address, "/ws");
+    client.ask(json!({"type": "publish", "topic": topic, "data": text, "id": 1}))
 }

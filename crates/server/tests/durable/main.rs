@@ -23,9 +23,13 @@ mod client;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/curl.rs"]
 mod curl;
+mod damage;
+mod failing_disk;
+mod full_disk;
 mod house;
 mod kills;
 mod load;
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../serve/process.rs"]
 mod process;
+mod streams;

@@ -1,27 +1,28 @@
 //! curl, as somebody who reads a stream of server-sent events.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::Value;
-
-use crate::process::Server;
 
 /// A curl that reads a stream.
 pub(crate) struct Curl {
     child: Child,
     lines: BufReader<ChildStdout>,
+    /// The id of the last event.
     pub(crate) last_id: String,
 }
 
 impl Curl {
-    pub(crate) fn start(server: &Server, target: &str, last_id: &str) -> Self {
+    /// One that goes on behind an event, or begins.
+    pub(crate) fn start(address: SocketAddr, target: &str, last_id: &str) -> Self {
         let mut command = Command::new("curl");
-        command.args(["--silent", "--show-error", "--no-buffer", "--fail"]);
+        command.args(["--silent", "--no-buffer", "--fail"]);
         if !last_id.is_empty() {
             command.args(["--header", &format!("Last-Event-ID: {last_id}")]);
         }
-        command.arg(format!("http://{}{target}", server.address));
+        command.arg(format!("http://{}{target}", address));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("curl is installed");
         Self {
             lines: BufReader::new(child.stdout.take().unwrap()),

@@ -20,7 +20,7 @@ fn curl_goes_on_where_it_was() {
     let server = Server::start(&["--history-frames", "100"]);
     // A topic without history and without subscribers is forgotten.
     publish(&server, "b", "before");
-    let mut curl = Curl::start(&server, TARGET, "");
+    let mut curl = Curl::start(server.address, TARGET, "");
     curl.expect("welcome");
     curl.expect("subscribed");
     for number in 1..=3 {
@@ -31,7 +31,7 @@ fn curl_goes_on_where_it_was() {
     drop(curl);
     publish(&server, "b", "{\"x\":\n4}");
     publish(&server, "a", "5");
-    let mut curl = Curl::start(&server, TARGET, &last_id);
+    let mut curl = Curl::start(server.address, TARGET, &last_id);
     curl.expect("welcome");
     assert_eq!(curl.expect("subscribed")["topics"][1]["recovered"], true);
     let mut missed = [curl.expect("message"), curl.expect("message")];
@@ -48,10 +48,10 @@ fn curl_goes_on_where_it_was() {
 #[test]
 fn streams_are_counted_and_refused_as_other_connections_are() {
     let server = Server::start(&["--connections-per-user-max", "1", "--dev"]);
-    let mut curl = Curl::start(&server, "/sse?topic=a&user=ann", "");
+    let mut curl = Curl::start(server.address, "/sse?topic=a&user=ann", "");
     curl.expect("welcome");
     server.await_metrics(&[("fanfare_connections", 1)]);
-    let mut refused = Curl::start(&server, "/sse?topic=a&user=ann", "");
+    let mut refused = Curl::start(server.address, "/sse?topic=a&user=ann", "");
     assert!(!refused.has_ended_well());
     server.await_metrics(&[("fanfare_refusals_total{cause=\"connections_per_user\"}", 1)]);
     drop(curl);
