@@ -250,9 +250,7 @@ fn a_second_program_does_not_get_a_directory_that_is_in_use() {
     publish(&server, "a", "the first");
     let mut second = House::new("shared-by", &[]);
     let shared = house.data();
-    let output = second.command_in(&shared).output().unwrap();
-    let error = second.log();
-    assert_eq!(output.status.code(), Some(1), "{error}");
+    let error = second.refused_by(&mut second.command_in(&shared));
     let expected = format!("data directory {} is in use by another process", shared.display());
     assert!(error.contains(&expected), "{error}");
     assert_eq!(publish(&server, "a", "the second"), 2);

@@ -3,14 +3,14 @@
 use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::client::{Client, DEADLINE, eventually};
-use crate::process::{PROMPT, Server, serve_on};
+use crate::process::{PROMPT, Server, end_within, serve_on};
 
 /// A data directory and how a program is started on it, always on the same port. It goes with the value.
 pub(crate) struct House {
@@ -120,11 +120,17 @@ impl House {
 
     /// Starts it where that must fail; what it says.
     pub(crate) fn refused(&self) -> String {
+        self.refused_by(&mut self.command())
+    }
+
+    /// The same by a command.
+    pub(crate) fn refused_by(&self, command: &mut Command) -> String {
         let before = self.log().len();
-        let mut command = self.command();
-        let output = command.output().unwrap();
-        assert!(!output.status.success(), "it started");
-        self.log()[before..].to_owned()
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+        let status = end_within(&mut child, PROMPT);
+        let error = self.log().split_off(before);
+        assert_eq!(status.code(), Some(1), "{error}");
+        error
     }
 }
 

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::client::{Client, TEXT, upgrade_request};
+use crate::client::{Client, DEADLINE, TEXT, masked, upgrade_request};
 use crate::house::{connect, kept, publish, stands, try_post};
 use crate::process::Server;
 
@@ -230,7 +230,9 @@ impl Publisher {
         while !self.shared.is_enough.load(Ordering::Relaxed) {
             let mut names: Vec<Name> = (next..next + count).map(|number| (self.number, number)).collect();
             next += count;
+            let deadline = Instant::now() + 3 * DEADLINE;
             while !names.is_empty() {
+                assert!(Instant::now() < deadline, "{names:?} are not taken");
                 let answers = self.say(&names);
                 names = self.note(&names, &answers);
             }
@@ -313,7 +315,7 @@ impl Publisher {
             let mut command = self.publication(*name);
             command["type"] = json!("publish");
             command["id"] = json!(id);
-            line.try_send(&crate::client::masked(TEXT, command.to_string().as_bytes()))
+            line.try_send(&masked(TEXT, command.to_string().as_bytes()))
                 .ok()?;
         }
         while answers.iter().any(Option::is_none) {
@@ -380,7 +382,7 @@ impl Listener {
     fn listen(&mut self, line: &mut Client) -> Option<()> {
         let place = json!({"epoch": self.epoch, "offset": self.heard.len()});
         let command = json!({"type": "subscribe", "topic": TOPICS[self.topic], "since": place, "id": 1});
-        line.try_send(&crate::client::masked(TEXT, command.to_string().as_bytes()))
+        line.try_send(&masked(TEXT, command.to_string().as_bytes()))
             .ok()?;
         loop {
             let push = next_json(line)?;

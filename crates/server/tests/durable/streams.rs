@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+use crate::client::DEADLINE;
 use crate::curl::Curl;
 use crate::house::{House, connect, end, publish, try_post};
 
@@ -20,7 +21,9 @@ fn publish_numbers(address: SocketAddr, is_enough: &AtomicBool) -> u64 {
         number += 1;
         let body = json!({"topics": TOPICS, "data": number, "idempotency_key": number.to_string()});
         let said = || try_post(&mut connect(address)?, &body).filter(|(status, _)| *status == 200);
+        let deadline = Instant::now() + DEADLINE;
         while said().is_none() {
+            assert!(Instant::now() < deadline, "{number} is not taken");
             thread::sleep(Duration::from_millis(10));
         }
     }
