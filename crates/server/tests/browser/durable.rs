@@ -33,6 +33,9 @@ async fn pages_that_stay_open_show_every_message_once_over_crashes_of_the_server
     let folder = Folder::new("chat");
     let mut house = folder.house();
     let (maja, tomas) = (house.welcome("Maja").await, house.welcome("Tomás").await);
+    // Where nothing was said yet, nothing is missing either.
+    maja.join("empty").await;
+    maja.open("lobby").await;
     maja.say("Before").await;
     tomas.hears("Maja: Before").await;
     for round in 1..=3 {
@@ -72,6 +75,9 @@ async fn pages_that_stay_open_show_every_message_once_over_crashes_of_the_server
     expected.sort();
     assert_eq!(seen, expected);
     assert_eq!((seen_by_maja.notes, seen_by_tomas.notes), (vec![], vec![]));
+    maja.open("empty").await;
+    assert_eq!(maja.look().await.notes, [""; 0]);
+    maja.open("lobby").await;
     // Whoever comes later sees the same.
     let linh = house.welcome("Linh").await;
     linh.until("the past", |shown| shown.messages.len() == 13).await;
