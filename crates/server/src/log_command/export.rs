@@ -70,22 +70,28 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     match export.write_all(&log, &recovery, survey, &selection) {
         Err(Broken::Gone) => Ok(()),
         Err(Broken::Failed(failure)) => Err(failure),
-        Ok(()) => said(&export.counts, path),
+        Ok(()) => said(&export.counts, &recovery, path),
     }
 }
 
 /// Says what was written, and whether it is everything.
-fn said(counts: &End, path: &Path) -> Result<(), Failure> {
+fn said(counts: &End, recovery: &Recovery, path: &Path) -> Result<(), Failure> {
     note(&format!(
         "exported {}, {}, {}",
         counted(counts.topics, "topic", "topics"),
         counted(counts.publications, "publication", "publications"),
         counted(counts.values, "value", "values"),
     ));
+    if recovery.renewed > 0 {
+        tell(
+            "warning",
+            "positions may have been lost: every topic has a new epoch in the export, as the next start would give it",
+        );
+    }
     match counts.damages {
         0 => Ok(()),
         count => Err(Failure::Failed(format!(
-            "{} in {}: what is whole is exported, and the export is complete in itself",
+            "{} in {}: what is whole is exported",
             counted(count, "damage", "damages"),
             path.display()
         ))),

@@ -190,21 +190,51 @@ fn a_damaged_value_is_named_and_the_rest_is_exported() {
     assert!(printed(&["inspect", folder.name()]).contains("keys (damaged)"));
 }
 
-#[test]
-fn another_version_is_left_to_its_program() {
-    let folder = Folder::written("version");
-    // Both slots of the list, with their version and checksum as the page on storage says.
+/// Changes both slots of the list of segments, with their checksums, as the page on storage says.
+fn change_list(folder: &Folder, change: impl Fn(&mut [u8])) {
     let path = folder.path().join("segments");
     let mut list = fs::read(&path).unwrap();
     for slot in [0, 33_280] {
-        list[slot + 8] = 2;
-        let count = u32::from_le_bytes(list[slot + 48..slot + 52].try_into().unwrap()) as usize;
+        let slot = &mut list[slot..];
+        change(slot);
+        let count = u32::from_le_bytes(slot[48..52].try_into().unwrap()) as usize;
         let mut sum = flate2::Crc::new();
-        sum.update(&list[slot..slot + 52]);
-        sum.update(&list[slot + 56..slot + 56 + 8 * count]);
-        list[slot + 52..slot + 56].copy_from_slice(&sum.sum().to_le_bytes());
+        sum.update(&slot[..52]);
+        sum.update(&slot[56..56 + 8 * count]);
+        slot[52..56].copy_from_slice(&sum.sum().to_le_bytes());
     }
     fs::write(path, list).unwrap();
+}
+
+#[test]
+fn a_machine_that_ended_is_no_damage_and_is_told() {
+    let folder = Folder::written("machine");
+    // Not closed, with something that may not be durable, by another start of the machine.
+    change_list(&folder, |slot| {
+        slot[12] = 1;
+        slot[32] ^= 1;
+        slot[40..48].fill(0);
+    });
+    let said = printed(&["inspect", folder.name()]);
+    assert!(
+        said.contains("for every topic: the machine ended while not everything was synced"),
+        "{said}"
+    );
+    let said = printed(&["verify", folder.name()]);
+    assert!(said.contains("begins a new epoch for 3 topics"), "{said}");
+    let output = log(&["export", folder.name()]);
+    assert_eq!(code(&output), 0);
+    let said = stderr(&output);
+    assert!(
+        said.contains("warning: positions may have been lost: every topic has a new epoch in the export"),
+        "{said}"
+    );
+}
+
+#[test]
+fn another_version_is_left_to_its_program() {
+    let folder = Folder::written("version");
+    change_list(&folder, |slot| slot[8] = 2);
     for command in ["inspect", "verify", "export", "import"] {
         let output = log(&[command, folder.name()]);
         assert_eq!(code(&output), 2, "{command}");
