@@ -11,7 +11,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-log", &[]),
     ("fanfare", &["fanfare-protocol", "fanfare-hub", "fanfare-log"]),
     ("fanfare-client", &["fanfare-protocol"]),
-    ("fanfare-server", &["fanfare", "fanfare-client"]),
+    ("fanfare-server", &["fanfare", "fanfare-client", "fanfare-log"]),
     ("fanfare-bench", &[]),
     ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
     ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
