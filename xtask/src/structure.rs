@@ -14,7 +14,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-server", &["fanfare", "fanfare-client", "fanfare-log"]),
     ("fanfare-bench", &[]),
     ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
-    ("fanfare-sim", &["fanfare-protocol", "fanfare-hub"]),
+    (
+        "fanfare-sim",
+        &["fanfare", "fanfare-protocol", "fanfare-hub", "fanfare-log"],
+    ),
     ("fanfare-testing", &[]),
     ("example-chat-room", &["fanfare"]),
     ("example-custom-hooks", &["fanfare"]),
