@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::gap::{Gap, GapCause};
+use crate::presence::PresenceUpdate;
 use crate::publication::Publication;
 use crate::server_message::Refusal;
 
@@ -20,6 +21,11 @@ pub enum Delivery {
         /// The number of connections.
         subscribers: u64,
     },
+    /// Who is in the topic, or who came and went; only where that is [wanted](crate::SubscribeOptions::presence).
+    Presence(PresenceUpdate),
+    /// So much waited for the program that changes of who is there were left out. Who is, tells
+    /// [`Commands::presence`](crate::Commands::presence); what changes from here on is told as before.
+    PresenceMissed,
     /// The subscription has ended, and nothing follows.
     Unsubscribed(UnsubscribedBy),
 }
@@ -52,6 +58,8 @@ struct Inner {
     bytes: usize,
     /// What was left out behind those that wait.
     missed: Option<Gap>,
+    /// Whether that is also who came or went.
+    is_presence_missed: bool,
     end: Option<UnsubscribedBy>,
     is_over: bool,
     is_released: bool,
@@ -92,6 +100,19 @@ impl Queue {
         self.change(|inner| {
             if inner.waiting.len() < self.deliveries_max {
                 inner.put(Delivery::Occupancy { subscribers });
+            }
+        });
+    }
+
+    /// Puts in who is there, or who came and went. Where there is no room, the program must ask.
+    pub(crate) fn attend(&self, update: PresenceUpdate) {
+        self.change(|inner| {
+            let has_room = inner.waiting.len() < self.deliveries_max;
+            inner.is_presence_missed &= !(has_room && matches!(update, PresenceUpdate::Everyone { .. }));
+            if has_room {
+                inner.put(Delivery::Presence(update));
+            } else {
+                inner.is_presence_missed = true;
             }
         });
     }
@@ -169,6 +190,9 @@ impl Inner {
     fn tell_missed(&mut self) {
         if let Some(gap) = self.missed.take() {
             self.waiting.push_back(Delivery::Missed(gap));
+        }
+        if std::mem::take(&mut self.is_presence_missed) {
+            self.waiting.push_back(Delivery::PresenceMissed);
         }
     }
 
@@ -255,6 +279,38 @@ mod tests {
         let narrow = Queue::new(100, 1);
         narrow.publish(publication(1));
         assert_eq!(all(&narrow), ["1"], "one may always wait");
+    }
+
+    #[test]
+    fn changes_of_who_is_there_that_do_not_fit_are_to_be_asked_for_unless_everyone_is_told() {
+        let told = |fields: &str| {
+            let text = format!(r#"{{"connections":0,"users":0,{fields}}}"#);
+            serde_json::from_str::<PresenceUpdate>(&text).unwrap()
+        };
+        let changed = || told(r#""came":[],"went":[]"#);
+        let everyone = || told(r#""members":[],"complete":true"#);
+        let words = |queue: &Queue| -> Vec<String> {
+            let all = all(queue).into_iter();
+            all.map(|words| words.split([' ', '{']).next().unwrap().to_owned())
+                .collect()
+        };
+        let queue = Queue::new(2, usize::MAX);
+        queue.publish(publication(1));
+        (0..3).for_each(|_| queue.attend(changed()));
+        assert_eq!(words(&queue), ["1", "Presence(Changed", "PresenceMissed"]);
+        queue.attend(changed());
+        queue.attend(changed());
+        queue.attend(changed());
+        next(&queue);
+        queue.attend(changed());
+        assert_eq!(
+            words(&queue),
+            ["Presence(Changed", "PresenceMissed", "Presence(Changed"]
+        );
+        (0..3).for_each(|_| queue.attend(changed()));
+        next(&queue);
+        queue.attend(everyone());
+        assert_eq!(words(&queue), ["Presence(Changed", "Presence(Everyone"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::gap::Gap;
 use crate::history::HistoryPage;
+use crate::presence::{PresencePage, PresenceUpdate};
 use crate::publication::{Payload, Publication};
 use crate::server_message::{Authenticated, Goodbye, Published, Refusal, Subscribed, Welcome};
 use crate::token::TokenSource;
@@ -38,6 +39,8 @@ pub enum Reply {
     Unsubscribed(Vec<String>),
     /// A part of a topic's history.
     History(HistoryPage),
+    /// Some of those who are in a topic.
+    Presence(PresencePage),
     /// It published.
     Published(Published),
     /// It takes the client for this user.
@@ -68,6 +71,13 @@ pub enum Push {
         topic: String,
         /// The number of connections.
         subscribers: u64,
+    },
+    /// Who is in a topic, or who came and went.
+    Presence {
+        /// The topic.
+        topic: String,
+        /// What has changed.
+        update: PresenceUpdate,
     },
     /// The server subscribed the connection on its own, or again after a reconnect.
     Subscribed(Vec<Subscribed>),

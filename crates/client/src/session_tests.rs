@@ -116,6 +116,58 @@ fn commands_are_written_as_the_dialect_says() {
 }
 
 #[test]
+fn who_is_there_is_asked_for_as_the_dialect_says() {
+    let mut story = Story::welcomed();
+    let options = PresenceOptions {
+        after: Some("0000000100000002".to_owned()),
+        limit: Some(2),
+    };
+    story.0.presence("a", &PresenceOptions::default()).unwrap();
+    story.0.presence("a", &options).unwrap();
+    let expected = [
+        r#"{"type":"presence","id":1,"topic":"a"}"#,
+        r#"{"type":"presence","id":2,"topic":"a","limit":2,"after":"0000000100000002"}"#,
+    ];
+    assert_eq!(story.says(), expected);
+    let page = r#"{"type":"presence","id":1,"topic":"a","connections":0,"users":0,"members":[]}"#;
+    assert_eq!(story.hears(page), ["1: Presence"]);
+}
+
+#[test]
+fn what_is_told_of_a_topic_goes_on_until_it_is_unsubscribed_from() {
+    let (a, both) = (vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]);
+    let mut story = Story::welcomed();
+    let wishing = SubscribeOptions {
+        occupancy: true,
+        presence: true,
+        ..SubscribeOptions::default()
+    };
+    let plain = SubscribeOptions::default;
+    story.0.subscribe(&a, wishing, None).unwrap();
+    story.0.subscribe(&a, plain(), None).unwrap();
+    let told = r#""occupancy":true,"presence":true"#;
+    assert_eq!(
+        story.says(),
+        [
+            format!(r#"{{"type":"subscribe","id":1,"topics":["a"],{told}}}"#),
+            format!(r#"{{"type":"subscribe","id":2,"topics":["a"],{told}}}"#),
+        ],
+        "it is about to be told"
+    );
+    story.hears(&subscribed(Some(1), "e", 7));
+    story.hears(&subscribed(Some(2), "e", 7));
+    story.0.subscribe(&both, plain(), None).unwrap();
+    let named = format!(r#"{{"type":"subscribe","id":3,"topics":["a","b"],{told}}}"#);
+    assert_eq!(story.says(), [named]);
+    let again = format!(r#"{{"type":"subscribe","id":4,"topics":[{{"topic":"a","since":"e:7"}}],{told}}}"#);
+    assert_eq!(story.reconnects(), [again]);
+    story.hears(&subscribed(Some(4), "e", 7));
+    story.0.unsubscribe(&a).unwrap();
+    story.0.subscribe(&a, plain(), None).unwrap();
+    assert_eq!(story.says()[1], r#"{"type":"subscribe","id":6,"topics":["a"]}"#);
+}
+
+#[test]
 fn replies_find_their_commands_in_any_order_and_only_once() {
     let mut story = Story::welcomed();
     story.0.ping().unwrap();

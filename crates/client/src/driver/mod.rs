@@ -277,6 +277,7 @@ impl Driver {
             Asking::Unsubscribe { topics } => session.unsubscribe(topics),
             Asking::Publish { topic, data, options } => session.publish(topic, data, options),
             Asking::History { topic, options } => session.history(topic, *options),
+            Asking::Presence { topic, options } => session.presence(topic, options),
             Asking::Call { method, data } => session.call(method, data),
             Asking::Ping => session.ping(),
         }

@@ -8,6 +8,7 @@
 
 mod commands;
 mod connections;
+mod presence;
 mod recovery;
 mod server;
 mod streams;

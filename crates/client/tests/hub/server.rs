@@ -183,8 +183,8 @@ pub(crate) fn now_ms() -> u64 {
 /// How long a slow machine may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `open:*` is for everyone, `present:*` too but for what was published before, `vip:*` for those with a token for it,
-/// and nothing else for anyone.
+/// `open:*` is for everyone, `present:*` too but for what was published before, `room:*` keeps who is there, `vip:*` is for
+/// those with a token for it, and nothing else for anyone.
 fn rules() -> TopicRules {
     let rule = |pattern, who| {
         TopicRule::new(pattern)
@@ -193,8 +193,11 @@ fn rules() -> TopicRules {
             .publish(Who::Anyone)
     };
     TopicRules::from([
-        rule("open:*", Who::Anyone).history(Who::Anyone),
+        rule("open:*", Who::Anyone)
+            .history(Who::Anyone)
+            .presence(Who::Anyone),
         rule("present:*", Who::Anyone),
+        rule("room:*", Who::Anyone).presence(Who::Anyone).keep_presence(),
         rule("vip:*", Who::Hook),
     ])
 }
