@@ -26,6 +26,16 @@ pub enum Incoming {
         /// Where it comes from.
         source: TokenSource,
     },
+    /// After a reconnect the server did not subscribe the connection to these topics for now. They keep their places, and
+    /// are to be asked for again with [`Session::subscribe_again`](crate::Session::subscribe_again).
+    Postponed {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why; with `rate_limited` it says when to ask at the earliest.
+        refusal: Refusal,
+        /// How often it was so in a row, this time included: the more often, the later they are to be asked for.
+        refusals: u32,
+    },
     /// Something nobody asked for.
     Push(Push),
 }
@@ -83,6 +93,16 @@ pub enum Push {
     Subscribed(Vec<Subscribed>),
     /// The server unsubscribed the connection from these topics on its own.
     Unsubscribed(Vec<String>),
+    /// After a reconnect the server did not subscribe the connection to these topics for now. They are asked for again, from
+    /// where they were. A session alone never says so.
+    Postponed {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why.
+        refusal: Refusal,
+        /// How long until they are asked for.
+        retry_after: Duration,
+    },
     /// After a reconnect the server did not subscribe the connection to these topics again. They are forgotten.
     NotSubscribedAgain {
         /// The topics.

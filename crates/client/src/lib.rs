@@ -154,6 +154,9 @@
 //! after a status that would be the same again; after 401 and 403 only with another token. [`Client::ended_by`] then says
 //! why, and the predicates of [`Error`] what can be done.
 //!
+//! A topic that the server does not give it again for now is asked for again with such delays, not before
+//! `retry_after_ms`, and from where it was ([`Push::Postponed`]); one that it refuses for good ends with that refusal.
+//!
 //! # Parts
 //!
 //! [`Session`] is the protocol alone, without any I/O, for programs that bring their own WebSocket. `wss://` needs the

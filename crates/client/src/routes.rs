@@ -144,6 +144,18 @@ impl Routes {
                 let topics = self.end_all(topics, &UnsubscribedBy::Server);
                 (!topics.is_empty()).then_some(Push::Unsubscribed(topics))
             }
+            Push::Postponed {
+                mut topics,
+                refusal,
+                retry_after,
+            } => {
+                topics.retain(|topic| self.is_kept(topic));
+                (!topics.is_empty()).then_some(Push::Postponed {
+                    topics,
+                    refusal,
+                    retry_after,
+                })
+            }
             Push::NotSubscribedAgain { topics, refusal } => {
                 let topics = self.end_all(topics, &UnsubscribedBy::Refusal(refusal.clone()));
                 (!topics.is_empty()).then_some(Push::NotSubscribedAgain { topics, refusal })

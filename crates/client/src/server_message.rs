@@ -1,6 +1,7 @@
 //! What the server says in the `json` dialect, one type per object.
 
 use std::fmt;
+use std::time::Duration;
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{Loss, Position};
@@ -114,6 +115,11 @@ impl Refusal {
     /// Where the topic stands that was expected elsewhere: what is between is to be read, then it may be expected there.
     pub fn position(&self) -> Option<Position> {
         Position::from_parts(self.epoch.as_deref()?, self.offset?).ok()
+    }
+
+    /// How long the server asks to wait before the same is tried again, when it says.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(Duration::from_millis)
     }
 
     /// What the server would say to a subscription for which there is no token.

@@ -4,6 +4,8 @@
 //! ([`Session::poll_incoming`]). Both are to be drained after every call. There is no clock and no socket here: who
 //! drives a session says when it was lost and decides when to try again.
 
+mod resuming;
+
 use std::collections::btree_map::Entry as MapEntry;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
@@ -11,16 +13,16 @@ use std::fmt;
 use fanfare_protocol::{IdempotencyKey, Key, Position, PublishOptions, Reading, Since, TOPIC_BYTES_MAX};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, SubscribeOptions, batches, entries};
+use crate::command::{Command, SubscribeOptions, entries};
 use crate::gap::{Gap, GapCause};
 use crate::history::HistoryOptions;
 use crate::incoming::{Incoming, Push, Reply};
-use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
+use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, TOPICS_MAX};
 use crate::place::Entry;
 use crate::presence::PresenceOptions;
 use crate::publication::Publication;
 use crate::server_message::{Authenticated, Malformed, Missed, Refusal, ServerMessage, Subscribed, Welcome};
-use crate::token::{Token, TokenSource};
+use crate::token::Token;
 use crate::topic::{Terms, Topic, Wishes};
 
 /// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again, from where
@@ -166,22 +168,6 @@ impl Session {
         Entry {
             topic,
             at: lost.map(|topic| topic.at),
-        }
-    }
-
-    /// Asks to subscribe to `topics` again, as [`Incoming::TokenWanted`] named them, with the token that was wanted. What
-    /// was given up meanwhile is left out.
-    pub fn subscribe_again(&mut self, topics: &[String], token: &Token) {
-        let wanted = |topic: &&Topic| topic.is_lost();
-        let mut by_wishes: BTreeMap<Wishes, Vec<String>> = BTreeMap::new();
-        for name in topics {
-            if let Some(topic) = self.topics.get(name).filter(wanted) {
-                let alike = by_wishes.entry(topic.terms.wishes).or_default();
-                alike.push(name.clone());
-            }
-        }
-        for (wishes, names) in by_wishes {
-            self.ask_again(names, wishes, Some(token));
         }
     }
 
@@ -376,45 +362,6 @@ impl Session {
         self.reply(id, Reply::Authenticated(authenticated));
     }
 
-    /// Commands are taken from now on: asks for every topic the program had asked for, in as few as fit the server's limit.
-    fn open(&mut self) {
-        self.stage = Stage::Open;
-        let mut open: BTreeMap<Wishes, Vec<String>> = BTreeMap::new();
-        let mut closed: BTreeMap<usize, (TokenSource, Vec<String>)> = BTreeMap::new();
-        for (name, topic) in self.topics.iter().filter(|(_, topic)| topic.is_asked) {
-            match &topic.terms.source {
-                None => open.entry(topic.terms.wishes).or_default().push(name.clone()),
-                Some(source) => closed
-                    .entry(source.identity())
-                    .or_insert_with(|| (source.clone(), Vec::new()))
-                    .1
-                    .push(name.clone()),
-            }
-        }
-        for (wishes, names) in open {
-            self.ask_again(names, wishes, None);
-        }
-        let wanted = closed.into_values();
-        self.incoming
-            .extend(wanted.map(|(source, topics)| Incoming::TokenWanted { topics, source }));
-    }
-
-    fn ask_again(&mut self, names: Vec<String>, wishes: Wishes, token: Option<&Token>) {
-        let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
-            RESUBSCRIPTION_BYTES_MAX.min(max / 2)
-        });
-        let bytes_max = bytes_max.saturating_sub(token.map_or(0, |token| token.expose().len()));
-        for topics in batches(names.into_iter(), bytes_max) {
-            let entries: Vec<_> = topics.iter().map(|topic| self.entry(topic)).collect();
-            let (id, text) = self.write(Command {
-                topics: Some(&entries),
-                token: token.map(Token::expose),
-                ..Command::new("subscribe").wishing(wishes)
-            });
-            self.send(id, text, Asked::Resubscription(topics));
-        }
-    }
-
     fn on_publication(&mut self, mut publication: Publication) {
         let known = publication
             .topic
@@ -504,12 +451,7 @@ impl Session {
 
     fn on_refusal(&mut self, id: Option<u64>, refusal: Refusal) {
         match id.and_then(|id| Some((id, self.asked.remove(&id)?))) {
-            Some((_, Asked::Resubscription(topics))) => {
-                for name in &topics {
-                    self.topics.remove(name);
-                }
-                self.push(Push::NotSubscribedAgain { topics, refusal });
-            }
+            Some((_, Asked::Resubscription(topics))) => self.on_not_subscribed_again(topics, refusal),
             Some((id, _)) => self.incoming.push_back(Incoming::Reply {
                 id,
                 outcome: Err(refusal),

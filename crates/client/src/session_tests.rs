@@ -1,6 +1,7 @@
 //! A session's stories, told as what it hears and says.
 
 use super::*;
+use crate::token::TokenSource;
 
 #[path = "session_recovery_tests.rs"]
 mod recovery;
@@ -65,6 +66,7 @@ fn told(incoming: &Incoming) -> String {
             id,
             outcome: Err(refusal),
         } => format!("{id}: refused {}", refusal.code),
+        Incoming::Postponed { topics, refusals, .. } => format!("{topics:?} later, refused {refusals} times"),
         Incoming::TokenWanted { topics, .. } => format!("token for {topics:?}"),
         Incoming::Push(Push::Publication(publication)) => {
             format!("message {:?}", publication.offset.unwrap())
@@ -379,7 +381,7 @@ fn topics_with_tokens_of_their_own_wait_for_new_ones_after_a_reconnect() {
     story.0.forget(&["d".to_owned()]);
     let token = Token::parse("second").unwrap();
     let topics = ["a", "b", "d", "unknown"].map(str::to_owned);
-    story.0.subscribe_again(&topics, &token);
+    story.0.subscribe_again(&topics, Some(&token));
     assert_eq!(
         story.says(),
         [r#"{"type":"subscribe","id":5,"topics":[{"topic":"a","since":"e:0"}],"token":"second"}"#]

@@ -19,6 +19,8 @@ pub(crate) struct Topic {
     /// Whether the current connection is subscribed, so that nothing can be missed.
     pub(crate) is_live: bool,
     pub(crate) terms: Terms,
+    /// How often in a row the server has refused for now to subscribe the connection again.
+    pub(crate) refusals: u32,
     /// How many the server told to be missing that no gap in the offsets has shown yet.
     told: u64,
 }
@@ -71,6 +73,7 @@ impl Topic {
             is_given_up: false,
             is_live: false,
             terms: Terms::default(),
+            refusals: 0,
             told: 0,
         }
     }
@@ -89,7 +92,7 @@ impl Topic {
             return None;
         }
         let last = std::mem::replace(&mut self.at, subscribed.position);
-        (self.is_live, self.told) = (true, 0);
+        (self.is_live, self.refusals, self.told) = (true, 0, 0);
         Gap::before(subscribed, last)
     }
 

@@ -134,7 +134,7 @@ async fn print_all(
         }
         match push {
             Push::Presence { topic, update } if form == Form::Payload => {
-                note(&presence_line(&topic, &update))
+                note(&presence_line(&topic, &update));
             }
             Push::Unsubscribed(topics) | Push::NotSubscribedAgain { topics, .. } => {
                 left.retain(|topic| !topics.contains(topic));
@@ -159,6 +159,15 @@ fn warning(push: &Push) -> Option<String> {
             reason,
             reconnect_after: Some(delay),
         } => Some(format!("{reason}; connecting again in {} ms", delay.as_millis())),
+        Push::Postponed {
+            topics,
+            refusal,
+            retry_after,
+        } => Some(format!(
+            "not subscribed to {} yet: {refusal}; asking again in {} ms",
+            topics.join(", "),
+            retry_after.as_millis()
+        )),
         Push::NotSubscribedAgain { topics, refusal } => Some(format!(
             "not subscribed to {} any more: {refusal}",
             topics.join(", ")

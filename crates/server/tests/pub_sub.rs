@@ -284,6 +284,37 @@ fn sub_connects_again_and_tells_what_was_missed() {
     );
 }
 
+#[test]
+fn sub_asks_again_where_it_is_refused_for_now() {
+    let url = server(vec![
+        Box::new(|peer| {
+            peer.subscribes(0);
+            peer.publishes(1, json!(1));
+            peer.0.close(None).unwrap();
+        }),
+        Box::new(|peer| {
+            let refused = peer.hears().unwrap();
+            peer.says(
+                json!({"type": "error", "id": refused["id"], "code": "unavailable", "message": "not now",
+                "temporary": true}),
+            );
+            assert_eq!(
+                peer.subscribes(1)["topics"],
+                refused["topics"],
+                "from where it was"
+            );
+            peer.publishes(2, json!(2));
+        }),
+    ]);
+    let mut child = fanfare(&url, &["sub", "a"]).spawn().unwrap();
+    assert_eq!(lines(&mut child).take(2).collect::<Vec<_>>(), ["1", "2"]);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let told =
+        "warning: not subscribed to a yet: server refused: not now (code unavailable); asking again in";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
 /// A server that has Ada and somebody without a name in a topic, and then Bob in her place, and a publication behind that.
 fn with_presence() -> String {
     server(vec![Box::new(|peer| {

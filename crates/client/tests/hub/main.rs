@@ -10,6 +10,7 @@ mod commands;
 mod connections;
 mod presence;
 mod recovery;
+mod refusals;
 mod server;
 mod streams;
 mod tokens;
