@@ -174,6 +174,7 @@ mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
 
+pub use broker::{StorageError, StorageOptions};
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
 pub use door::{
     ClientAddress, ClientCertificate, DoorLimits, EventStreamService, ListenerOptions, Network, NetworkError,
@@ -187,6 +188,7 @@ pub use fanfare_hub::{
     Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
     SlowRule, SlowRules,
 };
+pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::Dialect;
 pub use fanfare_protocol::websocket::Compression;

@@ -90,6 +90,75 @@ impl Fanfare {
         ]
     }
 
+    /// What the disk of durable topics was asked and did.
+    fn disk_counts(&self) -> [(&'static str, &'static str, u64); 5] {
+        let disk = self.on_disk();
+        [
+            (
+                "fanfare_log_publications",
+                "Publications made durable in the data directory",
+                disk.written,
+            ),
+            (
+                "fanfare_log_groups",
+                "Groups of publications written and made durable together",
+                disk.groups,
+            ),
+            (
+                "fanfare_log_refused",
+                "Durable publications that the disk refused",
+                disk.refused,
+            ),
+            (
+                "fanfare_log_reads",
+                "Reads of history that went to the data directory because memory had too little",
+                disk.reads,
+            ),
+            (
+                "fanfare_log_damages",
+                "What was found in the data directory that is not as it was written",
+                disk.damages,
+            ),
+        ]
+    }
+
+    /// What there is in the data directory, and how it does.
+    fn disk_gauges(&self) -> [(&'static str, &'static str, u64); 6] {
+        let disk = self.on_disk();
+        [
+            (
+                "fanfare_log_queued",
+                "Publications now that wait to be written to the data directory",
+                disk.queued as u64,
+            ),
+            (
+                "fanfare_log_topics",
+                "Topics now of which the data directory knows the position",
+                disk.usage.topics as u64,
+            ),
+            (
+                "fanfare_log_segments",
+                "Segments now in the data directory",
+                disk.usage.segments as u64,
+            ),
+            (
+                "fanfare_log_bytes",
+                "Bytes of the segments in the data directory now",
+                disk.usage.bytes,
+            ),
+            (
+                "fanfare_log_full",
+                "Whether the last durable publications found no room (1) or did (0)",
+                u64::from(disk.is_full),
+            ),
+            (
+                "fanfare_log_failed",
+                "Whether the disk failed, so that nothing durable is taken before a restart (1) or not (0)",
+                u64::from(disk.is_failed),
+            ),
+        ]
+    }
+
     /// What is known beside the shards.
     fn gauges(&self) -> [(&'static str, &'static str, u64); 8] {
         let kept = self.kept();
@@ -205,7 +274,8 @@ impl Collector for Shards {
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&sum(*read), None)?;
         }
-        for (name, help, count) in self.fanfare.counts() {
+        let counts = self.fanfare.counts().into_iter();
+        for (name, help, count) in counts.chain(self.fanfare.disk_counts()) {
             encoder
                 .encode_descriptor(name, help, None, MetricType::Counter)?
                 .encode_counter::<NoLabelSet, u64, u64>(&count, None)?;
@@ -221,7 +291,8 @@ impl Collector for Shards {
         for (name, help, unit, read) in GAUGES {
             gauge(&mut encoder, name, help, unit.as_ref(), sum(*read))?;
         }
-        for (name, help, value) in self.fanfare.gauges() {
+        let gauges = self.fanfare.gauges().into_iter();
+        for (name, help, value) in gauges.chain(self.fanfare.disk_gauges()) {
             gauge(&mut encoder, name, help, None, value)?;
         }
         if let Some(bytes) = resident_bytes() {

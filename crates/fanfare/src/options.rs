@@ -6,6 +6,7 @@ use fanfare_hub::Limits;
 use fanfare_hub::access::TopicRules;
 use fanfare_protocol::SHARDS_MAX;
 
+use crate::broker::StorageOptions;
 use crate::door::{DoorLimits, Network, OriginRule};
 use crate::hooks::Application;
 use fanfare_hub::Retention;
@@ -55,6 +56,8 @@ pub struct Options {
     /// How much is kept of the log of each topic of which the [rules](Options::rules) do not say it; all together keep at
     /// most [`Limits::history_total_bytes_max`]. Default: nothing.
     pub history: Retention,
+    /// Where topics that keep history keep it durably, unless their rule says otherwise. Default: nowhere.
+    pub storage: Option<StorageOptions>,
     /// Bytes that the kernel may hold unsent per connection (`TCP_NOTSENT_LOWAT`): beyond it a client counts as
     /// behind. Default 16 KiB.
     pub notsent_bytes: u32,
@@ -79,6 +82,7 @@ impl Default for Options {
             origins: OriginRule::default(),
             compression: false,
             history: Retention::default(),
+            storage: None,
             notsent_bytes: 16 << 10,
             send_buffer_bytes: None,
         }

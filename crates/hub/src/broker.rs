@@ -127,6 +127,37 @@ pub enum Start {
     Before(Position),
 }
 
+impl Start {
+    /// The offset that a reading begins behind or, backward, before, in a log that stands at `end` and has everything from
+    /// the offset `oldest` on; and why not at the place that was asked for. A [time](Start::At) is only known to whoever
+    /// has the publications: with that it begins with the oldest.
+    pub fn find(self, end: Position, oldest: u64) -> (u64, Option<Loss>) {
+        let beginning = oldest - 1;
+        match self {
+            Self::Oldest | Self::At(_) => (beginning, None),
+            Self::Last(count) => (end.offset.saturating_sub(count as u64).max(beginning), None),
+            Self::After(place) if place.epoch != end.epoch => (beginning, Some(Loss::EpochChanged)),
+            Self::After(place) if place.offset > end.offset => (end.offset, Some(Loss::Ahead)),
+            Self::After(place) if place.offset < beginning => (beginning, Some(Loss::TooOld)),
+            Self::After(place) => (place.offset, None),
+            Self::Before(place) if place.epoch != end.epoch => (end.offset + 1, Some(Loss::EpochChanged)),
+            Self::Before(place) => (place.offset.clamp(oldest, end.offset + 1), None),
+        }
+    }
+}
+
+impl Read {
+    /// Whether publications fit into its bytes, asked for one after the other; the first does.
+    pub fn fits(&self) -> impl FnMut(&&Arc<Publication>) -> bool + use<> {
+        let (mut bytes, bytes_max) = (0, self.bytes_max);
+        move |publication| {
+            let is_first = bytes == 0;
+            bytes += publication.draft.bytes();
+            is_first || bytes <= bytes_max
+        }
+    }
+}
+
 /// Publications that were read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
@@ -145,7 +176,7 @@ pub struct Page {
     pub publications: Vec<Arc<Publication>>,
 }
 
-/// Why a broker did not do what it was asked. Nothing was appended.
+/// Why a broker did not do what it was asked. Nothing was appended, but for [`Refusal::OutcomeUnknown`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The mailbox of a shard that wants the topic is full.
@@ -154,6 +185,15 @@ pub enum Refusal {
     /// The broker cannot be reached.
     #[error("the broker does not answer, publish again later")]
     Unavailable,
+    /// There is no room on the disk for a publication of a durable topic.
+    #[error("there is no room on the disk for a durable topic, publish again when there is")]
+    StorageFull,
+    /// The publication was written and could not be made durable: nobody knows whether it is stored. If it is, it is there
+    /// after a restart; nobody gets it before.
+    #[error(
+        "the disk failed, and whether the publication is stored is not known; publish it again with the same idempotency key after a restart"
+    )]
+    OutcomeUnknown,
     /// The topic takes so many publications of clients in a time and no more.
     #[error("the topic takes no more publications now, publish again in {retry_after_ms} ms")]
     RateLimited {

@@ -269,6 +269,9 @@ fn accepted<B: Broker + ?Sized>(probe: &Probe<'_, B>, draft: Draft) -> Position 
         }
         Err(Refusal::Overloaded) => panic!("a publication was refused although no mailbox was full"),
         Err(Refusal::Unavailable) => panic!("the broker does not answer"),
+        Err(refusal @ (Refusal::StorageFull | Refusal::OutcomeUnknown)) => {
+            panic!("its disk fails: {refusal}")
+        }
         Err(refusal @ (Refusal::RateLimited { .. } | Refusal::TooManyTopics)) => {
             panic!("set the broker's limits higher for this suite: {refusal}")
         }

@@ -34,6 +34,16 @@ impl Retention {
     pub fn keeps(&self) -> bool {
         self.publications_max > 0
     }
+
+    /// The lesser of both, in each respect.
+    #[must_use]
+    pub fn within(self, other: Self) -> Self {
+        Self {
+            publications_max: self.publications_max.min(other.publications_max),
+            bytes_max: self.bytes_max.min(other.bytes_max),
+            age_max_ms: self.age_max_ms.min(other.age_max_ms),
+        }
+    }
 }
 
 /// The newest publications of a log, consecutive up to its end.
@@ -97,12 +107,7 @@ impl History {
     pub fn read(&self, end: Position, read: &Read) -> Page {
         let oldest = end.offset - self.kept.len() as u64 + 1;
         let (start, lost) = self.find(end, read.start, oldest);
-        let mut bytes = 0;
-        let fits = |publication: &&Arc<Publication>| {
-            let is_first = bytes == 0;
-            bytes += publication.draft.bytes();
-            is_first || bytes <= read.bytes_max
-        };
+        let fits = read.fits();
         let count = read.publications_max;
         let publications = if let Start::Before(_) = read.start {
             let there = self.kept.range(..(start - oldest) as usize).rev();
@@ -122,20 +127,12 @@ impl History {
 
     /// The offset that a reading begins behind or, backward, before.
     fn find(&self, end: Position, start: Start, oldest: u64) -> (u64, Option<Loss>) {
-        let beginning = oldest - 1;
         match start {
-            Start::Oldest => (beginning, None),
             Start::At(time) => {
                 let before = self.kept.partition_point(|kept| kept.draft.time < time);
-                (beginning + before as u64, None)
+                (oldest - 1 + before as u64, None)
             }
-            Start::Last(count) => (end.offset.saturating_sub(count as u64).max(beginning), None),
-            Start::After(place) if place.epoch != end.epoch => (beginning, Some(Loss::EpochChanged)),
-            Start::After(place) if place.offset > end.offset => (end.offset, Some(Loss::Ahead)),
-            Start::After(place) if place.offset < beginning => (beginning, Some(Loss::TooOld)),
-            Start::After(place) => (place.offset, None),
-            Start::Before(place) if place.epoch != end.epoch => (end.offset + 1, Some(Loss::EpochChanged)),
-            Start::Before(place) => (place.offset.clamp(oldest, end.offset + 1), None),
+            start => start.find(end, oldest),
         }
     }
 }

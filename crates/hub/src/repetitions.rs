@@ -61,6 +61,15 @@ impl Repetitions {
         }
     }
 
+    /// Forgets a key. Costs a look at those that came after it.
+    pub fn forget(&mut self, key: &IdempotencyKey) {
+        if self.places.remove(key).is_some()
+            && let Some(at) = self.order.iter().rposition(|(_, known)| known == key)
+        {
+            self.order.remove(at);
+        }
+    }
+
     /// Forgets the keys whose window is over. Costs what it forgets.
     pub fn expire(&mut self, now: Timestamp) {
         let window_ms = self.window_ms;

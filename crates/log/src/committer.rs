@@ -60,7 +60,7 @@ pub enum Busy {
 pub struct Committer<T> {
     desk: Arc<Desk<T>>,
     reader: Reader,
-    thread: Option<JoinHandle<Result<(), AppendError>>>,
+    thread: Mutex<Option<JoinHandle<Result<(), AppendError>>>>,
 }
 
 #[derive(Debug)]
@@ -105,7 +105,7 @@ impl<T: Send + 'static> Committer<T> {
         Ok(Self {
             desk,
             reader,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -147,24 +147,22 @@ impl<T: Send + 'static> Committer<T> {
         self.desk.line().policy = Some(policy);
         self.desk.called.notify_one();
     }
-
-    /// Takes nothing more, does and answers what is queued, and closes the log.
-    ///
-    /// # Errors
-    /// The disk failed.
-    pub fn close(mut self) -> Result<(), AppendError> {
-        self.finish()
-    }
 }
 
 impl<T> Committer<T> {
-    fn finish(&mut self) -> Result<(), AppendError> {
+    /// Takes nothing more, does and answers what is queued, and closes the log. Once; called again it has nothing to do.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn close(&self) -> Result<(), AppendError> {
         self.desk.line().is_closed = true;
         self.desk.called.notify_one();
-        match self.thread.take().map(JoinHandle::join) {
-            Some(Ok(closed)) => closed,
-            // It panicked, and was told of by the hook for panics.
-            Some(Err(_)) => Err(AppendError::Fenced),
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match thread {
+            // The completion let go of the last committer: its thread ends behind this.
+            Some(thread) if thread.thread().id() == thread::current().id() => Ok(()),
+            // When it panicked, the hook for panics told of it.
+            Some(thread) => thread.join().unwrap_or(Err(AppendError::Fenced)),
             None => Ok(()),
         }
     }
@@ -173,7 +171,7 @@ impl<T> Committer<T> {
 impl<T> Drop for Committer<T> {
     fn drop(&mut self) {
         // Who wants to know closes it.
-        let _ = self.finish();
+        let _ = self.close();
     }
 }
 

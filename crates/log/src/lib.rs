@@ -71,7 +71,7 @@ pub use limits::{Fsync, LimitError, Limits};
 pub use log::{Log, Options};
 pub use maintenance::Maintained;
 pub use probe::probe;
-pub use reader::{Bounds, Page, Publication, ReadError, Reader};
+pub use reader::{Bounds, Page, Publication, ReadError, Reader, Usage};
 pub use recovery::{OpenError, Recovery, Truncated};
 pub use retention::{Policy, Retention};
 pub use state::{State, StateError};

@@ -55,6 +55,17 @@ pub struct Page {
     pub publications: Vec<Publication>,
 }
 
+/// How much a log has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Topics, those included of which only the position is remembered.
+    pub topics: usize,
+    /// Segments.
+    pub segments: usize,
+    /// Bytes of the segments.
+    pub bytes: u64,
+}
+
 /// Why something cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -113,6 +124,20 @@ impl Reader {
             .map(|(_, topic)| (Arc::clone(&topic.name), topic.standing()))
             .collect();
         (page, (end < index.topics_end()).then_some(end))
+    }
+
+    /// How much there is. Reads no file; costs a look at each segment.
+    pub fn usage(&self) -> Usage {
+        let index = self.shared.index();
+        let bytes_of = |segment: &Arc<Segment>| match index.active {
+            Some((number, end)) if number == segment.number => end,
+            _ => segment.bytes,
+        };
+        Usage {
+            topics: index.topics(),
+            segments: index.segments.len(),
+            bytes: index.segments.values().map(bytes_of).sum(),
+        }
     }
 
     /// The publications from offset `from` on, or from the first one that is kept; oldest first. An unknown topic has

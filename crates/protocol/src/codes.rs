@@ -47,6 +47,8 @@ error_codes! {
     RateLimited "rate_limited" true "The client asks too much too fast; `retry_after_ms` says when to come back.";
     TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed or published.";
     Overloaded "overloaded" true "The server cannot take the publication now; nothing was published.";
+    StorageFull "storage_full" true "The server's disk is full and the topic is durable; nothing was published.";
+    OutcomeUnknown "outcome_unknown" false "The server's disk failed, and whether the publication is stored is not known; publish it again with the same idempotency key.";
     Unavailable "unavailable" true "The broker or the application does not answer now; nothing was done.";
 }
 

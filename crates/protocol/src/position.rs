@@ -35,14 +35,25 @@ impl FromStr for Epoch {
     }
 }
 
-/// A place in a topic's log. The first publication of an epoch has offset 1, each next one 1 more; offset 0 is the
-/// place before the first.
+/// A place in a topic's log. The first publication of a topic has offset 1, each next one 1 more; offset 0 is the
+/// place before the first. An epoch begins at 1 as well, or goes on counting where an earlier one of the same topic is
+/// still kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Position {
     /// The life of the log that the offset counts in.
     pub epoch: Epoch,
     /// How many publications the log had up to and including this place.
     pub offset: u64,
+}
+
+impl Position {
+    /// The place behind this one.
+    pub fn next(self) -> Self {
+        Self {
+            offset: self.offset + 1,
+            ..self
+        }
+    }
 }
 
 /// Milliseconds on a monotonic clock that starts with the process. For deadlines.

@@ -1,4 +1,4 @@
-//! What the memory broker keeps: by rule, over all topics together, and of idempotency keys.
+//! What the local broker keeps: by rule, over all topics together, and of idempotency keys.
 
 use fanfare_hub::access::TopicRule;
 use fanfare_protocol::{IdempotencyKey, Payload};
@@ -8,7 +8,7 @@ use super::*;
 const NOBODY: OutletId = OutletId(0);
 
 /// Publishes so many bytes now.
-fn publish(broker: &MemoryBroker, name: &str, bytes: usize) {
+fn publish(broker: &LocalBroker, name: &str, bytes: usize) {
     let draft = Draft::new(topic(name), Payload::binary(vec![0; bytes]), wall());
     assert!(matches!(
         broker.publish(draft, NOBODY, PublishId(0)),
@@ -20,7 +20,7 @@ fn topic(name: &str) -> TopicName {
     TopicName::parse(name).unwrap()
 }
 
-fn kept(broker: &MemoryBroker, name: &str) -> usize {
+fn kept(broker: &LocalBroker, name: &str) -> usize {
     let rows = broker.topics(0, 1_000).topics;
     let row = rows.into_iter().find(|row| row.topic.as_str() == name);
     row.map_or(0, |row| row.history)
@@ -40,7 +40,7 @@ fn rules<const N: usize>(rules: [(&str, Retention); N]) -> Arc<TopicRules> {
 
 #[test]
 fn a_topic_keeps_what_its_rule_says() {
-    let broker = MemoryBroker::new(retention(2), &Limits::default(), 1);
+    let broker = LocalBroker::new(retention(2), &Limits::default(), 1);
     broker.set_rules(rules([("long:*", retention(5)), ("short:*", retention(0))]));
     for name in ["long:a", "short:a", "a"] {
         (0..9).for_each(|_| publish(&broker, name, 10));
@@ -59,7 +59,7 @@ fn a_topic_keeps_what_its_rule_says() {
 
 #[test]
 fn rules_alone_may_keep_where_nothing_else_is_kept() {
-    let broker = MemoryBroker::new(Retention::default(), &Limits::default(), 1);
+    let broker = LocalBroker::new(Retention::default(), &Limits::default(), 1);
     broker.set_rules(rules([("chat:*", retention(5))]));
     publish(&broker, "chat:a", 10);
     publish(&broker, "a", 10);
@@ -76,7 +76,7 @@ fn rules_alone_may_keep_where_nothing_else_is_kept() {
 
 #[test]
 fn other_rules_hold_for_what_is_kept_already() {
-    let broker = MemoryBroker::new(retention(10), &Limits::default(), 1);
+    let broker = LocalBroker::new(retention(10), &Limits::default(), 1);
     for name in ["a", "b", "c"] {
         (0..10).for_each(|_| publish(&broker, name, 10));
     }
@@ -97,7 +97,7 @@ fn all_history_together_is_bounded_and_no_topic_takes_from_another() {
         history_total_bytes_max: each * 10,
         ..Limits::default()
     };
-    let broker = MemoryBroker::new(retention(8), &limits, 1);
+    let broker = LocalBroker::new(retention(8), &limits, 1);
     (0..8).for_each(|_| publish(&broker, "a", 100));
     (0..8).for_each(|_| publish(&broker, "b", 100));
     assert_eq!(["a", "b"].map(|name| kept(&broker, name)), [8, 2]);
@@ -124,7 +124,7 @@ fn the_ceiling_holds_while_many_publish() {
         history_total_bytes_max: 100_000,
         ..Limits::default()
     };
-    let broker = MemoryBroker::new(retention(100), &limits, 1);
+    let broker = LocalBroker::new(retention(100), &limits, 1);
     std::thread::scope(|scope| {
         for publisher in 0..4 {
             let broker = &broker;
@@ -147,7 +147,7 @@ fn the_ceiling_holds_while_many_publish() {
 }
 
 /// Publishes with a key at a time; whether that was a repetition.
-fn repeats(broker: &MemoryBroker, name: &str, key: &str, time: u64) -> bool {
+fn repeats(broker: &LocalBroker, name: &str, key: &str, time: u64) -> bool {
     let draft = Draft {
         idempotency_key: IdempotencyKey::parse(key).ok(),
         ..Draft::new(topic(name), Payload::text("x"), Timestamp(time))
@@ -158,14 +158,14 @@ fn repeats(broker: &MemoryBroker, name: &str, key: &str, time: u64) -> bool {
     }
 }
 
-fn remembering(keys_max: usize, of_topic_max: u32) -> MemoryBroker {
+fn remembering(keys_max: usize, of_topic_max: u32) -> LocalBroker {
     let limits = Limits {
         idempotency_window_ms: 100,
         idempotency_keys_max: keys_max,
         idempotency_keys_per_topic_max: of_topic_max,
         ..Limits::default()
     };
-    MemoryBroker::new(Retention::default(), &limits, 1)
+    LocalBroker::new(Retention::default(), &limits, 1)
 }
 
 #[test]

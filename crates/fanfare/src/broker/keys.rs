@@ -33,6 +33,11 @@ impl KeyRoom {
         }
     }
 
+    /// For how long a key is remembered.
+    pub(super) fn window_ms(&self) -> u64 {
+        self.window_ms
+    }
+
     /// Keys that are remembered.
     pub(super) fn keys(&self) -> usize {
         self.keys.taken()
@@ -108,6 +113,18 @@ impl Keys {
         }
         if repetitions.is_empty() {
             self.by_topic.remove(&topic);
+        }
+    }
+
+    /// Forgets a publication that was remembered and was refused after that. Costs a look at the topic's keys.
+    pub(super) fn forget(&mut self, known: &Known, room: &KeyRoom) {
+        if let Some(repetitions) = self.by_topic.get_mut(&known.topic) {
+            let before = repetitions.len();
+            repetitions.forget(&known.key);
+            room.keys.give_back(before - repetitions.len());
+            if repetitions.is_empty() {
+                self.by_topic.remove(&known.topic);
+            }
         }
     }
 

@@ -1,10 +1,19 @@
-//! Brokers that need no other service.
+//! The broker that needs no other service.
 
+mod disk;
+mod journal;
 mod keys;
-mod memory;
+mod local;
+mod looking_up;
+mod outlets;
 mod partition;
+mod publishing;
 mod room;
 pub mod stored;
+mod topic_log;
 
-pub(crate) use memory::Figures;
-pub use memory::MemoryBroker;
+pub(crate) use disk::{Disk, DiskFigures, WayToBroker};
+pub use disk::{StorageError, StorageOptions};
+pub use journal::{Journal, Reading, Ticket};
+pub(crate) use local::Figures;
+pub use local::LocalBroker;

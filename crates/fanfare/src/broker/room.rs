@@ -132,6 +132,11 @@ impl HistoryRoom {
         self.change(history, |history| history.trim(now, retention));
     }
 
+    /// Drops everything.
+    pub(super) fn clear(&self, history: &mut History) {
+        self.change(history, |history| while history.drop_oldest() {});
+    }
+
     fn change(&self, history: &mut History, change: impl FnOnce(&mut History)) {
         let (bytes, publications) = (history.bytes(), history.len());
         change(history);

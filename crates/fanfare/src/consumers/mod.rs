@@ -17,7 +17,7 @@ use fanfare_hub::broker::{Broker, Outlet, OutletId, Read, ReadId};
 use fanfare_protocol::TopicName;
 use slab::Slab;
 
-use crate::broker::MemoryBroker;
+use crate::broker::LocalBroker;
 use crate::{CallError, Fanfare};
 use line::Line;
 pub use options::SubscribeOptions;
@@ -25,7 +25,7 @@ pub use subscription::{Delivery, Subscription};
 
 /// All consumers of a hub.
 pub(crate) struct Consumers {
-    broker: Arc<MemoryBroker>,
+    broker: Arc<LocalBroker>,
     /// The lines of those that are subscribed; none once the hub is over.
     lines: Mutex<Option<Slab<Arc<Line>>>>,
     /// Publications that were lost because their consumer was slow.
@@ -33,7 +33,7 @@ pub(crate) struct Consumers {
 }
 
 impl Consumers {
-    pub(crate) fn new(broker: &Arc<MemoryBroker>) -> Arc<Self> {
+    pub(crate) fn new(broker: &Arc<LocalBroker>) -> Arc<Self> {
         Arc::new(Self {
             broker: Arc::clone(broker),
             lines: Mutex::new(Some(Slab::new())),

@@ -23,7 +23,7 @@ use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::OutletId;
 
 use crate::Options;
-use crate::broker::{Figures, MemoryBroker};
+use crate::broker::{Disk, DiskFigures, Figures, LocalBroker};
 use crate::clock::wall;
 use crate::consumers::Consumers;
 use crate::door::Gate;
@@ -59,7 +59,9 @@ struct Inner {
     rules: RwLock<Arc<TopicRules>>,
     mailboxes: Arc<[Arc<Mailbox>]>,
     stats: Vec<Arc<ShardStats>>,
-    broker: Arc<MemoryBroker>,
+    broker: Arc<LocalBroker>,
+    /// What is behind it, if anything is.
+    disk: Option<Arc<Disk>>,
     desk: Arc<Desk>,
     consumers: Arc<Consumers>,
     gate: Arc<Gate>,
@@ -195,6 +197,18 @@ impl Fanfare {
     /// What the broker holds beside its topics, and has let go.
     pub(crate) fn kept(&self) -> Figures {
         self.inner.broker.figures()
+    }
+
+    /// What the disk was asked and did; zeros without one.
+    pub(crate) fn on_disk(&self) -> DiskFigures {
+        let disk = self.inner.disk.as_ref();
+        disk.map_or_else(DiskFigures::default, |disk| disk.figures())
+    }
+
+    /// Whether the disk of the [data directory](crate::Options::storage) failed, so that durable topics take nothing before
+    /// a restart.
+    pub fn is_storage_failed(&self) -> bool {
+        self.on_disk().is_failed
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {

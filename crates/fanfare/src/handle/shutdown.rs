@@ -9,7 +9,8 @@ use crate::shard::Mail;
 
 impl Fanfare {
     /// Stops: takes no new connection, tells every client to come back later, spread over at most `window`, writes
-    /// what waits, ends the shards and the [consumers](Fanfare::subscribe), and tells the application what has happened until then. What is left at `timeout` is
+    /// what waits, ends the shards, the [consumers](Fanfare::subscribe) and the durable log, and tells the application what has
+    /// happened until then. What is left at `timeout` is
     /// cut off. Gives how many connections that were.
     ///
     /// A host that serves HTTP itself does this first, and ends HTTP then: a connection over HTTP/2 is one of its own, too.
@@ -49,6 +50,10 @@ impl Fanfare {
         let _ = ended.await;
         self.inner.consumers.close();
         self.inner.reads.close();
+        if let Some(disk) = self.inner.disk.clone() {
+            // What is queued is written, however long that takes: it is little, and somebody may wait for it.
+            let _ = tokio::task::spawn_blocking(move || disk.close()).await;
+        }
         if let Some(notices) = &self.inner.notices {
             // Past the deadline, nobody waits for an application.
             let _ = tokio::time::timeout_at(deadline, notices.flush()).await;

@@ -11,8 +11,8 @@ use tokio::runtime::Handle;
 
 use super::{Desk, Fanfare, Inner, Reads, WayBack};
 use crate::Options;
-use crate::broker::MemoryBroker;
-use crate::clock::Clock;
+use crate::broker::{Disk, Journal, LocalBroker, StorageError, WayToBroker};
+use crate::clock::{Clock, wall};
 use crate::consumers::Consumers;
 use crate::door::Gate;
 use crate::notices::NoticeBoard;
@@ -34,15 +34,14 @@ impl Fanfare {
     /// ```
     ///
     /// # Errors
-    /// When a poll or a thread cannot be made: descriptors or memory are exhausted. And when there is an
+    /// When a poll or a thread cannot be made: descriptors or memory are exhausted. When the
+    /// [data directory](Options::storage) cannot be used. And when there is an
     /// [application](Options::application) to ask and this is not called on a tokio runtime.
     pub fn start(options: Options) -> io::Result<Self> {
         let count = options.shards.clamp(1, SHARDS_MAX);
         let way_back = WayBack::default();
         let (assistant, notices) = assistants(&options, &way_back)?;
-        let broker = MemoryBroker::new(options.history, &options.limits, fastrand::u64(..));
-        let broker = Arc::new(broker.with_notices(notices.clone()));
-        broker.set_rules(Arc::clone(&options.rules));
+        let (broker, disk) = broker(&options, notices.clone()).map_err(io::Error::other)?;
         let clock = Clock::start();
         let prepared: io::Result<Vec<_>> = (0..count).map(|_| Shard::prepare()).collect();
         let (polls, mailboxes): (Vec<_>, Vec<_>) = prepared?.into_iter().unzip();
@@ -94,6 +93,7 @@ impl Fanfare {
             consumers: Consumers::new(&broker),
             reads: Reads::of(&*broker),
             broker,
+            disk,
             desk,
             gate,
             outlet,
@@ -107,6 +107,26 @@ impl Fanfare {
         way_back.lead_to(&inner);
         Ok(Self { inner })
     }
+}
+
+/// The broker, and the disk behind it.
+fn broker(
+    options: &Options,
+    notices: Option<Arc<NoticeBoard>>,
+) -> Result<(Arc<LocalBroker>, Option<Arc<Disk>>), StorageError> {
+    let way = WayToBroker::default();
+    let storage = options.storage.as_ref();
+    let disk = storage.map(|storage| Disk::open(storage, &way)).transpose()?;
+    let disk = disk.map(Arc::new);
+    let journal = disk.clone().map(|disk| disk as Arc<dyn Journal>);
+    let broker = LocalBroker::new(options.history, &options.limits, fastrand::u64(..))
+        .with_notices(notices)
+        .with_journal(journal);
+    let broker = Arc::new(broker);
+    broker.set_rules(Arc::clone(&options.rules));
+    broker.restore_keys(wall())?;
+    way.lead_to(&broker);
+    Ok((broker, disk))
 }
 
 /// Who asks the application, and who tells it, on the runtime that the hub is started on.

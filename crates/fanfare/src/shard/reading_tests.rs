@@ -14,7 +14,7 @@ use fanfare_protocol::{ConnectionId, Timestamp};
 use super::mailbox::BYTES_MAX;
 use super::stats::Counted;
 use super::{Adoption, Failures, Mail, Mailbox, Shard, ShardOptions, ShardStats, Transport};
-use crate::broker::MemoryBroker;
+use crate::broker::LocalBroker;
 use crate::clock::Clock;
 use crate::pressure::Pressure;
 use fanfare_hub::Retention;
@@ -41,7 +41,7 @@ impl Fixture {
             pong_timeout_ms: 2_000,
             ..Limits::default()
         };
-        let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::new(Retention::default(), &limits, 1));
+        let broker: Arc<dyn Broker> = Arc::new(LocalBroker::new(Retention::default(), &limits, 1));
         let options = ShardOptions {
             index: 0,
             limits,

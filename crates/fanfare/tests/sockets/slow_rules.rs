@@ -19,6 +19,8 @@ pub(crate) fn with_rule(rule: SlowRule) -> Options {
                 otherwise: rule,
                 ..SlowRules::default()
             },
+            // However slow the machine is.
+            outbox_age_max_ms: 600_000,
             ..Limits::default()
         },
         send_buffer_bytes: Some(8 << 10),

@@ -47,6 +47,9 @@ pub struct TopicRule {
     pub publications_per_second: Option<u32>,
     /// How much of each topic's log is kept; `None` for what the broker keeps of all others.
     pub retention: Option<Retention>,
+    /// Whether what is kept is kept on the disk, and published only when it is there; `None` for what the broker does with
+    /// all others. Without meaning for a broker that has no disk.
+    pub is_durable: Option<bool>,
     /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
     /// for every subscriber.
     pub keeps_presence: Option<bool>,
@@ -95,6 +98,7 @@ impl TopicRule {
             slow: None,
             publications_per_second: None,
             retention: None,
+            is_durable: None,
             keeps_presence: None,
         })
     }
@@ -138,6 +142,12 @@ impl TopicRule {
     /// The same, but so much of each topic's log is kept.
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// The same, but what is kept of each topic's log is durable, or is not.
+    pub fn durable(mut self, is_durable: bool) -> Self {
+        self.is_durable = Some(is_durable);
         self
     }
 

@@ -338,6 +338,8 @@ pub(super) fn refused(id: Option<CommandId>, refusal: Refusal) -> Rejection {
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::Unavailable => ErrorCode::Unavailable,
         Refusal::TooManyTopics => ErrorCode::TooManyTopics,
+        Refusal::StorageFull => ErrorCode::StorageFull,
+        Refusal::OutcomeUnknown => ErrorCode::OutcomeUnknown,
         Refusal::RateLimited { retry_after_ms } => {
             return Rejection::new(id, ErrorCode::RateLimited, refusal).retry_after(retry_after_ms);
         }

@@ -59,6 +59,8 @@ codes! {
     BadConfiguration "bad_configuration" UNPROCESSABLE_ENTITY "The configuration is wrong; the one that runs is kept.";
     Overloaded "overloaded" SERVICE_UNAVAILABLE "The server cannot take the publication now; nothing was published.";
     TooManyTopics "too_many_topics" SERVICE_UNAVAILABLE "The server holds as many topics as it may; nothing was published.";
+    StorageFull "storage_full" INSUFFICIENT_STORAGE "The server's disk is full and the topic is durable; nothing was published.";
+    OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "The server's disk failed, and whether the publication is stored is not known; publish it again with the same idempotency key.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
     RevocationsFull "revocations_full" SERVICE_UNAVAILABLE "As many tokens are revoked as may be; nothing was revoked.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
@@ -132,6 +134,8 @@ impl From<CallError> for Problem {
             CallError::Refused(Refusal::Overloaded | Refusal::RateLimited { .. }) => Code::Overloaded,
             CallError::Refused(Refusal::TooManyTopics) => Code::TooManyTopics,
             CallError::Refused(Refusal::Unavailable) => Code::Unavailable,
+            CallError::Refused(Refusal::StorageFull) => Code::StorageFull,
+            CallError::Refused(Refusal::OutcomeUnknown) => Code::OutcomeUnknown,
             CallError::Refused(Refusal::Conflict { .. }) => Code::Conflict,
             CallError::Busy => Code::Busy,
             CallError::Failed => Code::Failed,
@@ -208,6 +212,8 @@ mod tests {
             (Code::NotFound, ErrorCode::NotFound),
             (Code::Overloaded, ErrorCode::Overloaded),
             (Code::TooManyTopics, ErrorCode::TooManyTopics),
+            (Code::StorageFull, ErrorCode::StorageFull),
+            (Code::OutcomeUnknown, ErrorCode::OutcomeUnknown),
             (Code::Unavailable, ErrorCode::Unavailable),
         ] {
             assert_eq!(code.name(), shared.name());

@@ -8,6 +8,7 @@ use fanfare::tokens::JwksUrl;
 use fanfare::{Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
+use super::fsync::FsyncOption;
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::table::ServeOptions;
@@ -80,6 +81,10 @@ pub(crate) enum Kind {
     MaybeUrl { at: Place<Option<HookUrl>> },
     /// Any number of names of headers.
     Headers { at: Place<Vec<HookHeader>> },
+    /// A directory, if there is one.
+    MaybeDirectory { at: Place<Option<PathBuf>> },
+    /// When something is durable.
+    Fsync { at: Place<FsyncOption> },
     /// Any number of files.
     Files { at: Place<Vec<PathBuf>> },
     /// A version of TLS.
@@ -132,6 +137,8 @@ impl Kind {
                     .map(|text| value::file(text))
                     .collect::<Result<_, _>>()?;
             }
+            Self::MaybeDirectory { at } => *at(into) = Some(value::directory(one())?),
+            Self::Fsync { at } => *at(into) = one().parse()?,
             Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
@@ -163,6 +170,8 @@ impl Kind {
             Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Headers { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
+            Self::MaybeDirectory { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
+            Self::Fsync { at } => vec![at(from).to_string()],
             Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
@@ -191,6 +200,8 @@ impl Kind {
             Self::MaybeUrl { at } => at(into).clone_from(at(from)),
             Self::Headers { at } => at(into).clone_from(at(from)),
             Self::Files { at } => at(into).clone_from(at(from)),
+            Self::MaybeDirectory { at } => at(into).clone_from(at(from)),
+            Self::Fsync { at } => at(into).clone_from(at(from)),
             Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
@@ -276,6 +287,8 @@ impl Kind {
             Self::MaybeUrl { .. } => "URL",
             Self::Headers { .. } => "HEADER",
             Self::Files { .. } => "FILE",
+            Self::MaybeDirectory { .. } => "DIRECTORY",
+            Self::Fsync { .. } => "WHEN",
             Self::TlsVersion { .. } => "VERSION",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
@@ -314,6 +327,8 @@ impl Kind {
             Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),
             Self::Headers { .. } => "list of names of headers".to_owned(),
             Self::Files { .. } => "list of files".to_owned(),
+            Self::MaybeDirectory { .. } => "directory".to_owned(),
+            Self::Fsync { .. } => "`always`, `never`, or `interval:DURATION` of 1ms to 1h".to_owned(),
             Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),

@@ -7,6 +7,7 @@
 
 mod api_key;
 mod file;
+mod fsync;
 mod kind;
 mod print;
 mod resolve;
@@ -19,6 +20,8 @@ mod token_key;
 mod topic_rule;
 mod value;
 
+use fanfare::Retention;
+
 pub(crate) use api_key::{ApiKey, hash, hash_text, scopes};
 pub(crate) use file::{ConfigFile, unknown_key};
 pub(crate) use kind::LogFormat;
@@ -28,6 +31,21 @@ pub(crate) use schema::schema;
 pub(crate) use secret::Secret;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
 pub(crate) use token_key::signing_key;
+
+impl ServeOptions {
+    /// How much is kept of every topic of which no rule says it.
+    pub(crate) fn retention(&self) -> Retention {
+        let least = if self.dev { DEVELOPMENT_HISTORY } else { 0 };
+        Retention {
+            publications_max: self.history_frames.max(least),
+            bytes_max: self.history_bytes_max,
+            age_max_ms: self.history_age.as_millis() as u64,
+        }
+    }
+}
+
+/// Publications that development mode keeps of each topic, so that a newcomer to Fanfare sees history work.
+const DEVELOPMENT_HISTORY: usize = 100;
 
 #[cfg(test)]
 mod docs;

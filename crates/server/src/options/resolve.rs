@@ -163,6 +163,7 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         unsigned_hooks(options),
         lone_certificate(options),
         unsigned_clients(options),
+        homeless_topics(options),
     ]
     .into_iter()
     .flatten()
@@ -283,6 +284,25 @@ fn unasked_rules(options: &ServeOptions) -> impl Iterator<Item = String> {
             action.name(),
         ))
     })
+}
+
+/// A rule that wants durable topics where there is no data directory, or where nothing is kept.
+fn homeless_topics(options: &ServeOptions) -> Option<String> {
+    let wants_it = |option: &&TopicRuleOption| option.rule.is_durable == Some(true);
+    let retention = options.retention();
+    let keeps = |option: &TopicRuleOption| option.to_rule(retention).retention.unwrap_or(retention).keeps();
+    let wanting = options.topic_rule.iter().filter(wants_it);
+    let (option, needed) = wanting
+        .filter_map(|option| match (&options.data, keeps(option)) {
+            (None, _) => Some((option, "there is no data directory; set data")),
+            (Some(_), false) => Some((option, "nothing is kept of its topics; set history_frames in it")),
+            (Some(_), true) => None,
+        })
+        .next()?;
+    Some(format!(
+        "topic_rule of `{}` says `durable = true`: {needed}, or take it away",
+        option.rule.topics
+    ))
 }
 
 /// Certificates of clients need somebody who vouches for them.

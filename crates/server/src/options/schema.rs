@@ -62,6 +62,8 @@ fn item(kind: &Kind) -> Value {
         | Kind::MaybeUrl { .. }
         | Kind::Headers { .. }
         | Kind::Files { .. }
+        | Kind::MaybeDirectory { .. }
+        | Kind::Fsync { .. }
         | Kind::Filter { .. } => json!({"type": "string"}),
     }
 }

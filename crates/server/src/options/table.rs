@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{DoorLimits, Network, Origin, TlsVersion};
+use fanfare::{DoorLimits, Fsync, Network, Origin, TlsVersion};
 
 use super::api_key::ApiKey;
+use super::fsync::FsyncOption;
 use super::kind::{Kind, LogFormat};
 use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
@@ -110,7 +111,7 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), and whether to `keep_presence`. The first pattern that matches a topic
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`. The first pattern that matches a topic
         /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
@@ -283,11 +284,11 @@ options! {
         /// Publications kept per topic, for clients that come back; 0 keeps none. A topic_rule may say otherwise for its
         /// topics, here and in the next two.
         history_frames: usize = 0, Count[0, HISTORY_FRAMES_MAX];
-        /// Bytes of publications kept per topic: what they take in memory.
+        /// Bytes of publications kept per topic: what they take in memory, or in the data directory.
         history_bytes_max: usize = MIB, Size[HISTORY_BYTES_MIN, HISTORY_BYTES_MAX];
         /// How long a publication is kept.
         history_age: Duration = FIVE_MINUTES, Time[HISTORY_AGE_MIN, HISTORY_AGE_MAX];
-        /// Bytes of publications kept over all topics. Beyond, a topic keeps no more than it drops, its own oldest first;
+        /// Bytes of publications kept in memory over all topics. Beyond, a topic keeps no more than it drops, its own oldest first;
         /// nobody is refused.
         history_total_bytes_max: usize = 256 * MIB, Size[0, 1024 * 1024 * MIB];
         /// How long an idempotency key is remembered, so that what is published with it again is known.
@@ -297,6 +298,23 @@ options! {
         /// Idempotency keys remembered over all topics. Beyond, a topic remembers no more than it forgets, its own oldest
         /// first.
         idempotency_keys_max: usize = 100_000, Count[0, 100_000_000];
+    }
+    "Data directory" {
+        /// Directory in which topics that keep history keep it: what was published to them and answered is there again after
+        /// a restart, however the process ended. A topic_rule with `durable = false` excepts its topics. Made if it is not there.
+        data: Option<PathBuf> = None, MaybeDirectory ("history is kept in memory");
+        /// When a durable publication is answered and delivered: when the disk has it (`always`); or when it is written,
+        /// and the disk has it within that time (`interval:200ms`) or when the system likes to (`never`). Then a machine that
+        /// ends without warning takes with it what was answered meanwhile; the end of the process alone takes nothing.
+        fsync: FsyncOption = FsyncOption(Fsync::Always), Fsync;
+        /// Bytes of the data directory's segments, in steps of 64 MiB. Beyond, durable publications are refused with
+        /// `storage_full` until some of what is kept goes.
+        data_bytes_max: usize = 64 * 1024 * MIB, Size[128 * MIB, 256 * 1024 * MIB];
+        /// Topics in the data directory; one of which only the position is remembered counts for 30 days. Beyond, the first
+        /// publication of another one is refused. One costs about 300 bytes of memory.
+        data_topics_max: usize = 1_000_000, Count[1, 100_000_000];
+        /// Start although a segment of the data directory is missing. What it had is lost, and clients are told.
+        data_accept_missing: bool = false, Switch;
     }
     "Logging" {
         /// Form of the log on standard error.
@@ -328,11 +346,11 @@ pub(super) const ENVELOPE_BYTES_MAX: usize = 4 * KIB;
 pub(super) const READ_BYTES: usize = 32 * KIB;
 
 /// The bounds of what a topic keeps, here and in a topic_rule.
-pub(super) const HISTORY_FRAMES_MAX: usize = 1_000_000;
+pub(super) const HISTORY_FRAMES_MAX: usize = 1_000_000_000;
 pub(super) const HISTORY_BYTES_MIN: usize = KIB;
-pub(super) const HISTORY_BYTES_MAX: usize = 1024 * MIB;
+pub(super) const HISTORY_BYTES_MAX: usize = 1024 * 1024 * MIB;
 pub(super) const HISTORY_AGE_MIN: Duration = SECOND;
-pub(super) const HISTORY_AGE_MAX: Duration = WEEK;
+pub(super) const HISTORY_AGE_MAX: Duration = TEN_YEARS;
 
 const SHARDS_MAX: usize = 256;
 const KIB: usize = 1024;
@@ -343,7 +361,6 @@ const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const WEEK: Duration = Duration::from_secs(7 * DAY.as_secs());
 const FIVE_MINUTES: Duration = Duration::from_secs(5 * 60);
 const TEN_YEARS: Duration = Duration::from_secs(3_650 * DAY.as_secs());
 

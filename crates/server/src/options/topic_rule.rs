@@ -63,6 +63,7 @@ struct Written {
     history_frames: Option<i64>,
     history_bytes_max: Option<toml::Value>,
     history_age: Option<String>,
+    durable: Option<bool>,
     keep_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
@@ -151,6 +152,7 @@ impl Written {
             slow: slow.transpose()?,
             publications_per_second: self.publications_per_second.map(publications).transpose()?,
             retention: None,
+            is_durable: self.durable,
             keeps_presence: self.keep_presence,
         })
     }
@@ -169,6 +171,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(count) = rule.publications_per_second {
             write!(f, ", publications_per_second = {count}")?;
+        }
+        if let Some(is_durable) = rule.is_durable {
+            write!(f, ", durable = {is_durable}")?;
         }
         if let Some(keeps) = rule.keeps_presence {
             write!(f, ", keep_presence = {keeps}")?;
@@ -231,6 +236,10 @@ pub(super) fn schema() -> Value {
                 "examples": ["30s", "12h", "7d"],
                 "description": "How long a publication of the topics is kept. Default: history_age outside of rules.",
             },
+            "durable": {
+                "type": "boolean",
+                "description": "Whether what is kept is kept in the data directory. Default: true with data.",
+            },
             "keep_presence": {
                 "type": "boolean",
                 "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
@@ -240,7 +249,7 @@ pub(super) fn schema() -> Value {
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 12] = [
     "pattern",
     "subscribe",
     "publish",
@@ -251,6 +260,7 @@ const KEYS: [&str; 11] = [
     "history_frames",
     "history_bytes_max",
     "history_age",
+    "durable",
     "keep_presence",
 ];
 
@@ -278,6 +288,7 @@ mod tests {
             r#"{ pattern = "inbox:{user}", subscribe = "users", slow = "conflate" }"#,
             r#"{ pattern = "*" }"#,
             r#"{ pattern = "chat:*", publications_per_second = 5 }"#,
+            r#"{ pattern = "chat:*", durable = false }"#,
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
@@ -368,7 +379,7 @@ mod tests {
             ),
             (
                 r#"{ pattern = "a", history_bytes_max = 1 }"#,
-                "`history_bytes_max` is \"1\": it must be from 1KiB to 1GiB",
+                "`history_bytes_max` is \"1\": it must be from 1KiB to 1024GiB",
             ),
             (
                 r#"{ pattern = "a", history_age = "5" }"#,

@@ -121,6 +121,14 @@ pub(super) fn file(text: &str) -> Result<PathBuf, String> {
     Ok(PathBuf::from(text))
 }
 
+/// A directory, which need not be there.
+pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() {
+        return Err("it must name a directory; write its path, such as `/var/lib/fanfare`".to_owned());
+    }
+    Ok(PathBuf::from(text))
+}
+
 /// A version of TLS.
 pub(super) fn tls_version(text: &str) -> Result<TlsVersion, String> {
     match text {

@@ -39,6 +39,11 @@ fn ready(fanfare: &Fanfare) -> (StatusCode, &'static str) {
         (StatusCode::SERVICE_UNAVAILABLE, "descriptors are exhausted\n")
     } else if fanfare.is_memory_short() {
         (StatusCode::SERVICE_UNAVAILABLE, "memory is short\n")
+    } else if fanfare.is_storage_failed() {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the disk of the data directory failed\n",
+        )
     } else {
         (StatusCode::OK, "ready\n")
     }

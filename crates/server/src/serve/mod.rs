@@ -22,9 +22,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::middleware::from_fn;
-use fanfare::Retention;
 use fanfare::tokens::Tokens;
-use fanfare::{Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, Tls, TopicRules};
+use fanfare::{
+    Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, StorageOptions, Tls, TopicRules,
+};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -84,7 +85,7 @@ async fn serve(
     let application = application(hooks.clone(), tokens);
     warn_if_nobody_may_connect(options, has_tokens);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
-        .map_err(|error| Failure::failed(format!("the shards cannot be started: {error}")))?;
+        .map_err(|error| Failure::failed(format!("the server cannot be started: {error}")))?;
     let listening = ListenerOptions {
         handshake_timeout: options.handshake_timeout,
         proxy_protocol: options.proxy_protocol,
@@ -216,20 +217,23 @@ fn library_options(
         is_development: options.dev,
         compression: options.compression,
         origins: options.allow_origin.iter().cloned().collect(),
-        history: retention(options),
+        history: options.retention(),
+        storage: storage(options),
         notsent_bytes: options.notsent_bytes as u32,
         send_buffer_bytes: options.send_buffer_bytes,
     }
 }
 
-/// How much is kept of every topic.
-fn retention(options: &ServeOptions) -> Retention {
-    let least = if options.dev { DEVELOPMENT_HISTORY } else { 0 };
-    Retention {
-        publications_max: options.history_frames.max(least),
-        bytes_max: options.history_bytes_max,
-        age_max_ms: options.history_age.as_millis() as u64,
-    }
+/// Where what is kept is durable.
+fn storage(options: &ServeOptions) -> Option<StorageOptions> {
+    let directory = options.data.as_ref()?;
+    Some(StorageOptions {
+        fsync: options.fsync.0,
+        bytes_max: options.data_bytes_max as u64,
+        topics_max: options.data_topics_max,
+        accepts_missing: options.data_accept_missing,
+        ..StorageOptions::new(directory)
+    })
 }
 
 /// What is left to the operator's backend and its tokens.
@@ -259,7 +263,7 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
     } else {
         TopicRules::default()
     };
-    let retention = retention(options);
+    let retention = options.retention();
     let rules = options.topic_rule.iter();
     TopicRules {
         by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
@@ -372,6 +376,3 @@ async fn flush(notices: &Notices, deadline: Instant) {
         tracing::warn!(left, "the shutdown timeout is over, notices were not delivered");
     }
 }
-
-/// Publications that development mode keeps of each topic, so that a newcomer to Fanfare sees history work.
-const DEVELOPMENT_HISTORY: usize = 100;

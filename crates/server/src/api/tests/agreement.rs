@@ -75,6 +75,9 @@ fn codes_agree() {
     );
 }
 
+/// What a disk that fails or is full is answered with: tested with such disks.
+const OF_A_DISK: [&str; 2] = ["500", "507"];
+
 /// What is written by the json dialect, which leaves out what there is nothing to say of.
 const OF_THE_DIALECT: [&str; 3] = ["HistoryPage", "Message", "Publisher"];
 
@@ -245,7 +248,10 @@ async fn every_described_answer_happens() {
             let without = no_tokens.call(success(path)).await;
             statuses.insert(without.status.as_u16().to_string());
         }
-        assert_eq!(statuses, names(&operation["responses"]), "{path}");
+        let described = names(&operation["responses"]);
+        let happens_here = |status: &String| !OF_A_DISK.contains(&status.as_str());
+        let described: BTreeSet<_> = described.into_iter().filter(happens_here).collect();
+        assert_eq!(statuses, described, "{path}");
     }
 }
 

@@ -1,9 +1,10 @@
-//! The memory broker: its contract, its history, and the bounds it keeps.
+//! The local broker: its contract, its history, and the bounds it keeps.
 
 use fanfare_hub::access::TopicRule;
 use fanfare_hub::conformance;
 use fanfare_protocol::{ConnectionId, Publication, Publisher};
 
+use super::super::publishing::RETRY_MS_MIN;
 use super::*;
 
 #[test]
@@ -12,13 +13,13 @@ fn it_keeps_the_contract() {
         publications_max: conformance::HISTORY_FRAMES,
         ..Retention::default()
     };
-    conformance::check(|| Arc::new(MemoryBroker::new(history, &Limits::default(), 7)));
+    conformance::check(|| Arc::new(LocalBroker::new(history, &Limits::default(), 7)));
 }
 
 #[test]
 fn it_keeps_the_contract_without_history() {
     conformance::check_without_history(|| {
-        Arc::new(MemoryBroker::new(Retention::default(), &Limits::default(), 7))
+        Arc::new(LocalBroker::new(Retention::default(), &Limits::default(), 7))
     });
 }
 
@@ -31,7 +32,7 @@ fn history_is_bounded_in_frames_bytes_and_age() {
         bytes_max: 4 * base + 30,
         age_max_ms: 100,
     };
-    let broker = MemoryBroker::new(options, &Limits::default(), 1);
+    let broker = LocalBroker::new(options, &Limits::default(), 1);
     let publish = |bytes: usize, time: u64| {
         let payload = fanfare_protocol::Payload::binary(vec![0; bytes]);
         let draft = Draft::new(topic.clone(), payload, Timestamp(time));
@@ -58,7 +59,7 @@ fn topics_are_listed_in_pages_without_repetition() {
         publications_max: 1,
         ..Retention::default()
     };
-    let broker = MemoryBroker::new(options, &Limits::default(), 1);
+    let broker = LocalBroker::new(options, &Limits::default(), 1);
     for number in 0..250 {
         let topic = TopicName::parse(&format!("t{number}")).unwrap();
         let payload = fanfare_protocol::Payload::text("x");
@@ -127,7 +128,7 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
         publications_per_second: 1,
         ..Limits::default()
     };
-    let broker = MemoryBroker::new(Retention::default(), &limits, 1);
+    let broker = LocalBroker::new(Retention::default(), &limits, 1);
     let (inbox, topic) = (Arc::new(Inbox::default()), TopicName::parse("a").unwrap());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
     broker.join(outlet, &topic);
@@ -159,7 +160,7 @@ fn a_topic_takes_so_many_publications_of_clients_and_any_number_of_the_applicati
 
 #[test]
 fn a_rule_says_what_its_topics_take_and_may_change_while_they_are_there() {
-    let broker = MemoryBroker::new(Retention::default(), &Limits::default(), 1);
+    let broker = LocalBroker::new(Retention::default(), &Limits::default(), 1);
     let (inbox, slow) = (Arc::new(Inbox::default()), TopicName::parse("slow:a").unwrap());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
     broker.join(outlet, &slow);
@@ -193,7 +194,7 @@ fn topics_are_bounded_and_their_places_given_back() {
         age_max_ms: 100,
         ..Retention::default()
     };
-    let broker = MemoryBroker::new(history, &limits, 1);
+    let broker = LocalBroker::new(history, &limits, 1);
     let inbox = Arc::new(Inbox::default());
     let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
     let [a, b, c] = ["a", "b", "c"].map(|name| TopicName::parse(name).unwrap());

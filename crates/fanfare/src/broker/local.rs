@@ -1,55 +1,82 @@
-//! The broker of one process: topics in partitions, each behind one lock, with a small ring of history.
+//! The broker of one process: topics in partitions, each behind one lock, with a small ring of history; where the rules
+//! say so, with the durable log behind it.
 //!
 //! Publishing takes the lock of one partition, sets a place aside in the mailbox of every shard that joined the
-//! topic, appends, posts, and lets go. Nothing waits or writes to a socket under that lock.
+//! topic, appends, posts, and lets go. Nothing waits or writes to a socket or a disk under that lock.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 
-use fanfare_hub::access::TopicRules;
+use fanfare_hub::access::{TopicRule, TopicRules};
 use fanfare_hub::broker::{
-    Broker, BrokerEvent, Outlet, OutletId, PublishId, Published, Read, ReadId, Refusal, TopicPage,
+    Broker, BrokerEvent, Outlet, OutletId, PublishId, Published, Read, ReadId, Refusal, TopicPage, TopicRow,
 };
-use fanfare_hub::{Bucket, Change, History, Limits, Rate, Retention, RosterDiff, RosterPage, Version};
+use fanfare_hub::{Bucket, Change, Limits, Rate, Retention, RosterDiff, RosterPage, Version};
+use fanfare_log::Policy;
 use fanfare_protocol::{ConnectionId, Draft, Position, Timestamp, TopicName};
 use foldhash::fast::FixedState;
 use slab::Slab;
 
-use super::keys::{KeyRoom, Keys, Known};
-use super::partition::{Joined, Log, Partition, Terms};
+use super::journal::{Journal, Reading};
+use super::keys::{KeyRoom, Keys};
+use super::outlets::Outlets;
+use super::partition::Partition;
+use super::publishing::position;
 use super::room::{HistoryRoom, TopicRoom};
+use super::topic_log::{Asked, Log, Terms};
 use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
-/// The broker that keeps everything in this process's memory.
+/// The broker that needs no other service: topics in this process's memory, and with a [`Journal`] durable ones.
 ///
-/// Memory: about 180 B per topic with subscribers, and what the bounds on history and keys allow.
+/// Memory: about 200 B per topic with subscribers, and what the bounds on history and keys allow. Of a durable topic the
+/// newest publications of the last minute are in memory as well, at most 128.
 ///
 /// It keeps these bounds of the [`Limits`]: how many publications of clients a topic takes per second, how many topics
 /// there are, how much all of them keep of their logs, and how many idempotency keys are remembered for how long.
 /// Publications that the application makes itself are not bounded by the first nor counted in it.
-pub struct MemoryBroker {
+pub struct LocalBroker {
     /// What holds for topics of which the rules do not say it.
-    otherwise: Terms,
+    otherwise: Otherwise,
     rules: RwLock<Arc<TopicRules>>,
-    clock: Clock,
-    room: TopicRoom,
-    history: HistoryRoom,
-    keys: KeyRoom,
+    pub(super) clock: Clock,
+    pub(super) room: TopicRoom,
+    pub(super) history: HistoryRoom,
+    pub(super) keys: KeyRoom,
     hasher: FixedState,
     /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
     notices: Option<Arc<NoticeBoard>>,
-    outlets: Mutex<Slab<Attached>>,
+    /// Where durable topics are, if any are.
+    pub(super) journal: Option<Arc<dyn Journal>>,
+    pub(super) outlets: Outlets,
     partitions: Box<[Mutex<Partition>]>,
 }
 
 /// Locks apart from each other; more than cores, so that two publishers rarely meet.
 const PARTITIONS: usize = 64;
 
-/// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
-const RETRY_MS_MIN: u64 = 100;
+/// What memory keeps of a durable topic, if its rule does not want less: what is read most, by those who come back after a
+/// short break.
+const TAIL: Retention = Retention {
+    publications_max: 128,
+    bytes_max: 256 << 10,
+    age_max_ms: 60_000,
+};
+
+/// What holds where the rules say nothing.
+#[derive(Clone, Copy)]
+struct Otherwise {
+    rate: Rate,
+    retention: Retention,
+}
+
+impl Otherwise {
+    fn retention_of(&self, rule: Option<&TopicRule>) -> Retention {
+        rule.and_then(|rule| rule.retention).unwrap_or(self.retention)
+    }
+}
 
 /// What a broker holds beside its topics, and has let go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,13 +95,7 @@ pub(crate) struct Figures {
     pub(crate) repetitions: u64,
 }
 
-/// An outlet, and how many topics it has joined.
-struct Attached {
-    outlet: Arc<dyn Outlet>,
-    topics: usize,
-}
-
-impl MemoryBroker {
+impl LocalBroker {
     /// An empty broker. `seed` goes into the hash of topic names and into the epochs: take a random one, so that
     /// clients of an earlier process see that this is another log.
     pub fn new(history: Retention, limits: &Limits, seed: u64) -> Self {
@@ -91,7 +112,7 @@ impl MemoryBroker {
         };
         let partitions = (0..PARTITIONS).map(partition).collect();
         Self {
-            otherwise: Terms {
+            otherwise: Otherwise {
                 rate: Rate::per_second(limits.publications_per_second),
                 retention: history,
             },
@@ -102,7 +123,8 @@ impl MemoryBroker {
             keys: KeyRoom::new(limits),
             hasher: hasher.clone(),
             notices: None,
-            outlets: Mutex::new(Slab::new()),
+            journal: None,
+            outlets: Outlets::default(),
             partitions,
         }
     }
@@ -113,13 +135,22 @@ impl MemoryBroker {
         Self { notices, ..self }
     }
 
-    /// From now on topics take and keep what these rules say. What is kept already and too much now is dropped.
+    /// The same, with somewhere to keep durable topics: those that keep history and whose rule does not say otherwise.
+    pub fn with_journal(self, journal: Option<Arc<dyn Journal>>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// From now on topics take and keep what these rules say. What is kept already and too much now is dropped. Whether
+    /// a topic is durable does not change while it is in use.
     pub fn set_rules(&self, rules: Arc<TopicRules>) {
+        if let Some(journal) = &self.journal {
+            journal.set_policy(policy(Arc::clone(&rules), self.otherwise));
+        }
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
             for (_, log) in &mut partition.logs {
-                let terms = self.terms_of(&log.topic);
+                let terms = self.terms(&log.topic, |_| log.terms.is_durable);
                 if terms.rate != log.terms.rate {
                     log.bucket = Bucket::default();
                 }
@@ -129,21 +160,69 @@ impl MemoryBroker {
         }
     }
 
-    fn terms_of(&self, topic: &TopicName) -> Terms {
+    /// What holds for a topic that is not in use.
+    pub(super) fn terms_of(&self, topic: &TopicName) -> Terms {
+        self.terms(topic, |rule| {
+            let wants_it = rule.and_then(|rule| rule.is_durable).unwrap_or(true);
+            self.journal.is_some() && wants_it && self.otherwise.retention_of(rule).keeps()
+        })
+    }
+
+    fn terms(&self, topic: &TopicName, is_durable: impl FnOnce(Option<&TopicRule>) -> bool) -> Terms {
         let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(rule) = rules.of(topic) else {
-            return self.otherwise;
-        };
-        let rate = rule.publications_per_second.map(Rate::per_second);
+        let rule = rules.of(topic);
+        let rate = rule.and_then(|rule| rule.publications_per_second);
+        let retention = self.otherwise.retention_of(rule);
+        let is_durable = is_durable(rule);
         Terms {
-            rate: rate.unwrap_or(self.otherwise.rate),
-            retention: rule.retention.unwrap_or(self.otherwise.retention),
+            rate: rate.map_or(self.otherwise.rate, Rate::per_second),
+            retention: if is_durable {
+                retention.within(TAIL)
+            } else {
+                retention
+            },
+            is_durable,
         }
     }
 
-    fn begin(&self, partition: &mut Partition, topic: &TopicName, terms: Terms) -> Result<usize, Refusal> {
+    /// Has the log of a topic in memory, if there may be another one: a new one, or that of the disk.
+    pub(super) fn begin(
+        &self,
+        partition: &mut Partition,
+        topic: &TopicName,
+        terms: Terms,
+    ) -> Result<usize, Refusal> {
         self.room.take(topic)?;
-        Ok(partition.begin(topic, terms))
+        let stored = self.stored(topic, terms);
+        let position = stored.map_or_else(|| partition.beginning(), |row| row.position);
+        if stored.is_none() {
+            partition.begin_epoch();
+        }
+        Ok(partition.insert(topic, position, terms))
+    }
+
+    /// What the disk has of a durable topic.
+    fn stored(&self, topic: &TopicName, terms: Terms) -> Option<Stored> {
+        let journal = self.journal.as_ref().filter(|_| terms.is_durable)?;
+        let standing = journal.reader().standing(topic.as_str())?;
+        Some(Stored {
+            position: position(standing.position()),
+            publications: standing.count() as usize,
+        })
+    }
+
+    /// Whether a topic that is not in use is on the disk.
+    pub(super) fn is_on_disk(&self, topic: &TopicName) -> bool {
+        self.stored(topic, self.terms_of(topic)).is_some()
+    }
+
+    /// Where a topic will stand when all that is pending is done; one that there is not, where it will begin.
+    pub(super) fn standing(&self, partition: &Partition, topic: &TopicName) -> Position {
+        if let Some(log) = partition.log(topic.as_str()) {
+            return log.end();
+        }
+        let stored = self.stored(topic, self.terms_of(topic));
+        stored.map_or_else(|| partition.beginning(), |stored| stored.position)
     }
 
     /// Whether a topic has subscribers, where somebody is told when that changes.
@@ -165,7 +244,7 @@ impl MemoryBroker {
     fn leave_log(&self, partition: &mut Partition, log: usize, outlet: OutletId) {
         let before = self.occupancy(&partition.logs[log]);
         if partition.logs[log].lose(outlet) {
-            self.count_topics(outlet, -1);
+            self.outlets.count_topics(outlet, -1);
         }
         self.notice(&partition.logs[log], before);
         partition.remove_if_unused(log, &self.room);
@@ -207,87 +286,80 @@ impl MemoryBroker {
         }
     }
 
-    /// Appends a publication that repeats none.
-    fn append(&self, partition: &mut Partition, draft: Draft) -> Result<Position, Refusal> {
-        if let Some(expected) = draft.expected {
-            partition.check_expected(&draft.topic, expected)?;
-        }
-        let log = if let Some(log) = partition.names.get(&draft.topic) {
-            *log as usize
-        } else {
-            let terms = self.terms_of(&draft.topic);
-            if !terms.retention.keeps() {
-                // Nobody would get it and nothing would keep it: the log would begin and end with it.
-                let epoch = partition.begin_epoch();
-                return Ok(Position { epoch, offset: 1 });
-            }
-            self.begin(partition, &draft.topic, terms)?
-        };
-        let admitted = self.admit(&mut partition.logs[log], &draft);
-        let appended = admitted.and_then(|()| partition.logs[log].append(draft, &self.history));
-        // A log that begins with a publication may have no room to keep it.
-        partition.remove_if_unused(log, &self.room);
-        appended
-    }
-
-    /// Takes a client's publication out of what the topic allows.
-    fn admit(&self, log: &mut Log, draft: &Draft) -> Result<(), Refusal> {
-        if draft.from.is_none() {
-            return Ok(());
-        }
-        log.bucket
-            .try_take(self.clock.monotonic(), log.terms.rate, 1)
-            .map_err(|wait_ms| Refusal::RateLimited {
-                retry_after_ms: wait_ms.max(RETRY_MS_MIN),
-            })
-    }
-
-    fn partition_of(&self, topic: &str) -> usize {
+    pub(super) fn partition_of(&self, topic: &str) -> usize {
         self.hasher.hash_one(topic) as usize % PARTITIONS
     }
 
-    fn lock(&self, index: usize) -> MutexGuard<'_, Partition> {
+    pub(super) fn lock(&self, index: usize) -> MutexGuard<'_, Partition> {
         // A partition is consistent between statements, so a panic elsewhere while it was locked does no harm.
         self.partitions[index]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn outlets(&self) -> MutexGuard<'_, Slab<Attached>> {
-        self.outlets.lock().unwrap_or_else(PoisonError::into_inner)
+    fn row(&self, log: &Log) -> TopicRow {
+        let row = log.row();
+        let stored = self.stored(&log.topic, log.terms);
+        let history = stored.map_or(row.history, |stored| stored.publications);
+        TopicRow { history, ..row }
     }
 
-    fn outlet(&self, id: OutletId) -> Option<Arc<dyn Outlet>> {
-        let outlets = self.outlets();
-        outlets
-            .get(id.0 as usize)
-            .map(|attached| Arc::clone(&attached.outlet))
-    }
-
-    /// Changes how many topics an outlet has joined.
-    fn count_topics(&self, id: OutletId, change: isize) {
-        if let Some(attached) = self.outlets().get_mut(id.0 as usize) {
-            attached.topics = attached.topics.saturating_add_signed(change);
+    /// The topics that are only on the disk.
+    fn topics_on_disk(&self, cursor: usize, count: usize) -> TopicPage {
+        let Some(journal) = &self.journal else {
+            return TopicPage::default();
+        };
+        let (topics, next) = journal.reader().topics(cursor, count);
+        let row = |(topic, standing): (Arc<str>, fanfare_log::Standing)| {
+            let topic = TopicName::parse(&topic).ok()?;
+            let is_here = self
+                .lock(self.partition_of(topic.as_str()))
+                .find(topic.as_str())
+                .is_some();
+            (!is_here && standing.count() > 0).then(|| TopicRow {
+                topic,
+                subscribers: 0,
+                position: position(standing.position()),
+                history: standing.count() as usize,
+            })
+        };
+        TopicPage {
+            topics: topics.into_iter().filter_map(row).collect(),
+            next: next.map(|next| (PARTITIONS as u64) << 32 | next as u64),
         }
-    }
-
-    fn has_joined(&self, id: OutletId) -> bool {
-        let outlets = self.outlets();
-        outlets
-            .get(id.0 as usize)
-            .is_some_and(|attached| attached.topics > 0)
     }
 }
 
-impl Broker for MemoryBroker {
+/// What the disk has of a topic.
+#[derive(Clone, Copy)]
+struct Stored {
+    position: Position,
+    publications: usize,
+}
+
+/// How much of its topics the disk keeps.
+fn policy(rules: Arc<TopicRules>, otherwise: Otherwise) -> Policy {
+    Policy::new(move |topic| {
+        let Ok(topic) = TopicName::parse(topic) else {
+            return fanfare_log::Retention::ALL;
+        };
+        let retention = otherwise.retention_of(rules.of(&topic));
+        fanfare_log::Retention {
+            count: retention.publications_max as u64,
+            age_ms: retention.age_max_ms,
+            bytes: retention.bytes_max as u64,
+        }
+    })
+}
+
+impl Broker for LocalBroker {
     fn attach(&self, outlet: Arc<dyn Outlet>) -> OutletId {
-        OutletId(self.outlets().insert(Attached { outlet, topics: 0 }) as u32)
+        self.outlets.attach(outlet)
     }
 
     fn detach(&self, outlet: OutletId) {
-        // Last, so that no other outlet gets the id while topics know this one by it.
         for index in 0..PARTITIONS {
-            if !self.has_joined(outlet) {
+            if !self.outlets.has_joined(outlet) {
                 break;
             }
             let mut partition = self.lock(index);
@@ -296,92 +368,69 @@ impl Broker for MemoryBroker {
                 self.leave_log(&mut partition, log, outlet);
             }
         }
-        self.outlets().try_remove(outlet.0 as usize);
+        self.outlets.detach(outlet);
     }
 
     fn publish(
         &self,
         draft: Draft,
-        _outlet: OutletId,
-        _publish: PublishId,
+        outlet: OutletId,
+        publish: PublishId,
     ) -> Poll<Result<Published, Refusal>> {
-        let mut partition = self.lock(self.partition_of(draft.topic.as_str()));
-        let known = Known::of(&draft);
-        let first = known
-            .as_ref()
-            .and_then(|known| partition.keys.find(known, &self.keys));
-        if let Some(position) = first {
-            return Poll::Ready(Ok(Published::again(position)));
-        }
-        let appended = self.append(&mut partition, draft);
-        if let (Some(known), Ok(position)) = (known, appended) {
-            partition.keys.remember(known, position, &self.keys);
-        }
-        Poll::Ready(appended.map(Published::first))
+        self.publish_as(Asked { outlet, publish }, draft)
     }
 
     fn join(&self, outlet: OutletId, topic: &TopicName) {
-        let Some(mailbox) = self.outlet(outlet) else {
+        let Some(mailbox) = self.outlets.get(outlet) else {
             return;
         };
         let mut partition = self.lock(self.partition_of(topic.as_str()));
-        let log = match partition.names.get(topic).copied() {
-            Some(log) => Ok(log as usize),
+        let log = match partition.find(topic.as_str()) {
+            Some(log) => Ok(log),
             None => self.begin(&mut partition, topic, self.terms_of(topic)),
         };
-        let log = match log {
-            Ok(log) => &mut partition.logs[log],
-            Err(refusal) => {
-                return mailbox.post(BrokerEvent::Joined {
-                    topic: topic.clone(),
-                    outcome: Err(refusal),
-                });
+        let joined = log.and_then(|log| {
+            let log = &mut partition.logs[log];
+            if log.let_in(outlet, &mailbox)? {
+                self.outlets.count_topics(outlet, 1);
             }
-        };
-        if !log.joined.iter().any(|joined| joined.id == outlet) {
-            self.count_topics(outlet, 1);
-            log.joined.reserve_exact(1);
-            log.joined.push(Joined {
-                id: outlet,
-                outlet: Arc::clone(&mailbox),
-                subscribers: 0,
-                shard: None,
-            });
-        }
-        mailbox.post(BrokerEvent::Joined {
-            topic: log.topic.clone(),
-            outcome: Ok(log.position),
+            Ok((log.topic.clone(), log.position))
+        });
+        mailbox.post(match joined {
+            // The topic's own name, so that there is one of it.
+            Ok((topic, position)) => BrokerEvent::Joined {
+                topic,
+                outcome: Ok(position),
+            },
+            Err(refusal) => BrokerEvent::Joined {
+                topic: topic.clone(),
+                outcome: Err(refusal),
+            },
         });
     }
 
     fn read(&self, outlet: OutletId, topic: &TopicName, read: Read, id: ReadId) {
-        let Some(mailbox) = self.outlet(outlet) else {
-            return;
-        };
-        let partition = self.lock(self.partition_of(topic.as_str()));
-        let page = match partition.names.get(topic) {
-            Some(&log) => partition.logs[log as usize].read(&read),
-            None => History::default().read(partition.standing(topic), &read),
-        };
-        mailbox.post(BrokerEvent::Read {
-            read: id,
-            outcome: Ok(page),
+        let topic = topic.clone();
+        self.read_for(Reading {
+            outlet,
+            topic,
+            read,
+            id,
         });
     }
 
     fn leave(&self, outlet: OutletId, topic: &TopicName) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
-        if let Some(log) = partition.names.get(topic).copied() {
-            self.leave_log(&mut partition, log as usize, outlet);
+        if let Some(log) = partition.find(topic.as_str()) {
+            self.leave_log(&mut partition, log, outlet);
         }
     }
 
     fn report(&self, outlet: OutletId, topic: &TopicName, subscribers: u32) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
-        let Some(log) = partition.names.get(topic).copied() else {
+        let Some(log) = partition.log_mut(topic.as_str()) else {
             return;
         };
-        let log = &mut partition.logs[log as usize];
         let before = self.occupancy(log);
         if let Some(joined) = log.joined.iter_mut().find(|joined| joined.id == outlet) {
             joined.subscribers = subscribers;
@@ -392,10 +441,10 @@ impl Broker for MemoryBroker {
     fn attend(&self, outlet: OutletId, topic: &TopicName, changes: Vec<Change>) {
         let mut partition = self.lock(self.partition_of(topic.as_str()));
         let life = partition.next_epoch;
-        let Some(log) = partition.names.get(topic).copied() else {
+        let Some(log) = partition.log_mut(topic.as_str()) else {
             return;
         };
-        if partition.logs[log as usize].attend(outlet, life, changes) {
+        if log.attend(outlet, life, changes) {
             partition.begin_epoch();
         }
     }
@@ -414,10 +463,7 @@ impl Broker for MemoryBroker {
 
     fn subscribers(&self, topic: &str) -> u64 {
         let partition = self.lock(self.partition_of(topic));
-        partition
-            .names
-            .get(topic)
-            .map_or(0, |&log| partition.logs[log as usize].subscribers())
+        partition.log(topic).map_or(0, Log::subscribers)
     }
 
     fn topics(&self, cursor: u64, count: usize) -> TopicPage {
@@ -433,16 +479,21 @@ impl Broker for MemoryBroker {
                     page.next = Some((index as u64) << 32 | log as u64);
                     return page;
                 }
-                page.topics.push(entry.row());
+                page.topics.push(self.row(entry));
             }
             from = 0;
         }
-        page
+        let rest = self.topics_on_disk(from, count - page.topics.len());
+        page.topics.extend(rest.topics);
+        TopicPage {
+            next: rest.next,
+            ..page
+        }
     }
 }
 
 #[cfg(test)]
-#[path = "memory_tests.rs"]
+#[path = "local_tests.rs"]
 mod tests;
 
 #[cfg(test)]
