@@ -30,6 +30,17 @@ pub enum Delivery {
     Unsubscribed(UnsubscribedBy),
 }
 
+impl Delivery {
+    /// How many bytes of the server's it holds.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publication(publication) => publication.payload.len(),
+            Self::Presence(update) => update.bytes(),
+            Self::Missed(_) | Self::Occupancy { .. } | Self::PresenceMissed | Self::Unsubscribed(_) => 0,
+        }
+    }
+}
+
 /// Who ended a subscription.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnsubscribedBy {
@@ -78,16 +89,21 @@ impl Queue {
 
     /// Puts a publication in, or leaves it out for want of room.
     pub(crate) fn publish(&self, publication: Publication) {
-        let bytes = publication.payload.len();
+        let gap = Gap::of_one(publication.offset, GapCause::Untaken);
+        let delivery = Delivery::Publication(publication);
         self.change(|inner| {
-            let has_bytes = inner.bytes == 0 || inner.bytes + bytes <= self.bytes_max;
-            if inner.waiting.len() < self.deliveries_max && has_bytes {
-                inner.bytes += bytes;
-                inner.put(Delivery::Publication(publication));
+            if self.has_room(inner, &delivery) {
+                inner.put(delivery);
             } else {
-                inner.miss(Gap::of_one(publication.offset, GapCause::Untaken));
+                inner.miss(gap);
             }
         });
+    }
+
+    /// Whether something may wait as well; anything may wait alone.
+    fn has_room(&self, inner: &Inner, delivery: &Delivery) -> bool {
+        let has_bytes = inner.bytes == 0 || inner.bytes + delivery.bytes() <= self.bytes_max;
+        inner.waiting.len() < self.deliveries_max && has_bytes
     }
 
     /// Takes in that publications went by.
@@ -98,19 +114,21 @@ impl Queue {
     /// Puts a number of subscribers in; where there is no room, the next number must do.
     pub(crate) fn occupy(&self, subscribers: u64) {
         self.change(|inner| {
-            if inner.waiting.len() < self.deliveries_max {
-                inner.put(Delivery::Occupancy { subscribers });
+            let delivery = Delivery::Occupancy { subscribers };
+            if self.has_room(inner, &delivery) {
+                inner.put(delivery);
             }
         });
     }
 
     /// Puts in who is there, or who came and went. Where there is no room, the program must ask.
     pub(crate) fn attend(&self, update: PresenceUpdate) {
+        let is_everyone = matches!(update, PresenceUpdate::Everyone { .. });
+        let delivery = Delivery::Presence(update);
         self.change(|inner| {
-            let has_room = inner.waiting.len() < self.deliveries_max;
-            inner.is_presence_missed &= !(has_room && matches!(update, PresenceUpdate::Everyone { .. }));
-            if has_room {
-                inner.put(Delivery::Presence(update));
+            if self.has_room(inner, &delivery) {
+                inner.is_presence_missed &= !is_everyone;
+                inner.put(delivery);
             } else {
                 inner.is_presence_missed = true;
             }
@@ -160,9 +178,7 @@ impl Queue {
             inner.tell_missed();
         }
         if let Some(delivery) = inner.waiting.pop_front() {
-            if let Delivery::Publication(publication) = &delivery {
-                inner.bytes -= publication.payload.len();
-            }
+            inner.bytes -= delivery.bytes();
             return Poll::Ready(Some(delivery));
         }
         if inner.is_over {
@@ -199,6 +215,7 @@ impl Inner {
     /// Puts it behind all that waits, and behind what was missed after that.
     fn put(&mut self, delivery: Delivery) {
         self.tell_missed();
+        self.bytes += delivery.bytes();
         self.waiting.push_back(delivery);
     }
 }
@@ -311,6 +328,10 @@ mod tests {
         next(&queue);
         queue.attend(everyone());
         assert_eq!(words(&queue), ["Presence(Changed", "Presence(Everyone"]);
+        let narrow = Queue::new(8, 1);
+        let gone = || told(r#""came":[],"went":[{"connection":"1","since":1}]"#);
+        (0..2).for_each(|_| narrow.attend(gone()));
+        assert_eq!(words(&narrow), ["Presence(Changed", "PresenceMissed"]);
     }
 
     #[test]

@@ -33,6 +33,14 @@ pub struct Present {
     pub since: u64,
 }
 
+impl Present {
+    fn bytes(&self) -> usize {
+        let user = self.user.as_ref().map_or(0, String::len);
+        let info = self.info.as_ref().map_or(0, |info| info.get().len());
+        size_of::<Self>() + self.connection.len() + user + info
+    }
+}
+
 /// What changes in a topic, for those who [want to be told](crate::SubscribeOptions::presence).
 ///
 /// It serializes as the fields that the `json` dialect has for it.
@@ -69,6 +77,15 @@ impl PresenceUpdate {
     pub fn attendance(&self) -> Attendance {
         match self {
             Self::Everyone { attendance, .. } | Self::Changed { attendance, .. } => *attendance,
+        }
+    }
+
+    /// About how many bytes it holds.
+    pub(crate) fn bytes(&self) -> usize {
+        let bytes = |members: &[Present]| members.iter().map(Present::bytes).sum::<usize>();
+        match self {
+            Self::Everyone { members, .. } => bytes(members),
+            Self::Changed { came, went, .. } => bytes(came) + bytes(went),
         }
     }
 }
@@ -157,37 +174,50 @@ impl Presence {
     /// # Errors
     /// Those of [`Commands::presence_page`].
     pub async fn next(&mut self) -> Result<Option<PresencePage>, Error> {
-        match self.options.clone() {
-            Some(options) => self.page(options).await.map(Some),
-            None => Ok(None),
-        }
+        self.page(None).await
     }
 
     /// All that follow, but no more than `members_max`; of more than that so many, and the others follow in the next call.
-    /// Asks for as many pages as that takes, of up to 1,000 members whatever the options say.
+    /// Asks for as many pages as that takes, of up to 1,000 members whatever the options say. After an error it may be asked
+    /// for again.
     ///
     /// # Errors
-    /// Those of [`Commands::presence_page`]; what came until then is gone.
+    /// Those of [`Commands::presence_page`].
     pub async fn all(&mut self, members_max: usize) -> Result<Vec<Present>, Error> {
+        let begin = self.options.clone();
+        let all = self.gather(members_max).await;
+        if all.is_err() {
+            self.options = begin;
+        }
+        all
+    }
+
+    async fn gather(&mut self, members_max: usize) -> Result<Vec<Present>, Error> {
         let mut all = Vec::new();
-        while all.len() < members_max
-            && let Some(options) = self.options.clone()
-        {
+        while all.len() < members_max {
             let left = u32::try_from(members_max - all.len()).unwrap_or(u32::MAX);
-            let limit = Some(left.min(PRESENCE_PAGE_MAX));
-            let page = self.page(PresenceOptions { limit, ..options }).await?;
-            all.extend(page.members);
+            match self.page(Some(left.min(PRESENCE_PAGE_MAX))).await? {
+                Some(page) => all.extend(page.members),
+                None => break,
+            }
         }
         Ok(all)
     }
 
-    async fn page(&mut self, options: PresenceOptions) -> Result<PresencePage, Error> {
-        let limit = options.limit;
+    /// The next page, of so many members or as many as the options say.
+    async fn page(&mut self, limit: Option<u32>) -> Result<Option<PresencePage>, Error> {
+        let Some(wanted) = self.options.clone() else {
+            return Ok(None);
+        };
+        let options = PresenceOptions {
+            after: wanted.after,
+            limit: limit.or(wanted.limit),
+        };
         let page = self.commands.presence_page(&self.topic, options).await?;
         self.options = page.next.clone().map(|after| PresenceOptions {
             after: Some(after),
-            limit,
+            limit: wanted.limit,
         });
-        Ok(page)
+        Ok(Some(page))
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Inputs, none of which has priority: commands, while the session has room for them; subscriptions that were dropped,
 //! likewise; bytes of the server, while no push waits for the program; room in the queue of pushes, while one waits;
-//! tokens; the time to ask for one; the time to ask again for topics that the server refused for now; the drop of the last [`Commands`] handle; and the time after which a silent server
-//! is given up.
+//! tokens; the time to ask for one; the time to ask again for topics that the server refused for now; the drop of the
+//! last [`Commands`] handle; and the time after which a silent server is given up.
 //!
 //! [`Commands`]: crate::Commands
 
