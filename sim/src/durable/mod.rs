@@ -240,8 +240,17 @@ impl Story {
 
     /// The server is told to stop, and does.
     fn close(&mut self) {
-        if let Some(server) = self.server.take() {
-            let is_sound = server.close(&self.disk);
+        if let Some(mut server) = self.server.take() {
+            while server.commit(100, &self.disk) {}
+            if !self.disk.is_stopped() {
+                // Nothing is pending, so that what has a place in a mailbox is in it.
+                for follower in &mut self.followers {
+                    follower.take_mail(&server, &mut self.ledger, usize::MAX, &mut self.summary);
+                    assert_eq!(follower.reserved(), 0, "places in a mailbox were not given back");
+                }
+                server.take_answers(&mut self.ledger, &mut self.summary);
+            }
+            let is_sound = server.close();
             self.transcript.tell(format_args!("closed: {is_sound}"));
             self.end_life("close");
             self.disk.restart();
