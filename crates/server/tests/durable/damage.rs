@@ -103,7 +103,7 @@ fn what_was_being_written_at_the_end_is_cut_off() {
 fn a_log_that_was_closed_in_order_knows_that_its_end_is_missing() {
     let (mut house, a, b) = left_behind("shortened", Signal::TERM);
     change(&house.last_segment(), |content| {
-        content.truncate(content.len() - 3)
+        content.truncate(content.len() - 3);
     });
     let server = house.start();
     house.await_log("the end of the file is missing");
@@ -217,7 +217,7 @@ fn what_another_version_or_somebody_else_wrote_refuses_the_start_and_is_left_alo
     let segment = house.last_segment();
     let ours = fs::read(&segment).unwrap();
     change(&segment, |content| {
-        content[..24].copy_from_slice(&HEADER_OF_VERSION_2)
+        content[..24].copy_from_slice(&HEADER_OF_VERSION_2);
     });
     let theirs = fs::read(&segment).unwrap();
     let error = house.refused();

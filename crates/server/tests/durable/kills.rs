@@ -61,7 +61,7 @@ fn whatever_was_answered_is_there_once_after_every_kill() {
     let (mut house, mut random) = (House::new("kills", &[]), Rng::with_seed(seed()));
     let began = Instant::now();
     let sum = under_load(&mut house, kills, |house, server| {
-        kill(house, server, &mut random)
+        kill(house, server, &mut random);
     });
     println!("{kills} kills in {:?}: {sum:?}", began.elapsed());
     assert!(sum.acknowledged >= 10 * kills, "{sum:?}");

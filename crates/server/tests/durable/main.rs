@@ -16,6 +16,7 @@
     clippy::panic,
     reason = "a test ends where something unexpected happens, helpers included"
 )]
+#![allow(clippy::print_stdout, reason = "a run says its seed and what it came to")]
 
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]

@@ -47,7 +47,7 @@ fn hear(address: SocketAddr) -> [Vec<Value>; 2] {
                 return heard;
             }
         }
-        last_id = curl.last_id.clone();
+        last_id.clone_from(&curl.last_id);
         thread::sleep(Duration::from_millis(20));
     }
 }

@@ -22,7 +22,7 @@ impl Curl {
         if !last_id.is_empty() {
             command.args(["--header", &format!("Last-Event-ID: {last_id}")]);
         }
-        command.arg(format!("http://{}{target}", address));
+        command.arg(format!("http://{address}{target}"));
         let mut child = command.stdout(Stdio::piped()).spawn().expect("curl is installed");
         Self {
             lines: BufReader::new(child.stdout.take().unwrap()),
