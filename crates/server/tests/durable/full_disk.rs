@@ -160,6 +160,7 @@ fn a_data_directory_that_may_take_no_more_is_full_until_less_is_kept() {
     ];
     let mut house = House::new("bounded", &[&limits[..], &LIVE].concat());
     let server = house.start();
+    publish(&server, "small", "is kept");
     let large = "x".repeat(MIB);
     let mut caller = Client::connect(server.address);
     let request = format!(
@@ -183,4 +184,5 @@ fn a_data_directory_that_may_take_no_more_is_full_until_less_is_kept() {
         post(&server, &json!({"topic": "a", "data": "again"})).0 == 200
     });
     assert_eq!(server.metric("fanfare_log_full"), 0);
+    assert_eq!(texts(&server, "small"), ["is kept"]);
 }
