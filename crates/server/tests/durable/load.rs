@@ -200,7 +200,11 @@ fn name_of(data: &Value) -> Name {
 /// How many bytes more a publication has: mostly few, at times more than one page of memory.
 fn filling((by, number): Name) -> usize {
     let spread = (number * 31 + by as u64 * 7) as usize;
-    if spread.is_multiple_of(13) { 9_000 } else { spread % 200 }
+    if spread.is_multiple_of(13) {
+        9_000
+    } else {
+        spread % 200
+    }
 }
 
 /// Somebody who publishes.
