@@ -41,6 +41,13 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
     step("curl", || {
         packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
     })?;
+    step("strace", || {
+        packages::provide(
+            "a disk that fails is made with strace",
+            || packages::runs("strace"),
+            &["strace"],
+        )
+    })?;
     step("tests", || {
         cargo(root, &["test", "--workspace", "--features", HTTP2])
     })?;

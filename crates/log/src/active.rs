@@ -99,6 +99,7 @@ impl Log {
         if self.manifest.numbers.len() >= segments_max {
             return Err(AppendError::TooManySegments { segments_max });
         }
+        self.check_room()?;
         let number = self.manifest.next;
         let segment = match Segment::create(&*self.shared.storage, number) {
             Ok(segment) => Arc::new(segment),
@@ -115,6 +116,17 @@ impl Log {
         let mut index = self.shared.index_mut();
         index.segments.insert(number, segment);
         index.active = Some((number, HEADER_BYTES));
+        Ok(())
+    }
+
+    /// Whether a segment more may be filled.
+    fn check_room(&self) -> Result<(), AppendError> {
+        let bytes_max = self.shared.limits.bytes_max;
+        let index = self.shared.index();
+        let bytes: u64 = index.segments.values().map(|segment| segment.bytes).sum();
+        if bytes.saturating_add(self.shared.limits.segment_bytes_max) > bytes_max {
+            return Err(AppendError::LogFull { bytes, bytes_max });
+        }
         Ok(())
     }
 

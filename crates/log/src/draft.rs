@@ -91,6 +91,16 @@ pub enum AppendError {
         /// How many there may be.
         topics_max: usize,
     },
+    /// What the segments have, and one more, would be beyond [`Limits::bytes_max`].
+    #[error(
+        "the log has {bytes} bytes, limit is {bytes_max} and less one segment, keep less or raise the limit"
+    )]
+    LogFull {
+        /// What it has.
+        bytes: u64,
+        /// What it may have.
+        bytes_max: u64,
+    },
     /// There are [`Limits::segments_max`] segments, and all are in use.
     #[error("the log has {segments_max} segments, which is the limit, keep less or raise the limit")]
     TooManySegments {

@@ -30,8 +30,12 @@ pub struct Limits {
     /// Bytes of records in a segment file. Beyond: the file is sealed and the next one begun; a group is not divided,
     /// so a file may have one group more. At most 1 GiB. Default 64 MiB.
     pub segment_bytes_max: u64,
-    /// Segment files, each of which has one open descriptor. Beyond: appends are refused with
-    /// [`AppendError::TooManySegments`](crate::AppendError). At most 4,096. Default 1,024, which is 64 GiB.
+    /// Bytes of all segments. Beyond: appends are refused with [`AppendError::LogFull`](crate::AppendError), a segment
+    /// ahead, because the next one may get as long as any. At least `segment_bytes_max`. Default 64 GiB.
+    pub bytes_max: u64,
+    /// Segment files, each of which has one open descriptor. Those that were rewritten are small and are not put
+    /// together. Beyond: appends are refused with [`AppendError::TooManySegments`](crate::AppendError). At most 4,096,
+    /// which is the default.
     pub segments_max: usize,
     /// Bytes of one record, with its head of 38 bytes and the topic's name. Beyond: refused with
     /// [`AppendError::RecordTooLarge`](crate::AppendError). A file that announces more is damaged; nothing is
@@ -75,7 +79,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             segment_bytes_max: 64 << 20,
-            segments_max: 1_024,
+            bytes_max: 64 << 30,
+            segments_max: SEGMENTS_MOST as usize,
             record_bytes_max: 4 << 20,
             topics_max: 1_000_000,
             group_records_max: 4_096,
@@ -117,6 +122,7 @@ impl Limits {
         let record = u64::from(self.record_bytes_max);
         let rows = [
             ("segment_bytes_max", self.segment_bytes_max, 4_096, 1 << 30),
+            ("bytes_max", self.bytes_max, self.segment_bytes_max, u64::MAX),
             ("segments_max", size(self.segments_max), 2, SEGMENTS_MOST),
             ("record_bytes_max", record, 512, 1 << 28),
             ("topics_max", size(self.topics_max), 1, u64::from(u32::MAX)),

@@ -105,6 +105,8 @@ export class Room {
     this.isSubscribed = true;
     this.wasSubscribed = true;
     if (!last || recovered) return null;
+    // Where nothing was ever said, nothing is missing: all that is said there now follows.
+    if (last.offset === 0 && offset === 0) return null;
     if (last.epoch !== epoch || offset < last.offset) return { key: "missedSome" };
     return offset > last.offset ? { key: "missed", count: offset - last.offset } : null;
   }

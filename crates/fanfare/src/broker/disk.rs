@@ -22,7 +22,8 @@ pub struct StorageOptions {
     /// When something counts as durable. Default: when the disk says so.
     pub fsync: Fsync,
     /// Bytes of all segments, from 128 MiB to 256 GiB, in steps of 64 MiB. Beyond: publications of durable topics are refused
-    /// with `storage_full`, until something that is kept goes. Default 64 GiB.
+    /// with `storage_full`, until something that is kept goes; and so they are beyond 4,096 segments, however small.
+    /// Default 64 GiB.
     pub bytes_max: u64,
     /// Topics in the directory, those included of which only the position is remembered. Beyond: the first publication of
     /// another one is refused. Default 1,000,000; one costs about 300 bytes of memory.
@@ -47,10 +48,9 @@ impl StorageOptions {
     /// What waits for the disk has a place set aside in every mailbox that wants it. So less waits than fits into half a
     /// mailbox, up to which a shard goes on reading, and a slow disk holds up nobody but who publishes durably.
     fn limits(&self) -> Limits {
-        let limits = Limits::default();
-        let segments = self.bytes_max / limits.segment_bytes_max;
         Limits {
-            segments_max: segments.clamp(2, 4_096) as usize,
+            // One that is appended to, and one that is kept.
+            bytes_max: self.bytes_max.max(2 * Limits::default().segment_bytes_max),
             topics_max: self.topics_max,
             // Publications have bounds of their own, with errors of their own.
             record_bytes_max: 256 << 20,
@@ -58,7 +58,7 @@ impl StorageOptions {
             group_records_max: 512,
             queue_bytes_max: 1 << 20,
             group_bytes_max: 512 << 10,
-            ..limits
+            ..Limits::default()
         }
     }
 }
@@ -279,7 +279,9 @@ impl Clerk {
     fn tell(&self, error: Option<&AppendError>) {
         let is_full = match error {
             None => false,
-            Some(AppendError::StorageFull | AppendError::TooManySegments { .. }) => true,
+            Some(
+                AppendError::StorageFull | AppendError::LogFull { .. } | AppendError::TooManySegments { .. },
+            ) => true,
             Some(error @ (AppendError::Uncertain(_) | AppendError::Fenced)) => {
                 if !self.counts.is_failed.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the disk of the data directory failed, durable topics take nothing more");

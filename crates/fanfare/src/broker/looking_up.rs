@@ -139,6 +139,9 @@ impl LocalBroker {
 
     /// A publication that is none, or has a form that is not known, is told of when it is read.
     fn remember(&self, reader: &Reader, stored: &fanfare_log::Publication) {
+        if !stored::is_repeatable(&stored.body) {
+            return;
+        }
         let Ok(topic) = TopicName::parse(&stored.topic) else {
             return;
         };

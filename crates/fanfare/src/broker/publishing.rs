@@ -304,7 +304,9 @@ fn refusal_when(busy: Busy) -> Refusal {
 
 fn refusal_of(error: &AppendError) -> Refusal {
     match error {
-        AppendError::StorageFull | AppendError::TooManySegments { .. } => Refusal::StorageFull,
+        AppendError::StorageFull | AppendError::LogFull { .. } | AppendError::TooManySegments { .. } => {
+            Refusal::StorageFull
+        }
         AppendError::Uncertain(_) => Refusal::OutcomeUnknown,
         AppendError::TooManyTopics { .. } => Refusal::TooManyTopics,
         // It was queued behind one that was refused.

@@ -105,7 +105,8 @@ impl Client {
         self.try_send(bytes).unwrap();
     }
 
-    fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+    /// Sends bytes to somebody who may be gone.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             Some(tls) => rustls::Stream::new(tls, &mut self.stream).write_all(bytes),
             None => self.stream.write_all(bytes),

@@ -1,6 +1,6 @@
 //! Retention, rewriting, and what is remembered of topics of which nothing is kept.
 
-use fanfare_log::{Draft, Memory, Policy, Retention, What};
+use fanfare_log::{AppendError, Draft, Memory, Policy, Retention, What};
 
 use crate::harness::*;
 
@@ -106,6 +106,44 @@ fn one_topic_that_is_kept_long_does_not_pin_the_disk() {
     let idle = segments(&disk);
     maintain(&mut log, 1);
     assert_eq!(segments(&disk), idle, "nothing is rewritten twice");
+}
+
+#[test]
+fn bytes_and_not_files_are_what_a_log_is_full_of() {
+    let disk = Memory::new(1);
+    let policy = |topic: &str| if topic == "long" { Retention::ALL } else { count(3) };
+    let mut options = keeping(policy);
+    options.limits.bytes_max = 8 * options.limits.segment_bytes_max;
+    let mut log = open(&disk, options);
+    for _ in 0..40 {
+        publish(&mut log, "long", 1);
+        publish(&mut log, "short", 30);
+        maintain(&mut log, 1);
+    }
+    let files = segments(&disk).len();
+    assert!(files > 30, "{files}");
+    assert_eq!(offsets(&log, "long").len(), 40);
+    // And then nothing may go any more.
+    let full = (0..1_000).find_map(|_| append(&mut log, publication("long", 1, &body("long", 1))).err());
+    let full = full.unwrap();
+    assert!(
+        matches!(
+            full,
+            AppendError::LogFull {
+                bytes_max: 32_768,
+                ..
+            }
+        ),
+        "{full}"
+    );
+    let bytes: usize = segments(&disk)
+        .iter()
+        .map(|name| disk.content(name).unwrap().len())
+        .sum();
+    assert!((28_672..=33_792).contains(&bytes), "{bytes}");
+    log.set_policy(Policy::new(|_| count(3)));
+    maintain(&mut log, 1);
+    append(&mut log, publication("long", 1, "there is room again")).unwrap();
 }
 
 #[test]

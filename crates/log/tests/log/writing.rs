@@ -158,6 +158,14 @@ fn topics_and_segments_have_bounds() {
         .unwrap();
     assert!(matches!(error, AppendError::TooManySegments { segments_max: 2 }));
 
+    for (bytes_max, is_opened) in [(4_095, false), (4_096, true)] {
+        let limits = Limits {
+            bytes_max,
+            ..small().limits
+        };
+        let opened = try_open(&Memory::new(1), Options { limits, ..small() });
+        assert_eq!(opened.is_ok(), is_opened);
+    }
     let limits = Limits {
         segments_max: 1,
         ..Limits::default()

@@ -62,7 +62,7 @@ impl DataDirectory {
 /// The bounds of any server that may have written a directory, and may start with it.
 pub(super) fn limits() -> Limits {
     Limits {
-        segments_max: 4_096,
+        bytes_max: u64::MAX,
         topics_max: 100_000_000,
         record_bytes_max: 256 << 20,
         ..Limits::default()

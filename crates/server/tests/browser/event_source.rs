@@ -65,7 +65,7 @@ fn carry(mut client: TcpStream, server: SocketAddr, mut left: usize) {
 }
 
 /// A page that shows what it is sent of two topics, and how each beginning was.
-fn page(address: SocketAddr) -> String {
+pub(crate) fn page(address: SocketAddr) -> String {
     format!(
         r#"<!doctype html><title>Events</title><script>
         const seen = {{ a: [], b: [] }}, begun = [], goodbyes = [];
@@ -82,7 +82,7 @@ fn page(address: SocketAddr) -> String {
     )
 }
 
-fn publish(house: &House, topic: &str, number: usize) {
+pub(crate) fn publish(house: &House, topic: &str, number: usize) {
     let path = format!("/api/publish?topic={topic}");
     let answer = house.program.request("POST", &path, &[], &number.to_string());
     assert_eq!(answer.status, 200, "{answer:?}");

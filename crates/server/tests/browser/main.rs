@@ -13,6 +13,7 @@ mod page;
 
 mod accessibility;
 mod conversation;
+mod durable;
 mod entry;
 mod event_source;
 mod history;

@@ -13,6 +13,8 @@ mod churn;
 #[allow(dead_code, reason = "the library's tests use the rest of it")]
 #[path = "../../../fanfare/tests/sockets/client.rs"]
 mod client;
+#[allow(dead_code, reason = "the tests of durable topics use the rest of it")]
+mod curl;
 mod descriptors;
 mod door;
 mod log;

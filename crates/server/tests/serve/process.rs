@@ -45,7 +45,8 @@ impl Server {
         };
     }
 
-    fn try_start_by(command: &mut Command) -> Option<Self> {
+    /// The server that a command starts; none when that ends without one.
+    pub(crate) fn try_start_by(command: &mut Command) -> Option<Self> {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
@@ -186,7 +187,8 @@ pub(crate) fn serve(arguments: &[&str]) -> Command {
     command
 }
 
-fn serve_on(listen: &str) -> Command {
+/// The command that serves on an address.
+pub(crate) fn serve_on(listen: &str) -> Command {
     let mut command = serve_with_log("error", listen);
     command.stdin(Stdio::null());
     command
