@@ -214,6 +214,7 @@ impl Disk {
     }
 
     /// The small values beside the log.
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code, reason = "it has revoked tokens"))]
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
