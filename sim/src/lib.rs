@@ -13,6 +13,7 @@
 mod application;
 mod broker;
 mod client;
+mod durable;
 mod ending;
 mod missed;
 mod published;
@@ -76,6 +77,8 @@ impl fmt::Display for Failure {
     }
 }
 
+pub use durable::Durable;
+
 /// Lines of a transcript that a failure gives.
 const LINES: usize = 60;
 
@@ -84,13 +87,25 @@ const LINES: usize = 60;
 /// # Errors
 /// What did not hold, with the seed and what happened before.
 pub fn run(seed: u64, steps: usize) -> Result<Summary, Failure> {
-    let panic = match catch_unwind(AssertUnwindSafe(|| play(seed, steps, Transcript::default()))) {
+    tried(seed, |transcript| play(seed, steps, transcript))
+}
+
+/// Plays the story of durable topics of a seed.
+///
+/// # Errors
+/// What did not hold, with the seed and what happened before.
+pub fn run_durable(seed: u64, steps: usize) -> Result<Durable, Failure> {
+    tried(seed, |transcript| durable::play(seed, steps, transcript))
+}
+
+fn tried<S>(seed: u64, play: impl Fn(Transcript) -> S) -> Result<S, Failure> {
+    let panic = match catch_unwind(AssertUnwindSafe(|| play(Transcript::default()))) {
         Ok(summary) => return Ok(summary),
         Err(panic) => panic,
     };
     // Once more, with somebody who listens.
     let (transcript, lines) = Transcript::kept();
-    let again = catch_unwind(AssertUnwindSafe(|| play(seed, steps, transcript)));
+    let again = catch_unwind(AssertUnwindSafe(|| play(transcript)));
     let mut text = text_of(&*panic);
     if again.is_ok() {
         text.push_str(" (and not when played again: something is not deterministic)");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::panic, reason = "a seed that fails is told by panicking")]
 
-use fanfare_sim::{STEPS, run, transcript};
+use fanfare_sim::{STEPS, run, run_durable, transcript};
 
 /// Seeds that failed once, with the steps that they failed at.
 const REGRESSION_SEEDS: &[(u64, usize)] = &[
@@ -72,5 +72,18 @@ fn a_seed_tells_the_same_story_twice() {
         let story = transcript(seed, STEPS);
         assert!(story.len() > 100);
         assert_eq!(story, transcript(seed, STEPS));
+    }
+}
+
+/// Seeds of durable stories that failed once, with the steps that they failed at.
+const DURABLE_REGRESSION_SEEDS: &[(u64, usize)] = &[];
+
+#[test]
+fn durable_seeds_hold() {
+    let seeds = (0..SEEDS).map(|seed| (seed, STEPS));
+    for (seed, steps) in seeds.chain(DURABLE_REGRESSION_SEEDS.iter().copied()) {
+        if let Err(failure) = run_durable(seed, steps) {
+            panic!("{failure}");
+        }
     }
 }
