@@ -88,8 +88,6 @@ impl Fanfare {
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
-        let threads = Mutex::new(threads);
-        let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
             rules: RwLock::new(Arc::clone(&options.rules)),
@@ -105,8 +103,8 @@ impl Fanfare {
             desk,
             gate,
             outlet,
-            threads,
-            is_draining,
+            threads: Mutex::new(threads),
+            is_draining: AtomicBool::new(false),
             pressure,
             notices,
             failures,

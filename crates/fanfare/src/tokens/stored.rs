@@ -132,8 +132,10 @@ mod tests {
             "0900000000000000",
             "0700000000000000",
         );
-        let hex: String = encode(&rows()).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, expected);
+        let bytes: Vec<u8> = (0..expected.len() / 2)
+            .map(|at| u8::from_str_radix(&expected[2 * at..2 * at + 2], 16).unwrap())
+            .collect();
+        assert_eq!(encode(&rows()), bytes);
         let page = include_str!("../../../../docs/storage.md").replace(char::is_whitespace, "");
         assert!(page.contains(expected), "docs/storage.md has the example");
     }
