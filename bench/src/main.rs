@@ -13,7 +13,9 @@ mod attack_kind;
 mod attacker;
 mod bare;
 mod client;
+mod crowd;
 mod dialect;
+mod durable;
 mod fanout;
 mod feed;
 mod generator;
@@ -22,6 +24,7 @@ mod idle;
 mod order;
 mod population;
 mod reading;
+mod recover;
 mod report;
 mod room;
 mod server;
@@ -71,6 +74,10 @@ enum Command {
     Idle(idle::Options),
     /// Measure the latency of a small room beside a big topic
     Room(room::Options),
+    /// Measure how many publications per second are made durable, beside the bare disk
+    Durable(durable::Options),
+    /// Measure how long it takes until many who come back have what they missed
+    Recover(recover::Options),
     /// Measure those who read beside those who do not
     Stalled(stalled::Options),
     /// Measure a room while the server is attacked
@@ -178,6 +185,8 @@ fn main() -> io::Result<Outcome> {
         Command::Fanout(options) => return fanout::run(&options),
         Command::Idle(options) => return idle::run(&options),
         Command::Room(options) => return room::run(&options),
+        Command::Durable(options) => return durable::run(&options),
+        Command::Recover(options) => return recover::run(&options),
         Command::Stalled(options) => return stalled::run(&options),
         Command::Attack(options) => return attack::run(&options),
         Command::Attacker(options) => attacker::run(&options)?,

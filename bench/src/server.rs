@@ -155,6 +155,12 @@ impl Server {
         Ok(Counters::parse(&self.page("/metrics")?))
     }
 
+    /// One figure of its metrics, summed over all labels.
+    pub(crate) fn metric(&self, name: &str) -> io::Result<u64> {
+        sum_of(&self.page("/metrics")?, name)
+            .ok_or_else(|| io::Error::other(format!("the server does not count {name}")))
+    }
+
     /// What it says it holds, or `None` when it does not say.
     pub(crate) fn stats(&self) -> io::Result<Option<Stats>> {
         Ok(Stats::parse(&self.page("/api/stats")?))

@@ -11,6 +11,7 @@ use crate::delivery::Queue;
 use crate::error::Error;
 use crate::history::HistoryOptions;
 use crate::incoming::Reply;
+use crate::presence::PresenceOptions;
 use crate::token::Token;
 
 /// A command on its way to the driver.
@@ -44,6 +45,10 @@ pub(crate) enum Asking {
     History {
         topic: String,
         options: HistoryOptions,
+    },
+    Presence {
+        topic: String,
+        options: PresenceOptions,
     },
     Call {
         method: String,

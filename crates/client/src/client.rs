@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::history::{History, HistoryOptions};
 use crate::incoming::Push;
 use crate::limits::COMMANDS_QUEUED_MAX;
+use crate::presence::{Attendance, Presence};
 use crate::publication::Payload;
 use crate::server_message::{Published, Subscribed};
 use crate::subscription::Subscription;
@@ -151,6 +152,19 @@ impl Client {
     /// A topic's history with more said about which part; see [`Commands::history_with`].
     pub fn history_with(&self, topic: &str, options: HistoryOptions) -> History {
         self.commands.history_with(topic, options)
+    }
+
+    /// Who is in a topic, page by page; see [`Commands::presence`].
+    pub fn presence(&self, topic: &str) -> Presence {
+        self.commands.presence(topic)
+    }
+
+    /// How many are in a topic; see [`Commands::attendance`].
+    ///
+    /// # Errors
+    /// Those of [`Commands::presence_page`].
+    pub async fn attendance(&self, topic: &str) -> Result<Attendance, Error> {
+        self.commands.attendance(topic).await
     }
 
     /// Publishes with more said about it; see [`Commands::publish_with`].

@@ -6,12 +6,19 @@ use serde_json::value::RawValue;
 
 use crate::place::{ENTRY_BYTES_MAX, Entry, since_text};
 use crate::token::TokenSource;
+use crate::topic::Wishes;
 
 /// How topics are subscribed to.
 #[derive(Debug, Clone, Default)]
 pub struct SubscribeOptions {
-    /// Whether to be told their numbers of subscribers. After a reconnect they are not asked for again.
+    /// Whether to be told their numbers of subscribers, when those change. Stays as [`presence`](Self::presence) does.
     pub occupancy: bool,
+    /// Whether to be told who is there, and then who comes and goes: [`PresenceUpdate`](crate::PresenceUpdate)s, the first
+    /// of them within about a second. The server must keep it for these topics and let the client see it.
+    ///
+    /// It stays so until a topic is unsubscribed from, however it is subscribed to meanwhile: a command that names one
+    /// such topic asks for all its topics so. All streams of a topic are told.
+    pub presence: bool,
     /// From where on they are wanted: behind a position, for example one that a former life of the program stored; no
     /// older than an age; or so many of the newest. Default: from now on. A topic that the client is subscribed to already
     /// goes on from where it is.
@@ -42,7 +49,11 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) occupancy: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) presence: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) every: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +81,9 @@ impl Command<'_> {
             last: None,
             before: None,
             limit: None,
+            after: None,
             occupancy: None,
+            presence: None,
             every: None,
             key: None,
             idempotency_key: None,
@@ -78,6 +91,16 @@ impl Command<'_> {
             token: None,
             method: None,
             data: None,
+        }
+    }
+
+    /// The same, wanted like that.
+    pub(crate) fn wishing(self, wishes: Wishes) -> Self {
+        Self {
+            occupancy: wishes.occupancy.then_some(true),
+            presence: wishes.presence.then_some(true),
+            every: wishes.every.map(|every| every.to_string()),
+            ..self
         }
     }
 

@@ -18,6 +18,7 @@ use crate::delivery::Queue;
 use crate::error::Error;
 use crate::history::{History, HistoryOptions, HistoryPage};
 use crate::incoming::Reply;
+use crate::presence::{Attendance, Presence, PresenceOptions, PresencePage};
 use crate::publication::Payload;
 use crate::server_message::{Published, Subscribed};
 use crate::subscription::Subscription;
@@ -164,6 +165,42 @@ impl Commands {
             Reply::History(page) => Ok(page),
             _ => Err(Error::Lost),
         }
+    }
+
+    /// Who is in a topic, page by page. Nothing is asked before its [`next`](Presence::next) or [`all`](Presence::all).
+    pub fn presence(&self, topic: &str) -> Presence {
+        self.presence_with(topic, PresenceOptions::default())
+    }
+
+    /// As [`presence`](Self::presence), with more said about where to begin.
+    pub fn presence_with(&self, topic: &str, options: PresenceOptions) -> Presence {
+        Presence::new(self.clone(), topic, options)
+    }
+
+    /// One page of those who are in a topic.
+    ///
+    /// # Errors
+    /// Those of [`subscribe`](Self::subscribe); of the codes `not_available` says that the server does not keep who is in
+    /// this topic.
+    pub async fn presence_page(&self, topic: &str, options: PresenceOptions) -> Result<PresencePage, Error> {
+        let topic = topic.to_owned();
+        match self.ask(Asking::Presence { topic, options }).await? {
+            Reply::Presence(page) => Ok(page),
+            _ => Err(Error::Lost),
+        }
+    }
+
+    /// How many are in a topic.
+    ///
+    /// # Errors
+    /// Those of [`presence_page`](Self::presence_page).
+    pub async fn attendance(&self, topic: &str) -> Result<Attendance, Error> {
+        let options = PresenceOptions {
+            limit: Some(1),
+            ..PresenceOptions::default()
+        };
+        let page = self.presence_page(topic, options).await?;
+        Ok(page.attendance)
     }
 
     /// Publishes `data` as JSON; a [`RawValue`](serde_json::value::RawValue) travels exactly as it is written.

@@ -35,10 +35,10 @@ pub struct ConnectOptions {
     /// server. Default 1024.
     pub pushes_max: usize,
     /// Deliveries that may wait in one [`Subscription`](crate::Subscription); at least 1. Beyond, publications are left
-    /// out of it and it is told how many. Default 256.
+    /// out of it and it is told how many; what is left out of who comes and goes it is told too. Default 256.
     pub deliveries_max: usize,
-    /// Bytes of publications that may wait in one [`Subscription`](crate::Subscription), with the same consequence; one
-    /// publication may always wait. Default 16 MiB.
+    /// Bytes of publications, and of [who is there](crate::SubscribeOptions::presence), that may wait in one
+    /// [`Subscription`](crate::Subscription), with the same consequence; one of them may always wait. Default 16 MiB.
     pub delivery_bytes_max: usize,
     /// For `wss://`: the authorities, in PEM, of which one must stand for the server. Default: none, and then it is one
     /// of the system's.

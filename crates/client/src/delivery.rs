@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::gap::{Gap, GapCause};
+use crate::presence::PresenceUpdate;
 use crate::publication::Publication;
 use crate::server_message::Refusal;
 
@@ -20,8 +21,24 @@ pub enum Delivery {
         /// The number of connections.
         subscribers: u64,
     },
+    /// Who is in the topic, or who came and went; only where that is [wanted](crate::SubscribeOptions::presence).
+    Presence(PresenceUpdate),
+    /// So much waited for the program that changes of who is there were left out. Who is, tells
+    /// [`Commands::presence`](crate::Commands::presence); what changes from here on is told as before.
+    PresenceMissed,
     /// The subscription has ended, and nothing follows.
     Unsubscribed(UnsubscribedBy),
+}
+
+impl Delivery {
+    /// How many bytes of the server's it holds.
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Publication(publication) => publication.payload.len(),
+            Self::Presence(update) => update.bytes(),
+            Self::Missed(_) | Self::Occupancy { .. } | Self::PresenceMissed | Self::Unsubscribed(_) => 0,
+        }
+    }
 }
 
 /// Who ended a subscription.
@@ -52,6 +69,8 @@ struct Inner {
     bytes: usize,
     /// What was left out behind those that wait.
     missed: Option<Gap>,
+    /// Whether that is also who came or went.
+    is_presence_missed: bool,
     end: Option<UnsubscribedBy>,
     is_over: bool,
     is_released: bool,
@@ -70,16 +89,21 @@ impl Queue {
 
     /// Puts a publication in, or leaves it out for want of room.
     pub(crate) fn publish(&self, publication: Publication) {
-        let bytes = publication.payload.len();
+        let gap = Gap::of_one(publication.offset, GapCause::Untaken);
+        let delivery = Delivery::Publication(publication);
         self.change(|inner| {
-            let has_bytes = inner.bytes == 0 || inner.bytes + bytes <= self.bytes_max;
-            if inner.waiting.len() < self.deliveries_max && has_bytes {
-                inner.bytes += bytes;
-                inner.put(Delivery::Publication(publication));
+            if self.has_room(inner, &delivery) {
+                inner.put(delivery);
             } else {
-                inner.miss(Gap::of_one(publication.offset, GapCause::Untaken));
+                inner.miss(gap);
             }
         });
+    }
+
+    /// Whether something may wait as well; anything may wait alone.
+    fn has_room(&self, inner: &Inner, delivery: &Delivery) -> bool {
+        let has_bytes = inner.bytes == 0 || inner.bytes + delivery.bytes() <= self.bytes_max;
+        inner.waiting.len() < self.deliveries_max && has_bytes
     }
 
     /// Takes in that publications went by.
@@ -90,8 +114,23 @@ impl Queue {
     /// Puts a number of subscribers in; where there is no room, the next number must do.
     pub(crate) fn occupy(&self, subscribers: u64) {
         self.change(|inner| {
-            if inner.waiting.len() < self.deliveries_max {
-                inner.put(Delivery::Occupancy { subscribers });
+            let delivery = Delivery::Occupancy { subscribers };
+            if self.has_room(inner, &delivery) {
+                inner.put(delivery);
+            }
+        });
+    }
+
+    /// Puts in who is there, or who came and went. Where there is no room, the program must ask.
+    pub(crate) fn attend(&self, update: PresenceUpdate) {
+        let is_everyone = matches!(update, PresenceUpdate::Everyone { .. });
+        let delivery = Delivery::Presence(update);
+        self.change(|inner| {
+            if self.has_room(inner, &delivery) {
+                inner.is_presence_missed &= !is_everyone;
+                inner.put(delivery);
+            } else {
+                inner.is_presence_missed = true;
             }
         });
     }
@@ -139,9 +178,7 @@ impl Queue {
             inner.tell_missed();
         }
         if let Some(delivery) = inner.waiting.pop_front() {
-            if let Delivery::Publication(publication) = &delivery {
-                inner.bytes -= publication.payload.len();
-            }
+            inner.bytes -= delivery.bytes();
             return Poll::Ready(Some(delivery));
         }
         if inner.is_over {
@@ -170,11 +207,15 @@ impl Inner {
         if let Some(gap) = self.missed.take() {
             self.waiting.push_back(Delivery::Missed(gap));
         }
+        if std::mem::take(&mut self.is_presence_missed) {
+            self.waiting.push_back(Delivery::PresenceMissed);
+        }
     }
 
     /// Puts it behind all that waits, and behind what was missed after that.
     fn put(&mut self, delivery: Delivery) {
         self.tell_missed();
+        self.bytes += delivery.bytes();
         self.waiting.push_back(delivery);
     }
 }
@@ -255,6 +296,42 @@ mod tests {
         let narrow = Queue::new(100, 1);
         narrow.publish(publication(1));
         assert_eq!(all(&narrow), ["1"], "one may always wait");
+    }
+
+    #[test]
+    fn changes_of_who_is_there_that_do_not_fit_are_to_be_asked_for_unless_everyone_is_told() {
+        let told = |fields: &str| {
+            let text = format!(r#"{{"connections":0,"users":0,{fields}}}"#);
+            serde_json::from_str::<PresenceUpdate>(&text).unwrap()
+        };
+        let changed = || told(r#""came":[],"went":[]"#);
+        let everyone = || told(r#""members":[],"complete":true"#);
+        let words = |queue: &Queue| -> Vec<String> {
+            let all = all(queue).into_iter();
+            all.map(|words| words.split([' ', '{']).next().unwrap().to_owned())
+                .collect()
+        };
+        let queue = Queue::new(2, usize::MAX);
+        queue.publish(publication(1));
+        (0..3).for_each(|_| queue.attend(changed()));
+        assert_eq!(words(&queue), ["1", "Presence(Changed", "PresenceMissed"]);
+        queue.attend(changed());
+        queue.attend(changed());
+        queue.attend(changed());
+        next(&queue);
+        queue.attend(changed());
+        assert_eq!(
+            words(&queue),
+            ["Presence(Changed", "PresenceMissed", "Presence(Changed"]
+        );
+        (0..3).for_each(|_| queue.attend(changed()));
+        next(&queue);
+        queue.attend(everyone());
+        assert_eq!(words(&queue), ["Presence(Changed", "Presence(Everyone"]);
+        let narrow = Queue::new(8, 1);
+        let gone = || told(r#""came":[],"went":[{"connection":"1","since":1}]"#);
+        (0..2).for_each(|_| narrow.attend(gone()));
+        assert_eq!(words(&narrow), ["Presence(Changed", "PresenceMissed"]);
     }
 
     #[test]

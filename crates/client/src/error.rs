@@ -131,7 +131,7 @@ impl Error {
     /// How long the server asks to wait before the same is tried again, when it says.
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(refusal) => refusal.retry_after_ms.map(Duration::from_millis),
+            Self::Refused(refusal) => refusal.retry_after(),
             Self::Handshake(refused) => refused.retry_after(),
             _ => None,
         }

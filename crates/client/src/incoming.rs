@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::gap::Gap;
 use crate::history::HistoryPage;
+use crate::presence::{PresencePage, PresenceUpdate};
 use crate::publication::{Payload, Publication};
 use crate::server_message::{Authenticated, Goodbye, Published, Refusal, Subscribed, Welcome};
 use crate::token::TokenSource;
@@ -25,6 +26,16 @@ pub enum Incoming {
         /// Where it comes from.
         source: TokenSource,
     },
+    /// After a reconnect the server did not subscribe the connection to these topics for now. They keep their places, and
+    /// are to be asked for again with [`Session::subscribe_again`](crate::Session::subscribe_again).
+    Postponed {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why; with `rate_limited` it says when to ask at the earliest.
+        refusal: Refusal,
+        /// How often it was so in a row, this time included: the more often, the later they are to be asked for.
+        refusals: u32,
+    },
     /// Something nobody asked for.
     Push(Push),
 }
@@ -38,6 +49,8 @@ pub enum Reply {
     Unsubscribed(Vec<String>),
     /// A part of a topic's history.
     History(HistoryPage),
+    /// Some of those who are in a topic.
+    Presence(PresencePage),
     /// It published.
     Published(Published),
     /// It takes the client for this user.
@@ -69,10 +82,27 @@ pub enum Push {
         /// The number of connections.
         subscribers: u64,
     },
+    /// Who is in a topic, or who came and went.
+    Presence {
+        /// The topic.
+        topic: String,
+        /// What has changed.
+        update: PresenceUpdate,
+    },
     /// The server subscribed the connection on its own, or again after a reconnect.
     Subscribed(Vec<Subscribed>),
     /// The server unsubscribed the connection from these topics on its own.
     Unsubscribed(Vec<String>),
+    /// After a reconnect the server did not subscribe the connection to these topics for now. They are asked for again, from
+    /// where they were. A session alone never says so.
+    Postponed {
+        /// The topics.
+        topics: Vec<String>,
+        /// Why.
+        refusal: Refusal,
+        /// How long until they are asked for.
+        retry_after: Duration,
+    },
     /// After a reconnect the server did not subscribe the connection to these topics again. They are forgotten.
     NotSubscribedAgain {
         /// The topics.

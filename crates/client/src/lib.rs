@@ -23,7 +23,7 @@
 //!     match delivery {
 //!         Delivery::Publication(publication) => println!("{:?}", publication.json::<Headline>()?),
 //!         Delivery::Missed(gap) => println!("{gap}"),
-//!         Delivery::Occupancy { .. } => {}
+//!         Delivery::Occupancy { .. } | Delivery::Presence(_) | Delivery::PresenceMissed => {}
 //!         Delivery::Unsubscribed(by) => println!("that was all: {by:?}"),
 //!     }
 //! }
@@ -107,6 +107,40 @@
 //! # }
 //! ```
 //!
+//! # Who is there
+//!
+//! Where the server keeps it and lets the client see it, [`Client::presence`] tells who is in a topic and
+//! [`Client::attendance`] how many. With [`SubscribeOptions::presence`] a subscription is told: first everyone, then once a
+//! second who came and went. Whenever that cannot be told, after a reconnect or when the server has lost track, everyone is
+//! told again; a program that lets too much wait is told so ([`Delivery::PresenceMissed`]) and asks. A [`Roster`] keeps
+//! account of it.
+//!
+//! ```no_run
+//! # async fn example(client: fanfare_client::Client) -> Result<(), fanfare_client::Error> {
+//! use fanfare_client::{Delivery, Roster, SubscribeOptions};
+//!
+//! let options = SubscribeOptions {
+//!     presence: true,
+//!     ..SubscribeOptions::default()
+//! };
+//! let mut room = client.subscription_with("room", options).await?;
+//! let mut roster = Roster::new();
+//! while let Some(delivery) = room.next().await {
+//!     match delivery {
+//!         Delivery::Presence(update) => roster.apply(update),
+//!         Delivery::PresenceMissed => roster.miss(),
+//!         _ => continue,
+//!     }
+//!     if !roster.is_complete() {
+//!         roster.replace(client.presence("room").all(100_000).await?);
+//!     }
+//!     let names: Vec<_> = roster.members().filter_map(|member| member.user.as_deref()).collect();
+//!     println!("{} are here: {}", roster.attendance().connections, names.join(", "));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # Who it is
 //!
 //! [`ConnectOptions::token`] is a text, or a closure that is asked for a token at each attempt to connect and again
@@ -119,6 +153,9 @@
 //! (`reconnect_after_ms` of a goodbye, `Retry-After` of a refused handshake). Never after a close code that says no, nor
 //! after a status that would be the same again; after 401 and 403 only with another token. [`Client::ended_by`] then says
 //! why, and the predicates of [`Error`] what can be done.
+//!
+//! A topic that the server does not give it again for now is asked for again with such delays, not before
+//! `retry_after_ms`, and from where it was ([`Push::Postponed`]); one that it refuses for good ends with that refusal.
 //!
 //! # Parts
 //!
@@ -142,9 +179,11 @@ mod history;
 mod incoming;
 mod limits;
 mod place;
+mod presence;
 mod publication;
 mod renewal;
 mod retry;
+mod roster;
 mod routes;
 mod server_message;
 mod session;
@@ -173,7 +212,9 @@ pub use handshake::HandshakeError;
 pub use history::{History, HistoryOptions, HistoryPage};
 pub use incoming::{Incoming, Push, Reply};
 pub use limits::{COMMANDS_PENDING_MAX, LimitExceeded, SUBSCRIPTIONS_MAX, TOPICS_MAX};
+pub use presence::{Attendance, Presence, PresenceOptions, PresencePage, PresenceUpdate, Present};
 pub use publication::{Payload, Publication, Sender};
+pub use roster::Roster;
 pub use server_message::{
     Authenticated, Goodbye, Limits, Malformed, Published, Refusal, Subscribed, Welcome,
 };

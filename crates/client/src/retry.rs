@@ -26,10 +26,22 @@ impl Backoff {
 
     /// The delay before the next attempt; `jitter` is drawn from 0 to 1.
     pub(crate) fn next_delay(&mut self, jitter: f64) -> Duration {
+        let delay = self.delay(self.attempts, jitter);
+        self.attempts = self.attempts.saturating_add(1);
+        delay
+    }
+
+    /// The delay after so many failures in a row, at least one, and behind the time that the server told, if it did.
+    /// Others may have been told the same, so it is spread.
+    pub(crate) fn delay_after(&self, failures: u32, told: Option<Duration>, jitter: f64) -> Duration {
+        let own = self.delay(failures.saturating_sub(1), jitter);
+        told.map_or(own, |told| told.min(TOLD_DELAY_MAX) + own)
+    }
+
+    fn delay(&self, doublings: u32, jitter: f64) -> Duration {
         let grown = self
             .delay_min
-            .saturating_mul(1_u32 << self.attempts.min(DOUBLINGS_MAX));
-        self.attempts = self.attempts.saturating_add(1);
+            .saturating_mul(1_u32 << doublings.min(DOUBLINGS_MAX));
         grown
             .min(self.delay_max)
             .mul_f64(f64::midpoint(1.0, jitter.clamp(0.0, 1.0)))
@@ -172,6 +184,18 @@ mod tests {
         assert_eq!(delay(Told::After(Duration::MAX)), TOLD_DELAY_MAX);
         assert_eq!(delay(Told::After(Duration::ZERO)), Duration::from_millis(800));
         assert!(delay(Told::NotBefore(Duration::MAX)) <= TOLD_DELAY_MAX + SECOND);
+    }
+
+    #[test]
+    fn a_refused_subscription_waits_longer_each_time_and_never_less_than_it_is_told() {
+        let backoff = Backoff::new(SECOND / 10, SECOND);
+        let delays = (1..=5).map(|failures| backoff.delay_after(failures, None, 1.0).as_millis());
+        assert!(delays.eq([100, 200, 400, 800, 1_000]));
+        assert_eq!(
+            backoff.delay_after(1, Some(7 * SECOND), 0.0),
+            7 * SECOND + SECOND / 20
+        );
+        assert!(backoff.delay_after(9, Some(Duration::MAX), 1.0) <= TOLD_DELAY_MAX + SECOND);
     }
 
     #[test]

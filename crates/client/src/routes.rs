@@ -132,6 +132,10 @@ impl Routes {
                 let is_kept = self.tell(&topic, |queue| queue.occupy(subscribers));
                 is_kept.then_some(Push::Occupancy { topic, subscribers })
             }
+            Push::Presence { topic, update } => {
+                let is_kept = self.tell(&topic, |queue| queue.attend(update.clone()));
+                is_kept.then_some(Push::Presence { topic, update })
+            }
             Push::Subscribed(mut list) => {
                 list.retain(|subscribed| self.is_kept(&subscribed.topic));
                 (!list.is_empty()).then_some(Push::Subscribed(list))
@@ -139,6 +143,18 @@ impl Routes {
             Push::Unsubscribed(topics) => {
                 let topics = self.end_all(topics, &UnsubscribedBy::Server);
                 (!topics.is_empty()).then_some(Push::Unsubscribed(topics))
+            }
+            Push::Postponed {
+                mut topics,
+                refusal,
+                retry_after,
+            } => {
+                topics.retain(|topic| self.is_kept(topic));
+                (!topics.is_empty()).then_some(Push::Postponed {
+                    topics,
+                    refusal,
+                    retry_after,
+                })
             }
             Push::NotSubscribedAgain { topics, refusal } => {
                 let topics = self.end_all(topics, &UnsubscribedBy::Refusal(refusal.clone()));

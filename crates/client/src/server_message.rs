@@ -1,6 +1,7 @@
 //! What the server says in the `json` dialect, one type per object.
 
 use std::fmt;
+use std::time::Duration;
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{Loss, Position};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use crate::history::HistoryPage;
 use crate::limits::OPAQUE_BYTES_MAX;
 use crate::place::{loss, position};
+use crate::presence::{PresencePage, PresenceUpdate};
 use crate::publication::{Payload, Publication};
 use crate::token::TokenError;
 
@@ -115,6 +117,11 @@ impl Refusal {
         Position::from_parts(self.epoch.as_deref()?, self.offset?).ok()
     }
 
+    /// How long the server asks to wait before the same is tried again, when it says.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        self.retry_after_ms.map(Duration::from_millis)
+    }
+
     /// What the server would say to a subscription for which there is no token.
     pub(crate) fn without_token(error: &TokenError) -> Self {
         Self {
@@ -169,7 +176,9 @@ pub(crate) enum ServerMessage {
         topic: String,
         subscribers: u64,
     },
+    Attendance(String, PresenceUpdate),
     History(Option<u64>, HistoryPage),
+    Presence(Option<u64>, PresencePage),
     Missed(Missed),
     Error(Option<u64>, Refusal),
     Goodbye(Goodbye),
@@ -193,6 +202,11 @@ impl ServerMessage {
                 Self::Occupancy { topic, subscribers }
             }
             "history" => Self::History(id, serde_json::from_str::<HistoryPage>(text)?.completed()),
+            "presence" => Self::Presence(id, serde_json::from_str(text)?),
+            "attendance" => {
+                let About { topic } = serde_json::from_str(text)?;
+                Self::Attendance(topic, serde_json::from_str(text)?)
+            }
             "missed" => Self::Missed(serde_json::from_str(text)?),
             "authenticated" => Self::Authenticated(id, serde_json::from_str(text)?),
             "result" => Self::Result(id, serde_json::from_str(text)?),
@@ -216,6 +230,11 @@ struct Envelope<'a> {
 #[derive(Deserialize)]
 struct Topics<T> {
     topics: Vec<T>,
+}
+
+#[derive(Deserialize)]
+struct About {
+    topic: String,
 }
 
 #[derive(Deserialize)]
@@ -305,6 +324,9 @@ mod tests {
             r#"{"type":"published","id":1,"topic":"a","epoch":"+e","offset":1}"#,
             r#"{"type":"message"}"#,
             r#"{"type":"result","id":1}"#,
+            r#"{"type":"presence","id":1,"topic":"a","connections":1,"users":1}"#,
+            r#"{"type":"attendance","topic":"a","came":[],"went":[]}"#,
+            r#"{"type":"attendance","topic":"a","connections":1,"users":1,"came":[{"user":"ada"}]}"#,
             &format!(
                 r#"{{"type":"welcome","connection":"{}"}}"#,
                 "x".repeat(OPAQUE_BYTES_MAX + 1)
@@ -332,6 +354,26 @@ mod tests {
             place_in(r#"{"type":"error","id":1,"code":"forbidden"}"#),
             (None, false)
         );
+    }
+
+    #[test]
+    fn who_is_there_is_told_as_everyone_or_as_what_changed() {
+        let ada = r#"{"connection":"c1","user":"ada","info":{"x":1.0},"since":5}"#;
+        for told in [
+            format!(r#""members":[{ada}],"complete":true"#),
+            format!(r#""came":[],"went":[{ada}]"#),
+        ] {
+            let fields = format!(r#""connections":3,"users":2,{told}"#);
+            let text = format!(r#"{{"type":"attendance","topic":"a",{fields}}}"#);
+            match ServerMessage::parse(&text) {
+                Ok(ServerMessage::Attendance(topic, update)) => {
+                    assert_eq!((&*topic, update.attendance().users), ("a", 2));
+                    let written = serde_json::to_string(&update).unwrap();
+                    assert_eq!(written, format!("{{{fields}}}"));
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -4,25 +4,26 @@
 //! ([`Session::poll_incoming`]). Both are to be drained after every call. There is no clock and no socket here: who
 //! drives a session says when it was lost and decides when to try again.
 
+mod resuming;
+
 use std::collections::btree_map::Entry as MapEntry;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
 
-use fanfare_protocol::{
-    Every, IdempotencyKey, Key, Position, PublishOptions, Reading, Since, TOPIC_BYTES_MAX,
-};
+use fanfare_protocol::{IdempotencyKey, Key, Position, PublishOptions, Reading, Since, TOPIC_BYTES_MAX};
 use serde_json::value::RawValue;
 
-use crate::command::{Command, SubscribeOptions, batches, entries};
+use crate::command::{Command, SubscribeOptions, entries};
 use crate::gap::{Gap, GapCause};
 use crate::history::HistoryOptions;
 use crate::incoming::{Incoming, Push, Reply};
-use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, RESUBSCRIPTION_BYTES_MAX, TOPICS_MAX};
+use crate::limits::{COMMANDS_PENDING_MAX, LimitExceeded, TOPICS_MAX};
 use crate::place::Entry;
+use crate::presence::PresenceOptions;
 use crate::publication::Publication;
 use crate::server_message::{Authenticated, Malformed, Missed, Refusal, ServerMessage, Subscribed, Welcome};
-use crate::token::{Token, TokenSource};
-use crate::topic::{Terms, Topic};
+use crate::token::Token;
+use crate::topic::{Terms, Topic, Wishes};
 
 /// One client's side of the `json` dialect. It outlives connections: after a new `welcome` it subscribes again, from where
 /// it was.
@@ -69,7 +70,11 @@ impl Stage {
 /// What a reply is awaited for.
 #[derive(Debug)]
 enum Asked {
-    Subscription(Terms, Option<Since>),
+    Subscription {
+        topics: Vec<String>,
+        terms: Terms,
+        since: Option<Since>,
+    },
     Resubscription(Vec<String>),
     Authentication,
     Unsubscription,
@@ -123,19 +128,38 @@ impl Session {
             return Err(LimitExceeded::Topics);
         }
         let entries: Vec<_> = topics.iter().map(|topic| self.entry(topic)).collect();
+        let wishes = self.wishes(topics, &options);
         let command = Command {
             topics: Some(&entries),
-            occupancy: options.occupancy.then_some(true),
-            every: options.every.map(|every| every.to_string()),
             token: token.map(Token::expose),
-            ..Command::new("subscribe")
+            ..Command::new("subscribe").wishing(wishes)
         };
-        let terms = Terms {
-            every: options.every,
-            source: options.token,
+        let asked = Asked::Subscription {
+            topics: topics.to_vec(),
+            terms: Terms {
+                wishes,
+                source: options.token,
+            },
+            since: options.since,
         };
-        let asked = Asked::Subscription(terms, options.since);
         self.ask(asked, command.since(options.since))
+    }
+
+    /// How topics are to be asked for: nobody who is told something of one of them, or is about to be, ceases to be.
+    fn wishes(&self, topics: &[String], options: &SubscribeOptions) -> Wishes {
+        let known = topics.iter().filter_map(|topic| self.topics.get(topic));
+        let known = known
+            .filter(|topic| topic.is_asked)
+            .map(|topic| topic.terms.wishes);
+        let named: HashSet<&String> = topics.iter().collect();
+        let pending = self.asked.values().filter_map(|asked| match asked {
+            Asked::Subscription { topics, terms, .. } => {
+                let is_named = topics.iter().any(|topic| named.contains(topic));
+                is_named.then_some(terms.wishes)
+            }
+            _ => None,
+        });
+        known.chain(pending).fold(Wishes::of(options), Wishes::beside)
     }
 
     /// A topic in a command. One that was lost goes on from where it was, whatever else is said.
@@ -144,21 +168,6 @@ impl Session {
         Entry {
             topic,
             at: lost.map(|topic| topic.at),
-        }
-    }
-
-    /// Asks to subscribe to `topics` again, as [`Incoming::TokenWanted`] named them, with the token that was wanted. What
-    /// was given up meanwhile is left out.
-    pub fn subscribe_again(&mut self, topics: &[String], token: &Token) {
-        let wanted = |topic: &&Topic| topic.is_lost();
-        let mut by_rate: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
-        for name in topics {
-            if let Some(topic) = self.topics.get(name).filter(wanted) {
-                by_rate.entry(topic.terms.every).or_default().push(name.clone());
-            }
-        }
-        for (every, names) in by_rate {
-            self.ask_again(names, every, Some(token));
         }
     }
 
@@ -236,6 +245,22 @@ impl Session {
         self.ask(Asked::Other, command.since(since))
     }
 
+    /// Asks who is in a topic.
+    ///
+    /// # Errors
+    /// A bound refuses it.
+    pub fn presence(&mut self, topic: &str, options: &PresenceOptions) -> Result<u64, LimitExceeded> {
+        self.ask(
+            Asked::Other,
+            Command {
+                topic: Some(topic),
+                after: options.after.as_deref(),
+                limit: options.limit,
+                ..Command::new("presence")
+            },
+        )
+    }
+
     /// Asks to publish `data` to `topic`.
     ///
     /// # Errors
@@ -308,6 +333,8 @@ impl Session {
                 self.push(Push::Occupancy { topic, subscribers });
             }
             ServerMessage::History(id, page) => self.reply(id, Reply::History(page)),
+            ServerMessage::Presence(id, page) => self.reply(id, Reply::Presence(page)),
+            ServerMessage::Attendance(topic, update) => self.push(Push::Presence { topic, update }),
             ServerMessage::Missed(missed) => self.on_missed(missed),
             ServerMessage::Goodbye(goodbye) => {
                 self.stage = Stage::Leaving;
@@ -335,46 +362,6 @@ impl Session {
         self.reply(id, Reply::Authenticated(authenticated));
     }
 
-    /// Commands are taken from now on: asks for every topic the program had asked for, in as few as fit the server's limit.
-    fn open(&mut self) {
-        self.stage = Stage::Open;
-        let mut open: BTreeMap<Option<Every>, Vec<String>> = BTreeMap::new();
-        let mut closed: BTreeMap<usize, (TokenSource, Vec<String>)> = BTreeMap::new();
-        for (name, topic) in self.topics.iter().filter(|(_, topic)| topic.is_asked) {
-            match &topic.terms.source {
-                None => open.entry(topic.terms.every).or_default().push(name.clone()),
-                Some(source) => closed
-                    .entry(source.identity())
-                    .or_insert_with(|| (source.clone(), Vec::new()))
-                    .1
-                    .push(name.clone()),
-            }
-        }
-        for (every, names) in open {
-            self.ask_again(names, every, None);
-        }
-        let wanted = closed.into_values();
-        self.incoming
-            .extend(wanted.map(|(source, topics)| Incoming::TokenWanted { topics, source }));
-    }
-
-    fn ask_again(&mut self, names: Vec<String>, every: Option<Every>, token: Option<&Token>) {
-        let bytes_max = self.message_bytes_max.map_or(RESUBSCRIPTION_BYTES_MAX, |max| {
-            RESUBSCRIPTION_BYTES_MAX.min(max / 2)
-        });
-        let bytes_max = bytes_max.saturating_sub(token.map_or(0, |token| token.expose().len()));
-        for topics in batches(names.into_iter(), bytes_max) {
-            let entries: Vec<_> = topics.iter().map(|topic| self.entry(topic)).collect();
-            let (id, text) = self.write(Command {
-                topics: Some(&entries),
-                every: every.map(|every| every.to_string()),
-                token: token.map(Token::expose),
-                ..Command::new("subscribe")
-            });
-            self.send(id, text, Asked::Resubscription(topics));
-        }
-    }
-
     fn on_publication(&mut self, mut publication: Publication) {
         let known = publication
             .topic
@@ -383,7 +370,7 @@ impl Session {
         if let (Some(topic), Some(offset)) = (known, publication.offset) {
             publication.epoch = Some(topic.at.epoch);
             let gap = topic.skip_to(offset);
-            if let (Some(gap), None, Some(name)) = (gap, topic.terms.every, &publication.topic) {
+            if let (Some(gap), None, Some(name)) = (gap, topic.terms.wishes.every, &publication.topic) {
                 let topic = name.clone();
                 self.push(Push::Missed { topic, gap });
             }
@@ -410,7 +397,7 @@ impl Session {
     fn on_subscribed(&mut self, id: Option<u64>, mut list: Vec<Subscribed>) {
         let asked = id.and_then(|id| self.asked.remove(&id));
         let wish = match &asked {
-            Some(Asked::Subscription(terms, since)) => Some((terms, *since)),
+            Some(Asked::Subscription { terms, since, .. }) => Some((terms, *since)),
             _ => None,
         };
         let missed = list
@@ -418,7 +405,7 @@ impl Session {
             .filter_map(|subscribed| self.note(subscribed, wish));
         let missed: Vec<_> = missed.collect();
         match (id, asked) {
-            (Some(id), Some(Asked::Subscription(..))) => {
+            (Some(id), Some(Asked::Subscription { .. })) => {
                 self.incoming.push_back(Incoming::Reply {
                     id,
                     outcome: Ok(Reply::Subscribed(list)),
@@ -464,12 +451,7 @@ impl Session {
 
     fn on_refusal(&mut self, id: Option<u64>, refusal: Refusal) {
         match id.and_then(|id| Some((id, self.asked.remove(&id)?))) {
-            Some((_, Asked::Resubscription(topics))) => {
-                for name in &topics {
-                    self.topics.remove(name);
-                }
-                self.push(Push::NotSubscribedAgain { topics, refusal });
-            }
+            Some((_, Asked::Resubscription(topics))) => self.on_not_subscribed_again(topics, refusal),
             Some((id, _)) => self.incoming.push_back(Incoming::Reply {
                 id,
                 outcome: Err(refusal),

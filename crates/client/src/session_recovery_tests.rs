@@ -198,3 +198,80 @@ fn history_is_asked_for_by_place_and_direction() {
     assert_eq!(page.publications[0].topic.as_deref(), Some("a"));
     assert_eq!(page.next, Some(Reading::Before("e:6".parse().unwrap())));
 }
+
+fn refused(id: u64, code: &str) -> String {
+    let temporary = code != "forbidden";
+    format!(r#"{{"type":"error","id":{id},"code":"{code}","message":"no","temporary":{temporary}}}"#)
+}
+
+#[test]
+fn what_is_refused_for_now_is_asked_for_again_from_where_it_was() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.reconnects();
+    let topics = ["a".to_owned()];
+    for (id, code, refusals) in [
+        (2, "unavailable", 1),
+        (3, "rate_limited", 2),
+        (4, "overloaded", 3),
+    ] {
+        let told = story.hears(&refused(id, code));
+        assert_eq!(told, [format!("[\"a\"] later, refused {refusals} times")]);
+        assert!(story.says().is_empty(), "when, is for others to say");
+        story.0.subscribe_again(&topics, None);
+        let again = format!(
+            r#"{{"type":"subscribe","id":{},"topics":[{{"topic":"a","since":"e:7"}}]}}"#,
+            id + 1
+        );
+        assert_eq!(story.says(), [again]);
+    }
+    assert_eq!(story.hears(&recovered(5, "e", 7, "true")), ["Subscribed"]);
+    story.0.subscribe_again(&topics, None);
+    assert!(story.says().is_empty(), "it is there");
+    story.reconnects();
+    let told = story.hears(&refused(6, "unavailable"));
+    assert_eq!(told, ["[\"a\"] later, refused 1 times"], "it is counted in a row");
+    story.reconnects();
+    assert_eq!(story.hears(&refused(7, "forbidden")), ["NotSubscribedAgain"]);
+    assert!(!story.0.is_subscribed("a"));
+}
+
+#[test]
+fn what_is_given_up_while_it_is_postponed_is_not_asked_for() {
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.reconnects();
+    story.hears(&refused(2, "unavailable"));
+    let topics = ["a".to_owned()];
+    story.0.forget(&topics);
+    story.0.subscribe_again(&topics, None);
+    assert!(story.says().is_empty());
+    let mut story = Story::subscribed_to_a_at("e", 7);
+    story.reconnects();
+    story.0.forget(&topics);
+    assert!(story.hears(&refused(2, "unavailable")).is_empty());
+}
+
+#[test]
+fn where_too_many_topics_do_not_fit_some_of_them_may() {
+    let names: Vec<String> = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let mut story = Story::welcomed();
+    story
+        .0
+        .subscribe(&names, SubscribeOptions::default(), None)
+        .unwrap();
+    let places = names
+        .iter()
+        .map(|name| format!(r#"{{"topic":"{name}","epoch":"e","offset":1}}"#));
+    let places: Vec<_> = places.collect();
+    story.hears(&format!(
+        r#"{{"type":"subscribed","id":1,"topics":[{}]}}"#,
+        places.join(",")
+    ));
+    story.reconnects();
+    assert_eq!(
+        story.hears(&refused(2, "too_many_topics")),
+        [
+            "[\"b\", \"c\"] later, refused 1 times",
+            "[\"a\"] later, refused 1 times"
+        ]
+    );
+}

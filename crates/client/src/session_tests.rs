@@ -1,6 +1,7 @@
 //! A session's stories, told as what it hears and says.
 
 use super::*;
+use crate::token::TokenSource;
 
 #[path = "session_recovery_tests.rs"]
 mod recovery;
@@ -65,6 +66,7 @@ fn told(incoming: &Incoming) -> String {
             id,
             outcome: Err(refusal),
         } => format!("{id}: refused {}", refusal.code),
+        Incoming::Postponed { topics, refusals, .. } => format!("{topics:?} later, refused {refusals} times"),
         Incoming::TokenWanted { topics, .. } => format!("token for {topics:?}"),
         Incoming::Push(Push::Publication(publication)) => {
             format!("message {:?}", publication.offset.unwrap())
@@ -113,6 +115,58 @@ fn commands_are_written_as_the_dialect_says() {
         r#"{"type":"ping","id":6}"#,
     ];
     assert_eq!(story.says(), expected);
+}
+
+#[test]
+fn who_is_there_is_asked_for_as_the_dialect_says() {
+    let mut story = Story::welcomed();
+    let options = PresenceOptions {
+        after: Some("0000000100000002".to_owned()),
+        limit: Some(2),
+    };
+    story.0.presence("a", &PresenceOptions::default()).unwrap();
+    story.0.presence("a", &options).unwrap();
+    let expected = [
+        r#"{"type":"presence","id":1,"topic":"a"}"#,
+        r#"{"type":"presence","id":2,"topic":"a","limit":2,"after":"0000000100000002"}"#,
+    ];
+    assert_eq!(story.says(), expected);
+    let page = r#"{"type":"presence","id":1,"topic":"a","connections":0,"users":0,"members":[]}"#;
+    assert_eq!(story.hears(page), ["1: Presence"]);
+}
+
+#[test]
+fn what_is_told_of_a_topic_goes_on_until_it_is_unsubscribed_from() {
+    let (a, both) = (vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]);
+    let mut story = Story::welcomed();
+    let wishing = SubscribeOptions {
+        occupancy: true,
+        presence: true,
+        ..SubscribeOptions::default()
+    };
+    let plain = SubscribeOptions::default;
+    story.0.subscribe(&a, wishing, None).unwrap();
+    story.0.subscribe(&a, plain(), None).unwrap();
+    let told = r#""occupancy":true,"presence":true"#;
+    assert_eq!(
+        story.says(),
+        [
+            format!(r#"{{"type":"subscribe","id":1,"topics":["a"],{told}}}"#),
+            format!(r#"{{"type":"subscribe","id":2,"topics":["a"],{told}}}"#),
+        ],
+        "it is about to be told"
+    );
+    story.hears(&subscribed(Some(1), "e", 7));
+    story.hears(&subscribed(Some(2), "e", 7));
+    story.0.subscribe(&both, plain(), None).unwrap();
+    let named = format!(r#"{{"type":"subscribe","id":3,"topics":["a","b"],{told}}}"#);
+    assert_eq!(story.says(), [named]);
+    let again = format!(r#"{{"type":"subscribe","id":4,"topics":[{{"topic":"a","since":"e:7"}}],{told}}}"#);
+    assert_eq!(story.reconnects(), [again]);
+    story.hears(&subscribed(Some(4), "e", 7));
+    story.0.unsubscribe(&a).unwrap();
+    story.0.subscribe(&a, plain(), None).unwrap();
+    assert_eq!(story.says()[1], r#"{"type":"subscribe","id":6,"topics":["a"]}"#);
 }
 
 #[test]
@@ -327,7 +381,7 @@ fn topics_with_tokens_of_their_own_wait_for_new_ones_after_a_reconnect() {
     story.0.forget(&["d".to_owned()]);
     let token = Token::parse("second").unwrap();
     let topics = ["a", "b", "d", "unknown"].map(str::to_owned);
-    story.0.subscribe_again(&topics, &token);
+    story.0.subscribe_again(&topics, Some(&token));
     assert_eq!(
         story.says(),
         [r#"{"type":"subscribe","id":5,"topics":[{"topic":"a","since":"e:0"}],"token":"second"}"#]

@@ -2,6 +2,7 @@
 
 use fanfare_protocol::{Every, Position};
 
+use crate::command::SubscribeOptions;
 use crate::gap::{Gap, GapCause};
 use crate::server_message::{Missed, Subscribed};
 use crate::token::TokenSource;
@@ -18,6 +19,8 @@ pub(crate) struct Topic {
     /// Whether the current connection is subscribed, so that nothing can be missed.
     pub(crate) is_live: bool,
     pub(crate) terms: Terms,
+    /// How often in a row the server has refused for now to subscribe the connection again.
+    pub(crate) refusals: u32,
     /// How many the server told to be missing that no gap in the offsets has shown yet.
     told: u64,
 }
@@ -25,10 +28,40 @@ pub(crate) struct Topic {
 /// How a topic is asked for, again if need be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Terms {
-    /// How often the newest is wanted at most; what is skipped by that is not missed.
-    pub(crate) every: Option<Every>,
+    pub(crate) wishes: Wishes,
     /// Where its tokens come from.
     pub(crate) source: Option<TokenSource>,
+}
+
+/// How a topic is wanted to be.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Wishes {
+    /// How often the newest is wanted at most; what is skipped by that is not missed.
+    pub(crate) every: Option<Every>,
+    /// Whether to be told how many are subscribed.
+    pub(crate) occupancy: bool,
+    /// Whether to be told who is.
+    pub(crate) presence: bool,
+}
+
+impl Wishes {
+    /// What `options` say.
+    pub(crate) fn of(options: &SubscribeOptions) -> Self {
+        Self {
+            every: options.every,
+            occupancy: options.occupancy,
+            presence: options.presence,
+        }
+    }
+
+    /// The same, where nobody who was told something before ceases to be.
+    pub(crate) fn beside(self, before: Self) -> Self {
+        Self {
+            occupancy: self.occupancy || before.occupancy,
+            presence: self.presence || before.presence,
+            ..self
+        }
+    }
 }
 
 impl Topic {
@@ -40,6 +73,7 @@ impl Topic {
             is_given_up: false,
             is_live: false,
             terms: Terms::default(),
+            refusals: 0,
             told: 0,
         }
     }
@@ -58,7 +92,7 @@ impl Topic {
             return None;
         }
         let last = std::mem::replace(&mut self.at, subscribed.position);
-        (self.is_live, self.told) = (true, 0);
+        (self.is_live, self.refusals, self.told) = (true, 0, 0);
         Gap::before(subscribed, last)
     }
 

@@ -56,7 +56,8 @@ pub struct Options {
     /// How much is kept of the log of each topic of which the [rules](Options::rules) do not say it; all together keep at
     /// most [`Limits::history_total_bytes_max`]. Default: nothing.
     pub history: Retention,
-    /// Where topics that keep history keep it durably, unless their rule says otherwise. Default: nowhere.
+    /// Where topics that keep history keep it durably, unless their rule says otherwise; the server's own do not.
+    /// Default: nowhere.
     pub storage: Option<StorageOptions>,
     /// Bytes that the kernel may hold unsent per connection (`TCP_NOTSENT_LOWAT`): beyond it a client counts as
     /// behind. Default 16 KiB.

@@ -29,9 +29,11 @@ pub struct Limits {
     /// Topics that a connection may be subscribed to. Beyond: error `too_many_subscriptions`. Default 128.
     pub subscriptions_max: u32,
     /// Time between WebSocket pings, in milliseconds; comments in streams of events come somewhat more often, because nobody
-    /// answers them. Default 25,000.
+    /// answers them. Together with `pong_timeout_ms` and the 3.4 s of the looks at them, it bounds how long a client that
+    /// vanished is taken for there: 33 s by default. Default 21,000.
     pub ping_interval_ms: u64,
-    /// Time that a client has to send anything after a ping, in milliseconds. Beyond: close code 3002. Default 10,000.
+    /// Time that a client has to send anything after a ping, in milliseconds: enough for three lost packets in a row, which
+    /// TCP repeats after 1, 2 and 4 s. Beyond: close code 3002. Default 8,000.
     pub pong_timeout_ms: u64,
     /// Time for which a socket may take no byte while some wait, in milliseconds. Beyond: close code 3003. Default
     /// 10,000.
@@ -130,8 +132,8 @@ impl Default for Limits {
             waiting_bytes_max: 256 << 20,
             replies_bytes_max: 64 << 10,
             subscriptions_max: 128,
-            ping_interval_ms: 25_000,
-            pong_timeout_ms: 10_000,
+            ping_interval_ms: 21_000,
+            pong_timeout_ms: 8_000,
             write_timeout_ms: 10_000,
             close_timeout_ms: 5_000,
             message_timeout_ms: 30_000,
@@ -178,7 +180,8 @@ pub(crate) const PACED_KEYS_MAX: usize = 256;
 /// Time between two occupancy pushes of a topic, in milliseconds.
 pub(crate) const OCCUPANCY_INTERVAL_MS: u64 = 1_000;
 
-/// Watched topics whose occupancy is asked for in one tick; the others follow in the next.
+/// Watched topics that are asked about in one tick; the others follow in the next. So up to 10,000 in a shard are asked
+/// about once in [`OCCUPANCY_INTERVAL_MS`], more of them less often.
 pub(crate) const OCCUPANCY_PER_TICK: usize = 1_000;
 
 /// The window of [`Limits::refusals_max`], in milliseconds.

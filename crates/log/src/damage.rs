@@ -21,7 +21,10 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} bytes at {}", self.file, self.bytes, self.at)?;
+        f.write_str(&self.file)?;
+        if self.bytes > 0 {
+            write!(f, ": {} bytes at {}", self.bytes, self.at)?;
+        }
         if let Some(topic) = &self.topic {
             write!(f, ", topic {topic}")?;
         }

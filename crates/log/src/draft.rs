@@ -44,7 +44,8 @@ pub enum What {
         /// The first offset that may be kept.
         from: u64,
     },
-    /// Let a topic that has no records yet continue behind this position: for an import.
+    /// Let a topic continue behind this position: for an import. It has no records yet, or it stands at this offset
+    /// already and gets this epoch: what is kept stays.
     Begin {
         /// Where it stood.
         position: Position,
@@ -103,7 +104,10 @@ pub enum AppendError {
         position: Position,
     },
     /// The topic of a [`What::Begin`] is there already, or the position is none that one can stand at.
-    #[error("the topic cannot begin at offset {}, only one without records can, and below 2^63", position.offset)]
+    #[error(
+        "the topic cannot begin at offset {}, only one without records can, or one that stands there, and below 2^63",
+        position.offset
+    )]
     CannotBegin {
         /// Where it was to begin.
         position: Position,

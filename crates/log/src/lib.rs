@@ -75,6 +75,7 @@ pub use reader::{Bounds, Page, Publication, ReadError, Reader, Usage};
 pub use recovery::{OpenError, Recovery, Truncated};
 pub use retention::{Policy, Retention};
 pub use state::{State, StateError};
-pub use storage::{Directory, DirectoryError, Fault, Memory, Storage, StorageFile};
+pub use storage::{Directory, DirectoryError, Fault, Memory, Rehearsal, Storage, StorageFile};
+pub use survey::INCOMPLETE_IMPORT;
 pub use topic::{Position, Standing};
 pub use verify::{Verified, verify};

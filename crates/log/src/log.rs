@@ -262,10 +262,14 @@ impl Log {
             },
             What::Remove { before } => Ok(floor(head.epoch, *before, head.offset)),
             What::Renew { from } => Ok(floor(self.epochs.u64(..), *from, head.offset)),
-            What::Begin { position } if head.offset > 0 || position.offset >= OFFSET_END => {
-                Err(AppendError::CannotBegin { position: *position })
+            What::Begin { position } => {
+                let is_new = head.offset == 0;
+                if position.offset >= OFFSET_END || !(is_new || head.offset == position.offset) {
+                    return Err(AppendError::CannotBegin { position: *position });
+                }
+                let kept = if is_new { u64::MAX } else { 0 };
+                Ok(floor(position.epoch, kept, position.offset))
             }
-            What::Begin { position } => Ok(floor(position.epoch, u64::MAX, position.offset)),
         }
     }
 

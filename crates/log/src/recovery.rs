@@ -21,13 +21,15 @@ use crate::repair::{Repair, Tail};
 use crate::retention::Policy;
 use crate::segment::{self, BadHeader, HEADER_BYTES, Segment, VERSION, header_of, name_of};
 use crate::storage::{Storage, StorageFile};
-use crate::survey::Files;
+use crate::survey::{Files, INCOMPLETE_IMPORT};
 
 /// What was found when a log was opened, and done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovery {
     /// What is not as it was written. None of it is served.
     pub damages: Damages,
+    /// Whether nothing can have been written when the log ended: it was closed in order, or its last segment is sealed.
+    pub is_closed: bool,
     /// The end of the last segment that was cut off: what was being written when the log ended.
     pub truncated: Option<Truncated>,
     /// Whether the machine ended while something was answered and not durable.
@@ -72,6 +74,11 @@ pub enum OpenError {
         "{0} in the data directory is not a file of the log, which has the directory for itself: move it away"
     )]
     UnknownFile(String),
+    /// There is an [`INCOMPLETE_IMPORT`](crate::INCOMPLETE_IMPORT): what was to be imported is there in part.
+    #[error(
+        "the data directory has a part of an import that did not end: import again into an empty directory, or remove its file {INCOMPLETE_IMPORT} to go on with that part"
+    )]
+    IncompleteImport,
     /// A file of another version of the format.
     #[error(
         "{file} has version {version} of the format, this program knows version {VERSION}: use the program that wrote it to export it"
@@ -119,6 +126,7 @@ pub(crate) fn open(storage: Arc<dyn Storage>, options: Options) -> Result<(Log, 
     for position in 0..opening.manifest.numbers.len() {
         opening.read_segment(&*storage, &options, position)?;
     }
+    opening.recovery.is_closed = opening.is_closed();
     opening.recovery.topics = opening.index.topics();
     opening.recovery.segments = opening.manifest.numbers.len();
     let is_renewing = opening.is_renewing;
@@ -393,6 +401,11 @@ impl Opening {
             is_end: true,
         });
         self.take_rows(segment, &rows, policy);
+    }
+
+    fn is_closed(&self) -> bool {
+        let is_open = |tail: &Tail| !tail.is_sealed;
+        self.manifest.closed_at > 0 || !self.tail.as_ref().is_some_and(is_open)
     }
 
     /// Lets the list say that the log is open, and whether new epochs are on their way.

@@ -49,12 +49,15 @@ impl Segment {
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 /// What is wrong with a header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadHeader {
+    #[error("the header is damaged")]
     Damaged,
     /// Whole, and of another version of the format.
+    #[error("the header is of version {0} of the format")]
     Version(u32),
     /// Whole, and of the segment of another number.
+    #[error("the header is that of segment {0}")]
     Number(u64),
 }
 

@@ -92,6 +92,17 @@ impl State {
         Ok(content)
     }
 
+    /// The names of all values, in their order.
+    ///
+    /// # Errors
+    /// The names of the files cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut files = self.storage.names()?;
+        files.sort_unstable();
+        let names = files.iter().filter_map(|file| name_of_file(file));
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Puts a value in place of the one of this name, durable when this returns.
     ///
     /// # Errors
@@ -171,7 +182,12 @@ fn is_name(name: &str) -> bool {
 
 /// Whether a file has a value.
 pub(crate) fn is_name_of_file(file: &str) -> bool {
-    file.strip_suffix(SUFFIX).is_some_and(is_name)
+    name_of_file(file).is_some()
+}
+
+/// The name of the value that a file has.
+fn name_of_file(file: &str) -> Option<&str> {
+    file.strip_suffix(SUFFIX).filter(|name| is_name(name))
 }
 
 const SUFFIX: &str = ".state";
@@ -195,7 +211,10 @@ mod tests {
         state.put("keys", b"one").unwrap();
         state.put("keys", b"").unwrap();
         state.put("keys", b"two").unwrap();
+        state.put("another", b"").unwrap();
+        disk.set_content("a.seg", Vec::new());
         disk.lose_power();
+        assert_eq!(store(&disk).names().unwrap(), ["another", "keys"]);
         assert_eq!(store(&disk).value("keys").unwrap().as_deref(), Some(&b"two"[..]));
         state.remove("keys").unwrap();
         state.remove("keys").unwrap();

@@ -108,8 +108,7 @@ impl Verified {
         self.segments += 1;
         self.bytes += bytes;
         if let Err(bad) = check_header(&*file, number)? {
-            self.damages
-                .add(&name, 0..HEADER_BYTES, format_args!("the header: {bad:?}"));
+            self.damages.add(&name, 0..HEADER_BYTES, bad);
         }
         let footer = footer::read(&*file, bytes)?;
         let end = footer.as_ref().map_or(bytes, |footer| footer.records_end);

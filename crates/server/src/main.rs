@@ -10,6 +10,7 @@ mod endpoint_flags;
 mod failure;
 mod hooks;
 mod keygen_command;
+mod log_command;
 mod logging;
 mod notices;
 mod options;

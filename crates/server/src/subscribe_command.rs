@@ -4,10 +4,13 @@ use std::collections::HashSet;
 use std::io::{self, ErrorKind, Write};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use fanfare_client::{Client, Error, Every, Publication, Push, Since, SubscribeOptions};
+use fanfare_client::{
+    Attendance, Client, Error, Every, PresenceUpdate, Present, Push, Since, SubscribeOptions,
+};
+use serde::Serialize;
 
 use crate::endpoint_flags::{EXIT_CODES, connect, failed, flags, runtime};
-use crate::failure::{Failure, tell};
+use crate::failure::{Failure, note, tell};
 
 /// The subcommand.
 pub(crate) fn command() -> Command {
@@ -32,7 +35,7 @@ pub(crate) fn command() -> Command {
                 .value_parser(|text: &str| text.parse::<Every>())
                 .help("Print the newest at most that often, such as `2s`"),
         )
-        .args([since_flag(), last_flag()])
+        .args([since_flag(), last_flag(), presence_flag()])
         .args(flags())
         .arg(
             Arg::new(JSON)
@@ -59,6 +62,15 @@ fn last_flag() -> Arg {
         .help("Begin with so many of the newest of each topic")
 }
 
+fn presence_flag() -> Arg {
+    Arg::new(PRESENCE)
+        .long("presence")
+        .action(ArgAction::SetTrue)
+        .help(
+            "Tell on standard error who is there, who comes and who goes; with --json in lines of their own",
+        )
+}
+
 /// Where in the past it begins, if it does.
 fn beginning(matches: &ArgMatches) -> Option<Since> {
     let last = matches.get_one(LAST).copied().map(Since::Last);
@@ -79,6 +91,7 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     let options = SubscribeOptions {
         every: matches.get_one(EVERY).copied(),
         since: beginning(matches),
+        presence: matches.get_flag(PRESENCE),
         ..SubscribeOptions::default()
     };
     runtime()?.block_on(async {
@@ -92,8 +105,8 @@ pub(crate) fn run(matches: &ArgMatches) -> Result<(), Failure> {
     })
 }
 
-/// What of a publication is printed.
-#[derive(Clone, Copy)]
+/// What of a message is printed.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Payload,
     Whole,
@@ -113,11 +126,16 @@ async fn print_all(
         if let Some(warning) = warning(&push) {
             tell("warning", &warning);
         }
-        match push {
-            Push::Publication(publication) => match print_line(&line(&publication, form)?) {
+        if let Some(line) = line(&push, form)? {
+            match print_line(&line) {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
                 printed => printed.map_err(|error| failed_to_print(&error))?,
-            },
+            }
+        }
+        match push {
+            Push::Presence { topic, update } if form == Form::Payload => {
+                note(&presence_line(&topic, &update));
+            }
             Push::Unsubscribed(topics) | Push::NotSubscribedAgain { topics, .. } => {
                 left.retain(|topic| !topics.contains(topic));
                 if left.is_empty() {
@@ -141,6 +159,15 @@ fn warning(push: &Push) -> Option<String> {
             reason,
             reconnect_after: Some(delay),
         } => Some(format!("{reason}; connecting again in {} ms", delay.as_millis())),
+        Push::Postponed {
+            topics,
+            refusal,
+            retry_after,
+        } => Some(format!(
+            "not subscribed to {} yet: {refusal}; asking again in {} ms",
+            topics.join(", "),
+            retry_after.as_millis()
+        )),
         Push::NotSubscribedAgain { topics, refusal } => Some(format!(
             "not subscribed to {} any more: {refusal}",
             topics.join(", ")
@@ -152,14 +179,47 @@ fn warning(push: &Push) -> Option<String> {
     }
 }
 
-/// A publication on one line.
-fn line(publication: &Publication, form: Form) -> Result<String, Failure> {
-    match form {
-        Form::Payload => Ok(compact(&publication.payload.as_text())),
-        Form::Whole => serde_json::to_string(publication)
-            .map(|text| compact(&text))
-            .map_err(Failure::failed),
-    }
+/// What of a push goes to standard output, on one line.
+fn line(push: &Push, form: Form) -> Result<Option<String>, Failure> {
+    let text = match (push, form) {
+        (Push::Publication(publication), Form::Payload) => Ok(publication.payload.as_text().into_owned()),
+        (Push::Publication(publication), Form::Whole) => serde_json::to_string(publication),
+        (Push::Presence { topic, update }, Form::Whole) => {
+            let kind = "attendance";
+            serde_json::to_string(&Attended { kind, topic, update })
+        }
+        _ => return Ok(None),
+    };
+    text.map(|text| Some(compact(&text))).map_err(Failure::failed)
+}
+
+/// What is told of those who are there, as the object of the `json` dialect that it came in.
+#[derive(Serialize)]
+struct Attended<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    topic: &'a str,
+    #[serde(flatten)]
+    update: &'a PresenceUpdate,
+}
+
+/// The same for people: `room: 3 are there: ada bob 00000001000002a7`, and then `room: 3 are there: +eve -bob`.
+fn presence_line(topic: &str, update: &PresenceUpdate) -> String {
+    let Attendance { connections, .. } = update.attendance();
+    let names = match update {
+        PresenceUpdate::Everyone { members, .. } => names(" ", members),
+        PresenceUpdate::Changed { came, went, .. } => names(" +", came) + &names(" -", went),
+    };
+    format!("{topic}: {connections} are there:{names}")
+}
+
+/// Users, and connections that have none, each behind a sign.
+fn names(sign: &str, members: &[Present]) -> String {
+    let named = members.iter().map(|member| {
+        let name = member.user.as_ref().unwrap_or(&member.connection);
+        format!("{sign}{}", name.escape_debug())
+    });
+    named.collect()
 }
 
 /// JSON without the white space between its tokens; everything else stays as it was written.
@@ -188,6 +248,7 @@ const TOPICS: &str = "topics";
 const EVERY: &str = "every";
 const SINCE: &str = "since";
 const LAST: &str = "last";
+const PRESENCE: &str = "presence";
 const JSON: &str = "json";
 
 #[cfg(test)]

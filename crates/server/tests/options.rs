@@ -5,6 +5,8 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+#[path = "options/data_values.rs"]
+mod data_values;
 #[path = "options/history_values.rs"]
 mod history_values;
 #[path = "options/hook_values.rs"]
@@ -15,6 +17,7 @@ mod keys;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use data_values::{DATA_VALUES, HOMELESS_RULES};
 use history_values::HISTORY_VALUES;
 use hook_values::{HOOK_VALUES, UNASKED_RULES};
 use keys::TOKEN_VALUES;
@@ -247,42 +250,6 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "anonymous",
-        "maybe",
-        "\"maybe\"",
-        "on or off",
-        "`true` or `false`",
-    ),
-    (
-        "fsync",
-        "sometimes",
-        "\"sometimes\"",
-        "when what is published is made durable",
-        "`interval:200ms`",
-    ),
-    (
-        "fsync",
-        "interval:2h",
-        "\"interval:2h\"",
-        "from 1ms to 1h",
-        "in that range",
-    ),
-    ("data", "", "\"\"", "name a directory", "`/var/lib/fanfare`"),
-    (
-        "data_bytes_max",
-        "1MiB",
-        "\"1MiB\"",
-        "from 128MiB to 256GiB",
-        "write a size in that range",
-    ),
-    (
-        "data_topics_max",
-        "0",
-        "0",
-        "from 1 to 100000000",
-        "write a number in that range",
-    ),
-    (
-        "data_accept_missing",
         "maybe",
         "\"maybe\"",
         "on or off",
@@ -566,7 +533,9 @@ fn bad_values() -> impl Iterator<
 > {
     BAD_VALUES
         .iter()
+        .chain(DATA_VALUES)
         .chain(HISTORY_VALUES)
+        .chain(DATA_VALUES)
         .chain(HOOK_VALUES)
         .chain(TOKEN_VALUES)
 }
@@ -784,6 +753,7 @@ fn options_that_contradict_each_other_are_refused() {
         ),
     ]
     .into_iter()
+    .chain(HOMELESS_RULES)
     .chain(UNASKED_RULES)
     {
         // Printed, so that what is accepted by mistake does not serve for ever.

@@ -285,6 +285,96 @@ fn sub_connects_again_and_tells_what_was_missed() {
 }
 
 #[test]
+fn sub_asks_again_where_it_is_refused_for_now() {
+    let url = server(vec![
+        Box::new(|peer| {
+            peer.subscribes(0);
+            peer.publishes(1, json!(1));
+            peer.0.close(None).unwrap();
+        }),
+        Box::new(|peer| {
+            let refused = peer.hears().unwrap();
+            peer.says(
+                json!({"type": "error", "id": refused["id"], "code": "unavailable", "message": "not now",
+                "temporary": true}),
+            );
+            assert_eq!(
+                peer.subscribes(1)["topics"],
+                refused["topics"],
+                "from where it was"
+            );
+            peer.publishes(2, json!(2));
+        }),
+    ]);
+    let mut child = fanfare(&url, &["sub", "a"]).spawn().unwrap();
+    assert_eq!(lines(&mut child).take(2).collect::<Vec<_>>(), ["1", "2"]);
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let told =
+        "warning: not subscribed to a yet: server refused: not now (code unavailable); asking again in";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+/// A server that has Ada and somebody without a name in a topic, and then Bob in her place, and a publication behind that.
+fn with_presence() -> String {
+    server(vec![Box::new(|peer| {
+        assert_eq!(peer.subscribes(0)["presence"], true);
+        let member = |fields| {
+            let mut member = json!({"connection": "0000000100000002", "since": 5});
+            member.as_object_mut().unwrap().extend(fields);
+            member
+        };
+        let user = |name: &str| member([("user".to_owned(), json!(name))].into_iter().collect());
+        let (ada, nobody) = (user("ada"), member(serde_json::Map::new()));
+        let everyone = json!({"type": "attendance", "topic": "a", "connections": 2, "users": 1,
+            "members": [ada, nobody], "complete": true});
+        let changed = json!({"type": "attendance", "topic": "a", "connections": 2, "users": 1,
+            "came": [user("bob")], "went": [user("ada")]});
+        peer.says(everyone);
+        peer.says(changed);
+        peer.publishes(1, json!(1));
+    })])
+}
+
+#[test]
+fn sub_tells_people_who_is_there_and_who_comes_and_goes() {
+    let mut child = fanfare(&with_presence(), &["sub", "a", "--presence"])
+        .spawn()
+        .unwrap();
+    assert_eq!(lines(&mut child).next().unwrap(), "1");
+    interrupt(&child);
+    let output = child.wait_with_output().unwrap();
+    let told = "a: 2 are there: ada 0000000100000002\na: 2 are there: +bob -ada\n";
+    assert_eq!((output.status.code(), stderr(&output).as_str()), (Some(0), told));
+}
+
+#[test]
+fn sub_tells_programs_who_is_there_in_lines_of_their_own() {
+    let arguments = ["sub", "a", "--presence", "--json"];
+    let mut child = fanfare(&with_presence(), &arguments).spawn().unwrap();
+    let told: Vec<Value> = lines(&mut child)
+        .take(3)
+        .map(|line| serde_json::from_str(&line).unwrap())
+        .collect();
+    let (everyone, changed) = (&told[0], &told[1]);
+    assert_eq!(
+        (&everyone["type"], &everyone["topic"]),
+        (&json!("attendance"), &json!("a"))
+    );
+    assert_eq!(
+        (&everyone["users"], &everyone["complete"]),
+        (&json!(1), &json!(true))
+    );
+    assert_eq!(
+        (&changed["came"][0]["user"], &changed["went"][0]["user"]),
+        (&json!("bob"), &json!("ada"))
+    );
+    assert_eq!(told[2]["type"], "message");
+    interrupt(&child);
+    assert_eq!(stderr(&child.wait_with_output().unwrap()), "");
+}
+
+#[test]
 fn sub_begins_in_the_past_and_goes_on_from_where_it_was() {
     for (flag, field, value) in [
         ("--last=20", "last", json!(20)),

@@ -65,7 +65,9 @@ impl Driver {
     /// Takes in what a source of tokens answered.
     pub(super) fn handle_token(&mut self, purpose: Purpose, outcome: Result<Token, TokenError>) {
         match (purpose, outcome) {
-            (Purpose::Topics(topics), Ok(token)) => self.session.subscribe_again(&topics, &token),
+            (Purpose::Topics(topics), Ok(token)) => {
+                self.session.subscribe_again(&topics, Some(&token));
+            }
             (Purpose::Topics(topics), Err(error)) => {
                 self.session.forget(&topics);
                 let refusal = Refusal::without_token(&error);

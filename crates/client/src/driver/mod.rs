@@ -2,12 +2,13 @@
 //!
 //! Inputs, none of which has priority: commands, while the session has room for them; subscriptions that were dropped,
 //! likewise; bytes of the server, while no push waits for the program; room in the queue of pushes, while one waits;
-//! tokens; the time to ask for one; the drop of the last [`Commands`] handle; and the time after which a silent server
-//! is given up.
+//! tokens; the time to ask for one; the time to ask again for topics that the server refused for now; the drop of the
+//! last [`Commands`] handle; and the time after which a silent server is given up.
 //!
 //! [`Commands`]: crate::Commands
 
 mod identity;
+mod postponing;
 mod reopening;
 
 use std::collections::{HashMap, VecDeque};
@@ -33,6 +34,7 @@ use crate::session::Session;
 use crate::socket::{Received, Socket};
 use crate::token::Token;
 use crate::token_desk::{Purpose, TokenDesk};
+use postponing::Postponed;
 
 /// Everything a client is, beside its socket.
 pub(crate) struct Driver {
@@ -47,6 +49,7 @@ pub(crate) struct Driver {
     routes: Routes,
     pending: HashMap<u64, Pending>,
     desk: TokenDesk,
+    postponed: Postponed,
     /// The token that the server was shown last.
     shown: Option<Token>,
     /// The token to show next, where its source was asked already.
@@ -84,6 +87,7 @@ impl Driver {
             session: Session::new(),
             retry: Retry::new(&options),
             desk: TokenDesk::new(&options),
+            postponed: Postponed::new(&options),
             options,
             inputs,
             pushes,
@@ -186,6 +190,7 @@ impl Driver {
                 }
                 (purpose, outcome) = self.desk.next(), if has_room => self.handle_token(purpose, outcome),
                 () = sleep_until_some(self.renewal_at) => self.renew(),
+                () = sleep_until_some(self.postponed.next_at()), if has_room => self.ask_postponed(),
                 None = alive.recv() => return Ok(()),
                 () = sleep_until(deadline), if is_reading => return Err(Error::Silent),
             }
@@ -221,14 +226,24 @@ impl Driver {
 
     fn handle_text(&mut self, text: &str) -> Result<(), Error> {
         self.session.handle_text(text)?;
+        self.take_incoming();
+        Ok(())
+    }
+
+    /// Deals with everything that the session gives out.
+    fn take_incoming(&mut self) {
         while let Some(incoming) = self.session.poll_incoming() {
             match incoming {
                 Incoming::Reply { id, outcome } => self.handle_reply(id, outcome),
                 Incoming::TokenWanted { topics, source } => self.desk.ask(Purpose::Topics(topics), source),
+                Incoming::Postponed {
+                    topics,
+                    refusal,
+                    refusals,
+                } => self.postpone(topics, refusal, refusals),
                 Incoming::Push(push) => self.handle_push(push),
             }
         }
-        Ok(())
     }
 
     fn handle_push(&mut self, push: Push) {
@@ -277,6 +292,7 @@ impl Driver {
             Asking::Unsubscribe { topics } => session.unsubscribe(topics),
             Asking::Publish { topic, data, options } => session.publish(topic, data, options),
             Asking::History { topic, options } => session.history(topic, *options),
+            Asking::Presence { topic, options } => session.presence(topic, options),
             Asking::Call { method, data } => session.call(method, data),
             Asking::Ping => session.ping(),
         }
@@ -338,6 +354,7 @@ impl Driver {
     fn handle_lost(&mut self) {
         self.session.handle_lost();
         self.desk.clear();
+        self.postponed.clear();
         self.renewal_at = None;
         for (_, pending) in std::mem::take(&mut self.pending) {
             match pending {

@@ -8,7 +8,9 @@
 
 mod commands;
 mod connections;
+mod presence;
 mod recovery;
+mod refusals;
 mod server;
 mod streams;
 mod tokens;

@@ -1,13 +1,14 @@
 //! A hub in this process, and an application behind it that knows tokens of its own making.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use fanfare::{
-    Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, ListenerOptions, Options,
-    Payload, Retention, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, Limits, ListenerOptions,
+    Options, Payload, Retention, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use fanfare_client::{Client, ConnectOptions, Push};
 use tokio::net::TcpListener;
@@ -15,11 +16,30 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+/// What is special about a hub.
+#[derive(Clone)]
+struct Setup {
+    anonymous: bool,
+    history: Retention,
+    limits: Limits,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            anonymous: true,
+            history: Retention::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
 /// A running hub.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) fanfare: Fanfare,
-    history: Retention,
+    pub(crate) backend: Backend,
+    setup: Setup,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
 }
@@ -27,7 +47,7 @@ pub(crate) struct Server {
 impl Server {
     /// A hub on a port of the system's choice, where clients may be anonymous.
     pub(crate) async fn start() -> Self {
-        Self::start_that_keeps(0).await
+        Self::start_with(Setup::default()).await
     }
 
     /// The same, where so many publications of each topic are kept.
@@ -36,12 +56,37 @@ impl Server {
             publications_max,
             ..Retention::default()
         };
-        Self::start_at("127.0.0.1:0".parse().unwrap(), true, history).await
+        let setup = Setup {
+            history,
+            ..Setup::default()
+        };
+        Self::start_with(setup).await
+    }
+
+    /// A hub that has room for so many topics.
+    pub(crate) async fn start_with_topics(topics_max: usize) -> Self {
+        let limits = Limits {
+            topics_max,
+            ..Limits::default()
+        };
+        let setup = Setup {
+            limits,
+            ..Setup::default()
+        };
+        Self::start_with(setup).await
     }
 
     /// A hub that everyone must show a token to.
     pub(crate) async fn start_for_tokens() -> Self {
-        Self::start_at("127.0.0.1:0".parse().unwrap(), false, Retention::default()).await
+        let setup = Setup {
+            anonymous: false,
+            ..Setup::default()
+        };
+        Self::start_with(setup).await
+    }
+
+    async fn start_with(setup: Setup) -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), setup).await
     }
 
     /// Stops, with a goodbye to everyone, and starts anew in the same place after `pause`.
@@ -49,24 +94,27 @@ impl Server {
         let Self {
             address,
             fanfare,
-            history,
+            setup,
             stop,
             serving,
+            ..
         } = self;
         let _ = stop.send(());
         serving.await.unwrap();
         fanfare.shutdown(Duration::ZERO, Duration::from_secs(5)).await;
         sleep(pause).await;
-        Self::start_at(address, true, history).await
+        Self::start_at(address, setup).await
     }
 
-    async fn start_at(address: SocketAddr, anonymous: bool, history: Retention) -> Self {
+    async fn start_at(address: SocketAddr, setup: Setup) -> Self {
+        let backend = Backend::default();
         let fanfare = Fanfare::start(Options {
             shards: 2,
             rules: Arc::new(rules()),
-            anonymous,
-            history,
-            application: Some(Application::new(Backend)),
+            anonymous: setup.anonymous,
+            history: setup.history,
+            limits: setup.limits.clone(),
+            application: Some(Application::new(backend.clone())),
             ..Options::default()
         })
         .unwrap();
@@ -87,7 +135,8 @@ impl Server {
         Self {
             address,
             fanfare,
-            history,
+            backend,
+            setup,
             stop,
             serving,
         }
@@ -183,8 +232,8 @@ pub(crate) fn now_ms() -> u64 {
 /// How long a slow machine may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `open:*` is for everyone, `present:*` too but for what was published before, `vip:*` for those with a token for it,
-/// and nothing else for anyone.
+/// `open:*` is for everyone, `present:*` too but for what was published before, `room:*` keeps who is there, `vip:*` is for
+/// those with a token for it, `moody:*` for whom the application is in the mood, and nothing else for anyone.
 fn rules() -> TopicRules {
     let rule = |pattern, who| {
         TopicRule::new(pattern)
@@ -193,14 +242,48 @@ fn rules() -> TopicRules {
             .publish(Who::Anyone)
     };
     TopicRules::from([
-        rule("open:*", Who::Anyone).history(Who::Anyone),
+        rule("open:*", Who::Anyone)
+            .history(Who::Anyone)
+            .presence(Who::Anyone),
         rule("present:*", Who::Anyone),
+        rule("room:*", Who::Anyone).presence(Who::Anyone).keep_presence(),
         rule("vip:*", Who::Hook),
+        rule("moody:*", Who::Hook).history(Who::Anyone),
     ])
 }
 
-/// An application that made the tokens of these tests.
-struct Backend;
+/// An application that made the tokens of these tests, and has moods.
+#[derive(Clone, Default)]
+pub(crate) struct Backend {
+    moods: Arc<Mutex<Moods>>,
+}
+
+#[derive(Default)]
+struct Moods {
+    /// What it answers to the next questions about `moody:*`; afterwards it allows everything.
+    denials: VecDeque<Denial>,
+    asked_at: Vec<Instant>,
+}
+
+impl Backend {
+    /// What it answers to the next questions about `moody:*`.
+    pub(crate) fn will_deny(&self, denials: impl IntoIterator<Item = Denial>) {
+        let mut moods = self.moods.lock().unwrap();
+        moods.denials.extend(denials);
+        moods.asked_at.clear();
+    }
+
+    /// When it was asked since then.
+    pub(crate) fn asked_at(&self) -> Vec<Instant> {
+        self.moods.lock().unwrap().asked_at.clone()
+    }
+
+    fn decide(&self) -> Result<(), Denial> {
+        let mut moods = self.moods.lock().unwrap();
+        moods.asked_at.push(Instant::now());
+        moods.denials.pop_front().map_or(Ok(()), Err)
+    }
+}
 
 impl Hooks for Backend {
     async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
@@ -220,6 +303,9 @@ impl Hooks for Backend {
     }
 
     async fn subscribe(&self, _: &Caller, topics: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
+        if topics.iter().any(|topic| topic.as_str().starts_with("moody:")) {
+            return self.decide();
+        }
         let is_for_them = |topic: &TopicName| token.is_some_and(|token| token.starts_with(topic.as_str()));
         let is_allowed = topics.iter().all(is_for_them);
         is_allowed

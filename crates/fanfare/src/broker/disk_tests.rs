@@ -305,3 +305,15 @@ fn a_damaged_publication_ends_the_epoch_and_is_not_given() {
     let fourth = server.publish("a", "four").unwrap().position;
     assert_eq!(fourth, page.end.next());
 }
+
+#[test]
+fn the_servers_own_topics_are_in_memory() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    let draft = Publishing::new(TopicName::all(), Payload::text("hello"), wall());
+    let answer = server.broker.publish(draft, server.outlet, PublishId(1));
+    assert!(answer.is_ready());
+    drop(server);
+    let server = Server::start(&storage);
+    assert_eq!(server.broker.topics(0, 10).topics, []);
+}

@@ -136,6 +136,7 @@ impl LocalBroker {
     }
 
     /// The same, with somewhere to keep durable topics: those that keep history and whose rule does not say otherwise.
+    /// The server's own (`$all`, `$user:NAME`) are in memory: nobody goes on in them where they were.
     pub fn with_journal(self, journal: Option<Arc<dyn Journal>>) -> Self {
         Self { journal, ..self }
     }
@@ -164,7 +165,8 @@ impl LocalBroker {
     pub(super) fn terms_of(&self, topic: &TopicName) -> Terms {
         self.terms(topic, |rule| {
             let wants_it = rule.and_then(|rule| rule.is_durable).unwrap_or(true);
-            self.journal.is_some() && wants_it && self.otherwise.retention_of(rule).keeps()
+            let may_be = self.journal.is_some() && !topic.is_reserved();
+            may_be && wants_it && self.otherwise.retention_of(rule).keeps()
         })
     }
 
@@ -199,6 +201,14 @@ impl LocalBroker {
             partition.begin_epoch();
         }
         Ok(partition.insert(topic, position, terms))
+    }
+
+    /// The log of a topic, begun if there is none in memory.
+    pub(super) fn log_of(&self, partition: &mut Partition, topic: &TopicName) -> Result<usize, Refusal> {
+        if let Some(log) = partition.find(topic.as_str()) {
+            return Ok(log);
+        }
+        self.begin(partition, topic, self.terms_of(topic))
     }
 
     /// What the disk has of a durable topic.
@@ -385,10 +395,7 @@ impl Broker for LocalBroker {
             return;
         };
         let mut partition = self.lock(self.partition_of(topic.as_str()));
-        let log = match partition.find(topic.as_str()) {
-            Some(log) => Ok(log),
-            None => self.begin(&mut partition, topic, self.terms_of(topic)),
-        };
+        let log = self.log_of(&mut partition, topic);
         let joined = log.and_then(|log| {
             let log = &mut partition.logs[log];
             if log.let_in(outlet, &mailbox)? {

@@ -40,10 +40,10 @@ impl LocalBroker {
             .and_then(|known| partition.keys.find(known, &self.keys));
         if let Some(first) = first {
             let log = partition.log_mut(draft.topic.as_str());
-            return match log.is_some_and(|log| log.wait_for(first, asked)) {
-                true => Poll::Pending,
-                false => Poll::Ready(Ok(Published::again(first))),
-            };
+            if log.is_some_and(|log| log.wait_for(first, asked)) {
+                return Poll::Pending;
+            }
+            return Poll::Ready(Ok(Published::again(first)));
         }
         let place = self.append((&mut partition, index), draft, asked);
         if let (Some(known), Ok(Place::Here(position) | Place::Pending(position))) = (known, place) {
@@ -181,7 +181,9 @@ impl LocalBroker {
                 log.position = position(at);
                 // What is kept is of the epoch before; the disk gives it with the new one.
                 self.history.clear(&mut log.history);
-                readings.into_iter().for_each(|reading| self.ask_disk(reading));
+                for reading in readings {
+                    self.ask_disk(reading);
+                }
             }
             Err(error) => {
                 log.is_broken = true;
@@ -223,15 +225,7 @@ impl LocalBroker {
         };
         let index = self.partition_of(reading.topic.as_str());
         let mut partition = self.lock(index);
-        let found = partition.find(reading.topic.as_str());
-        let log = match found {
-            Some(log) => Ok(log),
-            None => {
-                let terms = self.terms_of(&reading.topic);
-                self.begin(&mut partition, &reading.topic, terms)
-            }
-        };
-        let log = match log {
+        let log = match self.log_of(&mut partition, &reading.topic) {
             Ok(log) => log,
             Err(refusal) => return self.answer(&reading, Err(refusal)),
         };

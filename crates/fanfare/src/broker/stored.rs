@@ -225,7 +225,9 @@ mod tests {
             "0300000002000001",
             "6869",
         );
-        let hex: String = encode(&full()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
+        let hex_of = |byte: &u8| [digit(byte >> 4), digit(byte & 15)];
+        let hex: String = encode(&full()).iter().flat_map(hex_of).collect();
         assert_eq!(hex, expected);
         let page = include_str!("../../../../docs/storage.md").replace(char::is_whitespace, "");
         assert!(page.contains(expected), "docs/storage.md has the example");

@@ -260,5 +260,7 @@ impl Pending {
 }
 
 fn cancel(joined: &[Joined], bytes: usize) {
-    joined.iter().for_each(|joined| joined.outlet.cancel(bytes));
+    for joined in joined {
+        joined.outlet.cancel(bytes);
+    }
 }

@@ -17,6 +17,9 @@ use crate::{Dirty, Output};
 pub(super) struct Sweep {
     ticked_at: Millis,
     next_slot: usize,
+    /// Slots that this round looks at. Those that come meanwhile wait for the next, so that no storm of newcomers puts off
+    /// the look at the others.
+    slots: usize,
     /// Until when no deadline of a client counts, because this process itself stood still.
     grace_until: Millis,
 }
@@ -60,12 +63,17 @@ impl Hub {
 
     /// Looks at as many connections as the time since the last tick is worth.
     fn sweep_connections(&mut self, elapsed_ms: u64) {
-        let count = self.sessions.len();
-        let due = (count as u64 * elapsed_ms.min(SWEEP_MS)).div_ceil(SWEEP_MS) as usize;
-        for _ in 0..due.min(count) {
-            let slot = self.sweep.next_slot % count;
-            self.sweep.next_slot = slot + 1;
-            self.check_deadlines(slot);
+        let slots = self.sweep.slots.max(1) as u64;
+        let due = (slots * elapsed_ms.min(SWEEP_MS)).div_ceil(SWEEP_MS);
+        for _ in 0..due {
+            if self.sweep.next_slot >= self.sweep.slots {
+                (self.sweep.next_slot, self.sweep.slots) = (0, self.sessions.len());
+            }
+            let slot = self.sweep.next_slot;
+            if slot < self.sweep.slots {
+                self.sweep.next_slot += 1;
+                self.check_deadlines(slot);
+            }
         }
     }
 

@@ -425,7 +425,7 @@ fn a_token_expires_unless_it_is_refreshed() {
     ask(&mut shard, ada, AUTH);
     let longer = admitted(identity("ada", Some(60_000)));
     assert_eq!(answer(&mut shard, ada, longer), ["authenticated #9"]);
-    shard.pass(12_000);
+    shard.pass(10_500);
     assert_eq!(shard.read(bob), ["goodbye 3009", "close 3009"]);
     assert_eq!(shard.read(ada), [""; 0]);
     shard.end();

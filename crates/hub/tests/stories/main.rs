@@ -24,4 +24,5 @@ mod slow_rules;
 mod streams;
 mod subscribing;
 mod timers;
+mod vanished;
 mod words;

@@ -3,7 +3,7 @@
 use fanfare_hub::{Input, Limits};
 use fanfare_protocol::Timestamp;
 
-use crate::driver::Shard;
+use crate::driver::{Door, Shard};
 
 /// A ping every five seconds, two seconds for the pong, three to take a byte.
 fn short() -> Limits {
@@ -62,6 +62,29 @@ fn a_ping_interval_below_the_pong_timeout_finds_the_silent_too() {
     shard.pass(4_200);
     assert_eq!(shard.read(ada), ["ping", "goodbye 3002", "close 3002"]);
     shard.end();
+}
+
+#[test]
+fn newcomers_put_off_no_look_at_those_who_were_there() {
+    for quiet_ms in (1_000..2_000).step_by(200) {
+        let mut shard = settled();
+        let ada = shard.client(&[]);
+        for _ in 0..19 {
+            shard.client(&[]);
+        }
+        while shard.read(ada) != ["ping"] {
+            shard.pass(100);
+        }
+        shard.pass(quiet_ms);
+        for _ in 0..(2_000 + 1_100 - quiet_ms) / 100 {
+            for _ in 0..50 {
+                shard.open(Door::default());
+            }
+            shard.pass(100);
+        }
+        assert!(!shard.hub.is_open(ada), "they began to come after {quiet_ms} ms");
+        shard.end();
+    }
 }
 
 #[test]

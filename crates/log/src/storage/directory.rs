@@ -15,8 +15,9 @@ pub struct Directory {
     path: PathBuf,
     /// The directory itself, to sync its names.
     names: File,
-    /// Held for its lock.
-    _lock: File,
+    is_writable: bool,
+    /// Held for its lock; none where nobody ever had the directory open.
+    _lock: Option<File>,
 }
 
 /// Why a directory cannot be used.
@@ -30,6 +31,9 @@ pub enum DirectoryError {
     /// It cannot be made or opened.
     #[error("data directory {0} cannot be used, it must be a directory that can be written: {1}")]
     Unusable(PathBuf, io::Error),
+    /// It is not there, no directory, or may not be read.
+    #[error("data directory {0} cannot be read: {1}")]
+    Unreadable(PathBuf, io::Error),
 }
 
 impl Directory {
@@ -43,16 +47,44 @@ impl Directory {
             Ok((names, lock)) => Ok(Self {
                 path,
                 names,
-                _lock: lock,
+                is_writable: true,
+                _lock: Some(lock),
             }),
             Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(path)),
             Err(TryLockError::Error(error)) => Err(DirectoryError::Unusable(path, error)),
         }
     }
 
+    /// A directory that is there, to be read: nothing in it is changed, and writing fails. Many may read at once; who
+    /// has it open for writing keeps readers out, and they him.
+    ///
+    /// # Errors
+    /// It is in use, is not there, or cannot be read.
+    pub fn open_to_read(path: impl Into<PathBuf>) -> Result<Self, DirectoryError> {
+        let path = path.into();
+        match lock_to_read(&path) {
+            Ok((names, lock)) => Ok(Self {
+                path,
+                names,
+                is_writable: false,
+                _lock: lock,
+            }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(path)),
+            Err(TryLockError::Error(error)) => Err(DirectoryError::Unreadable(path, error)),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    fn check_writable(&self) -> io::Result<()> {
+        if self.is_writable {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::ReadOnlyFilesystem.into())
+        }
     }
 }
 
@@ -65,6 +97,19 @@ fn lock(path: &Path) -> Result<(File, File), TryLockError> {
         .open(path.join(LOCK))
         .map_err(TryLockError::Error)?;
     lock.try_lock()?;
+    let names = File::open(path).map_err(TryLockError::Error)?;
+    Ok((names, lock))
+}
+
+fn lock_to_read(path: &Path) -> Result<(File, Option<File>), TryLockError> {
+    // Only of a directory this can be asked.
+    fs::read_dir(path).map_err(TryLockError::Error)?;
+    let lock = match File::open(path.join(LOCK)) {
+        Ok(lock) => Some(lock),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(TryLockError::Error(error)),
+    };
+    lock.as_ref().map(File::try_lock_shared).transpose()?;
     let names = File::open(path).map_err(TryLockError::Error)?;
     Ok((names, lock))
 }
@@ -85,12 +130,13 @@ impl Storage for Directory {
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         let file = OpenOptions::new()
             .read(true)
-            .write(true)
+            .write(self.is_writable)
             .open(self.path.join(name))?;
         Ok(Arc::new(file))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
+        self.check_writable()?;
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -101,10 +147,12 @@ impl Storage for Directory {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.check_writable()?;
         fs::rename(self.path.join(from), self.path.join(to))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.check_writable()?;
         fs::remove_file(self.path.join(name))
     }
 

@@ -1,7 +1,9 @@
-//! Where the files of a log are: what it needs of a disk, the real one and one in memory that fails on demand.
+//! Where the files of a log are: what it needs of a disk, the real one, one in memory that fails on demand,
+//! and one that only seems to be written.
 
 mod directory;
 mod memory;
+mod rehearsal;
 
 use std::fmt;
 use std::io;
@@ -9,6 +11,7 @@ use std::sync::Arc;
 
 pub use directory::{Directory, DirectoryError};
 pub use memory::{Fault, Memory};
+pub use rehearsal::Rehearsal;
 
 /// A flat folder of files. Names are given by the log: lower-case letters, digits, `-` and `.`.
 ///

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use fanfare_log::{
-    Draft, Fault, Log, Memory, OpenError, Options, ReadError, Recovery, Retention, Storage, What, probe,
-    verify,
+    Damages, Draft, Fault, INCOMPLETE_IMPORT, Log, Memory, OpenError, Options, Publication, ReadError,
+    Recovery, Rehearsal, Retention, Storage, What, probe, verify,
 };
 
 use crate::harness::*;
@@ -361,6 +361,76 @@ fn a_missing_segment_is_named_and_can_be_gone_without() {
         }
         let (_, recovery) = killed(&disk, log, small());
         assert!(recovery.damages.is_empty() && recovery.renewed == 0, "told once");
+    }
+}
+
+/// What is whole, and what is damaged.
+fn everything(log: &Log) -> (Vec<Publication>, Damages) {
+    let mut publications = Vec::new();
+    let damages = log.reader().visit(0, |publication| {
+        publications.push(publication);
+        ControlFlow::Continue(())
+    });
+    (publications, damages.unwrap())
+}
+
+/// What [`fanfare_log::Rehearsal`] is for.
+#[test]
+fn an_opening_is_rehearsed_without_a_change() {
+    for (is_closed, seed) in [(true, 0), (false, 1), (true, 2), (false, 3)] {
+        let (disk, _) = written(is_closed);
+        let mut random = fastrand::Rng::with_seed(seed);
+        for round in 0..40 {
+            let names = segments(&disk);
+            let name = &names[random.usize(..names.len())];
+            let mut content = disk.content(name).unwrap();
+            let at = random.usize(..content.len());
+            match round % 4 {
+                0 => {}
+                1 => content.truncate(at),
+                _ => content[at] ^= 1 << (round % 8),
+            }
+            let damaged = disk.copy(seed);
+            damaged.set_content(name, content);
+            let before = damaged.copy(seed);
+            let rehearsal = Rehearsal::new(Arc::new(damaged.clone())).unwrap();
+            let options = small();
+            let rehearsed = Log::open(Arc::new(rehearsal), options.clone());
+            for name in before.names().unwrap() {
+                assert_eq!(before.content(&name), damaged.content(&name), "{name}");
+            }
+            assert_eq!(before.names().unwrap(), damaged.names().unwrap());
+            let opened = try_open(&damaged, options);
+            match (rehearsed, opened) {
+                (Ok((rehearsed, expected)), Ok((log, recovery))) => {
+                    assert_eq!(expected, recovery);
+                    assert_eq!(epochs(&rehearsed), epochs(&log));
+                    assert_eq!(everything(&rehearsed), everything(&log));
+                }
+                (Err(rehearsed), Err(opened)) => assert_eq!(rehearsed.to_string(), opened.to_string()),
+                (rehearsed, opened) => panic!("{rehearsed:?} {opened:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_part_of_an_import_is_not_opened() {
+    let (disk, _) = written(true);
+    let before = disk.operations();
+    disk.set_content(INCOMPLETE_IMPORT, Vec::new());
+    let error = try_open(&disk, small()).unwrap_err();
+    assert!(matches!(error, OpenError::IncompleteImport), "{error}");
+    assert_eq!(disk.operations(), before, "nothing is changed");
+    disk.remove(INCOMPLETE_IMPORT).unwrap();
+    open(&disk, small());
+}
+
+#[test]
+fn it_is_known_whether_a_log_was_closed() {
+    for is_closed in [true, false] {
+        let (disk, _) = written(is_closed);
+        assert_eq!(try_open(&disk, small()).unwrap().1.is_closed, is_closed);
     }
 }
 

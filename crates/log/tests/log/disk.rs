@@ -71,6 +71,42 @@ fn a_directory_is_used_by_one_at_a_time() {
 }
 
 #[test]
+fn a_directory_is_read_by_many_and_not_while_it_is_written() {
+    let folder = Folder::new("read");
+    let log = open_in(&folder);
+    assert!(matches!(
+        Directory::open_to_read(&folder.0),
+        Err(DirectoryError::InUse(_))
+    ));
+    log.close().unwrap();
+    let readers = [(); 2].map(|()| Directory::open_to_read(&folder.0).unwrap());
+    let error = Directory::open(&folder.0).unwrap_err();
+    assert!(matches!(error, DirectoryError::InUse(_)), "{error}");
+    drop(readers);
+    open_in(&folder);
+}
+
+#[test]
+fn who_opens_a_directory_to_read_cannot_change_it() {
+    let folder = Folder::new("unchanged");
+    let error = Directory::open_to_read(&folder.0).unwrap_err();
+    assert!(matches!(error, DirectoryError::Unreadable(..)), "{error}");
+    assert!(!folder.0.exists(), "it is not made");
+    fs::create_dir(&folder.0).unwrap();
+    fs::write(folder.0.join("a"), b"content").unwrap();
+    let storage = Directory::open_to_read(&folder.0).unwrap();
+    assert_eq!(storage.names().unwrap(), ["a"], "there is no lock to be made");
+    assert!(storage.create("b").is_err());
+    assert!(storage.rename("a", "b").is_err());
+    assert!(storage.remove("a").is_err());
+    let file = storage.open("a").unwrap();
+    assert!(file.write_at(b"other", 0).is_err());
+    assert!(file.truncate(0).is_err());
+    assert_eq!(fs::read(folder.0.join("a")).unwrap(), b"content");
+    assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+}
+
+#[test]
 fn a_directory_that_cannot_be_one_is_named() {
     let folder = Folder::new("file");
     fs::write(&folder.0, b"").unwrap();

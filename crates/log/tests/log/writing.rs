@@ -1,7 +1,8 @@
 //! Appending, reading, and what is refused.
 
 use fanfare_log::{
-    AppendError, Bounds, Draft, Fault, Fsync, Limits, Memory, OpenError, Options, Position, What, verify,
+    AppendError, Bounds, Draft, Fault, Fsync, Limits, Memory, OpenError, Options, Position, Storage, What,
+    verify,
 };
 use std::sync::Arc;
 
@@ -341,6 +342,41 @@ fn a_log_can_be_carried_to_another_directory() {
 }
 
 #[test]
+fn a_topic_goes_on_in_an_epoch_that_is_given() {
+    let begin = |epoch, offset| Draft {
+        what: What::Begin {
+            position: Position { epoch, offset },
+        },
+        ..publication("a", 1, "")
+    };
+    let disk = Memory::new(1);
+    let mut log = open(&disk, small());
+    let drafts = [
+        begin(5, 10),
+        publication("a", 1, "one"),
+        publication("a", 1, "two"),
+        begin(6, 12),
+        publication("a", 1, "three"),
+        begin(7, 13),
+    ];
+    for answer in log.append(&drafts) {
+        answer.unwrap();
+    }
+    for wrong in [12, 14] {
+        assert!(append(&mut log, begin(8, wrong)).is_err(), "{wrong}");
+    }
+    for _ in 0..2 {
+        let standing = log.reader().standing("a").unwrap();
+        assert_eq!((standing.epoch, standing.first, standing.last), (7, 11, 13));
+        let epochs = read(&log, "a").into_iter().map(|publication| publication.epoch);
+        assert_eq!(epochs.collect::<Vec<_>>(), [5, 5, 6]);
+        (log, _) = killed(&disk, log, small());
+    }
+    let storage: Arc<dyn Storage> = Arc::new(disk.copy(1));
+    assert!(verify(&storage, &small().limits).unwrap().damages.is_empty());
+}
+
+#[test]
 fn a_log_that_is_whole_is_verified() {
     let disk = Memory::new(1);
     let mut log = open(&disk, small());
@@ -348,7 +384,7 @@ fn a_log_that_is_whole_is_verified() {
     publish(&mut log, "b", 5);
     log.state().put("keys", b"value").unwrap();
     log.close().unwrap();
-    let storage: Arc<dyn fanfare_log::Storage> = Arc::new(disk.clone());
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
     let verified = verify(&storage, &small().limits).unwrap();
     assert!(verified.damages.is_empty(), "{verified:?}");
     assert_eq!(verified.records, 75);

@@ -48,7 +48,7 @@ impl<W: fmt::Write> fmt::Write for Escaping<'_, W> {
 }
 
 /// Escapes within a line of JSON, where the encoder leaves some of it: it stands in strings only.
-pub(super) fn json_line(line: &str) -> String {
+pub(crate) fn json_line(line: &str) -> String {
     let (object, end) = line
         .strip_suffix('\n')
         .map_or((line, ""), |object| (object, "\n"));

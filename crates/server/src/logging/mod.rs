@@ -19,6 +19,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::failure::Failure;
 use crate::options::{LogFormat, ServeOptions};
+pub(crate) use escape::json_line;
 use limit::{LineLimit, Sites};
 use lines::Lines;
 

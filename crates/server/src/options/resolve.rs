@@ -291,14 +291,13 @@ fn homeless_topics(options: &ServeOptions) -> Option<String> {
     let wants_it = |option: &&TopicRuleOption| option.rule.is_durable == Some(true);
     let retention = options.retention();
     let keeps = |option: &TopicRuleOption| option.to_rule(retention).retention.unwrap_or(retention).keeps();
-    let wanting = options.topic_rule.iter().filter(wants_it);
-    let (option, needed) = wanting
-        .filter_map(|option| match (&options.data, keeps(option)) {
-            (None, _) => Some((option, "there is no data directory; set data")),
-            (Some(_), false) => Some((option, "nothing is kept of its topics; set history_frames in it")),
-            (Some(_), true) => None,
-        })
-        .next()?;
+    let mut wanting = options.topic_rule.iter().filter(wants_it);
+    let needs = |option| match (&options.data, keeps(option)) {
+        (None, _) => Some((option, "there is no data directory; set data")),
+        (Some(_), false) => Some((option, "nothing is kept of its topics; set history_frames in it")),
+        (Some(_), true) => None,
+    };
+    let (option, needed) = wanting.find_map(needs)?;
     Some(format!(
         "topic_rule of `{}` says `durable = true`: {needed}, or take it away",
         option.rule.topics

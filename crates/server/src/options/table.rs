@@ -264,9 +264,9 @@ options! {
     }
     "Times" {
         /// How often a quiet connection is pinged.
-        ping_interval: Duration = Duration::from_secs(25), Time[SECOND, HOUR];
+        ping_interval: Duration = Duration::from_secs(21), Time[SECOND, HOUR];
         /// How long a ping may stay unanswered before the connection is closed.
-        pong_timeout: Duration = Duration::from_secs(10), Time[SECOND, HOUR];
+        pong_timeout: Duration = Duration::from_secs(8), Time[SECOND, HOUR];
         /// How long a connection may take none of the bytes that wait for it before it is closed.
         write_timeout: Duration = Duration::from_secs(10), Time[TENTH, HOUR];
         /// How long a client may take to finish a message it has begun before the connection is closed.

@@ -371,7 +371,7 @@ mod tests {
             ),
             (
                 r#"{ pattern = "a", history_frames = -1 }"#,
-                "`history_frames` is \"-1\": it must be a whole number from 0 to 1000000",
+                "`history_frames` is \"-1\": it must be a whole number from 0 to 1000000000",
             ),
             (
                 r#"{ pattern = "a", history_bytes_max = "much" }"#,

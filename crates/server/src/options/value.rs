@@ -123,10 +123,15 @@ pub(super) fn file(text: &str) -> Result<PathBuf, String> {
 
 /// A directory, which need not be there.
 pub(super) fn directory(text: &str) -> Result<PathBuf, String> {
-    if text.is_empty() {
-        return Err("it must name a directory; write its path, such as `/var/lib/fanfare`".to_owned());
+    let path = PathBuf::from(text);
+    let is_other = path.exists() && !path.is_dir();
+    if text.is_empty() || is_other {
+        return Err(
+            "it must name a directory, which is made if it is not there; write its path, such as `/var/lib/fanfare`"
+                .to_owned(),
+        );
     }
-    Ok(PathBuf::from(text))
+    Ok(path)
 }
 
 /// A version of TLS.

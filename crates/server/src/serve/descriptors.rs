@@ -7,7 +7,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use crate::options::ServeOptions;
 
 /// How many files the process may open, raised as far as the system lets it.
-pub(super) struct Descriptors {
+pub(crate) struct Descriptors {
     limit: Option<u64>,
 }
 
@@ -19,7 +19,7 @@ const PER_SHARD: u64 = 4;
 
 impl Descriptors {
     /// Raises the soft limit to the hard one. Where that fails, the soft limit stays.
-    pub(super) fn raise() -> Self {
+    pub(crate) fn raise() -> Self {
         let mut limit = getrlimit(Resource::Nofile);
         let raised = rustix::process::Rlimit {
             current: limit.maximum,

@@ -38,7 +38,7 @@ use crate::logging::Log;
 use crate::notices::Notices;
 use crate::options::ServeOptions;
 use crate::panics;
-use descriptors::Descriptors;
+pub(crate) use descriptors::Descriptors;
 use reload::ReadAgain;
 pub(crate) use reload::{Reload, Reloaded, tell};
 pub(crate) use tokens::tokens;

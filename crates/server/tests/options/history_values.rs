@@ -4,23 +4,23 @@
 pub(crate) const HISTORY_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     (
         "history_frames",
-        "1000001",
-        "1000001",
-        "from 0 to 1000000",
+        "1000000001",
+        "1000000001",
+        "from 0 to 1000000000",
         "write a number in that range",
     ),
     (
         "history_bytes_max",
         "1",
         "1",
-        "from 1KiB to 1GiB",
+        "from 1KiB to 1024GiB",
         "write a size in that range",
     ),
     (
         "history_age",
-        "8days",
-        "\"8days\"",
-        "from 1s to 7days",
+        "11years",
+        "\"11years\"",
+        "from 1s to ",
         "write a duration in that range",
     ),
     (
