@@ -23,6 +23,7 @@ use hyper::body::Body as _;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tower::ServiceExt as _;
 
 use crate::bounds::bounded;
@@ -62,10 +63,11 @@ impl Door {
             };
             let service = Fanfare::start(options).unwrap().sse_service();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            Self {
-                runtime: runtime.unwrap(),
-                service,
-            }
+            let runtime = runtime.unwrap();
+            // The shard may write to a stream that was dropped. A program of Rust's own does not end by that, and this one
+            // has libFuzzer's beginning.
+            runtime.block_on(async { signal(SignalKind::pipe()) }).unwrap();
+            Self { runtime, service }
         })
     }
 }
