@@ -25,6 +25,8 @@ pub(crate) struct Target {
     pub(crate) extension: Option<&'static str>,
     /// Size of the kernel's receive buffer; without it the system chooses.
     pub(crate) receive_buffer_bytes: Option<usize>,
+    /// Streams of server-sent events instead of WebSockets: what they say is not read.
+    pub(crate) is_stream: bool,
 }
 
 impl Target {
@@ -36,6 +38,7 @@ impl Target {
             greetings: &[],
             extension: None,
             receive_buffer_bytes: None,
+            is_stream: false,
         }
     }
 
@@ -69,6 +72,7 @@ impl Target {
             stream,
             greetings: self.greetings,
             extension: self.extension,
+            is_stream: self.is_stream,
         })
     }
 
@@ -106,6 +110,11 @@ impl Target {
         let extension = self.extension.map_or(String::new(), |extension| {
             format!("Sec-WebSocket-Extensions: {extension}\r\n")
         });
+        if self.is_stream {
+            return format!(
+                "GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n{browser}Accept: text/event-stream\r\n\r\n"
+            );
+        }
         format!(
             "GET /ws?{query} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{browser}{extension}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -118,6 +127,7 @@ struct Opening {
     stream: std::net::TcpStream,
     greetings: &'static [&'static str],
     extension: Option<&'static str>,
+    is_stream: bool,
 }
 
 impl Opening {
@@ -125,7 +135,7 @@ impl Opening {
         let mut parser = FrameParser::default();
         let mut greetings = self.greetings.to_vec();
         let mut rest = self.read_upgrade()?;
-        loop {
+        while !self.is_stream {
             let mut refusal = None;
             parser.feed(&mut rest, |frame| match push_type(frame.payload) {
                 Some(kind) if kind == "error" || kind == "goodbye" => {
@@ -147,6 +157,7 @@ impl Opening {
             stream: TcpStream::from_std(self.stream),
             parser,
             unsent: Vec::new(),
+            is_stream: self.is_stream,
         })
     }
 
@@ -158,7 +169,12 @@ impl Opening {
             let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") else {
                 continue;
             };
-            if !head.starts_with(b"HTTP/1.1 101 ") {
+            let welcome: &[u8] = if self.is_stream {
+                b"HTTP/1.1 200 "
+            } else {
+                b"HTTP/1.1 101 "
+            };
+            if !head.starts_with(welcome) {
                 let answer = String::from_utf8_lossy(&head).into_owned();
                 return Err(io::Error::other(format!("server does not upgrade: {answer}")));
             }
@@ -211,6 +227,7 @@ pub(crate) struct Connection {
     pub(crate) stream: TcpStream,
     parser: FrameParser,
     unsent: Vec<u8>,
+    is_stream: bool,
 }
 
 impl Connection {
@@ -231,6 +248,9 @@ impl Connection {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            if self.is_stream {
+                continue;
+            }
             let (unsent, mut close) = (&mut self.unsent, None);
             self.parser
                 .feed(&mut buffer[..count], |frame| match frame.opcode {
@@ -378,6 +398,7 @@ mod tests {
                 stream,
                 greetings: &[],
                 extension: Some("permessage-deflate; client_no_context_takeover"),
+                is_stream: false,
             })
             .unwrap();
         let granted = b"HTTP/1.1 101 Up\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n";

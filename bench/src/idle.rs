@@ -31,6 +31,9 @@ pub(crate) struct Options {
     /// What the connections speak; `raw` ones have no greeting to wait for
     #[arg(long, value_enum, default_value_t = Dialect::Json)]
     dialect: Dialect,
+    /// The connections are streams of server-sent events, which have a topic and no dialect
+    #[arg(long)]
+    streams: bool,
     /// The browser the connections pretend to be
     #[arg(long, default_value = USER_AGENT)]
     user_agent: String,
@@ -97,11 +100,12 @@ impl Options {
         let target = Target {
             user_agent: Some(self.user_agent.clone()),
             greetings: self.dialect.greetings(),
+            is_stream: self.streams,
             ..Target::plain(server.address)
         };
         let begun = Instant::now();
         let queries =
-            (0..self.connections).map(|number| self.dialect.query(&format!("idle-{}", number % self.topics)));
+            (0..self.connections).map(|number| self.query(&format!("idle-{}", number % self.topics)));
         let mut connections = target.connect_all(queries)?;
         let connect_seconds = begun.elapsed().as_secs_f64();
         let closed_by_server = hold(&mut connections, self.settle())?;
@@ -124,6 +128,14 @@ impl Options {
             closed_by_server,
             connect_seconds,
         })
+    }
+
+    fn query(&self, topic: &str) -> String {
+        if self.streams {
+            format!("topic={topic}")
+        } else {
+            self.dialect.query(topic)
+        }
     }
 
     fn settle(&self) -> Duration {

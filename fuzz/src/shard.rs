@@ -579,9 +579,8 @@ impl Shard {
         let Some(log) = self.logs.get_mut(&topic) else {
             panic!("{topic} is surveyed and was not joined");
         };
-        let diff = log.roster.since(since);
-        let all = (all || diff.is_lost).then(|| log.roster.page(None, SURVEY_PAGE));
-        self.answers.push_back(Input::Surveyed(topic, diff, all));
+        let diff = log.roster.survey(since, all, SURVEY_PAGE);
+        self.answers.push_back(Input::Surveyed(topic, diff));
     }
 
     fn answer_read(&mut self, topic: &TopicName, read: &Read, id: ReadId, answer: Result<(), Refusal>) {

@@ -173,9 +173,15 @@ impl Broker {
     }
 
     /// What has changed there.
-    pub(crate) fn roster_since(&mut self, topic: &TopicName, version: Version) -> RosterDiff {
+    pub(crate) fn survey(
+        &mut self,
+        topic: &TopicName,
+        since: Version,
+        is_all: bool,
+        count: usize,
+    ) -> RosterDiff {
         let log = self.topics.get_mut(topic);
-        log.map_or_else(RosterDiff::default, |log| log.roster.since(version))
+        log.map_or_else(RosterDiff::default, |log| log.roster.survey(since, is_all, count))
     }
 
     pub(crate) fn subscribers(&self, topic: &TopicName) -> u64 {

@@ -142,9 +142,8 @@ impl World {
             Output::Survey { topic, since, all } => {
                 // Small, so that not everyone fits.
                 let count = 5;
-                let diff = self.broker.roster_since(&topic, since);
-                let all = (all || diff.is_lost).then(|| self.broker.roster(&topic, None, count));
-                let answer = Input::Surveyed(topic, diff, all);
+                let diff = self.broker.survey(&topic, since, all, count);
+                let answer = Input::Surveyed(topic, diff);
                 self.shards[shard].answers.push_back(answer);
             }
             Output::Publish(draft, ticket) => self.publish_for(shard, draft, ticket),

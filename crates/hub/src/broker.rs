@@ -282,9 +282,9 @@ pub trait Broker: Send + Sync {
     /// At most `count` of those in `topic` over all outlets, behind `after` or the first. Nobody, where nobody was told of.
     fn roster(&self, topic: &str, after: Option<ConnectionId>, count: usize) -> RosterPage;
 
-    /// What has changed in `topic` since a version that this told. Where it is lost, [`Broker::roster`] tells who is there,
-    /// and what changed in between is told again.
-    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff;
+    /// What has changed in `topic` since a version that this told; and where that is lost, or in any case, the first
+    /// `count` of everyone, as of the same moment.
+    fn survey(&self, topic: &str, since: Version, is_all: bool, count: usize) -> RosterDiff;
 
     /// Subscribers of `topic` over all outlets, as last reported.
     fn subscribers(&self, topic: &str) -> u64;

@@ -41,8 +41,8 @@ pub enum Input<'a> {
     Counted(TopicName, u64),
     /// The answer to [`crate::Output::Roster`].
     Roster(Ticket, TopicName, RosterPage),
-    /// The answer to [`crate::Output::Survey`], and the first page of everyone, if it was asked for or something is lost.
-    Surveyed(TopicName, RosterDiff, Option<RosterPage>),
+    /// The answer to [`crate::Output::Survey`].
+    Surveyed(TopicName, RosterDiff),
     /// The answer to an [`crate::Output::Ask`].
     Answered(ConnectionId, Answer),
     /// From now on these are the rules of topics. They decide about what is asked from now on; nobody is unsubscribed.

@@ -93,6 +93,8 @@ pub struct RosterDiff {
     pub went: Vec<Attendee>,
     /// Whether the state that was asked from is not known any more: then nothing is said of who came or went.
     pub is_lost: bool,
+    /// The first page of everyone who is there now, where that was asked for or the state is lost.
+    pub everyone: Option<RosterPage>,
 }
 
 /// Who is in one topic.
@@ -227,9 +229,15 @@ impl Roster {
         }
     }
 
-    /// What has changed since a version. Costs the changes in between; a roster of which this is never asked remembers
-    /// none.
-    pub fn since(&mut self, version: Version) -> RosterDiff {
+    /// What has changed since a version, and where that is lost, or in any case, the first `count` of everyone. Costs the
+    /// changes in between and what it gives; a roster of which this is never asked remembers no changes.
+    pub fn survey(&mut self, since: Version, is_all: bool, count: usize) -> RosterDiff {
+        let mut diff = self.since(since);
+        diff.everyone = (is_all || diff.is_lost).then(|| self.page(None, count));
+        diff
+    }
+
+    fn since(&mut self, version: Version) -> RosterDiff {
         let oldest = self.version.number - self.changes.len() as u64;
         let is_known = version.life == self.version.life && version.number >= oldest;
         let is_lost = !self.is_watched || !is_known;

@@ -462,10 +462,10 @@ impl Broker for LocalBroker {
         roster.map_or_else(RosterPage::default, |roster| roster.page(after, count))
     }
 
-    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff {
+    fn survey(&self, topic: &str, since: Version, is_all: bool, count: usize) -> RosterDiff {
         let mut partition = self.lock(self.partition_of(topic));
         let roster = partition.roster(topic);
-        roster.map_or_else(RosterDiff::default, |roster| roster.since(version))
+        roster.map_or_else(RosterDiff::default, |roster| roster.survey(since, is_all, count))
     }
 
     fn subscribers(&self, topic: &str) -> u64 {

@@ -80,9 +80,8 @@ impl Shard {
     }
 
     fn survey(&mut self, topic: TopicName, since: Version, all: bool) {
-        let diff = self.broker.roster_since(topic.as_str(), since);
-        let all = (all || diff.is_lost).then(|| self.broker.roster(topic.as_str(), None, SURVEY_PAGE));
-        self.answers.push_back(Input::Surveyed(topic, diff, all));
+        let diff = self.broker.survey(topic.as_str(), since, all, SURVEY_PAGE);
+        self.answers.push_back(Input::Surveyed(topic, diff));
     }
 
     /// Has the application asked, on its own runtime.

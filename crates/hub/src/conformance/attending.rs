@@ -58,7 +58,7 @@ pub(super) fn what_has_changed_is_told<B: Broker + ?Sized>(broker: &B) {
     probe.join(&topic);
     broker.attend(probe.id, &topic, vec![came(0, 1)]);
     settle(&[&probe]);
-    let start = broker.roster_since(topic.as_str(), Version::default());
+    let start = broker.survey(topic.as_str(), Version::default(), false, 10);
     assert!(start.is_lost, "from nowhere no change can be told");
     broker.attend(probe.id, &topic, vec![came(0, 2), came(0, 3)]);
     broker.attend(
@@ -67,12 +67,12 @@ pub(super) fn what_has_changed_is_told<B: Broker + ?Sized>(broker: &B) {
         vec![Change::Went(id(0, 1)), Change::Went(id(0, 3))],
     );
     settle(&[&probe]);
-    let diff = broker.roster_since(topic.as_str(), start.version);
+    let diff = broker.survey(topic.as_str(), start.version, false, 10);
     assert!(!diff.is_lost, "what has just changed can be told");
     assert_eq!(ids(&diff.came), [id(0, 2)], "who came and is there is told");
     assert_eq!(ids(&diff.went), [id(0, 1)], "who was there and went is told");
     assert_eq!(diff.attendance.connections, 1, "it is told how many are there");
-    let again = broker.roster_since(topic.as_str(), diff.version);
+    let again = broker.survey(topic.as_str(), diff.version, false, 10);
     assert!(
         !again.is_lost && again.came.is_empty() && again.went.is_empty(),
         "a change is told once to whoever goes on from there"
@@ -96,7 +96,7 @@ pub(super) fn who_leaves_takes_its_own_along<B: Broker + ?Sized>(broker: &B) {
         [id(1, 1)],
         "an outlet that is detached has nobody there"
     );
-    let before = broker.roster_since(topic.as_str(), Version::default());
+    let before = broker.survey(topic.as_str(), Version::default(), false, 10);
     broker.leave(keeper.id, &topic);
     settle(&[&keeper]);
     let page = broker.roster(topic.as_str(), None, 10);
@@ -104,7 +104,7 @@ pub(super) fn who_leaves_takes_its_own_along<B: Broker + ?Sized>(broker: &B) {
     keeper.join(&topic);
     broker.attend(keeper.id, &topic, vec![came(1, 7)]);
     settle(&[&keeper]);
-    let after = broker.roster_since(topic.as_str(), before.version);
+    let after = broker.survey(topic.as_str(), before.version, false, 10);
     let is_told = ids(&after.came) == [id(1, 7)] && ids(&after.went) == [id(1, 1)];
     assert!(
         after.is_lost || is_told,

@@ -202,7 +202,7 @@ impl Hub {
             Input::Published(ticket, topic, outcome) => self.publish_decided(ticket, topic, outcome),
             Input::Delivered(ticket, outcome) => self.send_decided(ticket, outcome),
             Input::Roster(ticket, topic, page) => self.roster_told(&ticket, topic, page),
-            Input::Surveyed(topic, diff, all) => self.surveyed(&topic, diff, all),
+            Input::Surveyed(topic, diff) => self.surveyed(&topic, diff),
             Input::Answered(connection, answer) => self.answered(connection, answer),
             Input::Rules(rules) => self.set_rules(rules),
             Input::Counted(topic, subscribers) => self.counted(&topic, subscribers),

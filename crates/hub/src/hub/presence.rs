@@ -165,7 +165,7 @@ impl Hub {
     }
 
     /// What has changed in a topic: those who watch are told that, and those who have just begun to are told everyone.
-    pub(super) fn surveyed(&mut self, name: &TopicName, diff: RosterDiff, all: Option<RosterPage>) {
+    pub(super) fn surveyed(&mut self, name: &TopicName, mut diff: RosterDiff) {
         let Some(&index) = self.names.get(name) else {
             return;
         };
@@ -180,7 +180,7 @@ impl Hub {
             .collect();
         newcomers.sort_unstable();
         let is_new = |member: Member| newcomers.binary_search(&member.slot()).is_ok();
-        if let Some(page) = all {
+        if let Some(page) = diff.everyone.take() {
             let push = Push::Members(presence_page(name.clone(), page));
             self.tell(index, &push, |member| diff.is_lost || is_new(member));
         }

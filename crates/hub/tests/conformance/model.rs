@@ -512,13 +512,13 @@ impl Broker for Model {
         log.map_or_else(RosterPage::default, |log| log.roster.page(after, count))
     }
 
-    fn roster_since(&self, topic: &str, version: Version) -> RosterDiff {
+    fn survey(&self, topic: &str, since: Version, is_all: bool, count: usize) -> RosterDiff {
         let mut state = self.lock();
         let log = state.topics.get_mut(topic);
-        let mut diff = log.map_or_else(RosterDiff::default, |log| log.roster.since(version));
+        let mut diff = log.map_or_else(RosterDiff::default, |log| log.roster.survey(since, is_all, count));
         match self.fault {
             Fault::ChangesHidden => diff.is_lost = false,
-            Fault::ChangesToldTwice => diff.version = version,
+            Fault::ChangesToldTwice => diff.version = since,
             _ => {}
         }
         diff

@@ -538,9 +538,8 @@ impl Shard {
             }
             Output::Survey { topic, since, all } => {
                 let roster = &mut self.logs.get_mut(&topic).unwrap().roster;
-                let diff = roster.since(since);
-                let all = (all || diff.is_lost).then(|| roster.page(None, SURVEY_PAGE));
-                self.answers.push_back(Input::Surveyed(topic, diff, all));
+                let diff = roster.survey(since, all, SURVEY_PAGE);
+                self.answers.push_back(Input::Surveyed(topic, diff));
             }
             Output::Publish(..) if self.holds_publishes => self.held_publishes.push_back(output),
             Output::Publish(draft, ticket) => {
