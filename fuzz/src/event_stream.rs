@@ -66,7 +66,7 @@ impl Door {
             let runtime = runtime.unwrap();
             // The shard may write to a stream that was dropped. A program of Rust's own does not end by that, and this one
             // has libFuzzer's beginning.
-            runtime.block_on(async { signal(SignalKind::pipe()) }).unwrap();
+            drop(runtime.block_on(async { signal(SignalKind::pipe()) }).unwrap());
             Self { runtime, service }
         })
     }
