@@ -15,6 +15,7 @@ pub mod compression;
 pub mod connection;
 #[path = "../../crates/protocol/tests/websocket/decoded.rs"]
 mod decoded;
+pub mod event_stream;
 pub mod extensions;
 pub mod frames;
 pub mod hub_inputs;
@@ -22,12 +23,14 @@ pub mod json_dialect;
 #[path = "../../crates/protocol/tests/websocket/judge.rs"]
 mod judge;
 mod listener;
+pub mod log;
 pub mod names;
 pub mod proxy_header;
 pub mod raw_dialect;
 pub mod reassembly;
 pub mod request_head;
 mod shard;
+pub mod stored;
 mod stream;
 
 /// A target: its name, which its program and folders have too, and what it runs.
@@ -49,6 +52,10 @@ pub const TARGETS: &[Target] = &[
         run: connection::run,
     },
     Target {
+        name: "event_stream",
+        run: event_stream::run,
+    },
+    Target {
         name: "extensions",
         run: extensions::run,
     },
@@ -63,6 +70,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "json_dialect",
         run: json_dialect::run,
+    },
+    Target {
+        name: "log",
+        run: log::run,
     },
     Target {
         name: "names",
@@ -83,6 +94,10 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "request_head",
         run: request_head::run,
+    },
+    Target {
+        name: "stored",
+        run: stored::run,
     },
 ];
 

@@ -30,7 +30,7 @@ use crate::stream::pieces;
 const BYTES_MAX: usize = 512 << 10;
 
 /// No bound on who may connect: the door would soon be closed to what runs ten thousand requests a second.
-const UNBOUNDED: DoorLimits = DoorLimits {
+pub(crate) const UNBOUNDED: DoorLimits = DoorLimits {
     connections_max: None,
     connections_per_address_max: None,
     connections_per_user_max: None,

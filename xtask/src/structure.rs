@@ -13,7 +13,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("fanfare-client", &["fanfare-protocol"]),
     ("fanfare-server", &["fanfare", "fanfare-client", "fanfare-log"]),
     ("fanfare-bench", &[]),
-    ("fanfare-fuzz", &["fanfare", "fanfare-hub", "fanfare-protocol"]),
+    (
+        "fanfare-fuzz",
+        &["fanfare", "fanfare-hub", "fanfare-log", "fanfare-protocol"],
+    ),
     (
         "fanfare-sim",
         &["fanfare", "fanfare-protocol", "fanfare-hub", "fanfare-log"],

@@ -184,8 +184,11 @@ fn decode(footer: &[u8], trailer: &[u8], records_end: u64) -> Option<Footer> {
     }
     let mut rest = directory;
     let mut rows = Vec::new();
+    // Records do not overlap, so those of all topics together fit in front of the footer.
+    let mut bytes_left = records_end;
     while !rest.is_empty() {
         let row = decode_row(&mut rest)?;
+        bytes_left = bytes_left.checked_sub(row.bytes)?;
         let blocks_at = usize::try_from(row.blocks_at.checked_sub(records_end)?).ok()?;
         check_blocks(footer.get(blocks_at..directory_at)?, row.count, records_end)?;
         rows.push(row);
@@ -277,7 +280,8 @@ mod tests {
     const RECORDS_END: u64 = 10_000;
 
     fn sections() -> impl Strategy<Value = Vec<Section>> {
-        let entry = (0..9_000_u32, 0..1_000_u32, any::<u64>()).prop_map(|(at, bytes, time_ms)| Entry {
+        // So short that all of them fit in front of the footer.
+        let entry = (0..9_000_u32, 0..2_u32, any::<u64>()).prop_map(|(at, bytes, time_ms)| Entry {
             at,
             bytes,
             time_ms,
@@ -310,6 +314,27 @@ mod tests {
     fn read_all(disk: &Memory) -> Option<Footer> {
         let file = disk.open("a").unwrap();
         read(&*file, file.bytes().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_footer_of_more_than_there_is_is_none() {
+        let entry = Entry {
+            at: 0,
+            bytes: 6_000,
+            time_ms: 1,
+        };
+        let section = |entries| Section {
+            topic: Arc::from("a"),
+            epoch: 1,
+            floor: 0,
+            first: 1,
+            last: 2,
+            last_ms: 1,
+            entries,
+        };
+        let is_read = |entries| read_all(&file(&encode(&[section(entries)], RECORDS_END).0).0).is_some();
+        assert!(is_read(vec![entry]));
+        assert!(!is_read(vec![entry, entry]));
     }
 
     proptest! {

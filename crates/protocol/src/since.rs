@@ -28,7 +28,8 @@ impl FromStr for Position {
 
     fn from_str(text: &str) -> Result<Self, SinceError> {
         let (epoch, offset) = text.split_once(':').ok_or(SinceError)?;
-        Self::from_parts(epoch, offset.parse().map_err(|_| SinceError)?)
+        let offset = offset.parse().ok().filter(|_| !offset.starts_with('+'));
+        Self::from_parts(epoch, offset.ok_or(SinceError)?)
     }
 }
 
@@ -143,6 +144,7 @@ mod tests {
             "4294967296s",
             "a:",
             "a:-1",
+            "a:+1",
             "a:+1:",
             ":1",
             "+a:1",

@@ -58,10 +58,14 @@ impl StorageOptions {
             group_records_max: 512,
             queue_bytes_max: 1 << 20,
             group_bytes_max: 512 << 10,
+            state_bytes_max: STATE_BYTES_MAX,
             ..Limits::default()
         }
     }
 }
+
+/// Bytes of one small value beside the log. The largest is the table of revoked tokens, and a full one fits.
+pub(crate) const STATE_BYTES_MAX: usize = 64 << 20;
 
 /// Why the data directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -210,6 +214,7 @@ impl Disk {
     }
 
     /// The small values beside the log.
+    #[cfg_attr(not(feature = "tokens"), expect(dead_code, reason = "it has revoked tokens"))]
     pub(crate) fn state(&self) -> &State {
         &self.state
     }

@@ -12,6 +12,8 @@ mod room;
 pub mod stored;
 mod topic_log;
 
+#[cfg(all(test, feature = "tokens"))]
+pub(crate) use disk::STATE_BYTES_MAX;
 pub(crate) use disk::{Disk, DiskFigures, WayToBroker};
 pub use disk::{StorageError, StorageOptions};
 pub use journal::{Journal, Reading, Ticket};

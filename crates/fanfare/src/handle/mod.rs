@@ -30,6 +30,8 @@ use crate::door::Gate;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
 use crate::shard::{Failures, Mail, Mailbox, ShardStats, Snapshot};
+#[cfg(feature = "tokens")]
+use crate::tokens::Ledger;
 pub use calls::CallError;
 use desk::Desk;
 pub use pages::ConnectionPage;
@@ -62,6 +64,9 @@ struct Inner {
     broker: Arc<LocalBroker>,
     /// What is behind it, if anything is.
     disk: Option<Arc<Disk>>,
+    /// What remembers revoked tokens over a restart, if there are tokens and a disk.
+    #[cfg(feature = "tokens")]
+    ledger: Option<Ledger>,
     desk: Arc<Desk>,
     consumers: Arc<Consumers>,
     gate: Arc<Gate>,
@@ -209,6 +214,11 @@ impl Fanfare {
     /// a restart.
     pub fn is_storage_failed(&self) -> bool {
         self.on_disk().is_failed
+    }
+
+    #[cfg(feature = "tokens")]
+    pub(crate) fn ledger(&self) -> Option<&Ledger> {
+        self.inner.ledger.as_ref()
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {

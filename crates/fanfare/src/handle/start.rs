@@ -15,9 +15,13 @@ use crate::broker::{Disk, Journal, LocalBroker, StorageError, WayToBroker};
 use crate::clock::{Clock, wall};
 use crate::consumers::Consumers;
 use crate::door::Gate;
+#[cfg(feature = "tokens")]
+use crate::hooks::Application;
 use crate::notices::NoticeBoard;
 use crate::pressure::Pressure;
 use crate::shard::{Assistant, Failures, Mailbox, Shard, ShardOptions, ShardStats};
+#[cfg(feature = "tokens")]
+use crate::tokens::Ledger;
 
 impl Fanfare {
     /// Starts the shards.
@@ -42,6 +46,8 @@ impl Fanfare {
         let way_back = WayBack::default();
         let (assistant, notices) = assistants(&options, &way_back)?;
         let (broker, disk) = broker(&options, notices.clone()).map_err(io::Error::other)?;
+        #[cfg(feature = "tokens")]
+        let ledger = ledger(&options, disk.as_deref())?;
         let clock = Clock::start();
         let prepared: io::Result<Vec<_>> = (0..count).map(|_| Shard::prepare()).collect();
         let (polls, mailboxes): (Vec<_>, Vec<_>) = prepared?.into_iter().unzip();
@@ -82,8 +88,6 @@ impl Fanfare {
         }
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
-        let threads = Mutex::new(threads);
-        let is_draining = AtomicBool::new(false);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
         let inner = Inner {
             rules: RwLock::new(Arc::clone(&options.rules)),
@@ -94,11 +98,13 @@ impl Fanfare {
             reads: Reads::of(&*broker),
             broker,
             disk,
+            #[cfg(feature = "tokens")]
+            ledger,
             desk,
             gate,
             outlet,
-            threads,
-            is_draining,
+            threads: Mutex::new(threads),
+            is_draining: AtomicBool::new(false),
             pressure,
             notices,
             failures,
@@ -127,6 +133,18 @@ fn broker(
     broker.restore_keys(wall())?;
     way.lead_to(&broker);
     Ok((broker, disk))
+}
+
+/// What remembers revoked tokens, which know again what was revoked before.
+#[cfg(feature = "tokens")]
+fn ledger(options: &Options, disk: Option<&Disk>) -> io::Result<Option<Ledger>> {
+    let tokens = options.application.as_ref().and_then(Application::tokens);
+    let (Some(tokens), Some(disk)) = (tokens, disk) else {
+        return Ok(None);
+    };
+    let runtime = Handle::try_current().map_err(io::Error::other)?;
+    let ledger = Ledger::open(tokens.clone(), disk.state().clone(), runtime);
+    ledger.map(Some).map_err(io::Error::other)
 }
 
 /// Who asks the application, and who tells it, on the runtime that the hub is started on.

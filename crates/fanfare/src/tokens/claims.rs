@@ -265,7 +265,7 @@ const PATTERNS_MAX: usize = 64;
 const INFO_BYTES_MAX: usize = 1 << 10;
 
 /// An id, which a table of revoked ones may have to keep.
-const ID_BYTES_MAX: usize = 255;
+pub(super) const ID_BYTES_MAX: usize = 255;
 
 /// Claims that templates may use.
 const CLAIMS_MAX: usize = 32;

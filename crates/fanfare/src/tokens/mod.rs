@@ -30,10 +30,12 @@ mod claims;
 mod figures;
 mod jwks;
 mod key;
+mod ledger;
 mod pair;
 mod refusal;
 mod revoked;
 mod revoking;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -55,9 +57,10 @@ pub use revoked::RevokedFull;
 pub use revoking::{Revocation, RevokeError};
 
 use crate::clock::wall;
-use claims::{Claims, Span};
+use claims::{Claims, ID_BYTES_MAX, Span};
 pub(crate) use figures::encode;
 use jwks::{Jwks, JwksCounters};
+pub(crate) use ledger::Ledger;
 use refusal::Counters;
 use revoked::Revoked;
 
@@ -113,7 +116,8 @@ pub struct TokenLimits {
     /// How far ahead a token may end, in milliseconds. One that ends later is refused: revoking would have to be
     /// remembered that long. Default 30 days.
     pub lifetime_max_ms: u64,
-    /// Tokens and users that may be revoked at a time, some 100 bytes each. One more cannot be. Default 100,000.
+    /// Tokens and users that may be revoked at a time, some 100 bytes each. One more cannot be. In a data directory
+    /// 250,000 have room whatever their names are, and as many as fit into 64 MiB. Default 100,000.
     pub revoked_max: usize,
 }
 
@@ -305,18 +309,24 @@ impl Tokens {
         Ok(Verified { claims, span })
     }
 
-    /// Refuses the token of this id (`jti`) from now on. Until when it would hold need not be known.
+    /// Refuses the token of this id (`jti`) from now on. Until when it would hold need not be known. A restart forgets
+    /// it: [`Fanfare::revoke`](crate::Fanfare::revoke) stores it, and closes who was let in by it. No token has an id of
+    /// more than 255 bytes, so there is nothing to remember of such a one.
     ///
     /// # Errors
     /// Too many are revoked.
     pub fn revoke_token(&self, id: &str, expires_at: Option<Timestamp>) -> Result<(), RevokedFull> {
+        if id.len() > ID_BYTES_MAX {
+            return Ok(());
+        }
         let (now, last) = self.now_and_last();
         let leeway = TokenLimits::LEEWAY_MAX_MS;
         let until = expires_at.map_or(last, |end| Timestamp(end.0.saturating_add(leeway)).min(last));
         self.inner.revoked.revoke_token(id, until, now)
     }
 
-    /// Refuses a user's tokens that were made until now (`iat`, in whole seconds), and those that do not say when.
+    /// Refuses a user's tokens that were made until now (`iat`, in whole seconds), and those that do not say when. A
+    /// restart forgets it, as that of one token.
     ///
     /// # Errors
     /// Too many are revoked.

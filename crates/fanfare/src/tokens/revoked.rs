@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fanfare_protocol::{Timestamp, UserName};
 
-/// The table of what was revoked. It is in memory alone: a restart forgets it, and other nodes do not know it.
+/// The table of what was revoked. It is in memory: the [`Ledger`](super::ledger::Ledger) has it on the disk, where there
+/// is one, and other nodes do not know it.
 #[derive(Debug)]
 pub(super) struct Revoked {
     max: usize,
@@ -14,12 +15,18 @@ pub(super) struct Revoked {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// When each token has ended by itself.
-    tokens: HashMap<Box<str>, Timestamp>,
-    /// When each user's tokens were revoked, and when the last of them has ended.
-    users: HashMap<UserName, (Timestamp, Timestamp)>,
+    rows: Rows,
     /// How often anything was put in.
     revocations: u64,
+}
+
+/// What is revoked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rows {
+    /// When each token has ended by itself.
+    pub(super) tokens: HashMap<Box<str>, Timestamp>,
+    /// When each user's tokens were revoked, and when the last of them has ended.
+    pub(super) users: HashMap<UserName, (Timestamp, Timestamp)>,
 }
 
 /// The table of revoked tokens is full: nothing was revoked.
@@ -42,12 +49,12 @@ impl Revoked {
     pub(super) fn revoke_token(&self, id: &str, until: Timestamp, now: Timestamp) -> Result<(), RevokedFull> {
         let mut table = self.table();
         table.revocations += 1;
-        if let Some(known) = table.tokens.get_mut(id) {
+        if let Some(known) = table.rows.tokens.get_mut(id) {
             *known = until.max(*known);
             return Ok(());
         }
         self.make_room(&mut table, now)?;
-        table.tokens.insert(Box::from(id), until);
+        table.rows.tokens.insert(Box::from(id), until);
         Ok(())
     }
 
@@ -60,12 +67,12 @@ impl Revoked {
     ) -> Result<(), RevokedFull> {
         let mut table = self.table();
         table.revocations += 1;
-        if let Some(known) = table.users.get_mut(user) {
+        if let Some(known) = table.rows.users.get_mut(user) {
             *known = (now, until);
             return Ok(());
         }
         self.make_room(&mut table, now)?;
-        table.users.insert(user.clone(), (now, until));
+        table.rows.users.insert(user.clone(), (now, until));
         Ok(())
     }
 
@@ -77,10 +84,10 @@ impl Revoked {
         user: Option<&UserName>,
         issued_at: Option<u64>,
     ) -> bool {
-        let table = self.table();
+        let rows = &self.table().rows;
         let is_old = |(since, _): &(Timestamp, Timestamp)| issued_at.unwrap_or(0) <= since.0;
-        id.is_some_and(|id| table.tokens.contains_key(id))
-            || user.and_then(|user| table.users.get(user)).is_some_and(is_old)
+        id.is_some_and(|id| rows.tokens.contains_key(id))
+            || user.and_then(|user| rows.users.get(user)).is_some_and(is_old)
     }
 
     /// How often anything was revoked: where it has changed, who was let in meanwhile may have shown what was revoked.
@@ -90,16 +97,32 @@ impl Revoked {
 
     /// How many tokens and users are in the table.
     pub(super) fn len(&self) -> usize {
-        self.table().len()
+        self.table().rows.len()
+    }
+
+    /// Puts in what was revoked before a restart, without what has ended since. It was all let in once, so all of it is
+    /// taken, even where the table may have less now.
+    pub(super) fn restore(&self, rows: Rows, now: Timestamp) {
+        let mut table = self.table();
+        table.revocations += 1;
+        table.rows.merge(rows);
+        table.rows.drop_ended(now);
+    }
+
+    /// What is revoked and has not ended, as `read` makes it of that, and how often anything was put in until now. No
+    /// token is looked at meanwhile.
+    pub(super) fn read<T>(&self, now: Timestamp, read: impl FnOnce(&Rows) -> T) -> (u64, T) {
+        let mut table = self.table();
+        table.rows.drop_ended(now);
+        (table.revocations, read(&table.rows))
     }
 
     fn make_room(&self, table: &mut Table, now: Timestamp) -> Result<(), RevokedFull> {
-        if table.len() >= self.max {
-            table.tokens.retain(|_, until| *until > now);
-            table.users.retain(|_, (_, until)| *until > now);
+        if table.rows.len() >= self.max {
+            table.rows.drop_ended(now);
         }
         let max = self.max;
-        (table.len() < max).then_some(()).ok_or(RevokedFull { max })
+        (table.rows.len() < max).then_some(()).ok_or(RevokedFull { max })
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -107,9 +130,26 @@ impl Revoked {
     }
 }
 
-impl Table {
+impl Rows {
     fn len(&self) -> usize {
         self.tokens.len() + self.users.len()
+    }
+
+    fn drop_ended(&mut self, now: Timestamp) {
+        self.tokens.retain(|_, until| *until > now);
+        self.users.retain(|_, (_, until)| *until > now);
+    }
+
+    /// Of what both have, the later one counts.
+    fn merge(&mut self, other: Self) {
+        for (id, until) in other.tokens {
+            let known = self.tokens.entry(id).or_insert(until);
+            *known = until.max(*known);
+        }
+        for (user, times) in other.users {
+            let known = self.users.entry(user).or_insert(times);
+            *known = times.max(*known);
+        }
     }
 }
 
@@ -162,5 +202,27 @@ mod tests {
         revoked.revoke_token("two", at(9), at(6)).unwrap();
         assert!(revoked.is_revoked(Some("two"), Some(&ada()), None));
         assert_eq!(revoked.len(), 2);
+    }
+
+    #[test]
+    fn what_is_restored_stands_beside_what_is_there_and_takes_nothing_back() {
+        let revoked = Revoked::new(10);
+        revoked.revoke_token("one", at(100), at(1)).unwrap();
+        revoked.revoke_user(&ada(), at(100), at(20)).unwrap();
+        let rows = Rows {
+            tokens: [
+                ("one".into(), at(50)),
+                ("two".into(), at(50)),
+                ("ended".into(), at(30)),
+            ]
+            .into(),
+            users: [(ada(), (at(10), at(50)))].into(),
+        };
+        revoked.restore(rows, at(30));
+        let expected = Rows {
+            tokens: [("one".into(), at(100)), ("two".into(), at(50))].into(),
+            users: [(ada(), (at(20), at(100)))].into(),
+        };
+        assert_eq!(revoked.read(at(31), Clone::clone).1, expected);
     }
 }

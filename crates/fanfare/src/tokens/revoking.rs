@@ -1,6 +1,7 @@
 //! Revoking tokens in a running hub: they are refused from now on, and whoever was let in by them has to go.
 
 use fanfare_hub::Selector;
+use fanfare_log::StateError;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::{Timestamp, UserName};
 
@@ -22,7 +23,7 @@ pub enum Revocation {
 }
 
 /// Why tokens were not revoked.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
     /// The hub verifies no tokens.
     #[error("no tokens are accepted here, so there is none to revoke")]
@@ -30,6 +31,9 @@ pub enum RevokeError {
     /// Too many are revoked already.
     #[error(transparent)]
     Full(#[from] RevokedFull),
+    /// They are refused from now on and whoever was let in by them is closed, but the data directory does not say so.
+    #[error("they are revoked, but a restart would forget that, revoke them again: {0}")]
+    NotStored(#[from] StateError),
     /// They are refused from now on, but not all of those who had shown them could be closed.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -37,10 +41,13 @@ pub enum RevokeError {
 
 impl Fanfare {
     /// Refuses tokens from now on, and closes all connections that were let in by them, or all of the user's, with close
-    /// code 3504. Gives how many there were. Who is on the way in meanwhile is asked to come again.
+    /// code 3504. Gives how many there were. Who is on the way in meanwhile is asked to come again. With a
+    /// [data directory](crate::Options::storage) it is stored there when this returns, which costs two syncs that calls at
+    /// the same time share.
     ///
     /// # Errors
-    /// No tokens are verified here, too many are revoked, or a shard is busy or gone: then call again.
+    /// No tokens are verified here, too many are revoked, it could not be stored, or a shard is busy or gone: then call
+    /// again.
     pub async fn revoke(&self, what: Revocation) -> Result<usize, RevokeError> {
         let tokens = self.tokens().ok_or(RevokeError::NoTokens)?;
         let who = match what {
@@ -53,7 +60,21 @@ impl Fanfare {
                 Selector::User(user)
             }
         };
-        Ok(self.disconnect(who, Disconnect::Revoked).await?)
+        // They go at once, however slow the disk is.
+        let (closed, stored) = tokio::join!(self.disconnect(who, Disconnect::Revoked), self.store_revoked());
+        stored?;
+        Ok(closed?)
+    }
+
+    async fn store_revoked(&self) -> Result<(), StateError> {
+        let Some(ledger) = self.ledger() else {
+            return Ok(());
+        };
+        let stored = ledger.write().await;
+        if let Err(error) = &stored {
+            tracing::error!(%error, "tokens are revoked that a restart would forget");
+        }
+        stored
     }
 
     /// What verifies tokens here, if anything does.

@@ -63,6 +63,7 @@ codes! {
     OutcomeUnknown "outcome_unknown" INTERNAL_SERVER_ERROR "The server's disk failed, and whether the publication is stored is not known; publish it again with the same idempotency key.";
     Unavailable "unavailable" SERVICE_UNAVAILABLE "The broker does not answer now; nothing was published.";
     RevocationsFull "revocations_full" SERVICE_UNAVAILABLE "As many tokens are revoked as may be; nothing was revoked.";
+    RevocationNotStored "revocation_not_stored" INTERNAL_SERVER_ERROR "The tokens are revoked, but the server's disk failed and a restart would forget it; revoke them again.";
     Busy "busy" SERVICE_UNAVAILABLE "Too many calls are under way.";
     Failed "failed" SERVICE_UNAVAILABLE "A shard failed at the call and began anew without its connections.";
     ShuttingDown "shutting_down" SERVICE_UNAVAILABLE "The server stops.";

@@ -64,6 +64,7 @@ impl From<RevokeError> for Problem {
         match error {
             RevokeError::NoTokens => Self::new(Code::NoTokens, error.to_string()),
             RevokeError::Full(_) => Self::new(Code::RevocationsFull, error.to_string()),
+            RevokeError::NotStored(_) => Self::new(Code::RevocationNotStored, error.to_string()),
             RevokeError::Call(error) => error.into(),
         }
     }

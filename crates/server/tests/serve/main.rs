@@ -22,6 +22,7 @@ mod metrics;
 mod pages;
 #[allow(dead_code, reason = "the faults and the scenarios use the rest of it")]
 mod process;
+mod revoked;
 mod shutdown;
 mod start;
 mod streams;

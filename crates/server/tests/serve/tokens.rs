@@ -11,16 +11,16 @@ use crate::client::{Client, Response, eventually, upgrade_request};
 use crate::process::{PROMPT, Server, serve, serve_with_log};
 
 /// A directory that is removed with the test.
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("fanfare-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 }
@@ -49,20 +49,20 @@ fn said(arguments: &[&str]) -> String {
 }
 
 /// A new secret, as an option names it.
-fn secret() -> String {
+pub(crate) fn secret() -> String {
     format!("hs256:{}", said(&["keygen", "HS256"]))
 }
 
-fn make(key: &str, more: &[&str]) -> String {
+pub(crate) fn make(key: &str, more: &[&str]) -> String {
     said(&[&["token", "make", "--key", key, "--user", "ada"], more].concat())
 }
 
 /// A server for those with tokens alone.
-fn start(more: &[&str]) -> Server {
+pub(crate) fn start(more: &[&str]) -> Server {
     Server::start(&[&["--open=false"], more].concat())
 }
 
-fn knock(server: &Server, token: &str) -> (Response, Client) {
+pub(crate) fn knock(server: &Server, token: &str) -> (Response, Client) {
     let mut client = Client::connect(server.address);
     client.send(upgrade_request("/ws", &[&format!("Authorization: Bearer {token}")]).as_bytes());
     let response = client.response().expect("an answer");
@@ -70,7 +70,7 @@ fn knock(server: &Server, token: &str) -> (Response, Client) {
 }
 
 /// The answer to a POST with a key of the API, if one is given.
-fn post(server: &Server, target: &str, key: Option<&str>, body: &Value) -> Response {
+pub(crate) fn post(server: &Server, target: &str, key: Option<&str>, body: &Value) -> Response {
     let body = body.to_string();
     let key = key.map(|key| format!("X-API-Key: {key}\r\n")).unwrap_or_default();
     let mut client = Client::connect(server.address);
