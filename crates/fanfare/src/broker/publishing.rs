@@ -122,8 +122,12 @@ impl LocalBroker {
                 continue;
             };
             match pending {
-                Pending::Publication(publication, asked) => {
-                    self.settle_publication(&mut partition, ticket.log, (publication, asked), outcome);
+                Pending::Publication(publication, asked, again) => {
+                    let place = self.settle_publication(&mut partition, ticket.log, publication, outcome);
+                    self.tell(asked, place.map(Published::first));
+                    for asked in again {
+                        self.tell(asked, place.map(Published::again));
+                    }
                 }
                 Pending::Renewal(readings) => {
                     self.settle_renewal(&mut partition.logs[ticket.log], readings, outcome);
@@ -141,12 +145,12 @@ impl LocalBroker {
         &self,
         partition: &mut Partition,
         log: usize,
-        (publication, asked): (Arc<Publication>, Vec<Asked>),
+        publication: Arc<Publication>,
         outcome: Result<fanfare_log::Position, AppendError>,
-    ) {
+    ) -> Result<Position, Refusal> {
         let log = &mut partition.logs[log];
         let place = publication.position;
-        let outcome = match outcome {
+        match outcome {
             Ok(at) => {
                 debug_assert_eq!(position(at), place, "the log gives the place that was asked for");
                 log.post(publication, &self.history);
@@ -160,14 +164,13 @@ impl LocalBroker {
                 }
                 Err(refusal_of(&error))
             }
-        };
-        let mut published = Published::first(place);
-        for Asked { outlet, publish } in asked {
-            let outcome = outcome.map(|_| published);
-            self.outlets
-                .post(outlet, BrokerEvent::Published { publish, outcome });
-            published = Published::again(place);
         }
+    }
+
+    fn tell(&self, asked: Asked, outcome: Result<Published, Refusal>) {
+        let Asked { outlet, publish } = asked;
+        self.outlets
+            .post(outlet, BrokerEvent::Published { publish, outcome });
     }
 
     fn settle_renewal(
@@ -283,7 +286,7 @@ fn submit(
     let position = end.next();
     let publication = Arc::new(Publication { draft, position });
     log.pending
-        .push_back(Pending::Publication(publication, vec![asked]));
+        .push_back(Pending::Publication(publication, asked, Vec::new()));
     Ok(position)
 }
 

@@ -50,10 +50,9 @@ pub(super) struct Joined {
 
 /// What waits for the disk.
 pub(super) enum Pending {
-    /// A publication with its place, and who are told of it: first whoever published it, then those who repeated it
-    /// meanwhile.
-    Publication(Arc<Publication>, Vec<Asked>),
-    /// A new epoch, behind a publication that cannot be read, and who wanted to read it.
+    /// A publication with its place, who published it, and those who repeated it meanwhile.
+    Publication(Arc<Publication>, Asked, Vec<Asked>),
+    /// A new epoch, behind a publication that cannot be read, and who wanted to read it. Nothing is queued behind it.
     Renewal(Vec<Reading>),
 }
 
@@ -189,7 +188,7 @@ impl Log {
     /// Lets somebody wait for a pending publication that theirs repeats; false when none has this place.
     pub(super) fn wait_for(&mut self, place: Position, asked: Asked) -> bool {
         for pending in &mut self.pending {
-            if let Pending::Publication(publication, waiting) = pending
+            if let Pending::Publication(publication, _, waiting) = pending
                 && publication.position == place
             {
                 waiting.push(asked);
@@ -201,10 +200,10 @@ impl Log {
 
     /// Those who wait for a new epoch that is under way.
     pub(super) fn renewal(&mut self) -> Option<&mut Vec<Reading>> {
-        self.pending.iter_mut().find_map(|pending| match pending {
+        match self.pending.back_mut()? {
             Pending::Renewal(readings) => Some(readings),
             Pending::Publication(..) => None,
-        })
+        }
     }
 
     /// Reads what memory has. None, when it is only on the disk, where everything from the offset `first` on is.
@@ -246,14 +245,14 @@ impl Log {
 impl Pending {
     fn position(&self) -> Option<Position> {
         match self {
-            Self::Publication(publication, _) => Some(publication.position),
+            Self::Publication(publication, ..) => Some(publication.position),
             Self::Renewal(_) => None,
         }
     }
 
     fn bytes(&self) -> Option<usize> {
         match self {
-            Self::Publication(publication, _) => Some(publication.draft.bytes()),
+            Self::Publication(publication, ..) => Some(publication.draft.bytes()),
             Self::Renewal(_) => None,
         }
     }
