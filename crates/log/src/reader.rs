@@ -248,8 +248,22 @@ impl Reader {
     pub fn visit(
         &self,
         since_ms: u64,
+        visit: impl FnMut(Publication) -> ControlFlow<()>,
+    ) -> Result<Damages, ReadError> {
+        self.visit_those(since_ms, |_| true, visit)
+    }
+
+    /// The same, but only those whose body is `wanted`. The others cost their checksum.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn visit_those(
+        &self,
+        since_ms: u64,
+        wanted: impl Fn(&[u8]) -> bool,
         mut visit: impl FnMut(Publication) -> ControlFlow<()>,
     ) -> Result<Damages, ReadError> {
+        let wanted = |record: &Record<'_>| record.time_ms >= since_ms && wanted(record.body);
         let (segments, active) = {
             let index = self.shared.index();
             let segments: Vec<_> = index.segments.values().cloned().collect();
@@ -263,7 +277,7 @@ impl Reader {
             };
             if segment.newest_ms >= since_ms
                 && self
-                    .visit_segment(&segment, end, since_ms, &mut visit, &mut damages)?
+                    .visit_segment(&segment, end, &wanted, &mut visit, &mut damages)?
                     .is_break()
             {
                 break;
@@ -276,7 +290,7 @@ impl Reader {
         &self,
         segment: &Segment,
         end: u64,
-        since_ms: u64,
+        wanted: &impl Fn(&Record<'_>) -> bool,
         visit: &mut impl FnMut(Publication) -> ControlFlow<()>,
         damages: &mut Damages,
     ) -> Result<ControlFlow<()>, ReadError> {
@@ -295,7 +309,7 @@ impl Reader {
                 None => return Ok(ControlFlow::Continue(())),
                 Some(Found::Bad(bad, within)) => damages.add(&name, within, bad),
                 Some(Found::Record(record, _)) => {
-                    if record.time_ms < since_ms {
+                    if !wanted(&record) {
                         continue;
                     }
                     let topic = self.shared.index().alive(segment.number, &record);

@@ -130,7 +130,7 @@ impl LocalBroker {
         };
         let reader = journal.reader();
         let since_ms = now.0.saturating_sub(self.keys.window_ms());
-        reader.visit(since_ms, |stored| {
+        reader.visit_those(since_ms, stored::is_repeatable, |stored| {
             self.remember(reader, &stored);
             ControlFlow::Continue(())
         })?;
@@ -139,9 +139,6 @@ impl LocalBroker {
 
     /// A publication that is none, or has a form that is not known, is told of when it is read.
     fn remember(&self, reader: &Reader, stored: &fanfare_log::Publication) {
-        if !stored::is_repeatable(&stored.body) {
-            return;
-        }
         let Ok(topic) = TopicName::parse(&stored.topic) else {
             return;
         };
