@@ -99,10 +99,24 @@ impl Hub {
             survey.newcomers.push(connection);
         }
         if (wants.occupancy || wants.presence) && !std::mem::replace(&mut topic.is_watched, true) {
+            let serial = topic.serial;
+            self.forget_watched();
             self.watched.push_front(Watched {
                 index,
-                serial: topic.serial,
+                serial,
                 due_at: Millis::default(),
+            });
+        }
+    }
+
+    /// Drops topics that are no more from the list of watched ones when they may be most of it: topics that come and go
+    /// faster than the list is gone through would make it grow without bound.
+    fn forget_watched(&mut self) {
+        if self.watched.len() > 2 * self.names.len() {
+            let topics = &self.topics;
+            self.watched.retain(|watched| {
+                let topic = topics.get(watched.index as usize);
+                topic.is_some_and(|topic| topic.serial == watched.serial)
             });
         }
     }

@@ -641,3 +641,14 @@ fn topic_or_reserved(name: &str) -> TopicName {
         None => topic(name),
     }
 }
+
+/// Limits under which any number of commands is taken in.
+pub(crate) fn unbound() -> Limits {
+    Limits {
+        commands_per_second: 0,
+        bytes_per_second: 0,
+        user_commands_per_second: 0,
+        user_bytes_per_second: 0,
+        ..Limits::default()
+    }
+}

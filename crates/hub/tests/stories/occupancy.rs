@@ -2,7 +2,7 @@
 
 use fanfare_hub::Input;
 
-use crate::driver::{Door, Shard, topic};
+use crate::driver::{Door, Shard, topic, unbound};
 
 fn watcher(shard: &mut Shard) -> fanfare_protocol::ConnectionId {
     let watcher = shard.open(Door {
@@ -152,5 +152,25 @@ fn who_never_reads_is_not_told_for_ever() {
     }
     assert!(!shard.hub.is_open(ada));
     assert_eq!(shard.hub.counters().overflow_disconnects, 1);
+    shard.end();
+}
+
+#[test]
+fn topics_that_come_and_go_take_no_turn_of_those_that_stay() {
+    let mut shard = Shard::with_limits(unbound());
+    let ada = watcher(&mut shard);
+    shard.pass(2_000);
+    shard.read(ada);
+    let bob = shard.client(&[]);
+    for round in 0..20_000 {
+        let name = format!(r#""topic":"b{round}""#);
+        shard.say(bob, &format!(r#"{{"type":"subscribe",{name},"occupancy":true}}"#));
+        shard.turn();
+        shard.say(bob, &format!(r#"{{"type":"unsubscribe",{name}}}"#));
+        shard.turn();
+    }
+    shard.elsewhere.insert(topic("a"), 5);
+    shard.pass(1_000);
+    assert_eq!(shard.read(ada), ["a has 6"]);
     shard.end();
 }

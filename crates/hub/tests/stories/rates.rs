@@ -6,23 +6,13 @@ use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::Dialect;
 
-use crate::driver::{Door, Shard};
+use crate::driver::{Door, Shard, unbound};
 
 /// Ten commands per second, twenty at once; nothing else is bounded.
 fn ten_commands() -> Limits {
     Limits {
         commands_per_second: 10,
         ..unbound()
-    }
-}
-
-fn unbound() -> Limits {
-    Limits {
-        commands_per_second: 0,
-        bytes_per_second: 0,
-        user_commands_per_second: 0,
-        user_bytes_per_second: 0,
-        ..Limits::default()
     }
 }
 
