@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::limits::SEGMENTS_MOST;
 use crate::record::{u32_at, u64_at};
-use crate::segment::VERSION;
+use crate::segment::{NUMBER_END, VERSION};
 use crate::storage::{Storage, StorageFile};
 
 /// What a slot says.
@@ -67,6 +67,12 @@ impl Manifest {
             file.sync()?;
         }
         Ok(())
+    }
+
+    /// Whether a log may have written it: one that counts and numbers from 0 comes nowhere near the end.
+    fn is_possible(&self) -> bool {
+        let is_earlier = |number: &u64| *number < self.next;
+        self.sequence < NUMBER_END && self.next <= NUMBER_END && self.numbers.iter().all(is_earlier)
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -140,7 +146,8 @@ fn decode(slot: &[u8]) -> Option<(u32, Manifest)> {
         numbers: numbers.collect(),
         first_slot: 0,
     };
-    Some((u32_at(head, 8), manifest))
+    let version = u32_at(head, 8);
+    (version != VERSION || manifest.is_possible()).then_some((version, manifest))
 }
 
 /// Of everything but the checksum itself.
@@ -189,6 +196,7 @@ mod tests {
         let disk = Memory::new(0);
         let mut manifest = example();
         manifest.numbers = (0..SEGMENTS_MOST).collect();
+        manifest.next = SEGMENTS_MOST;
         let file = manifest.create(&disk).unwrap();
         assert_eq!(reload(&disk), Loaded::Whole(manifest.clone(), false));
         manifest.numbers.pop();
@@ -219,6 +227,22 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_no_log_writes_is_damaged() {
+        let impossible: [fn(&mut Manifest); 3] = [
+            |list| list.sequence = u64::MAX,
+            |list| list.next = u64::MAX,
+            |list| list.numbers.push(9),
+        ];
+        for change in impossible {
+            let mut manifest = example();
+            change(&mut manifest);
+            let disk = Memory::new(0);
+            manifest.create(&disk).unwrap();
+            assert_eq!(reload(&disk), Loaded::Damaged, "{manifest:?}");
+        }
+    }
+
+    #[test]
     fn whatever_happens_while_it_is_written_the_old_or_the_new_one_is_there() {
         for seed in 0..2_000 {
             let disk = Memory::new(seed);
@@ -230,6 +254,7 @@ mod tests {
                 };
                 assert!(asked.contains(&list.numbers), "{list:?}");
                 list.numbers = (0..life * 70).collect();
+                list.next = life * 70;
                 asked.push(list.numbers.clone());
                 let fault = [Fault::Stop, Fault::Error][seed as usize % 2];
                 disk.fail_after((seed / 2 + life) % 4, fault);

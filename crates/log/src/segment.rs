@@ -95,8 +95,12 @@ pub(crate) fn name_of(number: u64) -> String {
 pub(crate) fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(SUFFIX)?;
     let is_number = number.len() == 20 && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number.then(|| number.parse().ok()).flatten()
+    let number = number.parse().ok().filter(|_| is_number);
+    number.filter(|number| *number < NUMBER_END)
 }
+
+/// No segment has this number or a higher one, so that there is a next one in any case.
+pub(crate) const NUMBER_END: u64 = 1 << 63;
 
 /// Where the first record stands.
 pub(crate) const HEADER_BYTES: u64 = 24;
