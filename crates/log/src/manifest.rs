@@ -3,6 +3,7 @@
 //! Two equal slots at fixed places, written in place one after the other and synced each: whatever happens, one of them
 //! is whole, and neither needs room on a full disk. The whole one with the higher sequence is what counts.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -71,8 +72,10 @@ impl Manifest {
 
     /// Whether a log may have written it: one that counts and numbers from 0 comes nowhere near the end.
     fn is_possible(&self) -> bool {
-        let is_earlier = |number: &u64| *number < self.next;
-        self.sequence < NUMBER_END && self.next <= NUMBER_END && self.numbers.iter().all(is_earlier)
+        let numbers: BTreeSet<u64> = self.numbers.iter().copied().collect();
+        let is_earlier = numbers.last().is_none_or(|last| *last < self.next);
+        let is_distinct = numbers.len() == self.numbers.len();
+        self.sequence < NUMBER_END && self.next <= NUMBER_END && is_earlier && is_distinct
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -228,10 +231,11 @@ mod tests {
 
     #[test]
     fn a_list_that_no_log_writes_is_damaged() {
-        let impossible: [fn(&mut Manifest); 3] = [
+        let impossible: [fn(&mut Manifest); 4] = [
             |list| list.sequence = u64::MAX,
             |list| list.next = u64::MAX,
             |list| list.numbers.push(9),
+            |list| list.numbers.push(5),
         ];
         for change in impossible {
             let mut manifest = example();

@@ -10,7 +10,7 @@ use crate::reader::Bounds;
 use crate::segment::name_of;
 use crate::storage::{Memory, Storage};
 use crate::verify::verify;
-use crate::{Draft, Retention};
+use crate::{Damages, Draft, Retention};
 
 /// Opens, reads, appends to, maintains and verifies a log whose segment has this content, as the last segment and as
 /// one before the last. Whatever it is, nothing panics, and nothing is allocated because the content announces it.
@@ -66,9 +66,12 @@ fn probe_disk(disk: &Memory) {
         let _ = log.maintain(u64::MAX);
     }
     drop(log);
-    let Ok((log, _)) = Log::open(storage, options()) else {
+    let Ok((log, recovery)) = Log::open(storage, options()) else {
         return;
     };
-    let found = log.reader().standing("probe").map(|standing| standing.position());
-    assert_eq!(found, Some(*position), "a position is lost");
+    // Two segments that say the same of a topic stay as they are, and are found again.
+    if recovery.damages == Damages::default() {
+        let found = log.reader().standing("probe").map(|standing| standing.position());
+        assert_eq!(found, Some(*position), "a position is lost");
+    }
 }
