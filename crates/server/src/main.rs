@@ -23,6 +23,12 @@ mod token_command;
 
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
+
+/// What is allocated on a shard is often freed on the thread of the durable log, and the other way round: `docs/decisions/0022`.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
