@@ -21,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     publishers: u32,
     /// Publications of one connection that wait for their answer
-    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     outstanding: u32,
     /// Topics that they are spread over
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -90,7 +90,9 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
 
 impl Options {
     fn measure(&self, recipe: &Recipe) -> io::Result<Run> {
-        let server = recipe.start(self.common.server_core)?;
+        // As it has them in use: its shard and the thread of the disk work side by side, and the load leaves most of its core.
+        let cores = [self.common.server_core, self.common.generator_core];
+        let server = recipe.start_on(&cores)?;
         let target = Target {
             greetings: &["welcome"],
             ..Target::plain(server.address)

@@ -57,13 +57,14 @@ enum Command {
         #[arg(long, default_value = "127.0.0.1:0")]
         listen: SocketAddr,
     },
-    /// Run a command on one core
+    /// Run a command on one core, or some
     Pinned {
         /// At the lowest priority
         #[arg(long)]
         aside: bool,
-        /// Number of the core
-        core: usize,
+        /// Numbers of the cores, with commas between them
+        #[arg(value_delimiter = ',')]
+        cores: Vec<usize>,
         /// The command and its arguments
         #[arg(last = true, required = true)]
         command: Vec<String>,
@@ -181,7 +182,11 @@ impl Termination for Outcome {
 fn main() -> io::Result<Outcome> {
     match Options::parse().command {
         Command::Bare { listen } => bare::run(listen)?,
-        Command::Pinned { aside, core, command } => server::exec_pinned(core, aside, &command)?,
+        Command::Pinned {
+            aside,
+            cores,
+            command,
+        } => server::exec_pinned(&cores, aside, &command)?,
         Command::Fanout(options) => return fanout::run(&options),
         Command::Idle(options) => return idle::run(&options),
         Command::Room(options) => return room::run(&options),

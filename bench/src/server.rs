@@ -47,19 +47,25 @@ impl Recipe {
 
     /// Starts the server on `core` and waits until it says where it listens.
     pub(crate) fn start(&self, core: usize) -> io::Result<Server> {
-        self.start_as(&[], core)
+        self.start_as(&[], &[core])
+    }
+
+    /// The same on several cores.
+    pub(crate) fn start_on(&self, cores: &[usize]) -> io::Result<Server> {
+        self.start_as(&[], cores)
     }
 
     /// The same at the lowest priority, so that what it does costs others on that core little.
     pub(crate) fn start_aside(&self, core: usize) -> io::Result<Server> {
-        self.start_as(&["--aside"], core)
+        self.start_as(&["--aside"], &[core])
     }
 
-    fn start_as(&self, flags: &[&str], core: usize) -> io::Result<Server> {
+    fn start_as(&self, flags: &[&str], cores: &[usize]) -> io::Result<Server> {
+        let cores: Vec<String> = cores.iter().map(usize::to_string).collect();
         let mut child = Command::new(std::env::current_exe()?)
             .arg("pinned")
             .args(flags)
-            .args([&core.to_string(), "--"])
+            .args([&cores.join(","), "--"])
             .args(&self.words)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -311,10 +317,16 @@ impl CpuTime {
 
 /// Moves this thread, and those it starts later, to one core.
 pub(crate) fn pin(core: usize) -> io::Result<()> {
-    let mut cores = CpuSet::new();
-    cores.set(core);
-    rustix::thread::sched_setaffinity(None, &cores)
-        .map_err(|error| io::Error::other(format!("core {core} is not to be had: {error}")))
+    pin_to(&[core])
+}
+
+fn pin_to(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    for core in cores {
+        set.set(*core);
+    }
+    rustix::thread::sched_setaffinity(None, &set)
+        .map_err(|error| io::Error::other(format!("cores {cores:?} are not to be had: {error}")))
 }
 
 /// Raises this process's limit of open files as far as it may go, and returns it.
@@ -341,10 +353,10 @@ pub(crate) fn require_descriptors(needed: u64) -> io::Result<()> {
     )))
 }
 
-/// Becomes `command`, on one core, with the highest limit of open files, ending with its parent; aside is at the lowest
+/// Becomes `command`, on these cores, with the highest limit of open files, ending with its parent; aside is at the lowest
 /// priority.
-pub(crate) fn exec_pinned(core: usize, is_aside: bool, command: &[String]) -> io::Result<()> {
-    pin(core)?;
+pub(crate) fn exec_pinned(cores: &[usize], is_aside: bool, command: &[String]) -> io::Result<()> {
+    pin_to(cores)?;
     if is_aside {
         rustix::process::nice(LOWEST_PRIORITY)?;
     }
