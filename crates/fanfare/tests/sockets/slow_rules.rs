@@ -21,6 +21,7 @@ pub(crate) fn with_rule(rule: SlowRule) -> Options {
             },
             // However slow the machine is.
             outbox_age_max_ms: 600_000,
+            write_timeout_ms: 600_000,
             ..Limits::default()
         },
         send_buffer_bytes: Some(8 << 10),

@@ -159,9 +159,13 @@ impl Hub {
         for member in &members {
             let slot = member.slot();
             let outbox = &mut self.outboxes[slot];
-            if (outbox.is_blocked && rule != SlowRule::Disconnect)
-                || (!excepted.is_empty() && excepted.binary_search(&slot).is_ok())
-            {
+            // Of one that is not blocked just now, something may wait since it was.
+            let is_behind = match rule {
+                SlowRule::Disconnect => false,
+                SlowRule::DropOldest | SlowRule::DropNewest => outbox.is_blocked,
+                SlowRule::Conflate => !outbox.is_empty(),
+            };
+            if is_behind || (!excepted.is_empty() && excepted.binary_search(&slot).is_ok()) {
                 apart.push(slot);
                 continue;
             }

@@ -90,6 +90,29 @@ fn drop_newest_keeps_what_waits_and_tells_what_came_behind() {
 }
 
 #[test]
+fn conflate_keeps_whoever_takes_a_little_now_and_then() {
+    let mut shard = Shard::with_limits(limits());
+    let slow = blocked(&mut shard, &["conflate"]);
+    for _ in 0..10 {
+        shard.unstall(slow, 1);
+        for text in ["a", "b", "c"] {
+            shard.publish("conflate", text);
+        }
+        shard.turn();
+        publish(&mut shard, "conflate", &["d"]);
+    }
+    assert_eq!(
+        hears_at_last(&mut shard, slow),
+        [
+            r#"conflate/1 "first""#,
+            "missed 39 of conflate/2-40",
+            r#"conflate/41 "d""#,
+        ]
+    );
+    shard.end();
+}
+
+#[test]
 fn conflate_keeps_the_newest_of_every_key() {
     let mut shard = Shard::with_limits(limits());
     let slow = blocked(&mut shard, &["conflate"]);

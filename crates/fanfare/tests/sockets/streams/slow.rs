@@ -39,7 +39,7 @@ fn play(rule: SlowRule, target: &str, is_hosted: bool) {
         match &*event.name {
             "message" => received.push(event.data["offset"].as_u64().unwrap()),
             "missed" => missed.push(event.data),
-            other => panic!("{other}"),
+            other => panic!("{other}: {}", event.data),
         }
     }
     check_told(&received, &missed, count);
