@@ -4,6 +4,8 @@
 //! takes replies, pushes and publications in and gives the bytes to be written: of a WebSocket frame, header included, or
 //! of a server-sent event. Nothing here knows who is connected.
 
+#[allow(dead_code)]
+pub mod centrifuge;
 mod json;
 mod raw;
 pub mod sse;

@@ -1,0 +1,49 @@
+//! The codes of the protocol, for the causes that the hub knows. `docs/centrifuge.md` has the tables.
+
+use super::reply::Error;
+use crate::codes::{Disconnect, ErrorCode};
+
+/// A command is refused. Whether it may succeed later is a matter of the code here: client libraries try again where it
+/// says so.
+pub(crate) fn error_of(code: ErrorCode) -> Error {
+    let (code, message) = match code {
+        ErrorCode::Unauthenticated => (101, "unauthorized"),
+        ErrorCode::Forbidden => (103, "permission denied"),
+        ErrorCode::NotFound => (104, "method not found"),
+        ErrorCode::TooManySubscriptions | ErrorCode::TooManyTopics => (106, "limit exceeded"),
+        ErrorCode::BadJson | ErrorCode::BadCommand | ErrorCode::BadTopic => (107, "bad request"),
+        ErrorCode::NotAvailable => (108, "not available"),
+        ErrorCode::RateLimited | ErrorCode::Overloaded => (111, "too many requests"),
+        ErrorCode::Conflict | ErrorCode::StorageFull | ErrorCode::OutcomeUnknown | ErrorCode::Unavailable => {
+            (100, "internal server error")
+        }
+    };
+    Error {
+        code,
+        message: message.to_owned(),
+        temporary: matches!(code, 100 | 111),
+    }
+}
+
+/// Code and reason of a connection that the server ends: 3000 to 3499 and 4000 to 4499 say that the client connects again,
+/// 3500 to 3999 and 4500 to 4999 that it does not.
+pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
+    match cause {
+        Disconnect::Shutdown => (3001, "shutdown"),
+        Disconnect::Internal | Disconnect::Overloaded => (3004, "internal server error"),
+        Disconnect::Expired => (3005, "connection expired"),
+        Disconnect::Slow | Disconnect::Shed | Disconnect::Stalled => (3008, "slow"),
+        Disconnect::PositionLost => (3010, "insufficient state"),
+        Disconnect::Reconnect => (3011, "force reconnect"),
+        Disconnect::NoPong => (3012, "no pong"),
+        Disconnect::Flooding => (3013, "too many requests"),
+        Disconnect::Revoked => (3500, "invalid token"),
+        Disconnect::ProtocolError | Disconnect::InvalidData => (3501, "bad request"),
+        Disconnect::Unauthenticated | Disconnect::MessageTimeout => (3502, "stale"),
+        Disconnect::Disconnected => (3503, "force disconnect"),
+        Disconnect::UnsupportedData => (3506, "inappropriate protocol"),
+        Disconnect::Forbidden => (3507, "permission denied"),
+        Disconnect::MessageTooBig => (1009, "message too big"),
+        other => (other.code(), other.reason()),
+    }
+}

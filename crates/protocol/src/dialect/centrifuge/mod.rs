@@ -1,0 +1,9 @@
+//! `centrifuge`: the client protocol, version 2, of Centrifuge and Centrifugo, in JSON and in Protobuf. See
+//! `docs/centrifuge.md`.
+
+mod codes;
+pub mod fossil;
+mod framing;
+mod raw_json;
+mod reply;
+mod request;
