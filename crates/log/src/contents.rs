@@ -52,13 +52,20 @@ impl Contents {
 
     /// Whether the record is the publication that follows on those there are of its topic.
     pub(crate) fn expects(&self, record: &Record<'_>) -> bool {
-        let section = self
-            .by_topic
-            .get(record.topic)
-            .map(|index| &self.sections[*index]);
         record.kind == Kind::Publication
-            && section
+            && self
+                .section(record.topic)
                 .is_some_and(|section| !section.entries.is_empty() && section.next() == Some(record.offset))
+    }
+
+    /// Whether there are all of these publications of a topic, and none behind them.
+    pub(crate) fn covers(&self, topic: &str, offsets: &Range<u64>) -> bool {
+        self.section(topic)
+            .is_some_and(|section| section.first <= offsets.start && section.next() == Some(offsets.end))
+    }
+
+    fn section(&self, topic: &str) -> Option<&Section> {
+        self.by_topic.get(topic).map(|index| &self.sections[*index])
     }
 
     fn index_of(&mut self, topic: &str) -> usize {

@@ -126,12 +126,12 @@ pub(crate) fn announced(bytes: &[u8], bytes_max: u32) -> Result<usize, Bad> {
     Ok(size as usize)
 }
 
-/// Whether a record could begin here, by what can be seen without its checksum.
-pub(crate) fn is_plausible(bytes: &[u8], bytes_max: u32) -> bool {
-    let Ok(size) = announced(bytes, bytes_max) else {
-        return false;
-    };
-    bytes.len() >= 10 && Kind::of(bytes[8]).is_some() && HEAD_BYTES + usize::from(bytes[9]) <= size
+/// The length of the record that could begin here, by what can be seen without its checksum.
+pub(crate) fn plausible(bytes: &[u8], bytes_max: u32) -> Option<usize> {
+    let size = announced(bytes, bytes_max).ok()?;
+    let is_plausible =
+        bytes.len() >= 10 && Kind::of(bytes[8]).is_some() && HEAD_BYTES + usize::from(bytes[9]) <= size;
+    is_plausible.then_some(size)
 }
 
 fn checksum(record: &[u8]) -> u32 {
@@ -250,7 +250,7 @@ mod tests {
         #[test]
         fn any_bytes_are_a_record_or_not(bytes: Vec<u8>) {
             let _ = decode(&bytes, 4_096);
-            let _ = is_plausible(&bytes, 4_096);
+            let _ = plausible(&bytes, 4_096);
         }
     }
 }

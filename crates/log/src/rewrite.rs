@@ -4,7 +4,6 @@
 //! of the two has the name. Readers that have the old one open go on with it.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::active::{SEAL_BYTES, seal_of};
@@ -30,6 +29,8 @@ pub(crate) struct Rewrite {
     read: u64,
     written: u64,
     contents: Contents,
+    /// The first of what is no record. It matters when something is missing then.
+    bad: Option<Damage>,
 }
 
 impl Rewrite {
@@ -47,6 +48,7 @@ impl Rewrite {
                 read: HEADER_BYTES,
                 written: HEADER_BYTES,
                 contents: Contents::default(),
+                bad: None,
             }),
             Err(error) => {
                 let _ = storage.remove(&name);
@@ -55,8 +57,8 @@ impl Rewrite {
         }
     }
 
-    /// Copies a piece. Breaks with what is damaged, if something is.
-    fn copy(&mut self, shared: &Shared) -> io::Result<ControlFlow<Damage>> {
+    /// Copies a piece.
+    fn copy(&mut self, shared: &Shared) -> io::Result<()> {
         let mut piece = Vec::new();
         let end = self.old.records_end;
         let mut scan = Scan::new(&*self.old.file, self.read..end, shared.limits.record_bytes_max);
@@ -76,19 +78,33 @@ impl Rewrite {
                     }
                 }
                 Some(Found::Bad(bad, within)) => {
-                    return Ok(ControlFlow::Break(Damage {
+                    self.bad.get_or_insert_with(|| Damage {
                         file: name_of(self.old.number),
                         at: within.start,
                         bytes: within.end - within.start,
                         topic: None,
                         what: bad.to_string(),
-                    }));
+                    });
                 }
             }
         }
         self.read = scan.at();
-        self.write(&piece)?;
-        Ok(ControlFlow::Continue(()))
+        self.write(&piece)
+    }
+
+    /// What is damaged and was still kept. An opening may have found more of the segment damaged and told of it: nothing
+    /// of that is kept, and it ends with the old file.
+    fn take_loss(&mut self, shared: &Shared) -> Option<Damage> {
+        let bad = self.bad.take()?;
+        let number = self.old.number;
+        let index = shared.index();
+        let is_whole = |id: &TopicId| {
+            index.topic(*id).is_none_or(|topic| {
+                let alive = topic.chunk_in(number).map(|position| topic.alive_in(position));
+                alive.is_none_or(|alive| alive.is_empty() || self.contents.covers(&topic.name, &alive))
+            })
+        };
+        (!index.topics_in(number).iter().all(is_whole)).then_some(bad)
     }
 
     fn write(&mut self, piece: &[u8]) -> io::Result<()> {
@@ -166,17 +182,18 @@ impl Log {
                 self.discard(&rewrite);
                 return Err(AppendError::of_write(error));
             }
-            Ok(ControlFlow::Break(damage)) => {
-                self.discard(&rewrite);
-                self.maintenance.unfit.insert(rewrite.old.number);
-                maintained.damages.push(damage);
-            }
-            Ok(ControlFlow::Continue(())) if rewrite.read < rewrite.old.records_end => {
+            Ok(()) if rewrite.read < rewrite.old.records_end => {
                 self.maintenance.rewrite = Some(rewrite);
             }
-            Ok(ControlFlow::Continue(())) => {
-                self.finish_rewrite(rewrite, now_ms)?;
-                maintained.rewritten = 1;
+            Ok(()) => {
+                if let Some(damage) = rewrite.take_loss(&self.shared) {
+                    self.discard(&rewrite);
+                    self.maintenance.unfit.insert(rewrite.old.number);
+                    maintained.damages.push(damage);
+                } else {
+                    self.finish_rewrite(rewrite, now_ms)?;
+                    maintained.rewritten = 1;
+                }
             }
         }
         Ok(maintained)

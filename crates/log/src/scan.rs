@@ -80,9 +80,11 @@ impl<'f> Scan<'f> {
         while at + HEAD_BYTES as u64 <= self.end {
             let bytes = self.fill(at, HEAD_BYTES)?;
             let within = self.window_range(at, bytes as u64);
-            if record::is_plausible(&self.window[within], self.record_bytes_max) {
-                let size = record::announced(&self.window[self.window_range(at, 8)], self.record_bytes_max);
-                let size = size.unwrap_or_default() as u64;
+            let size = record::plausible(&self.window[within], self.record_bytes_max);
+            // One that would end behind the file costs no look at its bytes.
+            if let Some(size) = size.map(|size| size as u64)
+                && at + size <= self.end
+            {
                 if self.search_bytes < size {
                     return Ok(self.end);
                 }
@@ -173,6 +175,17 @@ mod tests {
             });
         }
         found
+    }
+
+    /// Random bytes announce records, long ones mostly.
+    #[test]
+    fn what_would_end_behind_the_file_does_not_end_the_search() {
+        let mut announced = 4_000_u32.to_le_bytes().to_vec();
+        announced.extend_from_slice(&[0, 0, 0, 0, 1, 0]);
+        let mut bytes = [record(1, &announced.repeat(40)), record(2, b"two")].concat();
+        bytes[4] ^= 1;
+        let bad = bytes.len() as u64 - record(2, b"two").len() as u64;
+        assert_eq!(walk(&bytes), [Err(bad), Ok(2)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is known of one topic, in memory.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::footer::{Entry, Row, Section};
@@ -275,6 +276,12 @@ impl Topic {
         self.chunks
             .binary_search_by_key(&segment, |chunk| chunk.segment)
             .ok()
+    }
+
+    /// The offsets that are kept of one of its chunks.
+    pub(crate) fn alive_in(&self, position: usize) -> Range<u64> {
+        let chunk = &self.chunks[position];
+        self.first.max(chunk.first)..chunk.end()
     }
 
     /// Takes in what the segment has after it was rewritten. All that is dead is settled.

@@ -159,11 +159,12 @@ impl Hub {
         for member in &members {
             let slot = member.slot();
             let outbox = &mut self.outboxes[slot];
-            // Of one that is not blocked just now, something may wait since it was.
             let is_behind = match rule {
                 SlowRule::Disconnect => false,
                 SlowRule::DropOldest | SlowRule::DropNewest => outbox.is_blocked,
-                SlowRule::Conflate => !outbox.is_empty(),
+                // Of one that is not blocked just now, something may wait since it was; and nothing can be left out of a run
+                // of several.
+                SlowRule::Conflate => outbox.is_blocked || (publications > 1 && !outbox.is_empty()),
             };
             if is_behind || (!excepted.is_empty() && excepted.binary_search(&slot).is_ok()) {
                 apart.push(slot);

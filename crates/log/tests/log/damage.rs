@@ -315,6 +315,43 @@ fn a_damaged_segment_is_not_rewritten_and_told_of_once() {
     assert!(!names.iter().any(|name| name.contains("tmp")), "{names:?}");
 }
 
+/// What an opening told of and gave up is dead: a later life neither tells of it again nor keeps the segment for it.
+#[test]
+fn what_was_given_up_goes_when_its_segment_is_rewritten() {
+    let disk = Memory::new(1);
+    let count = |count| Retention {
+        count,
+        ..Retention::ALL
+    };
+    let options = || keeping(move |topic: &str| count(if topic == "a" { 10 } else { 1 }));
+    let mut log = open(&disk, options());
+    for topic in TOPICS {
+        publish(&mut log, topic, 10);
+    }
+    drop(log);
+    let name = segments(&disk).remove(0);
+    let mut content = disk.content(&name).unwrap();
+    let at = content.windows(4).position(|bytes| bytes == b"a 4 ").unwrap();
+    content[at] ^= 1;
+    disk.set_content(&name, content);
+    let (log, recovery) = try_open(&disk, options()).unwrap();
+    assert_eq!(recovery.damages.count, 1, "{recovery:?}");
+    let kept: Vec<_> = TOPICS.iter().map(|topic| read(&log, topic)).collect();
+    drop(log);
+    let (mut log, recovery) = try_open(&disk, options()).unwrap();
+    assert!(recovery.damages.is_empty(), "{recovery:?}");
+    let is_sound = || {
+        let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+        verify(&storage, &small().limits).unwrap().damages.is_empty()
+    };
+    assert!(!is_sound());
+    let maintained: Vec<_> = (0..200).map(|_| log.maintain(1).unwrap()).collect();
+    assert!(maintained.iter().all(|step| step.damages.is_empty()));
+    assert!(maintained.iter().any(|step| step.rewritten == 1));
+    assert_eq!(TOPICS.map(|topic| read(&log, topic)).to_vec(), kept);
+    assert!(is_sound());
+}
+
 #[test]
 fn a_damaged_footer_is_made_anew() {
     let (disk, all) = written(true);

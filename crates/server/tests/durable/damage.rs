@@ -130,7 +130,7 @@ fn a_flipped_bit_in_what_was_durable_is_told_to_everybody_and_never_served() {
         let (a, b) = (stands(&server, "a"), stands(&server, "b"));
         end(server, Signal::KILL);
         let server = house.start();
-        assert_eq!(damages(&server), 0);
+        assert_eq!(damages(&server), 0, "{}", house.log());
         assert_goes_on(&server, "a", &a);
         assert_goes_on(&server, "b", &b);
     }

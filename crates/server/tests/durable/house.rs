@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::client::{Client, DEADLINE, eventually};
+use crate::client::{Client, DEADLINE};
 use crate::process::{PROMPT, Server, end_within, serve_on};
 
 /// A data directory and how a program is started on it, always on the same port. It goes with the value.
@@ -97,7 +97,15 @@ impl House {
 
     /// Waits until the program has logged this: it does so beside what it does.
     pub(crate) fn await_log(&self, text: &str) {
-        eventually(&format!("it logs {text}"), || self.log().contains(text));
+        let deadline = Instant::now() + DEADLINE;
+        while !self.log().contains(text) {
+            assert!(
+                Instant::now() < deadline,
+                "not in time: it logs {text}, but: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Starts the program.
