@@ -4,6 +4,9 @@
 mod codes;
 pub mod fossil;
 mod framing;
+mod names;
 mod raw_json;
 mod reply;
 mod request;
+
+pub use names::{channel_of, client_of, connection_of, topic_of};
