@@ -190,7 +190,7 @@ pub use fanfare_hub::{
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
-pub use fanfare_protocol::dialect::Dialect;
+pub use fanfare_protocol::dialect::{Dialect, centrifuge};
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
