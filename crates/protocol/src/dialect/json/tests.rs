@@ -604,6 +604,8 @@ fn replies_are_written() {
         topic: topic.clone(),
         position,
         recovered: None,
+        is_recoverable: false,
+        publications: Vec::new(),
     };
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
@@ -613,6 +615,8 @@ fn replies_are_written() {
         topic: topic.clone(),
         position,
         recovered: Some(recovered),
+        is_recoverable: false,
+        publications: Vec::new(),
     });
     assert_eq!(
         reply(None, &Reply::Subscribed { topics: back.into() }),
@@ -644,6 +648,7 @@ fn pushes_are_written() {
         user: Some(UserName::parse("alice").unwrap()),
         auth_timeout_ms: None,
         expires_at: None,
+        time: Timestamp(0),
         ping_interval_ms: 25_000,
         pong_timeout_ms: 10_000,
         message_bytes_max: 65_536,
