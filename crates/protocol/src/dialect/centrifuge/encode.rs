@@ -282,7 +282,8 @@ fn presence_stats(attendance: Attendance) -> reply::PresenceStatsResult {
     let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
     reply::PresenceStatsResult {
         num_clients: count(attendance.connections),
-        num_users: count(attendance.users),
+        // All who have no name are one user.
+        num_users: count(attendance.users + u64::from(attendance.anonymous > 0)),
     }
 }
 

@@ -311,6 +311,7 @@ fn presence_is_asked_for_and_told() {
     let attendance = Attendance {
         connections: 2,
         users: 1,
+        anonymous: 1,
     };
     let page = PresencePage {
         topic: topic.clone(),
