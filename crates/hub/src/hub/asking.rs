@@ -229,6 +229,7 @@ impl Hub {
                 code,
                 message,
                 retry_after_ms,
+                application_code,
             } => {
                 let rejection = Rejection {
                     id,
@@ -236,6 +237,7 @@ impl Hub {
                     message,
                     retry_after_ms,
                     position: None,
+                    application_code,
                 };
                 self.reject(slot, rejection);
             }
@@ -247,7 +249,7 @@ impl Hub {
         let is_clients_fault = matches!(
             denial,
             Denial::Refused {
-                code: ErrorCode::Unauthenticated,
+                code: ErrorCode::Unauthenticated | ErrorCode::TokenExpired,
                 ..
             }
         );
