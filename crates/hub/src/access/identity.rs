@@ -41,6 +41,8 @@ pub struct Identity {
     pub expires_at: Option<Timestamp>,
     /// Which token it comes from, for revoking (`jti`).
     pub token_id: Option<Box<str>>,
+    /// What the application is told about it with every question, and nobody else: JSON.
+    pub meta: Option<Arc<str>>,
 }
 
 /// Topics that somebody may use, by what for.
@@ -90,6 +92,16 @@ impl Identity {
     }
 }
 
+impl Asker for Identity {
+    fn user(&self) -> Option<&UserName> {
+        self.user.as_ref()
+    }
+
+    fn claim(&self, name: &str) -> &[Box<str>] {
+        self.claims.get(name).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// Whether a text is the name of a user as topics have it: with `%25` for each `%`.
 fn is_written(user: &str, text: &str) -> bool {
     if !user.contains('%') {
@@ -100,13 +112,3 @@ fn is_written(user: &str, text: &str) -> bool {
 
 /// What stands before the names of users in a topic's name.
 const NAMES_MARK: &str = "%23";
-
-impl Asker for Identity {
-    fn user(&self) -> Option<&UserName> {
-        self.user.as_ref()
-    }
-
-    fn claim(&self, name: &str) -> &[Box<str>] {
-        self.claims.get(name).map_or(&[], Vec::as_slice)
-    }
-}
