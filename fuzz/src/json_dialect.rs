@@ -290,6 +290,7 @@ fn check_rejection(text: &str, rejection: &Rejection) {
         message: rejection.message.clone(),
         retry_after_ms: rejection.retry_after_ms,
         position: rejection.position,
+        application_code: rejection.application_code,
     };
     let mut frame = Vec::new();
     Dialect::Json.encode_reply(rejection.id.as_ref(), &reply, &mut frame);

@@ -93,7 +93,7 @@ impl Error {
             &Disconnect::Revoked,
             &Disconnect::Expired,
         ];
-        self.is_code(ErrorCode::Unauthenticated)
+        self.is_token_refused()
             || self.status() == Some(401)
             || codes.into_iter().any(|cause| self.is_close(cause))
             || matches!(self, Self::Token(_))
@@ -139,7 +139,11 @@ impl Error {
 
     /// Whether the server refused a token at the door, or perhaps did: another one may be accepted.
     pub(crate) fn asks_for_another_token(&self) -> bool {
-        matches!(self.status(), Some(401 | 403)) || self.is_code(ErrorCode::Unauthenticated)
+        matches!(self.status(), Some(401 | 403)) || self.is_token_refused()
+    }
+
+    fn is_token_refused(&self) -> bool {
+        self.is_code(ErrorCode::Unauthenticated) || self.is_code(ErrorCode::TokenExpired)
     }
 
     fn status(&self) -> Option<u16> {
@@ -192,6 +196,7 @@ mod tests {
     fn every_way_to_say_no_is_told_apart() {
         for error in [
             refused(ErrorCode::Unauthenticated),
+            refused(ErrorCode::TokenExpired),
             closed(&Disconnect::Revoked),
             closed(&Disconnect::Expired),
             answered(401),

@@ -258,8 +258,9 @@ impl Application {
     ) -> Result<(), Denial> {
         #[cfg(feature = "tokens")]
         if let (Some(tokens), Some(token)) = (&self.tokens, token) {
-            let outcome = tokens.authorise(token, caller.user(), topics).await;
-            return outcome.map_err(TokenRefusal::denial);
+            let whose = (caller.user(), caller.connection);
+            let outcome = tokens.authorise(token, whose, topics).await;
+            return outcome.map_err(TokenRefusal::denial_to_subscribe);
         }
         self.hooks.subscribe(caller, topics, token).await
     }

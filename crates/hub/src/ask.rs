@@ -129,6 +129,8 @@ pub enum Denial {
         message: String,
         /// When to ask again, in milliseconds, if that may help.
         retry_after_ms: Option<u64>,
+        /// The application's own number for it, which the hub hands on and does not look at.
+        application_code: Option<u16>,
     },
     /// The connection is closed.
     Closed(Disconnect),
@@ -141,6 +143,7 @@ impl Denial {
             code,
             message: message.into(),
             retry_after_ms: None,
+            application_code: None,
         }
     }
 
@@ -160,6 +163,7 @@ impl Denial {
             code: ErrorCode::Unavailable,
             message: "the application does not answer, try again later".to_owned(),
             retry_after_ms: Some(UNAVAILABLE_RETRY_MS),
+            application_code: None,
         }
     }
 }

@@ -39,6 +39,8 @@ error_codes! {
     BadCommand "bad_command" false "The `type` is missing or unknown, or a field is missing or of the wrong kind.";
     BadTopic "bad_topic" false "A topic name breaks the grammar.";
     Unauthenticated "unauthenticated" false "The client has not said who it is, or its token is not accepted.";
+    TokenExpired "token_expired" false "The client's token has ended; show a new one.";
+    TokenMismatch "token_mismatch" false "The token holds, and is another user's, connection's or topic's.";
     Forbidden "forbidden" false "The client may not do this.";
     AlreadySubscribed "already_subscribed" false "The client is subscribed to this already, in a dialect in which that is an error.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";

@@ -208,6 +208,8 @@ pub struct Rejection {
     pub retry_after_ms: Option<u64>,
     /// Where the topic stands, where it was expected elsewhere.
     pub position: Option<Position>,
+    /// The application's own number for it, if it was the application that refused and gave one.
+    pub application_code: Option<u16>,
 }
 
 impl Rejection {
@@ -219,6 +221,7 @@ impl Rejection {
             message: message.to_string(),
             retry_after_ms: None,
             position: None,
+            application_code: None,
         }
     }
 

@@ -81,6 +81,8 @@ pub enum Reply {
         retry_after_ms: Option<u64>,
         /// Where the topic stands, where it was expected elsewhere.
         position: Option<Position>,
+        /// The application's own number for it, if it was the application that refused and gave one.
+        application_code: Option<u16>,
     },
 }
 

@@ -270,10 +270,15 @@ fn said(purpose: &TokenPurpose) -> String {
                 .map_or("nobody", UserName::as_str);
             format!("for {user}")
         }
-        TokenPurpose::Subscription { user, topics } => {
+        TokenPurpose::Subscription {
+            user,
+            connection,
+            topics,
+        } => {
             let user = user.as_ref().map_or("anonymous clients", UserName::as_str);
+            let which = connection.map_or(String::new(), |connection| format!(" on connection {connection}"));
             let topics: Vec<&str> = topics.iter().map(TopicName::as_str).collect();
-            format!("for {user} to receive {}", topics.join(", "))
+            format!("for {user}{which} to receive {}", topics.join(", "))
         }
     }
 }

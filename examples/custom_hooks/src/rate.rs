@@ -27,6 +27,7 @@ impl Rates {
                 code: ErrorCode::RateLimited,
                 message: format!("{MESSAGES_MAX} messages in {} s are enough", WINDOW.as_secs()),
                 retry_after_ms: Some(left.as_millis() as u64 + 1),
+                application_code: None,
             });
         }
         *count += 1;

@@ -17,6 +17,7 @@ fn not_so_often() -> Denial {
         code: ErrorCode::RateLimited,
         message: "not so often".to_owned(),
         retry_after_ms: Some(RETRY_AFTER.as_millis() as u64),
+        application_code: None,
     }
 }
 

@@ -320,6 +320,7 @@ impl Hooks for Backend {
                 code: ErrorCode::RateLimited,
                 message: "not so often".to_owned(),
                 retry_after_ms: Some(250),
+                application_code: None,
             }),
             "closed" => Err(Denial::forbidden("the shop is closed")),
             _ => Err(Denial::refused(ErrorCode::NotFound, "no such procedure")),

@@ -339,6 +339,7 @@ impl Place {
                 code: ErrorCode::RateLimited,
                 message: "this user has as many connections open as it may, come back later".to_owned(),
                 retry_after_ms: Some(1_000 * COME_BACK_S),
+                application_code: None,
             });
         }
         if std::mem::take(&mut self.is_awaited) {
@@ -361,6 +362,7 @@ impl Place {
             code: ErrorCode::RateLimited,
             message: GUESSING.to_owned(),
             retry_after_ms: Some(1_000 * COME_BACK_S),
+            application_code: None,
         })
     }
 

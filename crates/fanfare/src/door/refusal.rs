@@ -146,11 +146,12 @@ impl Refused {
                 code,
                 message,
                 retry_after_ms,
+                ..
             } => (*code, message.as_str(), *retry_after_ms),
             Denial::Closed(cause) => (ErrorCode::Forbidden, cause.reason(), None),
         };
         let status = match code {
-            ErrorCode::Unauthenticated => return Self::unauthenticated(message),
+            ErrorCode::Unauthenticated | ErrorCode::TokenExpired => return Self::unauthenticated(message),
             ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Unavailable | ErrorCode::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::FORBIDDEN,

@@ -11,6 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::centrifugo::WORDS;
 use super::{TokenLimits, TokenRefusal};
 
 /// The claims of a token (RFC 7519 section 4), each at most once.
@@ -20,7 +21,8 @@ pub(super) struct Claims(Map<String, Value>);
 /// When a token holds, in milliseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
-    pub(super) expires_at: u64,
+    /// When whatever it lets in ends; `None` for never.
+    pub(super) ends_at: Option<u64>,
     pub(super) issued_at: Option<u64>,
 }
 
@@ -56,10 +58,11 @@ impl Claims {
             .ok_or(TokenRefusal::Claims)
     }
 
-    /// The user, if there is one.
+    /// The user, if there is one: an empty name is nobody's.
     pub(super) fn user(&self) -> Result<Option<UserName>, TokenRefusal> {
         let subject = self.text("sub").map_err(|_| TokenRefusal::Subject)?;
-        let user = subject.map(UserName::parse).transpose();
+        let named = subject.filter(|name| !name.is_empty());
+        let user = named.map(UserName::parse).transpose();
         user.map_err(|_| TokenRefusal::Subject)
     }
 
@@ -79,27 +82,45 @@ impl Claims {
     /// Holds it to the time.
     pub(super) fn check_time(&self, now: Timestamp, limits: &TokenLimits) -> Result<Span, TokenRefusal> {
         let leeway = limits.leeway_ms.min(TokenLimits::LEEWAY_MAX_MS);
-        let expires_at = self.time("exp")?.ok_or(TokenRefusal::Claims)?;
+        let is_endless = limits.lifetime_max_ms == 0;
+        let expires_at = self.time("exp")?;
+        if expires_at.is_none() && !is_endless {
+            return Err(TokenRefusal::Claims);
+        }
         let (begins_at, issued_at) = (self.time("nbf")?, self.time("iat")?);
         let is_future = |time: Option<u64>| time.is_some_and(|time| time > now.0.saturating_add(leeway));
-        if expires_at.saturating_add(leeway) <= now.0 {
+        let ends_at = match self.time("expire_at")? {
+            None => expires_at,
+            Some(0) => None,
+            time => time,
+        };
+        let is_past = |time: Option<u64>| time.is_some_and(|time| time.saturating_add(leeway) <= now.0);
+        if is_past(expires_at) || is_past(ends_at) {
             return Err(TokenRefusal::Expired);
         }
         if is_future(begins_at) || is_future(issued_at) {
             return Err(TokenRefusal::NotYet);
         }
-        if expires_at > now.0.saturating_add(limits.lifetime_max_ms) {
+        let last = now.0.saturating_add(limits.lifetime_max_ms);
+        if !is_endless && expires_at.is_some_and(|time| time > last) {
             return Err(TokenRefusal::Lifetime);
         }
-        let expires_at = expires_at.saturating_add(leeway);
         Ok(Span {
-            expires_at,
+            ends_at: ends_at.map(|time| time.saturating_add(leeway)),
             issued_at,
         })
     }
 
     /// The topics of a subscription token; `None` for any other.
     pub(super) fn topics(&self) -> Result<Option<Vec<TopicName>>, TokenRefusal> {
+        let own = self.own_topics()?;
+        match (own, self.channel()?) {
+            (Some(_), Some(_)) => Err(TokenRefusal::Claims),
+            (own, channel) => Ok(own.or(channel.map(|topic| vec![topic]))),
+        }
+    }
+
+    fn own_topics(&self) -> Result<Option<Vec<TopicName>>, TokenRefusal> {
         let names = match (self.0.get("topic"), self.0.get("topics")) {
             (None, None) => return Ok(None),
             (Some(Value::String(topic)), None) => vec![topic.as_str()],
@@ -113,16 +134,24 @@ impl Claims {
     pub(super) fn admission(&self, span: Span, wanted: &[String]) -> Result<Admission, TokenRefusal> {
         let own = self.own()?;
         let topics: Result<Vec<_>, _> = own.topics.iter().map(|name| topic(name)).collect();
-        let topics = topics?;
-        let info = own.info.map(|info| Value::Object(info).to_string());
+        let (topics, channels) = (topics?, self.channels()?);
+        let info = own.info.map(|info| Arc::from(Value::Object(info).to_string()));
+        let public_info = self.public_info()?;
+        let is_said_twice =
+            (!topics.is_empty() && !channels.is_empty()) || (info.is_some() && public_info.is_some());
+        let (topics, info) = ([topics, channels].concat(), info.or(public_info));
         let is_short =
             topics.len() <= TOPICS_MAX && info.as_ref().is_none_or(|info| info.len() <= INFO_BYTES_MAX);
-        if !is_short {
+        if is_said_twice || !is_short {
             return Err(TokenRefusal::Claims);
         }
+        // To be nobody is to be said.
+        if !self.has("sub") {
+            return Err(TokenRefusal::Subject);
+        }
         let identity = Identity {
-            user: Some(self.user()?.ok_or(TokenRefusal::Subject)?),
-            info: info.map(Arc::from),
+            user: self.user()?,
+            info,
             claims: self.for_templates(wanted)?,
             grants: Grants {
                 subscribe: patterns(&own.subscribe)?,
@@ -130,8 +159,9 @@ impl Claims {
                 presence: patterns(&own.presence)?,
                 history: patterns(&own.history)?,
             },
-            expires_at: Some(Timestamp(span.expires_at)),
+            expires_at: span.ends_at.map(Timestamp),
             token_id: self.id()?.map(Box::from),
+            meta: self.meta(),
         };
         let identity = Arc::new(identity);
         Ok(Admission { identity, topics })
@@ -148,9 +178,8 @@ impl Claims {
 
     /// The claims that are text or lists of text. Left out is what could not stand in a topic's name, or in a template.
     fn for_templates(&self, wanted: &[String]) -> Result<BTreeMap<Box<str>, Vec<Box<str>>>, TokenRefusal> {
-        let is_wanted = |name: &String| {
-            !REGISTERED.contains(&name.as_str()) && (wanted.is_empty() || wanted.contains(name))
-        };
+        let has_meaning = |name: &str| REGISTERED.contains(&name) || WORDS.contains(&name);
+        let is_wanted = |name: &String| !has_meaning(name) && (wanted.is_empty() || wanted.contains(name));
         let mut claims = BTreeMap::new();
         for (name, value) in self.0.iter().filter(|(name, _)| is_wanted(name)) {
             let Some(values) = texts(value) else {
@@ -175,6 +204,11 @@ impl Claims {
     /// Whether there is such a member at all.
     pub(super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// A member.
+    pub(super) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
 
     /// A member that is text.

@@ -26,6 +26,7 @@
 //! ```
 
 mod algorithm;
+mod centrifugo;
 mod claims;
 mod figures;
 mod jwks;
@@ -46,7 +47,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use fanfare_hub::Admission;
 use fanfare_hub::access::Identity;
-use fanfare_protocol::{Timestamp, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Timestamp, TopicName, UserName};
 
 pub use algorithm::{Algorithm, AlgorithmError};
 pub use jwks::{JwksOptions, JwksUrl, JwksUrlError};
@@ -114,7 +115,8 @@ pub struct TokenLimits {
     /// longer. Default 30,000.
     pub leeway_ms: u64,
     /// How far ahead a token may end, in milliseconds. One that ends later is refused: revoking would have to be
-    /// remembered that long. Default 30 days.
+    /// remembered that long. With 0 it may end at any time, or never, and what is revoked without its end being told is
+    /// remembered for ever. Default 30 days.
     pub lifetime_max_ms: u64,
     /// Tokens and users that may be revoked at a time, some 100 bytes each. One more cannot be. In a data directory
     /// 250,000 have room whatever their names are, and as many as fit into 64 MiB. Default 100,000.
@@ -166,6 +168,8 @@ pub enum TokenPurpose {
     Subscription {
         /// Who may; `None` for anonymous clients.
         user: Option<UserName>,
+        /// The only connection that may; `None` for all of the user's.
+        connection: Option<ConnectionId>,
         /// What.
         topics: Vec<TopicName>,
     },
@@ -234,18 +238,19 @@ impl Tokens {
         outcome
     }
 
-    /// Whether a token lets `user` receive all of `topics`, whatever else is said about them. It names them by its claim
-    /// `topic` or `topics`, and the user, if there is one, by `sub`.
+    /// Whether a token lets `connection` of `user` receive all of `topics`, whatever else is said about them. It names them by
+    /// its claim `topic`, `topics` or `channel`, the user, if there is one, by `sub`, and the connection, if it is for one alone, by
+    /// `client`.
     ///
     /// # Errors
     /// Why it does not; for the log, not for the client.
     pub async fn authorise(
         &self,
         token: &str,
-        user: Option<&UserName>,
+        (user, connection): (Option<&UserName>, ConnectionId),
         topics: &[TopicName],
     ) -> Result<(), TokenRefusal> {
-        let outcome = self.permission(token, user, topics).await;
+        let outcome = self.permission(token, (user, connection), topics).await;
         self.count(&outcome);
         outcome
     }
@@ -259,8 +264,11 @@ impl Tokens {
         let Some(topics) = claims.topics()? else {
             return claims.admission(span, &self.inner.claims).map(TokenPurpose::User);
         };
-        let user = claims.user()?;
-        Ok(TokenPurpose::Subscription { user, topics })
+        Ok(TokenPurpose::Subscription {
+            user: claims.user()?,
+            connection: claims.client()?,
+            topics,
+        })
     }
 
     async fn admission(&self, token: &str) -> Result<Admission, TokenRefusal> {
@@ -273,17 +281,18 @@ impl Tokens {
     async fn permission(
         &self,
         token: &str,
-        user: Option<&UserName>,
+        (user, connection): (Option<&UserName>, ConnectionId),
         topics: &[TopicName],
     ) -> Result<(), TokenRefusal> {
         let TokenPurpose::Subscription {
             user: whose,
+            connection: which,
             topics: allowed,
         } = self.read(token).await?
         else {
             return Err(TokenRefusal::Purpose);
         };
-        if whose.as_ref() != user {
+        if whose.as_ref() != user || which.is_some_and(|which| which != connection) {
             return Err(TokenRefusal::Subject);
         }
         let is_covered = topics.iter().all(|topic| allowed.contains(topic));
@@ -338,7 +347,10 @@ impl Tokens {
     /// Now, and when the last token has ended that holds now.
     fn now_and_last(&self) -> (Timestamp, Timestamp) {
         let now = wall();
-        let last = now.0.saturating_add(self.inner.limits.lifetime_max_ms);
+        let last = match self.inner.limits.lifetime_max_ms {
+            0 => u64::MAX,
+            lifetime_max_ms => now.0.saturating_add(lifetime_max_ms),
+        };
         (now, Timestamp(last.saturating_add(TokenLimits::LEEWAY_MAX_MS)))
     }
 

@@ -1,8 +1,10 @@
-//! Why tokens are refused, and how often. Clients are told one and the same thing whatever it was.
+//! Why tokens are refused, and how often. Clients are told one and the same thing whatever it was, as long as it could help
+//! somebody to guess.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use fanfare_hub::Denial;
+use fanfare_protocol::codes::ErrorCode;
 
 /// Declares an enum whose variants are labels of a counter.
 macro_rules! causes {
@@ -43,11 +45,28 @@ causes! {
 }
 
 impl TokenRefusal {
-    /// What the client is told: nothing that helps to guess.
+    /// What a client is told that says who it is: nothing that helps to guess. That a token has ended is known of such alone
+    /// whose signature is right.
     pub(crate) fn denial(self) -> Denial {
         match self {
             Self::KeysUnavailable => Denial::unavailable(),
+            Self::Expired => Denial::refused(
+                ErrorCode::TokenExpired,
+                "the token is not accepted: it has expired",
+            ),
             _ => Denial::unauthenticated("the token is not accepted"),
+        }
+    }
+
+    /// What a client is told that wants to receive topics: the same, and whether its token is somebody else's or for something
+    /// else, which is known of such alone, too.
+    pub(crate) fn denial_to_subscribe(self) -> Denial {
+        match self {
+            Self::Subject | Self::Purpose => Denial::refused(
+                ErrorCode::TokenMismatch,
+                "the token is not accepted: it is not for this client and these topics",
+            ),
+            _ => self.denial(),
         }
     }
 }

@@ -8,6 +8,8 @@
 
 mod access;
 mod bridge;
+#[cfg(feature = "tokens")]
+mod centrifugo_tokens;
 mod client;
 mod closing;
 mod compression;

@@ -41,6 +41,8 @@ pub struct Identity {
     pub expires_at: Option<Timestamp>,
     /// Which token it comes from, for revoking (`jti`).
     pub token_id: Option<Box<str>>,
+    /// What the application is told about it with every question, and nobody else: JSON.
+    pub meta: Option<Arc<str>>,
 }
 
 /// Topics that somebody may use, by what for.
@@ -80,6 +82,14 @@ impl Identity {
             ..Self::default()
         }
     }
+
+    /// Whether it is one of the users whom a topic's name names; see [`Who::Named`](super::Who::Named).
+    pub(super) fn is_named_in(&self, topic: &TopicName) -> bool {
+        let (Some(user), Some((_, names))) = (&self.user, topic.as_str().rsplit_once(NAMES_MARK)) else {
+            return false;
+        };
+        names.split(',').any(|name| is_written(user.as_str(), name))
+    }
 }
 
 impl Asker for Identity {
@@ -91,3 +101,14 @@ impl Asker for Identity {
         self.claims.get(name).map_or(&[], Vec::as_slice)
     }
 }
+
+/// Whether a text is the name of a user as topics have it: with `%25` for each `%`.
+fn is_written(user: &str, text: &str) -> bool {
+    if !user.contains('%') {
+        return user == text;
+    }
+    user.replace('%', "%25") == text
+}
+
+/// What stands before the names of users in a topic's name.
+const NAMES_MARK: &str = "%23";

@@ -80,6 +80,10 @@ pub enum Who {
     Subscribers,
     /// Who has a user name.
     Users,
+    /// The users whose names stand behind the last mark in the topic's name, separated by commas: ada and bob of
+    /// `dialog%23ada,bob`. The mark is `%23`: a `#`, which no topic's name has, percent-encoded. A `%` in a user's name is
+    /// `%25` there.
+    Named,
     /// Everyone, anonymous clients too.
     Anyone,
     /// Whom the application lets, asked each time.
@@ -245,6 +249,7 @@ impl TopicRules {
             Who::Nobody | Who::Granted | Who::Hook => false,
             Who::Subscribers => is_subscribed,
             Who::Users => identity.is_some_and(|identity| identity.user.is_some()),
+            Who::Named => identity.is_some_and(|identity| identity.is_named_in(topic)),
             Who::Anyone => true,
         };
         if is_meant && is_allowed {
@@ -286,6 +291,7 @@ impl Who {
         Self::Granted,
         Self::Subscribers,
         Self::Users,
+        Self::Named,
         Self::Anyone,
         Self::Hook,
     ];
@@ -297,6 +303,7 @@ impl Who {
             Self::Granted => "granted",
             Self::Subscribers => "subscribers",
             Self::Users => "users",
+            Self::Named => "named",
             Self::Anyone => "anyone",
             Self::Hook => "hook",
         }
@@ -320,7 +327,7 @@ impl FromStr for Who {
 
 /// Why a text names nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("who may do something is one of nobody, granted, subscribers, users, anyone, hook")]
+#[error("who may do something is one of nobody, granted, subscribers, users, named, anyone, hook")]
 pub struct WhoError;
 
 #[cfg(test)]
@@ -361,9 +368,19 @@ mod tests {
             Who::Hook => Verdict::Ask,
             Who::Anyone => Verdict::Allowed,
             Who::Users if user.is_some() => Verdict::Allowed,
+            Who::Named if user.is_some_and(|user| named(topic).contains(&user.replace('%', "%25"))) => {
+                Verdict::Allowed
+            }
             Who::Subscribers if is_subscribed => Verdict::Allowed,
             _ => Verdict::Denied,
         }
+    }
+
+    /// The names behind the last mark.
+    fn named(topic: &str) -> Vec<String> {
+        let mut parts: Vec<&str> = topic.split("%23").collect();
+        let names = parts.pop().filter(|_| !parts.is_empty());
+        names.map_or(Vec::new(), |names| names.split(',').map(str::to_owned).collect())
     }
 
     fn pattern() -> impl Strategy<Value = String> {
@@ -383,10 +400,10 @@ mod tests {
         fn it_decides_as_it_is_documented(
             rules in prop::collection::vec((pattern(), who()), 0..4),
             otherwise in who(),
-            user in prop::option::of(select(vec!["a", "b", "ab"])),
+            user in prop::option::of(select(vec!["a", "b", "ab", "a%", "%25", "b,a"])),
             grants in prop::collection::vec("[ab*]{1,3}", 0..3),
             is_subscribed in any::<bool>(),
-            topic in "[ab:]{1,4}",
+            topic in "[ab:]{1,4}(%23(a|b|ab|a%25|%2525|a%|,){0,4}){0,2}",
             action in select(Action::ALL.to_vec()),
         ) {
             let access = |who| Access { subscribe: who, publish: who, presence: who, history: who };
@@ -444,6 +461,56 @@ mod tests {
         let topic = TopicName::all();
         let verdict = TopicRules::default().decide(Subject::Application, Action::Publish, &topic);
         assert_eq!(verdict, Verdict::Allowed);
+    }
+
+    #[test]
+    fn the_named_are_those_behind_the_last_mark() {
+        let rules = TopicRules::from([TopicRule::new("*%23*").unwrap().subscribe(Who::Named)]);
+        let may = |user: &str, topic: &str| {
+            let identity = Identity::of_user(UserName::parse(user).unwrap());
+            let subject = Subject::Client {
+                identity: Some(&identity),
+                is_subscribed: true,
+            };
+            rules.decide(subject, Action::Subscribe, &TopicName::parse(topic).unwrap()) == Verdict::Allowed
+        };
+        for (user, topic) in [
+            ("ada", "inbox%23ada"),
+            ("ada", "dialog%23bob,ada"),
+            ("ada", "a%23bob%23ada"),
+            ("100%", "x%23100%25"),
+            ("%23", "x%23%2523"),
+        ] {
+            assert!(may(user, topic), "{user} {topic}");
+        }
+        for (user, topic) in [
+            ("ada", "inbox%23bob"),
+            ("ada", "dialog%23ada%23bob"),
+            ("ada", "dialog%23adam"),
+            ("ada", "dialog%23"),
+            ("ada", "dialog%23Ada"),
+            ("ada,bob", "dialog%23ada,bob"),
+            ("a%25", "x%23a%25"),
+            ("a%20b", "x%23a%20b"),
+            ("ada", "ada"),
+        ] {
+            assert!(!may(user, topic), "{user} {topic}");
+        }
+        let nobody = Identity::default();
+        let subject = Subject::Client {
+            identity: Some(&nobody),
+            is_subscribed: true,
+        };
+        let verdict = rules.decide(
+            subject,
+            Action::Subscribe,
+            &TopicName::parse("dialog%23").unwrap(),
+        );
+        assert_eq!(
+            verdict,
+            Verdict::Denied,
+            "who has no name is not named by an empty one"
+        );
     }
 
     #[test]

@@ -260,6 +260,7 @@ impl Hub {
                 code,
                 message,
                 retry_after_ms,
+                application_code,
             } => {
                 let rejection = Rejection {
                     id,
@@ -267,6 +268,7 @@ impl Hub {
                     message,
                     retry_after_ms,
                     position: None,
+                    application_code,
                 };
                 self.reject(slot, rejection);
             }
@@ -278,7 +280,7 @@ impl Hub {
         let is_clients_fault = matches!(
             denial,
             Denial::Refused {
-                code: ErrorCode::Unauthenticated,
+                code: ErrorCode::Unauthenticated | ErrorCode::TokenExpired,
                 ..
             }
         );

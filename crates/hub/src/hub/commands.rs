@@ -289,6 +289,7 @@ impl Hub {
             message,
             retry_after_ms,
             position,
+            application_code,
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
@@ -303,6 +304,7 @@ impl Hub {
             message,
             retry_after_ms,
             position,
+            application_code,
         };
         self.reply_to(slot, Lane::Control, id.as_ref(), &reply);
         if code == ErrorCode::RateLimited && self.is_flooding(slot) {

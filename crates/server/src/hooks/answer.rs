@@ -159,6 +159,7 @@ impl Deny {
             code,
             message,
             retry_after_ms: self.retry_after_ms,
+            application_code: None,
         })
     }
 }
@@ -366,6 +367,7 @@ mod tests {
             code: ErrorCode::RateLimited,
             message: "slowly".to_owned(),
             retry_after_ms: Some(7),
+            application_code: None,
         };
         assert_eq!(denied.unwrap().err(), Some(expected));
         let denied = read::<Consent>(br#"{"deny":{}}"#).unwrap().err();

@@ -207,11 +207,13 @@ impl Unanswered {
                 code: ErrorCode::Overloaded,
                 message: "too many wait for the application, try again later".to_owned(),
                 retry_after_ms: Some(LINE_FULL_RETRY_MS),
+                application_code: None,
             },
             (Self::BreakerOpen(left), Denial::Refused { code, message, .. }) => Denial::Refused {
                 code,
                 message,
                 retry_after_ms: Some((left.as_millis() as u64).max(1)),
+                application_code: None,
             },
             (_, unavailable) => unavailable,
         }

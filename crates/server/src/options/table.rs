@@ -131,8 +131,8 @@ options! {
         token_audience: Vec<String> = Vec::new(), Texts;
         /// What clocks may differ: tokens hold that much earlier and longer.
         token_leeway: Duration = Duration::from_secs(30), Time[Duration::ZERO, FIVE_MINUTES];
-        /// How far ahead a token may end; one that ends later is refused.
-        token_lifetime_max: Duration = Duration::from_secs(30 * DAY.as_secs()), Time[SECOND, TEN_YEARS];
+        /// How far ahead a token may end; one that ends later is refused. With 0, a token may end at any time, or never.
+        token_lifetime_max: Duration = Duration::from_secs(30 * DAY.as_secs()), Time[Duration::ZERO, TEN_YEARS];
         /// Claim that patterns of topic_rule may use as `{claims.NAME}`. Without, every claim of text or a list of text, of
         /// which a token may then have 32.
         token_claim: Vec<String> = Vec::new(), Texts;

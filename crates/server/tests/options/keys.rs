@@ -34,9 +34,9 @@ pub(crate) const TOKEN_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
     (
         "token_lifetime_max",
-        "10ms",
-        "\"10ms\"",
-        "from 1s to",
+        "11years",
+        "\"11years\"",
+        "from 0s to",
         "write a duration in that range",
     ),
     (

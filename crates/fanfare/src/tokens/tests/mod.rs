@@ -1,5 +1,6 @@
 //! Tokens that are right, and those that are not.
 
+mod centrifugo;
 mod hostile;
 
 use base64::Engine as _;
@@ -133,10 +134,29 @@ async fn every_algorithm_signs_and_verifies_with_a_key_of_its_own_alone() {
 async fn what_the_client_is_told_does_not_say_why() {
     let words: std::collections::BTreeSet<String> = TokenRefusal::ALL
         .iter()
-        .filter(|cause| **cause != TokenRefusal::KeysUnavailable)
+        .filter(|cause| ![TokenRefusal::KeysUnavailable, TokenRefusal::Expired].contains(cause))
         .map(|cause| format!("{:?}", cause.denial()))
         .collect();
     assert_eq!(words.len(), 1, "{words:?}");
+}
+
+/// An end, and whose something is, can be told of what was signed rightly alone.
+#[tokio::test]
+async fn nothing_is_told_of_a_token_whose_signature_is_wrong() {
+    let tokens = tokens();
+    let forged = |changes: &Value| {
+        let token = sign(changes);
+        let (rest, _) = token.rsplit_once('.').unwrap();
+        format!("{rest}.{}", URL_SAFE_NO_PAD.encode([0; 32]))
+    };
+    let ended = tokens.authenticate(&forged(&json!({"exp": 1}))).await;
+    assert_eq!(ended, Err(TokenRefusal::Signature));
+    let topics = [TopicName::parse("a").unwrap()];
+    let whose = (None, ConnectionId::new(0, 1, 2));
+    let others = tokens
+        .authorise(&forged(&json!({"topic": "a"})), whose, &topics)
+        .await;
+    assert_eq!(others, Err(TokenRefusal::Signature));
 }
 
 #[tokio::test]
@@ -327,7 +347,11 @@ async fn a_subscription_token_is_for_its_user_and_its_topics() {
             Some(TokenRefusal::Expired),
         ),
     ] {
-        let outcome = tokens.authorise(&sign(changes), user, &topics(names)).await.err();
+        let whose = (user, ConnectionId::new(0, 1, 2));
+        let outcome = tokens
+            .authorise(&sign(changes), whose, &topics(names))
+            .await
+            .err();
         assert_eq!(outcome, expected, "{changes} {user:?} {names:?}");
     }
 }

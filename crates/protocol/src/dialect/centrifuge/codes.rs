@@ -8,12 +8,13 @@ use crate::codes::{Disconnect, ErrorCode};
 pub(crate) fn error_of(code: ErrorCode) -> Error {
     let (code, message) = match code {
         ErrorCode::Unauthenticated => (101, "unauthorized"),
-        ErrorCode::Forbidden => (103, "permission denied"),
+        ErrorCode::Forbidden | ErrorCode::TokenMismatch => (103, "permission denied"),
         ErrorCode::NotFound => (104, "method not found"),
         ErrorCode::AlreadySubscribed => (105, "already subscribed"),
         ErrorCode::TooManySubscriptions | ErrorCode::TooManyTopics => (106, "limit exceeded"),
         ErrorCode::BadJson | ErrorCode::BadCommand | ErrorCode::BadTopic => (107, "bad request"),
         ErrorCode::NotAvailable => (108, "not available"),
+        ErrorCode::TokenExpired => (109, "token expired"),
         ErrorCode::RateLimited | ErrorCode::Overloaded => (111, "too many requests"),
         ErrorCode::Conflict | ErrorCode::StorageFull | ErrorCode::OutcomeUnknown | ErrorCode::Unavailable => {
             (100, "internal server error")
@@ -23,6 +24,15 @@ pub(crate) fn error_of(code: ErrorCode) -> Error {
         code,
         message: message.to_owned(),
         temporary: matches!(code, 100 | 111),
+    }
+}
+
+/// A command is refused by the application with a code of its own, which clients get as it is.
+pub(crate) fn error_of_application(number: u16, code: ErrorCode, message: &str) -> Error {
+    Error {
+        code: number.into(),
+        message: message.to_owned(),
+        temporary: code.is_temporary(),
     }
 }
 

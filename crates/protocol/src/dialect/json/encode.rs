@@ -178,6 +178,8 @@ enum Answer<'a> {
         message: &'a str,
         temporary: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
+        application_code: Option<u16>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         retry_after_ms: Option<u64>,
         #[serde(flatten)]
         standing_at: Option<Place>,
@@ -454,11 +456,13 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
             message,
             retry_after_ms,
             position,
+            application_code,
         } => Answer::Error {
             id,
             code: code.name(),
             message,
             temporary: code.is_temporary(),
+            application_code: *application_code,
             retry_after_ms: *retry_after_ms,
             standing_at: position.map(Place::of),
         },

@@ -63,6 +63,7 @@ fn refusals_are_written() {
                 message: "full".to_owned(),
                 retry_after_ms: None,
                 position: None,
+                application_code: None,
             }
         ),
         r#"{"type":"error","id":9,"code":"overloaded","message":"full","temporary":true}"#
@@ -75,6 +76,7 @@ fn refusals_are_written() {
                 message: "slower".to_owned(),
                 retry_after_ms: Some(40),
                 position: None,
+                application_code: None,
             }
         ),
         r#"{"type":"error","code":"rate_limited","message":"slower","temporary":true,"retry_after_ms":40}"#
@@ -87,8 +89,22 @@ fn refusals_are_written() {
                 message: "moved".to_owned(),
                 retry_after_ms: None,
                 position: Some(position),
+                application_code: None,
             }
         ),
         r#"{"type":"error","code":"conflict","message":"moved","temporary":false,"epoch":"10","offset":7}"#
+    );
+    assert_eq!(
+        reply(
+            None,
+            &Reply::Error {
+                code: ErrorCode::Forbidden,
+                message: "not paid".to_owned(),
+                retry_after_ms: None,
+                position: None,
+                application_code: Some(402),
+            }
+        ),
+        r#"{"type":"error","code":"forbidden","message":"not paid","temporary":false,"application_code":402}"#
     );
 }

@@ -1,0 +1,119 @@
+//! What tokens say in Centrifugo's words, so that a backend that makes tokens for Centrifugo makes them for Fanfare. They
+//! stand beside Fanfare's own; a token that says the same thing in both is refused, for it cannot be told which is meant.
+//!
+//! Of what there is no place for here, what only adds something is not looked at (the info and the data of a single
+//! subscription, the capabilities); what takes something away is refused.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fanfare_protocol::dialect::centrifuge;
+use fanfare_protocol::{ConnectionId, TopicName};
+use serde_json::Value;
+
+use super::TokenRefusal;
+use super::claims::Claims;
+
+impl Claims {
+    /// The topic of the channel that a subscription token is for.
+    pub(super) fn channel(&self) -> Result<Option<TopicName>, TokenRefusal> {
+        let Some(channel) = self.text_or_null("channel")? else {
+            return Ok(None);
+        };
+        // What its subscription would be without cannot be had.
+        self.word("override").map_or(Ok(()), check_override)?;
+        topic(channel).map(Some)
+    }
+
+    /// The one connection that a subscription token is for, if it names one.
+    pub(super) fn client(&self) -> Result<Option<ConnectionId>, TokenRefusal> {
+        let client = self.text_or_null("client")?.filter(|client| !client.is_empty());
+        // Whoever has an id that is none of this server's is not here.
+        let connection = |client| centrifuge::connection_of(client).ok_or(TokenRefusal::Subject);
+        client.map(connection).transpose()
+    }
+
+    /// What others see of the client: JSON.
+    pub(super) fn public_info(&self) -> Result<Option<Arc<str>>, TokenRefusal> {
+        let Some(base64) = self.text_or_null("b64info")?.filter(|base64| !base64.is_empty()) else {
+            return Ok(self.word("info").map(|info| Arc::from(info.to_string())));
+        };
+        let bytes = STANDARD.decode(base64).map_err(|_| TokenRefusal::Claims)?;
+        let info: Value = serde_json::from_slice(&bytes).map_err(|_| TokenRefusal::Claims)?;
+        Ok(Some(Arc::from(info.to_string())))
+    }
+
+    /// What hooks are told about the client: JSON.
+    pub(super) fn meta(&self) -> Option<Arc<str>> {
+        self.word("meta").map(|meta| Arc::from(meta.to_string()))
+    }
+
+    /// The topics of the channels that the client is subscribed to: those of `channels`, and those of `subs` that are not among
+    /// them.
+    pub(super) fn channels(&self) -> Result<Vec<TopicName>, TokenRefusal> {
+        let mut topics = Vec::new();
+        let mut add = |channel: &str| {
+            let topic = topic(channel)?;
+            if !topics.contains(&topic) {
+                topics.push(topic);
+            }
+            Ok(())
+        };
+        match self.word("channels") {
+            None => {}
+            Some(Value::Array(channels)) => {
+                for channel in channels {
+                    add(channel.as_str().ok_or(TokenRefusal::Claims)?)?;
+                }
+            }
+            Some(_) => return Err(TokenRefusal::Claims),
+        }
+        match self.word("subs") {
+            None => {}
+            Some(Value::Object(subs)) => {
+                for (channel, options) in subs {
+                    options.get("override").map_or(Ok(()), check_override)?;
+                    add(channel)?;
+                }
+            }
+            Some(_) => return Err(TokenRefusal::Claims),
+        }
+        Ok(topics)
+    }
+
+    fn text_or_null(&self, name: &str) -> Result<Option<&str>, TokenRefusal> {
+        match self.word(name) {
+            None => Ok(None),
+            Some(_) => self.text(name),
+        }
+    }
+
+    /// A member, if it is there and not `null`, which says nothing.
+    fn word(&self, name: &str) -> Option<&Value> {
+        self.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// The claims of this module that must not be taken for a template's.
+pub(super) const WORDS: [&str; 6] = ["info", "b64info", "channels", "subs", "meta", "channel"];
+
+/// Refuses what a subscription is to be without though the topic has it. What it is to have beside it is the matter of the
+/// topic's rule alone.
+fn check_override(options: &Value) -> Result<(), TokenRefusal> {
+    let is_taken = |name: &str| options[name]["value"] == Value::Bool(false);
+    let is_any_taken = ["presence", "join_leave", "force_push_join_leave"]
+        .into_iter()
+        .any(is_taken);
+    if is_any_taken {
+        Err(TokenRefusal::Claims)
+    } else {
+        Ok(())
+    }
+}
+
+fn topic(channel: &str) -> Result<TopicName, TokenRefusal> {
+    let name: Cow<'_, str> = centrifuge::topic_of(channel);
+    TopicName::parse(&name).map_err(|_| TokenRefusal::Claims)
+}
