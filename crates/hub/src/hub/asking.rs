@@ -285,9 +285,7 @@ impl Hub {
             }
         );
         if is_clients_fault && self.is_hailed(slot) {
-            let refused = self.sessions[slot].as_ref().map(|session| session.connection);
-            self.outputs.extend(refused.map(Output::TokenRefused));
-            return self.disconnect(slot, &Disconnect::BadToken, None);
+            return self.renewal_refused(slot, &denial);
         }
         self.deny(slot, id, denial);
         let Some(session) = self.sessions[slot].as_mut().filter(|_| is_clients_fault) else {

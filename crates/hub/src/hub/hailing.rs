@@ -66,13 +66,27 @@ impl Hub {
             Err(Denial::Refused {
                 code: ErrorCode::Unauthenticated,
                 ..
-            }) => {
-                let refused = self.sessions[slot].as_ref().map(|session| session.connection);
-                self.outputs.extend(refused.map(Output::TokenRefused));
-                self.disconnect(slot, &Disconnect::BadToken, None);
-            }
+            }) => self.close_for_token(slot, &Disconnect::BadToken),
             Err(denial) => self.deny(slot, id, denial),
         }
+    }
+
+    /// A client that was let in shows a token that is not accepted.
+    pub(super) fn renewal_refused(&mut self, slot: usize, denial: &Denial) {
+        let cause = match denial {
+            Denial::Refused {
+                code: ErrorCode::TokenExpired,
+                ..
+            } => Disconnect::Expired,
+            _ => Disconnect::BadToken,
+        };
+        self.close_for_token(slot, &cause);
+    }
+
+    fn close_for_token(&mut self, slot: usize, cause: &Disconnect) {
+        let connection = self.sessions[slot].as_ref().map(|session| session.connection);
+        self.outputs.extend(connection.map(Output::TokenRefused));
+        self.disconnect(slot, cause, None);
     }
 
     /// Lets a client in that goes on from these places in what it is subscribed to. It is told so when all of that is known.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codes::error_of;
+use super::codes::{error_of, error_of_application};
 use super::framing::Encoding;
 use super::names::{channel_of, client_of};
 use super::reply::{self, ClientInfo, ConnectResult, SubscribeResult};
@@ -199,7 +199,15 @@ fn answer(encoding: Encoding, reply: &Reply) -> Result<reply::Reply, reply::Erro
         }
         // Nothing that a client of this protocol can ask for.
         Reply::Pong { .. } => nothing(),
-        Reply::Error { code, .. } => return Err(error_of(*code)),
+        Reply::Error {
+            code,
+            message,
+            application_code,
+            ..
+        } => {
+            let of_application = |number| error_of_application(number, *code, message);
+            return Err(application_code.map_or_else(|| error_of(*code), of_application));
+        }
     })
 }
 
