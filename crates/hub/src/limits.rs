@@ -94,6 +94,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The longest first message of a client that speaks first, in bytes. Beyond: 1009, or 413 where it is the body of a
+    /// request.
+    pub fn hello_bytes_max(&self) -> u32 {
+        self.message_bytes_max.min(HELLO_MESSAGE_BYTES_MAX)
+    }
+
     /// Time between two comments in a stream, in milliseconds. Nobody answers them: a client that vanished is found when TCP
     /// gives up on one, which is [`write_timeout_ms`](Self::write_timeout_ms) and
     /// [`close_timeout_ms`](Self::close_timeout_ms) after it was written. So they come more often than pings, and it is

@@ -14,7 +14,7 @@ use crate::Options;
 use crate::broker::{Disk, Journal, LocalBroker, StorageError, WayToBroker};
 use crate::clock::{Clock, wall};
 use crate::consumers::Consumers;
-use crate::door::Gate;
+use crate::door::{Gate, secret};
 #[cfg(feature = "tokens")]
 use crate::hooks::Application;
 use crate::notices::NoticeBoard;
@@ -108,6 +108,7 @@ impl Fanfare {
             pressure,
             notices,
             failures,
+            node: format!("{:032x}", secret()?).into(),
         };
         let inner = Arc::new(inner);
         way_back.lead_to(&inner);

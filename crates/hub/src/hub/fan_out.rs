@@ -12,7 +12,6 @@ use crate::encoder::Encoder;
 use crate::frames::FrameId;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
-use crate::session::SILENT;
 use crate::topic::Member;
 use crate::{Counters, Dirty, SlowRule};
 
@@ -49,7 +48,7 @@ impl Hub {
         let Some(topic) = self.topics.get(index as usize) else {
             return;
         };
-        let members = topic.audiences[..SILENT].iter().flatten();
+        let members = topic.audiences.receivers();
         let mut slots: Vec<usize> = members.map(|member| member.slot()).collect();
         slots.extend(self.comers_of(index));
         let name = topic.name.clone();
@@ -61,7 +60,7 @@ impl Hub {
     /// A client that can subscribe anew on its own connection is told to; others are closed.
     fn lose_position(&mut self, slot: usize, topic: &TopicName) {
         let session = self.sessions[slot].as_ref();
-        if session.is_some_and(|session| session.dialect.is_hailed() && !session.named.contains(topic)) {
+        if session.is_some_and(|session| session.resubscribes() && !session.named.contains(topic)) {
             self.unsubscribe(slot, std::slice::from_ref(topic));
             let push = Push::PositionLost { topic: topic.clone() };
             self.push_to(slot, Lane::Data, &push);
@@ -93,7 +92,7 @@ impl Hub {
             return;
         }
         let mut batch = std::mem::take(&mut topic.batch);
-        for format in Format::ALL {
+        for &format in topic.audiences.formats() {
             self.fan_out_to(index, format, &batch);
         }
         self.fan_out_numbered(index, &batch);
