@@ -354,6 +354,11 @@ impl Shard {
         }
     }
 
+    /// What a client received since it was last asked, as it is.
+    pub(crate) fn read_bytes(&mut self, client: ConnectionId) -> Vec<u8> {
+        std::mem::take(&mut self.sockets.get_mut(&client).unwrap().received)
+    }
+
     /// The same of a stream that was cut: the last event may lack its end, and then nobody hears it.
     pub(crate) fn read_whole(&mut self, client: ConnectionId) -> Vec<String> {
         let bytes = std::mem::take(&mut self.sockets.get_mut(&client).unwrap().received);

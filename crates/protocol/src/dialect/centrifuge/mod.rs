@@ -16,6 +16,8 @@ mod raw_json;
 mod reply;
 mod request;
 mod session;
+#[cfg(test)]
+mod transcripts;
 mod wrapping;
 
 pub(super) use codes::{disconnect_for, disconnect_of};
