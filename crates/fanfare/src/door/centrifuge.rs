@@ -252,7 +252,7 @@ fn beginning(dialect: Dialect) -> (&'static str, &'static [u8]) {
             ("text/event-stream; charset=utf-8", b"\r\n")
         }
         Dialect::CentrifugeJsonLines | Dialect::CentrifugeUniJsonLines => {
-            ("application/x-ndjson; charset=utf-8", b"")
+            ("application/json; charset=utf-8", b"")
         }
         _ => ("application/octet-stream", b""),
     }

@@ -96,6 +96,7 @@ impl Hub {
             self.fan_out_to(index, format, &batch);
         }
         self.fan_out_numbered(index, &batch);
+        self.fan_out_deltas(index, &batch);
         self.pace(index, &batch);
         if !self.ready.is_empty() {
             self.gather_live(index, &batch);
@@ -118,6 +119,9 @@ impl Hub {
             self.counters.overflow_disconnects += u64::from(!self.outboxes[slot as usize].is_closing);
             self.disconnect(slot as usize, &Disconnect::Slow, None);
         }
+        for slot in std::mem::take(&mut self.unable) {
+            self.disconnect(slot as usize, &Disconnect::UnsupportedData, None);
+        }
     }
 
     fn fan_out_to(&mut self, index: u32, format: Format, batch: &[Arc<Publication>]) {
@@ -126,7 +130,9 @@ impl Hub {
         }
         let is_carried = |one: &Arc<Publication>| format.dialect.carries(one.draft.payload.kind());
         if !batch.iter().all(is_carried) {
-            return self.close_audience(index, format);
+            // They are closed behind the fan-out: with the last member its topic goes.
+            let members = self.topics[index as usize].audiences[format.index()].iter();
+            return self.unable.extend(members.map(|member| member.slot() as u32));
         }
         let excepted = self.excepted(index, format, batch);
         let mut rest = batch;
@@ -136,15 +142,6 @@ impl Hub {
             self.counters.encoded += these.len() as u64;
             self.fan_out_run(index, format, run, these, &excepted);
             rest = later;
-        }
-    }
-
-    /// Closes those who are to be told what their dialect has no words for.
-    fn close_audience(&mut self, index: u32, format: Format) {
-        let members = &self.topics[index as usize].audiences[format.index()];
-        let slots: Vec<usize> = members.iter().map(|member| member.slot()).collect();
-        for slot in slots {
-            self.disconnect(slot, &Disconnect::UnsupportedData, None);
         }
     }
 

@@ -5,6 +5,7 @@ mod behind;
 mod catching_up;
 mod closing;
 mod commands;
+mod deltas;
 mod fan_out;
 mod gathering;
 mod hailing;
@@ -101,6 +102,8 @@ pub struct Hub {
     watched: VecDeque<Watched>,
     /// Connections found with a full outbox by the fan-out under way.
     overflowed: Vec<u32>,
+    /// Connections that the fan-out under way has something for that their dialect has no words for.
+    unable: Vec<u32>,
     /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
     unwritten_frames: usize,
     unwritten_bytes: usize,
@@ -164,6 +167,7 @@ impl Hub {
             reports: Vec::new(),
             watched: VecDeque::new(),
             overflowed: Vec::new(),
+            unable: Vec::new(),
             unwritten_frames: 0,
             unwritten_bytes: 0,
             rates,
@@ -371,7 +375,7 @@ impl Hub {
         };
         let wishes = Wishes {
             wants,
-            every: opened.every,
+            manner: opened.every.into(),
         };
         let state = if is_awaited {
             let deadline = self.auth_deadline();

@@ -4,7 +4,9 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare::{Admission, Application, Denial, DoorLimits, Hooks, Identity, Options, OriginRule, UserName};
+use fanfare::{
+    Admission, Application, Denial, DoorLimits, Hooks, Identity, Listed, Options, OriginRule, UserName,
+};
 
 use super::{Feed, Framing, HELLO, post, request};
 use crate::client::{Client, upgrade_request};
@@ -56,15 +58,11 @@ fn a_token_lets_a_stream_in() {
     ] {
         let mut feed = Feed::post(&server, target, body.as_bytes(), framing);
         assert!(feed.json()["connect"].is_object());
-        let ann = UserName::parse("ann").unwrap();
-        assert_eq!(
-            server
-                .runtime
-                .block_on(server.fanfare.connections_of(&ann))
-                .unwrap()
-                .len(),
-            1
-        );
+        let page = server
+            .runtime
+            .block_on(server.fanfare.connections(Listed::All, 0, 10));
+        let row = &page.unwrap().connections[0];
+        assert_eq!(row.user, UserName::parse("ann").ok(), "{target}");
         drop(feed);
         server.assert_empty();
     }

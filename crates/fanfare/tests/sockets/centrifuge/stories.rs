@@ -4,7 +4,7 @@ use fanfare::{Dialect, Limits, Listed, Options};
 use serde_json::{Value, json};
 
 use super::{Feed, Framing, HELLO, aside, await_subscribers, field, on_axum, post, publish, put, request};
-use crate::client::{BINARY, CLOSE, Client, PING, PONG, eventually, masked, upgrade_request};
+use crate::client::{BINARY, CLOSE, Client, PING, PONG, eventually, masked};
 use crate::hosts::bridges;
 use crate::server::{Server, options};
 
@@ -207,7 +207,7 @@ fn a_websocket_is_pinged_as_it_asks() {
 fn a_stream_has_the_headers_that_proxies_and_libraries_know() {
     let server = Server::start();
     for (framing, content_type) in [
-        (Framing::Lines, "application/x-ndjson; charset=utf-8"),
+        (Framing::Lines, "application/json; charset=utf-8"),
         (Framing::Events, "text/event-stream; charset=utf-8"),
     ] {
         let (feed, _) = Feed::open(&server, framing);

@@ -23,7 +23,7 @@ mod wrapping;
 pub(super) use codes::{disconnect_for, disconnect_of};
 pub use decode::PUBLICATIONS_MAX;
 pub(super) use decode::{decode, decode_connect};
-pub(super) use encode::{direct, publication, push, reply};
+pub(super) use encode::{delta, direct, publication, push, reply};
 pub(super) use framing::Encoding;
 pub use names::{channel_of, client_of, connection_of, topic_of};
 pub use session::{Aside, parse_session, session_of};
