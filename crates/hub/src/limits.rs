@@ -44,7 +44,8 @@ pub struct Limits {
     /// Default 30,000.
     pub message_timeout_ms: u64,
     /// Bytes held for messages that are begun and not finished, and for what was read and waits to be decoded, over
-    /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007.
+    /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007. Bodies
+    /// of requests in which clients speak are counted apart, up to as much again. Beyond: 503.
     /// 0 for no limit. Default 64 MiB.
     pub receiving_bytes_max: usize,
     /// Messages, pings and unasked pongs that a connection may send per second, and twice as many at once; a message of the

@@ -1,7 +1,5 @@
 //! What clients say beside their streams, each time in a request of its own: `POST /emulation`.
 
-use std::time::Duration;
-
 use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -9,7 +7,7 @@ use axum::response::Response;
 use fanfare_protocol::dialect::centrifuge::{Aside, parse_session};
 use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
 
-use super::body::{receive, too_large};
+use super::body::too_large;
 use super::centrifuge::is_protobuf;
 use super::refusal::{Cause, Refused};
 use crate::Fanfare;
@@ -25,13 +23,12 @@ impl Fanfare {
             return Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, reason));
         }
         let bytes_max = self.limits().message_bytes_max as usize;
-        let within = Duration::from_millis(self.limits().message_timeout_ms);
-        let body = receive(body, ESCAPED * bytes_max + ENVELOPE_BYTES, within).await?;
+        let body = self.receive(body, ESCAPED * bytes_max + ENVELOPE_BYTES).await?;
         let Some(Aside {
             node,
             session,
             commands,
-        }) = Aside::read(is_protobuf(&parts.headers), &body)
+        }) = Aside::read(is_protobuf(&parts.headers), &body.bytes)
         else {
             return Err(Refused::bad(
                 "the body is not `session`, `node` and `data` in one object, send it as `Content-Type` says",

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, Bytes, HttpBody};
@@ -19,7 +18,6 @@ use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{Opcode, encode_masked_frame};
 use tower::Service;
 
-use super::body::receive;
 use super::event_stream::{answer_with_stream, share};
 use super::opening::refuse_body;
 use super::refusal::Refused;
@@ -202,13 +200,13 @@ impl Fanfare {
         parts: &Parts,
         body: Body,
         transport: CentrifugeTransport,
-    ) -> Result<Bytes, Refused> {
+    ) -> Result<Vec<u8>, Refused> {
         let is_events = matches!(transport, CentrifugeTransport::Sse | CentrifugeTransport::UniSse);
         let said = match parts.method {
             Method::POST => {
                 let bytes_max = self.limits().hello_bytes_max() as usize;
-                let within = Duration::from_millis(self.limits().message_timeout_ms);
-                receive(body, bytes_max, within).await?
+                let mut received = self.receive(body, bytes_max).await?;
+                received.take_bytes()
             }
             Method::GET if is_events => {
                 refuse_body(&parts.headers)?;
@@ -230,11 +228,11 @@ impl Fanfare {
 }
 
 /// The parameter `cf_connect`: what a browser's `EventSource` can say.
-fn words_in_address(parts: &Parts) -> Bytes {
+fn words_in_address(parts: &Parts) -> Vec<u8> {
     let query = parts.uri.query().unwrap_or_default();
     let mut parameters = form_urlencoded::parse(query.as_bytes());
     let said = parameters.find(|(name, _)| name == "cf_connect");
-    said.map(|(_, said)| Bytes::from(said.into_owned()))
+    said.map(|(_, said)| said.into_owned().into_bytes())
         .unwrap_or_default()
 }
 

@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     awaited: AtomicUsize,
     /// Connections that go over a bridge.
     pub(super) bridges: AtomicUsize,
+    /// Bytes of bodies that are being received, or wait for a shard to look at them.
+    pub(super) body_bytes: AtomicUsize,
     refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
@@ -91,6 +93,7 @@ impl Gate {
             connections_by_user: Tally::default(),
             awaited: AtomicUsize::new(0),
             bridges: AtomicUsize::new(0),
+            body_bytes: AtomicUsize::new(0),
             refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),

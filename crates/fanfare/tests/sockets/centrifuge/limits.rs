@@ -117,6 +117,25 @@ fn a_slow_body_is_not_waited_for() {
 }
 
 #[test]
+fn bodies_hold_no_more_than_messages_that_are_not_finished() {
+    let server = Server::with_limits(Limits {
+        receiving_bytes_max: 16 << 10,
+        ..Limits::default()
+    });
+    let say = |bytes: usize| request(&server, &post("/emulation", &vec![b' '; bytes], &[]));
+    for _ in 0..5 {
+        assert_eq!(
+            say(10_000).status,
+            400,
+            "there is room, and nothing of it was kept"
+        );
+        let refused = say(20_000);
+        assert_eq!(refused.status, 503);
+        assert!(refused.retry_after() > 0);
+    }
+}
+
+#[test]
 fn streams_and_websockets_count_together() {
     let server = Server::with(Options {
         door: DoorLimits {
