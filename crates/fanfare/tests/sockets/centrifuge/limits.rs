@@ -46,7 +46,9 @@ fn what_is_said_while_the_application_is_asked_waits_its_turn() {
     ] {
         assert_eq!(aside(&server, &told, &command.to_string()).status, 204);
     }
-    let ids: Vec<_> = (0..3).map(|_| feed.json()["id"].clone()).collect();
+    let mut ids: Vec<_> = (0..3).map(|_| feed.json()["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids[0], 2, "the others were not looked at before");
+    ids.sort_unstable();
     assert_eq!(ids, [2, 3, 4]);
 }
 
