@@ -21,6 +21,7 @@ mod publication;
 mod reply;
 mod session_key;
 mod since;
+mod tag_filter;
 mod tags;
 mod template;
 mod topic;
@@ -42,6 +43,9 @@ pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, 
 pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
 pub use session_key::SessionKey;
 pub use since::{Loss, Since, SinceError};
+pub use tag_filter::{
+    Comparison, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_VALUES_MAX, Number, Order, TagFilter,
+};
 pub use tags::{TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError};
 pub use template::{Asker, TEMPLATE_PLACES_MAX, TopicTemplate, TopicTemplateError};
 pub use topic::{TOPIC_BYTES_MAX, TopicName, TopicNameError};
