@@ -417,19 +417,42 @@ fn a_mixed_audience_encodes_once_per_format() {
     shard.end();
 }
 
+/// With the last member its topic goes, in the midst of what is published there.
 #[test]
-fn what_a_stream_of_json_has_no_words_for_ends_it() {
+fn what_json_has_no_words_for_ends_whoever_is_to_be_told() {
     let mut shard = Shard::new();
-    let dialect = UNI[2];
+    let plain = json!({"channel": "a"});
+    let filtered = json!({"channel": "a", "tf": {"key": "k", "cmp": "nex"}});
+    let deltas = json!({"channel": "a", "delta": "fossil"});
+    for dialect in [Dialect::CentrifugeJson, SPOKEN[0], SPOKEN[1]] {
+        for wanted in [&plain, &filtered, &deltas] {
+            let client = client(&mut shard, dialect);
+            say(&mut shard, client, &json!({"id": 2, "subscribe": wanted}));
+            assert!(hear(&mut shard, client, dialect)[0]["subscribe"].is_object());
+            let draft = Draft::new(topic("a"), Payload::binary(vec![0xff]), Timestamp(0));
+            shard.append(draft);
+            shard.turn();
+            let heard = hear(&mut shard, client, dialect);
+            let code = if dialect.is_stream() {
+                &heard[0]["push"]["disconnect"]["code"]
+            } else {
+                &heard[0]
+            };
+            assert_eq!(*code, 3506, "{dialect:?} {wanted}: {heard:?}");
+            shard.lose(client);
+            shard.pass(100);
+        }
+    }
+    let uni = UNI[2];
     let client = shard.open(Door {
         granted_topics: &["a"],
-        ..door(dialect)
+        ..door(uni)
     });
     say(&mut shard, client, &json!({}));
-    hear(&mut shard, client, dialect);
+    hear(&mut shard, client, uni);
     shard.append(Draft::new(topic("a"), Payload::binary(vec![0xff]), Timestamp(0)));
     shard.turn();
-    let heard = hear(&mut shard, client, dialect);
+    let heard = hear(&mut shard, client, uni);
     assert_eq!(
         heard[0]["disconnect"],
         disconnected(3506, "inappropriate protocol")
