@@ -89,7 +89,7 @@ impl Fanfare {
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             rules: RwLock::new(Arc::clone(&options.rules)),
             options,
             mailboxes,
@@ -109,8 +109,7 @@ impl Fanfare {
             notices,
             failures,
             node: format!("{:032x}", secret()?).into(),
-        };
-        let inner = Arc::new(inner);
+        });
         way_back.lead_to(&inner);
         Ok(Self { inner })
     }

@@ -138,10 +138,10 @@ impl Hub {
     }
 
     fn ping_interval_ms(&self, session: &Session) -> u64 {
-        if !session.dialect.has_pongs() {
-            self.limits.comment_interval_ms()
-        } else {
+        if session.dialect.has_pongs() {
             self.limits.ping_interval_ms
+        } else {
+            self.limits.comment_interval_ms()
         }
     }
 

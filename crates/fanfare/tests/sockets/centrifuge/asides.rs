@@ -74,7 +74,7 @@ fn what_is_no_aside_is_refused_by_its_fault() {
         (of_session(json!("x".repeat(1 << 20))), 413),
     ] {
         let answer = request(&server, &post("/emulation", body.as_bytes(), &[]));
-        assert_eq!(answer.status, status, "{:.80}", body);
+        assert_eq!(answer.status, status, "{body:.80}");
     }
     let lines = ["Content-Type: application/octet-stream"];
     let answer = request(

@@ -97,11 +97,7 @@ fn a_connection_that_is_spoken_for_too_fast_is_slowed_and_others_are_not() {
     while replies < 40 {
         replies += usize::from(feed.json()["id"].is_u64());
     }
-    assert!(
-        began.elapsed() >= Duration::from_millis(1_000),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() >= Duration::from_secs(1), "{:?}", began.elapsed());
 }
 
 #[test]
@@ -175,7 +171,9 @@ fn a_stream_that_is_not_read_is_told_slow_and_delays_nobody() {
         body.as_bytes(),
         Framing::Lines,
     );
-    (lively.json(), lively.json());
+    for id in [1, 2] {
+        assert_eq!(lively.json()["id"], id);
+    }
     let text = "x".repeat(16 << 10);
     let began = Instant::now();
     while server.fanfare.subscribers("a") == 2 && began.elapsed() < DEADLINE {

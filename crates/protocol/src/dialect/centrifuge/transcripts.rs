@@ -82,12 +82,9 @@ fn transcript(dialect: Dialect) -> String {
     let mut line = |what: &str, say: &dyn Fn(&mut Vec<u8>)| {
         let mut bytes = Vec::new();
         say(&mut bytes);
+        let bytes = bytes.escape_ascii().to_string().replace("\\\"", "\"");
         // A string has always room.
-        let _ = writeln!(
-            lines,
-            "  {what}: {}",
-            bytes.escape_ascii().to_string().replace("\\\"", "\"")
-        );
+        let _ = writeln!(lines, "  {what}: {bytes}");
     };
     let id = (!dialect.is_unidirectional()).then(|| CommandId::of(1));
     line("welcomed", &|bytes| {
@@ -95,7 +92,7 @@ fn transcript(dialect: Dialect) -> String {
     });
     line("ping", &|bytes| dialect.encode_ping(bytes));
     line("published", &|bytes| {
-        dialect.encode_publication(&publication(), bytes)
+        dialect.encode_publication(&publication(), bytes);
     });
     line("two came", &|bytes| dialect.encode_push(&came(), bytes));
     line("sent", &|bytes| {
