@@ -63,8 +63,8 @@ impl World {
         let topics = match dialect {
             // One, so that a number tells the topic.
             Dialect::Raw => vec![self.any_topic()],
-            Dialect::Json | Dialect::Sse if self.rng.bool() => self.some_topics(),
-            Dialect::Json | Dialect::Sse => Vec::new(),
+            _ if self.rng.bool() => self.some_topics(),
+            _ => Vec::new(),
         };
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);

@@ -235,6 +235,7 @@ impl Session {
             Reading::Oldest => (None, None),
             Reading::Since(since) => (Some(since), None),
             Reading::Before(position) => (None, Some(position.to_string())),
+            Reading::Newest => (None, Some("end".to_owned())),
         };
         let command = Command {
             topic: Some(topic),

@@ -76,6 +76,8 @@ pub(crate) struct Waiting {
     pub(crate) suspended: Option<Suspended>,
     /// What it asked for when it was opened, until it has said who it is.
     pub(crate) entry: Option<(Vec<WantedTopic>, Wishes)>,
+    /// What it is subscribed to whatever the rules say, once it asks to be let in: where who it is was settled at the door.
+    pub(crate) admitted: Option<Vec<TopicName>>,
     /// How many of its tokens were refused.
     pub(crate) refused_tokens: u32,
 }
@@ -84,6 +86,11 @@ pub(crate) struct Waiting {
 pub(crate) enum Suspended {
     /// To say who it is.
     Authenticate(Option<CommandId>),
+    /// To be let in.
+    Hello {
+        id: Option<CommandId>,
+        places: Vec<WantedTopic>,
+    },
     /// To receive topics.
     Subscribe {
         id: Option<CommandId>,

@@ -156,8 +156,19 @@ impl Default for Limits {
     }
 }
 
+/// How long after the end of its token a client may still show a new one, where its dialect has it do so only then, in
+/// milliseconds.
+pub(crate) const EXPIRY_GRACE_MS: u64 = 25_000;
+
+/// Publications that a client has missed and is given with the reply to its subscribe command, where its dialect has it so.
+/// Beyond, it is told that it cannot go on from where it was.
+pub(crate) const GATHERED_MAX: usize = 300;
+
 /// The longest message of a client that has yet to say who it is, in bytes: a token and what is around it.
 pub(crate) const AUTH_MESSAGE_BYTES_MAX: u32 = 16 << 10;
+
+/// The same where the client speaks first, and may say at once what it wants to receive.
+pub(crate) const HELLO_MESSAGE_BYTES_MAX: u32 = 64 << 10;
 
 /// Subscribers from which on a topic's fan-out is big: written in slices, after all small ones.
 pub(crate) const BIG_FAN_OUT: usize = 64;

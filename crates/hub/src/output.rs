@@ -85,4 +85,6 @@ pub enum Asked {
     Send,
     /// Who is there.
     Presence,
+    /// How many are there.
+    Attendance,
 }

@@ -105,6 +105,8 @@ pub struct Roster {
     members: BTreeMap<ConnectionId, Attendee>,
     /// How many connections each has.
     users: BTreeMap<UserName, u32>,
+    /// Connections without a user.
+    anonymous: u64,
     version: Version,
     /// The changes up to `version`, each with the member that it is about; none while nobody asks for them.
     changes: VecDeque<(Direction, Attendee)>,
@@ -126,6 +128,7 @@ impl Roster {
         Self {
             members: BTreeMap::new(),
             users: BTreeMap::new(),
+            anonymous: 0,
             version: Version { life, number: 0 },
             changes: VecDeque::new(),
             is_watched: false,
@@ -154,6 +157,8 @@ impl Roster {
         };
         if let Some(user) = attendee.user() {
             *self.users.entry(user.clone()).or_default() += 1;
+        } else {
+            self.anonymous += 1;
         }
         self.members.insert(attendee.connection, attendee.clone());
         self.remember((Direction::In, attendee));
@@ -163,13 +168,16 @@ impl Roster {
         let Some(attendee) = self.members.remove(&connection) else {
             return;
         };
-        if let Some(user) = attendee.user()
-            && let Some(count) = self.users.get_mut(user)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.users.remove(user);
+        match attendee.user() {
+            Some(user) => {
+                if let Some(count) = self.users.get_mut(user) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.users.remove(user);
+                    }
+                }
             }
+            None => self.anonymous -= 1,
         }
         self.remember((Direction::Out, attendee));
     }
@@ -209,6 +217,7 @@ impl Roster {
         Attendance {
             connections: self.members.len() as u64,
             users: self.users.len() as u64,
+            anonymous: self.anonymous,
         }
     }
 

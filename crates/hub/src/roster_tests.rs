@@ -36,7 +36,8 @@ fn who_stays_is_on_exactly_one_page() {
         page.attendance,
         Attendance {
             connections: 10,
-            users: 2
+            users: 2,
+            anonymous: 4,
         }
     );
     roster.apply(Change::Went(id(0)));
@@ -121,7 +122,12 @@ proptest! {
                 }
                 prop_assert_eq!(&seen, &truth);
                 let users: BTreeSet<_> = truth.values().filter_map(Attendee::user).collect();
-                let attendance = Attendance { connections: truth.len() as u64, users: users.len() as u64 };
+                let anonymous = truth.values().filter(|attendee| attendee.user().is_none()).count() as u64;
+                let attendance = Attendance {
+                    connections: truth.len() as u64,
+                    users: users.len() as u64,
+                    anonymous,
+                };
                 prop_assert_eq!(diff.attendance, attendance);
                 prop_assert_eq!(roster.attendance(), attendance);
             }

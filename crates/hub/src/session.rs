@@ -29,7 +29,7 @@ pub(crate) struct Session {
     pub(crate) joined_at: Timestamp,
     pub(crate) subscriptions: Vec<Subscription>,
     /// The topics that it named when it was opened, in a dialect without commands: those that its messages go to, and those
-    /// that the ids of a stream speak of.
+    /// that the ids of a stream speak of. In a dialect in which clients speak first, those that the server subscribed it to.
     pub(crate) named: Box<[TopicName]>,
     /// Whether topics under the rule `conflate` may leave publications out without a word.
     pub(crate) conflates: bool,
@@ -241,9 +241,9 @@ impl Session {
         })
     }
 
-    /// What it reads next.
-    pub(crate) fn first_comer(&self) -> Option<u32> {
-        self.subscriptions.iter().find_map(|s| match s.place {
+    /// What it has yet to read, in the order in which it asked for it.
+    pub(crate) fn comers(&self) -> impl Iterator<Item = u32> {
+        self.subscriptions.iter().filter_map(|s| match s.place {
             Place::CatchingUp(comer) => Some(comer),
             _ => None,
         })

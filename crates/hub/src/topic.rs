@@ -110,6 +110,13 @@ pub(crate) struct Survey {
     pub(crate) newcomers: Vec<ConnectionId>,
 }
 
+impl Survey {
+    /// Whether nobody was told anything yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.version == Version::default() && self.newcomers.is_empty()
+    }
+}
+
 /// A member of a topic: a slot, and what beside publications it wants to be told, in 4 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Member(u32);

@@ -42,6 +42,7 @@ error_codes! {
     TokenExpired "token_expired" false "The client's token has ended; show a new one.";
     TokenMismatch "token_mismatch" false "The token holds, and is another user's, connection's or topic's.";
     Forbidden "forbidden" false "The client may not do this.";
+    AlreadySubscribed "already_subscribed" false "The client is subscribed to this already, in a dialect in which that is an error.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
     NotFound "not_found" false "No such connection is open, or the application knows no such method.";
     NotAvailable "not_available" false "The topic does not keep what was asked for.";
@@ -122,6 +123,8 @@ disconnects! {
         "The client did not say who it is in time, or its tokens were refused too often.";
     Forbidden 3503 "forbidden" 18 "Something was not allowed and the dialect has no other way to say so.";
     Revoked 3504 "revoked" 19 "The client's token was revoked.";
+    BadToken 3505 "bad token" 20 "The client's token is not accepted, in a dialect in which that is the end.";
+    NotAvailable 3506 "not available" 21 "The client asked for what there is not, in a dialect in which that is the end.";
 }
 
 impl Disconnect {

@@ -90,6 +90,20 @@ pub enum Verb<'a> {
     },
     /// Answer, to show that the way to the hub and back works.
     Ping,
+    /// How many are in a topic.
+    Attendance {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+    },
+    /// Be let in: the first thing that a client says in a dialect in which the client speaks first.
+    Hello {
+        /// The token as the client gave it, if it has one.
+        token: Option<Cow<'a, str>>,
+        /// Where it stands in topics that the server subscribes it to. Their names are not checked yet.
+        places: Vec<Wanted<'a>>,
+    },
+    /// The server's ping has come, in a dialect that has its own.
+    Pong,
 }
 
 /// A topic that is to be received.
@@ -110,6 +124,8 @@ pub enum Reading {
     Since(Since),
     /// Before this place, newest first.
     Before(Position),
+    /// The newest, newest first.
+    Newest,
 }
 
 impl From<Turn> for Reading {
@@ -163,9 +179,19 @@ impl CommandId {
         }
     }
 
+    /// A number.
+    pub fn of(number: u32) -> Self {
+        Self(Box::from(number.to_string()))
+    }
+
     /// The JSON text.
     pub fn as_json(&self) -> &str {
         &self.0
+    }
+
+    /// The number, where it is one that fits.
+    pub fn as_number(&self) -> Option<u32> {
+        self.0.parse().ok()
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Attendance {
     pub connections: u64,
     /// Users, each counted once. Anonymous connections are nobody's.
     pub users: u64,
+    /// Connections without a user.
+    pub anonymous: u64,
 }
 
 /// Those who are in a topic, or some of them.

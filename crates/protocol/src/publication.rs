@@ -86,6 +86,11 @@ impl Payload {
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The bytes, for those who keep them. Costs a count, no copy.
+    pub fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
 }
 
 /// The connection that published.

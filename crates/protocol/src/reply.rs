@@ -4,13 +4,20 @@ use std::sync::Arc;
 
 use crate::codes::{Disconnect, ErrorCode};
 use crate::{
-    ConnectionId, Loss, Payload, Position, PresenceDiff, PresencePage, Publication, Timestamp, TopicName,
-    UserName,
+    Attendance, ConnectionId, Loss, Payload, Position, PresenceDiff, PresencePage, Publication, Timestamp,
+    TopicName, UserName,
 };
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
+    /// The client is let in, and receives what the server subscribes it to.
+    Welcomed {
+        /// Who it is here.
+        welcome: Welcome,
+        /// What it receives.
+        topics: Vec<SubscribedTopic>,
+    },
     /// The connection receives these topics, from these positions on.
     Subscribed {
         /// Every topic of the command.
@@ -34,6 +41,13 @@ pub enum Reply {
     History(HistoryPage),
     /// Who is in a topic.
     Presence(PresencePage),
+    /// How many are in a topic.
+    Attendance {
+        /// The topic.
+        topic: TopicName,
+        /// How many.
+        attendance: Attendance,
+    },
     /// The publication was handed over.
     Sent,
     /// What a procedure of the application's gave.
@@ -43,6 +57,10 @@ pub enum Reply {
     },
     /// The client is who it says.
     Authenticated {
+        /// The connection's id.
+        connection: ConnectionId,
+        /// The server's wall clock.
+        time: Timestamp,
         /// The user, if it has one.
         user: Option<UserName>,
         /// When it must have said so again.
@@ -77,6 +95,10 @@ pub struct SubscribedTopic {
     pub position: Position,
     /// Whether the client goes on from the place that it named, if it named one, or why not.
     pub recovered: Option<Result<(), Loss>>,
+    /// Whether the client may go on from its position later.
+    pub is_recoverable: bool,
+    /// What follows the position, in a dialect in which it is part of the reply.
+    pub publications: Vec<Arc<Publication>>,
 }
 
 /// Publications of a topic as a client asked for them.
@@ -121,6 +143,11 @@ pub enum Push {
     Attendance(PresenceDiff),
     /// Publications of a topic that this client is not sent, because it reads too slowly.
     Missed(Missed),
+    /// A gap in a topic's offsets was found: the client is not subscribed to it any more and should do so anew.
+    PositionLost {
+        /// The topic.
+        topic: TopicName,
+    },
     /// The last thing a client hears when the server closes.
     Goodbye(Goodbye),
 }
@@ -136,6 +163,8 @@ pub struct Welcome {
     pub auth_timeout_ms: Option<u64>,
     /// When the client must have said who it is again; `None` when that never ends or is not settled.
     pub expires_at: Option<Timestamp>,
+    /// The server's wall clock.
+    pub time: Timestamp,
     /// How often the server pings, in milliseconds.
     pub ping_interval_ms: u64,
     /// How long it waits for an answer, in milliseconds.

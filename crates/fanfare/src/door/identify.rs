@@ -92,6 +92,8 @@ impl Fanfare {
         match known {
             Some(admission) => Ok(Entry::Known(admission)),
             None if self.options().anonymous || self.options().is_development => Ok(Entry::Anonymous),
+            // Who speaks first is told then.
+            None if dialect.is_hailed() => Ok(Entry::Awaited),
             // A dialect without replies has no words for it.
             None if dialect.has_errors() && self.token_reader().is_some() => Ok(Entry::Awaited),
             None => Err(Refused::unauthenticated(if self.token_reader().is_some() {

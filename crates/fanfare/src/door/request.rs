@@ -26,13 +26,7 @@ pub(super) fn choose_dialect(
     query: &Query,
     headers: &HeaderMap,
 ) -> Result<(Dialect, Option<&'static str>), Refused> {
-    let values = headers
-        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let offered: Vec<&str> = values
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
+    let offered: Vec<&str> = offered(headers)
         .filter(|offer| !offer.starts_with(TOKEN_SUBPROTOCOL))
         .collect();
     let spoken = |name: &&str| {
@@ -59,6 +53,29 @@ pub(super) fn choose_dialect(
             offered.and_then(Dialect::subprotocol),
         )),
     }
+}
+
+/// The subprotocols that a client offers.
+fn offered(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
+    let values = values.filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// The encoding that a client of Centrifuge asks for, and the subprotocol to answer with: JSON unless it says otherwise.
+pub(super) fn choose_encoding(uri: &Uri, headers: &HeaderMap) -> (Dialect, Option<&'static str>) {
+    const ENCODINGS: [Dialect; 2] = [Dialect::CentrifugeJson, Dialect::CentrifugeProtobuf];
+    let spoken = |offer: &str| {
+        let mut encodings = ENCODINGS.into_iter();
+        encodings.find(|dialect| dialect.subprotocol() == Some(offer))
+    };
+    if let Some(dialect) = offered(headers).find_map(spoken) {
+        return (dialect, dialect.subprotocol());
+    }
+    let query = uri.query().unwrap_or_default();
+    let is_protobuf = form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| matches!(&*name, "format" | "cf_protocol") && value == "protobuf");
+    (ENCODINGS[usize::from(is_protobuf)], None)
 }
 
 /// What the query string says.

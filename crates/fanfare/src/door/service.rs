@@ -19,6 +19,16 @@ use crate::Fanfare;
 #[derive(Clone)]
 pub struct WebSocketService {
     fanfare: Fanfare,
+    endpoint: Endpoint,
+}
+
+/// Whose words a WebSocket endpoint speaks.
+#[derive(Clone, Copy)]
+pub(super) enum Endpoint {
+    /// The hub's own.
+    Own,
+    /// Centrifuge's.
+    Centrifuge,
 }
 
 /// The endpoint for server-sent events of a hub as a [`tower::Service`]. Made by [`Fanfare::sse_service`]. Always ready; a
@@ -78,6 +88,33 @@ impl Fanfare {
     pub fn websocket_service(&self) -> WebSocketService {
         WebSocketService {
             fanfare: self.clone(),
+            endpoint: Endpoint::Own,
+        }
+    }
+
+    /// The WebSocket endpoint for clients of Centrifuge and Centrifugo, whose protocol (version 2) it speaks in JSON and in
+    /// Protobuf, as the subprotocol `centrifuge-protobuf` or the parameter `format=protobuf` says. Client libraries expect it
+    /// at `/connection/websocket`. Its clients are in the same topics as all others: a channel is a topic.
+    ///
+    /// They bring their token with their first command; otherwise who a client is, and what the host and its server must
+    /// do, is as for [`Fanfare::websocket`].
+    ///
+    /// ```
+    /// # fn example(fanfare: fanfare::Fanfare) {
+    /// use axum::Router;
+    ///
+    /// let app: Router = Router::new().route("/connection/websocket", fanfare.centrifuge());
+    /// # }
+    /// ```
+    pub fn centrifuge<S: Clone + Send + Sync + 'static>(&self) -> MethodRouter<S> {
+        any_service(self.centrifuge_service())
+    }
+
+    /// The same endpoint as a [`tower::Service`], see [`Fanfare::websocket_service`].
+    pub fn centrifuge_service(&self) -> WebSocketService {
+        WebSocketService {
+            fanfare: self.clone(),
+            endpoint: Endpoint::Centrifuge,
         }
     }
 
@@ -109,10 +146,10 @@ impl Fanfare {
         }
     }
 
-    async fn open_websocket(self, request: Request<()>) -> Response {
+    async fn open_websocket(self, request: Request<()>, endpoint: Endpoint) -> Response {
         let (parts, ()) = request.into_parts();
         let (client, version) = (self.client_of(&parts), parts.version);
-        let opened = self.admit(parts, client).await;
+        let opened = self.admit(parts, client, endpoint).await;
         opened.unwrap_or_else(|refused| self.turn_away(refused, client, version))
     }
 
@@ -145,7 +182,10 @@ impl<B> Service<Request<B>> for WebSocketService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let opening = self.fanfare.clone().open_websocket(request.map(drop));
+        let opening = self
+            .fanfare
+            .clone()
+            .open_websocket(request.map(drop), self.endpoint);
         Box::pin(async { Ok(opening.await) })
     }
 }

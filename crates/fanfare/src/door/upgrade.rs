@@ -18,18 +18,30 @@ use super::gate::{Candidate, Gate};
 use super::handover::Handover;
 use super::opening::Opening;
 use super::refusal::Refused;
-use super::request::{Query, choose_dialect};
+use super::request::{Query, choose_dialect, choose_encoding};
+use super::service::Endpoint;
 use crate::Fanfare;
 use crate::hooks::Application;
 
 impl Fanfare {
     /// Lets a client in; gives the answer to its handshake.
-    pub(super) async fn admit(&self, mut parts: Parts, client: SocketAddr) -> Result<Response, Refused> {
+    pub(super) async fn admit(
+        &self,
+        mut parts: Parts,
+        client: SocketAddr,
+        endpoint: Endpoint,
+    ) -> Result<Response, Refused> {
         let opening = Opening::of(&parts)?;
         self.check_origin(&parts)?;
         self.check_open()?;
-        let query = Query::parse(&parts.uri, self.options())?;
-        let (dialect, subprotocol) = choose_dialect(&query, &parts.headers)?;
+        let (query, (dialect, subprotocol)) = match endpoint {
+            Endpoint::Own => {
+                let query = Query::parse(&parts.uri, self.options())?;
+                let dialect = choose_dialect(&query, &parts.headers)?;
+                (query, dialect)
+            }
+            Endpoint::Centrifuge => (Query::default(), choose_encoding(&parts.uri, &parts.headers)),
+        };
         let revocations = self.revocations();
         let entry = self.identify(&parts, (&query, dialect), client).await?;
         let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;

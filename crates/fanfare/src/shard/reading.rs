@@ -5,7 +5,9 @@ use std::io::{self, ErrorKind};
 use fanfare_hub::{Input, Received};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::websocket::{Compression, Decoder, Inflater, Item, Role, Violation};
+use fanfare_protocol::websocket::{
+    Compression, Decoder, Inflater, Item, Opcode, Role, Violation, encode_masked_frame,
+};
 
 use super::{Connection, PanicPlace, READ_BUFFER_BYTES, Shard, attempt, fault};
 
@@ -197,8 +199,10 @@ impl Shard {
             inflater: std::mem::take(&mut self.inflater),
             taken_bytes: 0,
         };
-        let mut input = bytes;
-        let violation = self.take_items(id, (&mut source, &mut input), &mut decoded.is_anew);
+        let (mut input, mut left) = (bytes, Vec::new());
+        let violation = self.take_items(id, (&mut source, &mut input, &mut left), &mut decoded.is_anew);
+        left.extend_from_slice(input);
+        let is_more = !left.is_empty();
         decoded.is_partial = violation.is_none() && (is_record_partial || !source.decoder.is_idle());
         decoded.bytes = source.inflated_bytes();
         if violation != Some(Disconnect::Internal) {
@@ -210,10 +214,10 @@ impl Shard {
             connection.is_discarding = violation.is_some();
             if violation.is_none() {
                 connection.decoder = source.decoder;
-                connection.stash = (!input.is_empty()).then(|| Box::from(&*input));
+                connection.stash = (!left.is_empty()).then(|| left.into_boxed_slice());
             }
         }
-        if !input.is_empty() {
+        if is_more {
             self.resume(id);
         }
         self.violations.extend(violation.map(|cause| (id, cause)));
@@ -245,7 +249,7 @@ impl Shard {
     fn take_items(
         &mut self,
         id: ConnectionId,
-        (source, input): (&mut Source, &mut &mut [u8]),
+        (source, input, left): (&mut Source, &mut &mut [u8], &mut Vec<u8>),
         is_anew: &mut bool,
     ) -> Option<Disconnect> {
         loop {
@@ -264,10 +268,16 @@ impl Shard {
                 None => return Some(Disconnect::Internal),
                 Some(Ok(None)) => return None,
                 Some(Ok(Some(item))) => {
-                    if let Some(cause) = self.take_item(id, &item) {
-                        return Some(cause);
-                    }
+                    let rest = match self.take_item(id, item) {
+                        Ok(rest) => rest,
+                        Err(cause) => return Some(cause),
+                    };
+                    let rest = rest.map(as_frame);
                     *is_anew |= !source.decoder.is_message_open();
+                    if let Some(rest) = rest {
+                        *left = rest;
+                        return None;
+                    }
                 }
                 Some(Err(violation)) => {
                     tracing::debug!(connection = %id, %violation, "a frame breaks the protocol");
@@ -277,27 +287,48 @@ impl Shard {
         }
     }
 
-    /// Gives why the connection must be closed, if its message could not be read.
-    fn take_item(&mut self, id: ConnectionId, item: &Item<'_>) -> Option<Disconnect> {
+    /// Takes in as much of a message as may be taken in now, and gives the rest.
+    ///
+    /// # Errors
+    /// Why the connection must be closed: its message could not be read.
+    fn take_item<'i>(&mut self, id: ConnectionId, item: Item<'i>) -> Result<Option<Item<'i>>, Disconnect> {
         match item {
-            Item::Text(_) | Item::Binary(_) => {
-                let dialect = self.connections.get(id.slot())?.as_ref()?.dialect;
-                let message = attempt(&mut self.snapshot.panics, PanicPlace::Dialect, || {
-                    fault::trip(PanicPlace::Dialect, bytes_of(item));
-                    dialect.decode(item)
-                });
-                let Some(message) = message else {
-                    return Some(Disconnect::Internal);
-                };
-                self.hub.handle(self.now, Input::Message(id, message));
-                fault::trip(PanicPlace::Hub, bytes_of(item));
-                self.settle_outputs();
-            }
+            Item::Text(_) | Item::Binary(_) => return self.take_message(id, item),
             Item::Ping(payload) => self.handle(Input::Ping(id, payload)),
             Item::Pong(_) => self.handle(Input::Pong(id)),
             Item::Close(close) => self.handle(Input::PeerClose(id, close.as_ref().map(|close| close.code))),
         }
-        None
+        Ok(None)
+    }
+
+    /// Takes in the commands of a message, one after the other, until the hub wants to hear no more of them now.
+    fn take_message<'i>(
+        &mut self,
+        id: ConnectionId,
+        message: Item<'i>,
+    ) -> Result<Option<Item<'i>>, Disconnect> {
+        let connection = self.connections.get(id.slot()).and_then(Option::as_ref);
+        let Some(dialect) = connection.map(|connection| connection.dialect) else {
+            return Ok(None);
+        };
+        let mut message = message;
+        loop {
+            let (first, rest) = dialect.split(message);
+            let command = attempt(&mut self.snapshot.panics, PanicPlace::Dialect, || {
+                fault::trip(PanicPlace::Dialect, bytes_of(&first));
+                dialect.decode(&first)
+            });
+            let Some(command) = command else {
+                return Err(Disconnect::Internal);
+            };
+            self.hub.handle(self.now, Input::Message(id, command));
+            fault::trip(PanicPlace::Hub, bytes_of(&first));
+            self.settle_outputs();
+            match rest {
+                Some(rest) if self.has_room() && self.hub.is_readable(id) => message = rest,
+                rest => return Ok(rest),
+            }
+        }
     }
 }
 
@@ -345,6 +376,17 @@ impl Source {
 
 fn is(connection: Option<&Connection>, id: ConnectionId) -> bool {
     connection.is_some_and(|connection| connection.id == id)
+}
+
+/// The rest of a message as a message of its own, as if the client had sent it so.
+fn as_frame(rest: Item<'_>) -> Vec<u8> {
+    let opcode = match rest {
+        Item::Text(_) => Opcode::Text,
+        _ => Opcode::Binary,
+    };
+    let mut frame = Vec::new();
+    encode_masked_frame(opcode, bytes_of(&rest), [0; 4], &mut frame);
+    frame
 }
 
 /// The payload of a message.

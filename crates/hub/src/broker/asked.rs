@@ -23,6 +23,7 @@ impl Read {
             Reading::Oldest => Start::Oldest,
             Reading::Since(since) => Start::of(since, now),
             Reading::Before(place) => Start::Before(place),
+            Reading::Newest => Start::Last(limit.min(HISTORY_PAGE_MAX) as usize),
         };
         Self {
             start,
@@ -34,10 +35,15 @@ impl Read {
 
 impl Page {
     /// The page as whoever asked for it is given it.
-    pub fn answer(self, topic: TopicName, reading: Reading) -> HistoryPage {
+    pub fn answer(mut self, topic: TopicName, reading: Reading) -> HistoryPage {
+        if reading == Reading::Newest {
+            self.publications.reverse();
+        }
         let last = self.publications.last().map(|last| last.position);
         let next = match reading {
-            Reading::Before(_) => last.filter(|last| last.offset > self.oldest).map(Turn::Before),
+            Reading::Before(_) | Reading::Newest => {
+                last.filter(|last| last.offset > self.oldest).map(Turn::Before)
+            }
             Reading::Oldest | Reading::Since(_) => {
                 last.filter(|last| last.offset < self.end.offset).map(Turn::Since)
             }

@@ -11,6 +11,7 @@ use super::Hub;
 use crate::access::{Action, Subject, TopicRules, Verdict};
 use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
 use crate::counters::Hold;
+use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
 use crate::session::{NO_USER, Role, SessionState, Wishes};
 use crate::{Output, SlowRule, Ticket, WantedTopic};
@@ -54,13 +55,21 @@ impl Hub {
         slot: usize,
         id: Option<CommandId>,
         topics: Vec<WantedTopic>,
-        wishes: Wishes,
+        mut wishes: Wishes,
         token: Option<Box<str>>,
     ) {
+        if let Some(topic) = self.subscribed_already(slot, &topics) {
+            let message = format!("{topic:?} is subscribed to already, unsubscribe first");
+            return self.reject(slot, Rejection::new(id, ErrorCode::AlreadySubscribed, message));
+        }
         if wishes.wants.presence
             && let Some(rejection) = self.refuses_presence(slot, id.as_ref(), &topics)
         {
-            return self.reject(slot, rejection);
+            if !self.is_hailed(slot) {
+                return self.reject(slot, rejection);
+            }
+            // To be told who comes and goes is a wish there, which is not granted.
+            wishes.wants.presence = false;
         }
         let mut asked = Vec::new();
         for WantedTopic { topic, .. } in &topics {
@@ -77,6 +86,25 @@ impl Hub {
         }
         let question = Question::Subscribe { topics: asked, token };
         self.ask(slot, Suspended::Subscribe { id, topics, wishes }, question);
+    }
+
+    /// A topic that the client is subscribed to, or is about to be, in a dialect in which that is asked for once.
+    fn subscribed_already<'t>(&self, slot: usize, topics: &'t [WantedTopic]) -> Option<&'t TopicName> {
+        let session = self.sessions[slot].as_ref()?;
+        let is_subscribed = |topic: &TopicName| {
+            let index = self.names.get(topic);
+            index.is_some_and(|&index| session.subscription(index).is_some())
+        };
+        let names = topics.iter().map(|wanted| &wanted.topic);
+        names
+            .filter(|_| session.dialect.is_hailed())
+            .find(|topic| is_subscribed(topic))
+    }
+
+    /// Whether the client speaks first.
+    pub(super) fn is_hailed(&self, slot: usize) -> bool {
+        let session = self.sessions[slot].as_ref();
+        session.is_some_and(|session| session.dialect.is_hailed())
     }
 
     /// Publishes one draft after the other as the rules allow; the rest waits while the application is asked.
@@ -143,6 +171,9 @@ impl Hub {
                 Ok(admission) => self.identified(slot, id, admission),
                 Err(denial) => self.token_refused(slot, id, denial),
             },
+            (Suspended::Hello { id, places }, Answer::Authenticate(outcome)) => {
+                self.hello_answered(slot, id, places, outcome);
+            }
             (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
                 Ok(()) => self.subscribe(slot, id, &topics, wishes),
                 Err(denial) => self.deny(slot, id, denial),
@@ -222,7 +253,7 @@ impl Hub {
         }
     }
 
-    fn deny(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
+    pub(super) fn deny(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
         match denial {
             Denial::Closed(cause) => self.disconnect(slot, &cause, None),
             Denial::Refused {
@@ -253,6 +284,9 @@ impl Hub {
                 ..
             }
         );
+        if is_clients_fault && self.is_hailed(slot) {
+            return self.renewal_refused(slot, &denial);
+        }
         self.deny(slot, id, denial);
         let Some(session) = self.sessions[slot].as_mut().filter(|_| is_clients_fault) else {
             return;
@@ -274,6 +308,9 @@ impl Hub {
         };
         let is_new = session.is_awaited();
         if !is_new && session.user() != identity.user.as_ref() {
+            if session.dialect.is_hailed() {
+                return self.disconnect(slot, &Disconnect::BadToken, None);
+            }
             let message = "the token is another user's, connect anew to be somebody else";
             return self.reject(slot, Rejection::new(id, ErrorCode::Forbidden, message));
         }
@@ -289,6 +326,8 @@ impl Hub {
             self.awaited -= 1;
         }
         let reply = Reply::Authenticated {
+            connection: session.connection,
+            time: self.now.wall,
             user: identity.user.clone(),
             expires_at: identity.expires_at,
         };
@@ -311,23 +350,42 @@ impl Hub {
         entry: Option<(Vec<WantedTopic>, Wishes)>,
         granted: Vec<TopicName>,
     ) {
-        let Some(session) = &mut self.sessions[slot] else {
-            return;
-        };
-        let (role, user) = (session.role, session.user().cloned());
-        let entered = Output::Entered(session.connection, session.identity.clone());
-        self.outputs.push_back(entered);
-        session.user_key = user.as_ref().map_or(NO_USER, |user| self.rates.enter(user));
-        if let Some(user) = user {
-            self.subscribe_quietly(slot, TopicName::of_user(&user));
-        }
-        if role == Role::Publisher {
+        self.count_user(slot);
+        self.subscribe_to_own(slot);
+        let session = self.sessions[slot].as_ref();
+        if session.is_none_or(|session| session.role == Role::Publisher) {
             return;
         }
-        self.subscribe_quietly(slot, self.all.clone());
         self.subscribe_granted(slot, &granted);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
+        }
+    }
+
+    /// Takes note that it is known who a connection is.
+    pub(super) fn count_user(&mut self, slot: usize) {
+        if let Some(session) = &mut self.sessions[slot] {
+            let entered = Output::Entered(session.connection, session.identity.clone());
+            self.outputs.push_back(entered);
+            let user = session
+                .identity
+                .as_ref()
+                .and_then(|identity| identity.user.as_ref());
+            session.user_key = user.map_or(NO_USER, |user| self.rates.enter(user));
+        }
+    }
+
+    /// Subscribes to the topic of the connection's user, and to everyone's.
+    pub(super) fn subscribe_to_own(&mut self, slot: usize) {
+        let Some(session) = &self.sessions[slot] else {
+            return;
+        };
+        let role = session.role;
+        if let Some(user) = session.user().cloned() {
+            self.subscribe_quietly(slot, TopicName::of_user(&user));
+        }
+        if role == Role::Subscriber {
+            self.subscribe_quietly(slot, self.all.clone());
         }
     }
 
@@ -353,7 +411,10 @@ impl Hub {
         if let SessionState::Awaited { deadline } = session.state {
             return (self.now.monotonic >= deadline).then_some(Disconnect::Unauthenticated);
         }
-        let expires_at = session.identity.as_ref()?.expires_at?;
+        let mut expires_at = session.identity.as_ref()?.expires_at?;
+        if session.dialect.is_hailed() {
+            expires_at.0 = expires_at.0.saturating_add(EXPIRY_GRACE_MS);
+        }
         (self.now.wall >= expires_at).then_some(Disconnect::Expired)
     }
 
@@ -368,6 +429,7 @@ impl Suspended {
     fn into_id(self) -> Option<CommandId> {
         match self {
             Self::Authenticate(id)
+            | Self::Hello { id, .. }
             | Self::Subscribe { id, .. }
             | Self::History { id, .. }
             | Self::Presence { id, .. }
@@ -380,6 +442,9 @@ impl Suspended {
 
 impl Waiting {
     fn is_over(&self) -> bool {
-        self.suspended.is_none() && self.entry.is_none() && self.refused_tokens == 0
+        self.suspended.is_none()
+            && self.entry.is_none()
+            && self.admitted.is_none()
+            && self.refused_tokens == 0
     }
 }

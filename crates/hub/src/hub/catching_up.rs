@@ -12,6 +12,7 @@ use fanfare_protocol::{ConnectionId, Every, Format, Loss, Missed, Position, Publ
 
 use super::Hub;
 use super::fan_out::Run;
+use super::gathering::Gathered;
 use super::reading::Reading;
 use crate::broker::{Page, Read, Refusal, Start};
 use crate::frames::FrameId;
@@ -27,13 +28,15 @@ pub(super) struct Comer {
     /// Unlike any other's.
     serial: u64,
     connection: ConnectionId,
-    topic: u32,
+    pub(super) topic: u32,
     /// The last place that it was given.
     pub(super) at: Position,
     every: Option<Every>,
     wants: Wants,
     /// Whether a page was asked for and has not come.
     is_reading: bool,
+    /// Where what it reads is put, if it is not queued.
+    pub(super) gathered: Option<Gathered>,
 }
 
 impl Hub {
@@ -57,6 +60,7 @@ impl Hub {
             every,
             wants,
             is_reading: false,
+            gathered: None,
         });
         subscription.place = Place::CatchingUp(comer as u32);
         self.topics[index as usize].behind += 1;
@@ -89,9 +93,13 @@ impl Hub {
         let Comer {
             connection,
             topic: index,
+            gathered,
             ..
         } = self.comers.remove(comer as usize);
         self.topics[index as usize].behind -= 1;
+        if let Some(gathered) = gathered {
+            self.gather_no_more(comer, gathered);
+        }
         self.count_out(connection, index, Role::Subscriber);
     }
 
@@ -106,7 +114,11 @@ impl Hub {
         let Some(session) = &self.sessions[slot] else {
             return;
         };
-        let Some(key) = session.first_comer() else {
+        let is_reading = |key: &u32| {
+            let gathered = self.comers[*key as usize].gathered;
+            gathered.is_none_or(|gathered| !gathered.is_ready)
+        };
+        let Some(key) = session.comers().find(is_reading) else {
             self.outboxes[slot].is_catching_up = false;
             return;
         };
@@ -158,6 +170,7 @@ impl Hub {
         };
         comer.is_reading = false;
         match outcome {
+            Ok(page) if comer.gathered.is_some() => self.gather_page(slot, key, &page),
             Ok(page) => self.take_page(slot, key, page),
             // It asks again with the next tick.
             Err(_) => self.kept_waiting.push(connection),
@@ -282,7 +295,7 @@ impl Hub {
     }
 
     /// It has read everything: from now on it is a member like any other.
-    fn arrive(&mut self, slot: usize, key: u32) {
+    pub(super) fn arrive(&mut self, slot: usize, key: u32) {
         let Comer {
             topic: index,
             every,

@@ -32,20 +32,18 @@ impl Hub {
             reconnect_after_ms,
         };
         self.push_to(slot, Lane::Data, &Push::Goodbye(goodbye));
+        let (code, reason) = self.sessions[slot]
+            .as_ref()
+            .map_or((cause.code(), cause.reason()), |session| {
+                session.dialect.close_of(cause)
+            });
         let mut close = Vec::new();
         // A stream ends with its goodbye.
         if !self.is_stream(slot) {
-            encode_close(cause.code(), cause.reason(), &mut close);
+            encode_close(code, reason, &mut close);
         }
         let is_answered = false;
-        self.begin_closing(
-            slot,
-            close,
-            Closing {
-                code: cause.code(),
-                is_answered,
-            },
-        );
+        self.begin_closing(slot, close, Closing { code, is_answered });
     }
 
     /// The client closes: its close frame is answered with the same code (RFC 6455 section 5.5.1).

@@ -64,11 +64,22 @@ impl Hub {
     fn command(&mut self, slot: usize, connection: ConnectionId, command: Command<'_>) {
         let Command { id, verb } = command;
         let is_awaited = self.sessions[slot].as_ref().is_some_and(Session::is_awaited);
-        if is_awaited && !matches!(verb, Verb::Authenticate { .. } | Verb::Ping) {
+        let is_hello = matches!(verb, Verb::Hello { .. });
+        if self.is_hailed(slot) && is_hello != is_awaited {
+            // Whoever speaks first says hello, and once.
+            return self.disconnect(slot, &Disconnect::ProtocolError, None);
+        }
+        if is_awaited && !is_hello && !matches!(verb, Verb::Authenticate { .. } | Verb::Ping) {
             let message = "the client has not said who it is, send `auth` with a token first";
             return self.reject(slot, Rejection::new(id, ErrorCode::Unauthenticated, message));
         }
         match verb {
+            Verb::Hello { token, places } => self.hello(slot, id, token.map(Into::into), places),
+            Verb::Pong => self.answered_ping(slot),
+            Verb::Attendance { topic } => match self.name(&topic) {
+                Ok(topic) => self.presence_by_rules(slot, id, topic, Look::COUNT),
+                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+            },
             Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
             Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
             Verb::Subscribe {
@@ -236,7 +247,7 @@ impl Hub {
         let reply = match (outcome, ticket.asked) {
             (Err(refusal), _) => return self.reject(slot, refused(ticket.id, refusal)),
             (Ok(_), Asked::Send) => Reply::Sent,
-            (Ok(published), Asked::Publish | Asked::Presence) => Reply::Published {
+            (Ok(published), Asked::Publish | Asked::Presence | Asked::Attendance) => Reply::Published {
                 topic,
                 position: published.position,
                 is_repetition: published.is_repetition,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
-use fanfare_protocol::{ConnectionId, Format, Publication};
+use fanfare_protocol::{ConnectionId, Format, Publication, Push, TopicName};
 
 use super::Hub;
 use crate::encoder::Encoder;
@@ -52,7 +52,20 @@ impl Hub {
         let members = topic.audiences[..SILENT].iter().flatten();
         let mut slots: Vec<usize> = members.map(|member| member.slot()).collect();
         slots.extend(self.comers_of(index));
+        let name = topic.name.clone();
         for slot in slots {
+            self.lose_position(slot, &name);
+        }
+    }
+
+    /// A client that can subscribe anew on its own connection is told to; others are closed.
+    fn lose_position(&mut self, slot: usize, topic: &TopicName) {
+        let session = self.sessions[slot].as_ref();
+        if session.is_some_and(|session| session.dialect.is_hailed() && !session.named.contains(topic)) {
+            self.unsubscribe(slot, std::slice::from_ref(topic));
+            let push = Push::PositionLost { topic: topic.clone() };
+            self.push_to(slot, Lane::Data, &push);
+        } else {
             self.disconnect(slot, &Disconnect::PositionLost, None);
         }
     }
@@ -85,6 +98,9 @@ impl Hub {
         }
         self.fan_out_numbered(index, &batch);
         self.pace(index, &batch);
+        if !self.ready.is_empty() {
+            self.gather_live(index, &batch);
+        }
         batch.clear();
         if let Some(topic) = self.topics.get_mut(index as usize)
             && topic.batch.is_empty()
@@ -109,6 +125,10 @@ impl Hub {
         if self.topics[index as usize].audiences[format.index()].is_empty() {
             return;
         }
+        let is_carried = |one: &Arc<Publication>| format.dialect.carries(one.draft.payload.kind());
+        if !batch.iter().all(is_carried) {
+            return self.close_audience(index, format);
+        }
         let excepted = self.excepted(index, format, batch);
         let mut rest = batch;
         while !rest.is_empty() {
@@ -117,6 +137,15 @@ impl Hub {
             self.counters.encoded += these.len() as u64;
             self.fan_out_run(index, format, run, these, &excepted);
             rest = later;
+        }
+    }
+
+    /// Closes those who are to be told what their dialect has no words for.
+    fn close_audience(&mut self, index: u32, format: Format) {
+        let members = &self.topics[index as usize].audiences[format.index()];
+        let slots: Vec<usize> = members.iter().map(|member| member.slot()).collect();
+        for slot in slots {
+            self.disconnect(slot, &Disconnect::UnsupportedData, None);
         }
     }
 
@@ -226,6 +255,10 @@ impl Hub {
         else {
             return false;
         };
+        if !session.dialect.carries(direct.payload.kind()) {
+            self.disconnect(slot, &Disconnect::UnsupportedData, None);
+            return false;
+        }
         let mut bytes = Vec::new();
         session.dialect.encode_direct(direct, &mut bytes);
         self.counters.encoded += 1;

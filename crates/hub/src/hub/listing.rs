@@ -137,11 +137,9 @@ impl Hub {
             behind: self.blocked,
             topics: self.topics.len(),
             // These are kept ready and wait for nobody.
-            frame_bytes: [self.ping, self.comment]
-                .into_iter()
-                .fold(self.frames.bytes(), |bytes, ready| {
-                    bytes - self.frames.measure(ready).bytes as usize
-                }),
+            frame_bytes: self.pings.into_iter().fold(self.frames.bytes(), |bytes, ready| {
+                bytes - self.frames.measure(ready).bytes as usize
+            }),
             queued: self.frames.nodes_used(),
             notices: self.notices.len(),
             pending: self.pending.len(),

@@ -6,6 +6,8 @@ mod catching_up;
 mod closing;
 mod commands;
 mod fan_out;
+mod gathering;
+mod hailing;
 mod listing;
 mod numbering;
 mod pacing;
@@ -20,8 +22,7 @@ use std::collections::{HashMap, VecDeque};
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use fanfare_protocol::dialect::sse;
-use fanfare_protocol::websocket::{Opcode, encode_frame};
+use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Millis, Push, Reply, TopicName, Welcome};
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -30,7 +31,7 @@ use crate::access::TopicRules;
 use crate::broker::BrokerEvent;
 use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
-use crate::limits::AUTH_MESSAGE_BYTES_MAX;
+use crate::limits::{AUTH_MESSAGE_BYTES_MAX, HELLO_MESSAGE_BYTES_MAX};
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::replays::Replays;
@@ -39,6 +40,7 @@ use crate::topic::{Topic, Wants};
 use crate::{Counters, Input, Limits, Now, Opened, Output};
 
 use catching_up::Comer;
+use gathering::Gathering;
 pub use listing::{ConnectionRow, Gauges, Listed};
 pub(crate) use presence::Look;
 pub use presence::SURVEY_PAGE;
@@ -71,6 +73,10 @@ pub struct Hub {
     /// Subscribers that have yet to read what they missed.
     comers: Slab<Comer>,
     comers_made: u64,
+    /// Replies that wait for what was missed.
+    gatherings: Slab<Gathering>,
+    /// Comers that have read everything and wait for others of the same reply.
+    ready: Vec<u32>,
     /// Those of whom the broker could not read just now.
     kept_waiting: Vec<ConnectionId>,
     /// What was encoded for them.
@@ -78,9 +84,8 @@ pub struct Hub {
     frames: Frames,
     notices: Notices,
     encoder: Encoder,
-    ping: FrameId,
-    /// What streams get in place of a ping.
-    comment: FrameId,
+    /// What connections are pinged with, by dialect.
+    pings: [FrameId; Dialect::ALL.len()],
     outputs: VecDeque<Output>,
     dirty_small: VecDeque<u32>,
     dirty_big: VecDeque<u32>,
@@ -118,10 +123,11 @@ impl Hub {
     /// An empty hub with the rules of its topics. `seed` goes into the hash of topic names, which come from clients: take a random one.
     pub fn new(limits: Limits, rules: Arc<TopicRules>, seed: u64) -> Self {
         let mut frames = Frames::new();
-        let mut bytes = Vec::with_capacity(2);
-        encode_frame(Opcode::Ping, &[], &mut bytes);
-        let ping = frames.insert(bytes, 0, Millis::default());
-        let comment = frames.insert(sse::COMMENT.to_vec(), 0, Millis::default());
+        let pings = std::array::from_fn(|dialect| {
+            let mut bytes = Vec::with_capacity(4);
+            Dialect::ALL[dialect].encode_ping(&mut bytes);
+            frames.insert(bytes, 0, Millis::default())
+        });
         let hasher = FixedState::with_seed(seed);
         let rates = Rates::new(&limits, hasher.clone());
         Self {
@@ -141,13 +147,14 @@ impl Hub {
             reads: Slab::new(),
             comers: Slab::new(),
             comers_made: 0,
+            gatherings: Slab::new(),
+            ready: Vec::new(),
             kept_waiting: Vec::new(),
             replays: Replays::default(),
             frames,
             notices: Notices::new(),
             encoder: Encoder::default(),
-            ping,
-            comment,
+            pings,
             outputs: VecDeque::new(),
             dirty_small: VecDeque::new(),
             dirty_big: VecDeque::new(),
@@ -237,11 +244,10 @@ impl Hub {
     pub fn message_bytes_max(&self, connection: ConnectionId) -> u32 {
         let slot = self.slot_of(connection);
         let session = slot.and_then(|slot| self.sessions[slot].as_ref());
-        let is_awaited = session.is_some_and(Session::is_awaited);
-        let max = if is_awaited {
-            AUTH_MESSAGE_BYTES_MAX
-        } else {
-            u32::MAX
+        let max = match session.filter(|session| session.is_awaited()) {
+            Some(session) if session.dialect.is_hailed() => HELLO_MESSAGE_BYTES_MAX,
+            Some(_) => AUTH_MESSAGE_BYTES_MAX,
+            None => u32::MAX,
         };
         self.limits.message_bytes_max.min(max)
     }
@@ -358,7 +364,8 @@ impl Hub {
             self.sessions[slot].is_none(),
             "a slot is free before it is used again"
         );
-        let is_awaited = opened.is_awaited;
+        let is_hailed = opened.dialect.is_hailed();
+        let is_awaited = opened.is_awaited || is_hailed;
         let wants = Wants {
             occupancy: opened.occupancy,
             presence: opened.presence,
@@ -380,7 +387,10 @@ impl Hub {
         self.enqueue(slot, Lane::Control, opened.greeting.into_vec());
         self.welcome(slot);
         let entry = (opened.topics, wishes);
-        if is_awaited {
+        if is_hailed {
+            self.awaited += 1;
+            self.await_hello(slot, (!opened.is_awaited).then_some(opened.granted_topics));
+        } else if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
         } else {
@@ -392,22 +402,27 @@ impl Hub {
     }
 
     fn welcome(&mut self, slot: usize) {
-        let Some(session) = &self.sessions[slot] else {
-            return;
-        };
-        let welcome = Welcome {
+        if let Some(welcome) = self.welcome_of(slot) {
+            self.push_to(slot, Lane::Control, &Push::Welcome(welcome));
+        }
+    }
+
+    /// Who a connection is and what it may do.
+    fn welcome_of(&self, slot: usize) -> Option<Welcome> {
+        let session = self.sessions[slot].as_ref()?;
+        Some(Welcome {
             connection: session.connection,
             user: session.user().cloned(),
             auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
             expires_at: session.identity.as_ref().and_then(|identity| identity.expires_at),
+            time: self.now.wall,
             ping_interval_ms: self.limits.ping_interval_ms,
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,
             subscriptions_max: self.limits.subscriptions_max,
             commands_per_second: some_limit(self.limits.commands_per_second),
             bytes_per_second: some_limit(self.limits.bytes_per_second),
-        };
-        self.push_to(slot, Lane::Control, &Push::Welcome(welcome));
+        })
     }
 
     /// The slot of a connection that is here.

@@ -21,8 +21,16 @@ use crate::{Asked, Output, Role, Ticket, WantedTopic};
 pub(crate) struct Look {
     /// Whom the page begins behind.
     pub(crate) after: Option<ConnectionId>,
-    /// How many at most.
+    /// How many at most; 0 only counts.
     pub(crate) limit: u32,
+}
+
+impl Look {
+    /// One that only counts.
+    pub(crate) const COUNT: Self = Self {
+        after: None,
+        limit: 0,
+    };
 }
 
 impl Hub {
@@ -134,7 +142,11 @@ impl Hub {
         let ticket = Ticket {
             connection: session.connection,
             id,
-            asked: Asked::Presence,
+            asked: if look.limit == 0 {
+                Asked::Attendance
+            } else {
+                Asked::Presence
+            },
         };
         self.outputs.push_back(Output::Roster {
             topic,
@@ -147,7 +159,13 @@ impl Hub {
     /// The broker told who is there.
     pub(super) fn roster_told(&mut self, ticket: &Ticket, topic: TopicName, page: RosterPage) {
         if let Some(slot) = self.open_slot_of(ticket.connection) {
-            let reply = Reply::Presence(presence_page(topic, page));
+            let reply = match ticket.asked {
+                Asked::Attendance => Reply::Attendance {
+                    topic,
+                    attendance: page.attendance,
+                },
+                Asked::Presence | Asked::Publish | Asked::Send => Reply::Presence(presence_page(topic, page)),
+            };
             self.reply_to(slot, Lane::Control, ticket.id.as_ref(), &reply);
         }
     }

@@ -84,7 +84,7 @@ impl Hub {
         let Some(session) = self.sessions[slot].as_mut() else {
             return;
         };
-        let connection = session.connection;
+        let (connection, is_hailed) = (session.connection, session.dialect.is_hailed());
         let Some(&mut seat) = session.seat(index) else {
             return;
         };
@@ -95,8 +95,14 @@ impl Hub {
         if wants.occupancy {
             topic.occupancy = UNKNOWN_OCCUPANCY;
         }
+        let mut is_from_now = false;
         if let Some(survey) = topic.survey.as_mut().filter(|_| wants.presence) {
-            survey.newcomers.push(connection);
+            if is_hailed {
+                // It is told of those who come from now on, and nobody else.
+                is_from_now = survey.is_new();
+            } else {
+                survey.newcomers.push(connection);
+            }
         }
         if (wants.occupancy || wants.presence) && !std::mem::replace(&mut topic.is_watched, true) {
             let serial = topic.serial;
@@ -106,6 +112,9 @@ impl Hub {
                 serial,
                 due_at: Millis::default(),
             });
+        }
+        if is_from_now {
+            self.survey(index);
         }
     }
 

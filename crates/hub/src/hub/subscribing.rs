@@ -2,12 +2,14 @@
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{
-    CommandId, ConnectionId, Every, Loss, Position, Rejection, Since, SubscribedTopic, TopicName,
+    CommandId, ConnectionId, Every, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
 };
 
 use super::Hub;
 use super::commands::refused;
+use super::gathering::Gathering;
 use crate::access::Action;
+use crate::ask::Suspended;
 use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
 use crate::session::{Place, SILENT, Seat, Subscription, Wishes};
@@ -38,8 +40,19 @@ struct Begin {
 struct SubscribeOptions {
     /// How; `None` leaves a subscription as it is.
     wishes: Option<Wishes>,
-    /// Whether the client is told. Not for the topics that belong to the server.
-    is_quiet: bool,
+    /// What the client is told.
+    told: Told,
+}
+
+/// What a client is told of a subscription.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// Nothing: the topic belongs to the server.
+    Nothing,
+    /// That it is subscribed.
+    Subscribed,
+    /// That it is let in, with what it is subscribed to.
+    Welcome,
 }
 
 impl Hub {
@@ -60,7 +73,7 @@ impl Hub {
             topics,
             SubscribeOptions {
                 wishes: Some(wishes),
-                is_quiet: false,
+                told: Told::Subscribed,
             },
         );
     }
@@ -72,11 +85,27 @@ impl Hub {
         if has_room {
             let options = SubscribeOptions {
                 wishes: None,
-                is_quiet: false,
+                told: Told::Subscribed,
             };
             self.subscribe_with(slot, None, &topics, options);
         }
         has_room
+    }
+
+    /// Subscribes a client that is let in to what it is subscribed to whatever the rules say; past the limit that is an
+    /// error. It is taken in again when it has been told.
+    pub(super) fn welcome_with(&mut self, slot: usize, id: Option<CommandId>, topics: &[WantedTopic]) {
+        if let Some(error) = self.too_many(slot, topics) {
+            return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
+        }
+        if let Some(session) = self.sessions[slot].as_mut().filter(|_| !topics.is_empty()) {
+            session.waiting.get_or_insert_default().suspended = Some(Suspended::Read);
+        }
+        let options = SubscribeOptions {
+            wishes: None,
+            told: Told::Welcome,
+        };
+        self.subscribe_with(slot, id, topics, options);
     }
 
     /// Subscribes to a topic of the server's.
@@ -87,7 +116,7 @@ impl Hub {
             &[name.into()],
             SubscribeOptions {
                 wishes: None,
-                is_quiet: true,
+                told: Told::Nothing,
             },
         );
     }
@@ -192,14 +221,19 @@ impl Hub {
         is_named: bool,
         outcome: Result<Page, Refusal>,
     ) {
+        let connection = self.pending[key as usize].connection;
+        let is_hailed = self
+            .open_slot_of(connection)
+            .is_some_and(|slot| self.is_hailed(slot));
         let pending = &mut self.pending[key as usize];
         pending.unanswered -= 1;
         match outcome {
             Ok(page) => {
                 let begin = &mut pending.topics[place];
                 begin.recovered = is_named.then(|| page.recovered());
-                // Where nothing is kept that it could have, it begins with what comes, whenever that is.
-                let is_lost = page.lost.is_some() && page.start == page.end;
+                // Where nothing is kept that it could have, it begins with what comes, whenever that is. Others could not tell
+                // what they missed from what they did not.
+                let is_lost = page.lost.is_some() && (page.start == page.end || is_hailed);
                 begin.at = Some(page.start).filter(|_| !is_lost);
             }
             Err(refusal) => pending.refusal = pending.refusal.or(Some(refusal)),
@@ -269,20 +303,74 @@ impl Hub {
                 self.forget_joining(slot, key);
                 self.reject(slot, refused(id, refusal));
             } else {
-                let positions = topics
-                    .iter()
-                    .filter_map(|begin| self.become_subscriber(slot, begin, key, options))
-                    .collect();
-                self.forget_joining(slot, key);
-                if !options.is_quiet {
-                    self.say_subscribed(slot, id.as_ref(), positions);
-                }
-                self.read_on(slot);
+                self.become_subscriber_of_all(slot, id, &topics, (key, options));
             }
         }
         for Begin { topic, .. } in topics {
             self.topics[topic as usize].holds -= 1;
             self.vacate_if_empty(topic);
+        }
+    }
+
+    /// Makes the connection a subscriber of topics and has it told so, at once or when what it missed is there.
+    fn become_subscriber_of_all(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        topics: &[Begin],
+        (key, options): (u32, SubscribeOptions),
+    ) {
+        let session = self.sessions[slot].as_ref();
+        let connection = session.map(|session| session.connection);
+        let is_behind =
+            |begin: &Begin| begin.at.is_some() && begin.at != self.topics[begin.topic as usize].position;
+        let is_gathering = self.is_hailed(slot) && topics.iter().any(is_behind);
+        let (mut positions, mut comers) = (Vec::with_capacity(topics.len()), Vec::new());
+        for begin in topics {
+            if let Some(subscribed) = self.become_subscriber(slot, begin, (key, is_gathering), options) {
+                let session = self.sessions[slot].as_ref();
+                let comer = session.and_then(|session| session.comer_of(begin.topic));
+                comers.extend(comer.map(|comer| (comer, positions.len())));
+                positions.push(subscribed);
+            }
+        }
+        self.forget_joining(slot, key);
+        if let Some(connection) = connection.filter(|_| is_gathering && !comers.is_empty()) {
+            let gathering = Gathering {
+                connection,
+                id,
+                told: options.told,
+                topics: positions,
+                waiting: comers.len(),
+                bytes: 0,
+            };
+            self.begin_gathering(slot, gathering, &comers);
+        } else {
+            self.tell_subscribed(slot, id.as_ref(), positions, options.told);
+        }
+        self.read_on(slot);
+    }
+
+    /// Tells a client what it is subscribed to.
+    pub(super) fn tell_subscribed(
+        &mut self,
+        slot: usize,
+        id: Option<&CommandId>,
+        topics: Vec<SubscribedTopic>,
+        told: Told,
+    ) {
+        match told {
+            Told::Nothing => {}
+            Told::Subscribed => self.say_subscribed(slot, id, topics),
+            Told::Welcome => {
+                if let Some(welcome) = self.welcome_of(slot) {
+                    let reply = Reply::Welcomed { welcome, topics };
+                    self.reply_to(slot, Lane::Data, id, &reply);
+                    self.subscribe_to_own(slot);
+                    self.take_suspended(slot);
+                    self.go_on(slot);
+                }
+            }
         }
     }
 
@@ -313,7 +401,7 @@ impl Hub {
         &mut self,
         slot: usize,
         begin: &Begin,
-        key: u32,
+        (key, is_gathering): (u32, bool),
         options: SubscribeOptions,
     ) -> Option<SubscribedTopic> {
         let index = begin.topic;
@@ -336,7 +424,11 @@ impl Hub {
             if wishes.is_some() {
                 self.set_comer(slot, index, every, wants);
             }
-        } else if let Some(at) = begin.at.filter(|&at| Some(at) != now) {
+        } else if let Some(at) = begin
+            .at
+            .filter(|&at| Some(at) != now)
+            .or(now.filter(|_| is_gathering))
+        {
             self.come_from(slot, (index, key), at, (every, wants))?;
         } else {
             self.join_topic(slot, index, key, every)?;
@@ -344,10 +436,14 @@ impl Hub {
         }
         let topic = self.topics.get(index as usize)?;
         let position = self.comes_from(slot, index).or(topic.position)?;
+        let session = self.sessions[slot].as_ref()?;
         Some(SubscribedTopic {
             topic: topic.name.clone(),
             position,
             recovered,
+            is_recoverable: session.dialect.is_hailed()
+                && self.may_as_subscriber(slot, Action::History, &topic.name),
+            publications: Vec::new(),
         })
     }
 
@@ -434,7 +530,11 @@ impl Hub {
             return;
         };
         let connection = session.connection;
-        for Subscription { topic, place } in std::mem::take(&mut session.subscriptions) {
+        let subscriptions = std::mem::take(&mut session.subscriptions);
+        // Nobody waits for their replies any more.
+        self.gatherings
+            .retain(|_, gathering| gathering.connection != connection);
+        for Subscription { topic, place } in subscriptions {
             match place {
                 Place::Member(seat) => self.remove_member(connection, topic, seat),
                 Place::CatchingUp(comer) => self.remove_comer(comer),

@@ -111,7 +111,8 @@ impl Hub {
             }
         } else {
             // No second ping while one is not answered: it would begin the wait anew.
-            if !awaits_pong && pinged_since >= self.ping_interval_ms(session) {
+            let is_let_in = !(session.is_awaited() && session.dialect.is_hailed());
+            if !awaits_pong && is_let_in && pinged_since >= self.ping_interval_ms(session) {
                 self.ping(slot);
             }
             if self.outboxes[slot].is_blocked {
@@ -150,14 +151,13 @@ impl Hub {
             return;
         };
         session.pinged_at = now;
-        let frame = if session.dialect.is_stream() {
+        if session.dialect.is_stream() {
             // Nothing is said to a comment: whether anybody is there is for TCP to find out.
             session.heard_at = now;
-            self.comment
         } else {
             session.is_pong_due = true;
-            self.ping
-        };
+        }
+        let frame = self.pings[session.dialect.index()];
         self.outboxes[slot].push(Lane::Control, frame, &mut self.frames);
         self.mark_dirty(slot, Dirty::Small);
     }

@@ -586,7 +586,7 @@ impl Shard {
         }
     }
 
-    fn append(&mut self, draft: Draft) -> Position {
+    pub(crate) fn append(&mut self, draft: Draft) -> Position {
         if !self.retention.keeps() && !self.logs.contains_key(&draft.topic) {
             return Position {
                 offset: 1,

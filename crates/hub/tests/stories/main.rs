@@ -12,6 +12,7 @@ mod catching_up;
 mod closing;
 mod driver;
 mod fan_out;
+mod hailing;
 mod history;
 mod occupancy;
 mod pacing;

@@ -105,6 +105,8 @@ pub(super) fn encode_push(push: &Push, event: &mut Vec<u8>) {
         Push::Missed(_) => (b"missed", None),
         Push::Goodbye(goodbye) if goodbye.disconnect.reconnects() => (b"goodbye", goodbye.reconnect_after_ms),
         Push::Goodbye(_) => (b"goodbye", Some(FINAL_RETRY_MS)),
+        // A stream is closed in its place.
+        Push::PositionLost { .. } => return,
     };
     if let Some(retry_ms) = retry_ms {
         append_line("retry", retry_ms.to_string().as_bytes(), event);

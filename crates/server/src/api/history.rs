@@ -33,10 +33,11 @@ fn reading(query: &Query) -> Result<Reading, Problem> {
             ))),
         },
         (None, Some(last), None) => count(last).map(|count| Reading::Since(Since::Last(count))),
+        (None, None, Some("end")) => Ok(Reading::Newest),
         (None, None, Some(before)) => match before.parse::<Position>() {
             Ok(place) => Ok(Reading::Before(place)),
             Err(_) => Err(bad(format!(
-                "`before` is {before:?}, it is a position such as k2w9:17"
+                "`before` is {before:?}, it is a position such as k2w9:17 or `end`"
             ))),
         },
         _ => Err(bad(

@@ -157,6 +157,7 @@ fn router(
     let router = Router::new()
         .route("/ws", fanfare.websocket())
         .route("/sse", fanfare.sse())
+        .route("/connection/websocket", fanfare.centrifuge())
         .merge(api::router(fanfare.clone(), access.clone(), reload))
         .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))

@@ -4,7 +4,9 @@
 use prost::Message as _;
 use prost::encoding::decode_varint;
 
-use super::reply::{Push, Reply};
+#[cfg(test)]
+use super::reply::Push;
+use super::reply::Reply;
 use super::request::Command;
 
 /// How a client speaks.
@@ -18,61 +20,52 @@ pub(crate) enum Encoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Undecodable;
 
-/// The commands of a message, in their order; after one that cannot be read comes no other.
-pub(crate) struct Commands<'a> {
-    encoding: Encoding,
-    rest: Option<&'a [u8]>,
-}
-
-impl<'a> Commands<'a> {
-    /// An empty message has a command that cannot be read.
-    pub(crate) fn of(encoding: Encoding, message: &'a [u8]) -> Self {
-        let message = match encoding {
-            Encoding::Json => message.strip_suffix(b"\n").unwrap_or(message),
-            Encoding::Protobuf => message,
-        };
-        Self {
-            encoding,
-            rest: Some(message),
+impl Encoding {
+    /// The first command of a message, and what is behind it. What has no end of its own is taken as a whole: it cannot be
+    /// read as a command.
+    pub(crate) fn split(self, message: &[u8]) -> (&[u8], Option<&[u8]>) {
+        match self {
+            Self::Json => {
+                let end = message.iter().position(|byte| *byte == b'\n');
+                let Some(end) = end else {
+                    return (message, None);
+                };
+                let rest = &message[end + 1..];
+                (&message[..end], (!rest.is_empty()).then_some(rest))
+            }
+            Self::Protobuf => {
+                let end = end_of_delimited(message).unwrap_or(message.len());
+                let (first, rest) = message.split_at(end);
+                (first, (!rest.is_empty()).then_some(rest))
+            }
         }
     }
 
-    fn take_line(&mut self, bytes: &'a [u8]) -> Result<Command, Undecodable> {
-        let end = bytes.iter().position(|byte| *byte == b'\n');
-        let (line, rest) = match end {
-            Some(end) => (&bytes[..end], Some(&bytes[end + 1..])),
-            None => (bytes, None),
-        };
-        self.rest = rest;
-        // A list of values would pass for an object.
-        let is_object = line.trim_ascii_start().starts_with(b"{");
-        let command = is_object.then(|| serde_json::from_slice(line).ok());
-        command.flatten().ok_or(Undecodable)
-    }
-
-    fn take_delimited(&mut self, mut bytes: &'a [u8]) -> Result<Command, Undecodable> {
-        let length = decode_varint(&mut bytes).map_err(|_| Undecodable)?;
-        let length = usize::try_from(length).map_err(|_| Undecodable)?;
-        let (message, rest) = bytes.split_at_checked(length).ok_or(Undecodable)?;
-        self.rest = (!rest.is_empty()).then_some(rest);
-        Command::decode(message).map_err(|_| Undecodable)
+    /// Reads one command.
+    pub(crate) fn read(self, message: &[u8]) -> Result<Command, Undecodable> {
+        match self {
+            Self::Json => {
+                // A list of values would pass for an object.
+                let is_object = message.trim_ascii_start().starts_with(b"{");
+                let command = is_object.then(|| serde_json::from_slice(message).ok());
+                command.flatten().ok_or(Undecodable)
+            }
+            Self::Protobuf => {
+                if end_of_delimited(message) != Some(message.len()) {
+                    return Err(Undecodable);
+                }
+                Command::decode_length_delimited(message).map_err(|_| Undecodable)
+            }
+        }
     }
 }
 
-impl Iterator for Commands<'_> {
-    type Item = Result<Command, Undecodable>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let bytes = self.rest.take()?;
-        let command = match self.encoding {
-            Encoding::Json => self.take_line(bytes),
-            Encoding::Protobuf => self.take_delimited(bytes),
-        };
-        if command.is_err() {
-            self.rest = None;
-        }
-        Some(command)
-    }
+/// Where the message ends that begins with its length.
+fn end_of_delimited(mut message: &[u8]) -> Option<usize> {
+    let whole = message.len();
+    let length = usize::try_from(decode_varint(&mut message).ok()?).ok()?;
+    let begin = whole - message.len();
+    begin.checked_add(length).filter(|end| *end <= whole)
 }
 
 impl Encoding {
@@ -82,6 +75,7 @@ impl Encoding {
     }
 
     /// Appends a push for a client that only receives.
+    #[cfg(test)]
     pub(crate) fn put_push(self, push: &Push, bytes: &mut Vec<u8>) {
         self.put(push, bytes);
     }
@@ -114,8 +108,19 @@ mod tests {
     use super::super::request::{Connect, Subscribe};
     use super::*;
 
+    fn commands(encoding: Encoding, message: &[u8]) -> Vec<Result<Command, Undecodable>> {
+        let mut commands = Vec::new();
+        let mut next = Some(message);
+        while let Some(message) = next {
+            let (first, rest) = encoding.split(message);
+            commands.push(encoding.read(first));
+            next = rest;
+        }
+        commands
+    }
+
     fn ids(encoding: Encoding, message: &[u8]) -> Vec<Result<u32, Undecodable>> {
-        let commands = Commands::of(encoding, message);
+        let commands = commands(encoding, message).into_iter();
         commands
             .map(|command| command.map(|command| command.id))
             .collect()
@@ -133,18 +138,22 @@ mod tests {
             "unknown fields are passed over"
         );
         assert_eq!(json(""), [Err(Undecodable)]);
+        assert_eq!(json("\n"), [Err(Undecodable)]);
         assert_eq!(json("{\"id\":1}\n\n"), [Ok(1), Err(Undecodable)]);
-        assert_eq!(json("{\"id\":1}\n[]\n{\"id\":2}"), [Ok(1), Err(Undecodable)]);
+        assert_eq!(
+            json("{\"id\":1}\n[]\n{\"id\":2}"),
+            [Ok(1), Err(Undecodable), Ok(2)]
+        );
         assert_eq!(json(r#"{"id":-1}"#), [Err(Undecodable)]);
     }
 
     #[test]
     fn data_in_json_is_kept_as_it_was_written() {
         let message = br#"{"id":3,"publish":{"channel":"a","data":{"b": [1.50]}}}"#;
-        let command = Commands::of(Encoding::Json, message).next().unwrap().unwrap();
+        let command = Encoding::Json.read(message).unwrap();
         assert_eq!(command.publish.unwrap().data, r#"{"b": [1.50]}"#);
         let message = br#"{"id":3,"publish":{"channel":"a"}}"#;
-        let command = Commands::of(Encoding::Json, message).next().unwrap().unwrap();
+        let command = Encoding::Json.read(message).unwrap();
         assert_eq!(command.publish.unwrap().data, Bytes::new());
     }
 
@@ -176,10 +185,9 @@ mod tests {
             b"\x0c\x08\x02\x2a\x08\x0a\x01a\x18\x01\x38\xac\x02",
         ]
         .concat();
-        let decoded: Vec<_> = Commands::of(Encoding::Protobuf, &bytes).collect();
-        assert_eq!(decoded, commands.map(Ok));
+        assert_eq!(self::commands(Encoding::Protobuf, &bytes), commands.map(Ok));
         for length in 0..bytes.len() {
-            let cut: Vec<_> = Commands::of(Encoding::Protobuf, &bytes[..length]).collect();
+            let cut = self::commands(Encoding::Protobuf, &bytes[..length]);
             let is_whole = length == 8;
             assert_eq!(cut.last().unwrap().is_ok(), is_whole, "{length}");
         }

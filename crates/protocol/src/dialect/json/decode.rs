@@ -149,7 +149,8 @@ impl<'a> Fields<'a> {
         let reading = match (since, self.before) {
             (None, None) => Reading::Oldest,
             (Some(since), None) => Reading::Since(since),
-            (None, Some(Place(Since::Position(position)))) => Reading::Before(position),
+            (None, Some(Place::Since(Since::Position(position)))) => Reading::Before(position),
+            (None, Some(Place::End)) => Reading::Newest,
             (None, Some(_)) => return Err("`before` is not a position".to_owned()),
             (Some(_), Some(_)) => return Err("`before` is given with `since` or `last`, give one".to_owned()),
         };
@@ -206,7 +207,7 @@ impl<'a> Fields<'a> {
         let idempotency_key = idempotency_key.map(|Text(key)| IdempotencyKey::parse(key));
         let expected = match self.expected {
             None => None,
-            Some(Place(Since::Position(position))) => Some(position),
+            Some(Place::Since(Since::Position(position))) => Some(position),
             Some(_) => return Err("`expected` is not a position".to_owned()),
         };
         Ok(PublishOptions {
@@ -253,7 +254,8 @@ impl<'a> Fields<'a> {
 fn since(since: Option<Place>, last: Option<u64>) -> Result<Option<Since>, String> {
     match (since, last) {
         (Some(_), Some(_)) => Err("both `since` and `last` are given, give one".to_owned()),
-        (Some(Place(since)), None) => Ok(Some(since)),
+        (Some(Place::Since(since)), None) => Ok(Some(since)),
+        (Some(Place::End), None) => Err("nothing follows the end, leave `since` away".to_owned()),
         (None, Some(last)) => Ok(Some(Since::Last(last.min(u64::from(u32::MAX)) as u32))),
         (None, None) => Ok(None),
     }
@@ -318,7 +320,11 @@ impl<'a> Entry<'a> {
 
 /// A place or an age: a text, or an object with `epoch` and `offset` as replies have them.
 #[derive(Clone, Copy)]
-struct Place(Since);
+enum Place {
+    Since(Since),
+    /// Where the topic stands, whatever that is.
+    End,
+}
 
 impl<'de> Deserialize<'de> for Place {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -336,7 +342,10 @@ impl<'de> Visitor<'de> for PlaceVisitor {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Place, E> {
-        text.parse().map(Place).map_err(E::custom)
+        if text == END {
+            return Ok(Place::End);
+        }
+        text.parse().map(Place::Since).map_err(E::custom)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Place, A::Error> {
@@ -351,9 +360,12 @@ impl<'de> Visitor<'de> for PlaceVisitor {
         let Text(epoch) = epoch.ok_or_else(|| A::Error::missing_field("epoch"))?;
         let offset = offset.ok_or_else(|| A::Error::missing_field("offset"))?;
         let position = Position::from_parts(&epoch, offset).map_err(A::Error::custom)?;
-        Ok(Place(Since::Position(position)))
+        Ok(Place::Since(Since::Position(position)))
     }
 }
+
+/// What stands for the place where a topic stands.
+const END: &str = "end";
 
 pub(super) const VERBS: &str =
     "`auth`, `subscribe`, `unsubscribe`, `publish`, `history`, `presence`, `send`, `call`, `ping`";

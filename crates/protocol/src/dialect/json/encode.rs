@@ -435,9 +435,17 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
             members: page.members.iter().map(Member::of).collect(),
             next: page.next.map(|next| next.to_string()),
         },
+        // What no client of this dialect can ask for, in the words that come nearest.
+        Reply::Attendance { topic, attendance } => Answer::Presence {
+            id,
+            head: Head::of(topic, *attendance),
+            members: Vec::new(),
+            next: None,
+        },
+        Reply::Welcomed { welcome, .. } => return write_push(&Push::Welcome(welcome.clone()), text),
         Reply::Sent => Answer::Sent { id },
         Reply::Result { payload } => return write_result(id, payload, text),
-        Reply::Authenticated { user, expires_at } => Answer::Authenticated {
+        Reply::Authenticated { user, expires_at, .. } => Answer::Authenticated {
             id,
             user: user.as_ref().map(UserName::as_str),
             expires_at: expires_at.map(|at| at.0),
@@ -518,6 +526,8 @@ pub(in crate::dialect) fn write_push(push: &Push, text: &mut Vec<u8>) {
             to: missed.to,
             count: missed.count,
         },
+        // A client of this dialect is closed in its place.
+        Push::PositionLost { .. } => return,
         Push::Goodbye(goodbye) => Answer::Goodbye {
             code: goodbye.disconnect.code(),
             reason: goodbye.disconnect.reason(),

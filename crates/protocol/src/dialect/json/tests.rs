@@ -311,6 +311,7 @@ fn presence_is_asked_for_and_told() {
     let attendance = Attendance {
         connections: 2,
         users: 1,
+        anonymous: 1,
     };
     let page = PresencePage {
         topic: topic.clone(),
@@ -604,6 +605,8 @@ fn replies_are_written() {
         topic: topic.clone(),
         position,
         recovered: None,
+        is_recoverable: false,
+        publications: Vec::new(),
     };
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
@@ -613,6 +616,8 @@ fn replies_are_written() {
         topic: topic.clone(),
         position,
         recovered: Some(recovered),
+        is_recoverable: false,
+        publications: Vec::new(),
     });
     assert_eq!(
         reply(None, &Reply::Subscribed { topics: back.into() }),
@@ -644,6 +649,7 @@ fn pushes_are_written() {
         user: Some(UserName::parse("alice").unwrap()),
         auth_timeout_ms: None,
         expires_at: None,
+        time: Timestamp(0),
         ping_interval_ms: 25_000,
         pong_timeout_ms: 10_000,
         message_bytes_max: 65_536,

@@ -162,6 +162,8 @@ fn everything_but_messages_is_named_by_its_type() {
             topic: a(),
             position: place(35, 7),
             recovered: Some(Ok(())),
+            is_recoverable: false,
+            publications: Vec::new(),
         }],
     };
     let missed = Push::Missed(Missed {
@@ -198,6 +200,7 @@ fn a_welcome_and_a_goodbye_say_when_to_come_back() {
             user: None,
             auth_timeout_ms: None,
             expires_at: None,
+            time: Timestamp(0),
             ping_interval_ms: 25_000,
             pong_timeout_ms: 8_000,
             message_bytes_max: 65_536,

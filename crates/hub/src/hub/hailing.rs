@@ -1,0 +1,125 @@
+//! Dialects in which the client speaks first: it says hello, perhaps with a token, and is told who it is together with what
+//! the server subscribes it to.
+
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use fanfare_protocol::{CommandId, Millis, TopicName, Wanted};
+
+use super::Hub;
+use crate::ask::{Admission, Denial, Question, Suspended};
+use crate::session::SessionState;
+use crate::{Output, WantedTopic};
+
+impl Hub {
+    /// Waits for the hello of a connection of which is settled, perhaps, what it is subscribed to whatever the rules say.
+    pub(super) fn await_hello(&mut self, slot: usize, admitted: Option<Vec<TopicName>>) {
+        if let Some(session) = &mut self.sessions[slot]
+            && admitted.is_some()
+        {
+            session.waiting.get_or_insert_default().admitted = admitted;
+        }
+    }
+
+    /// A client asks to be let in. Nobody is let in twice; the caller has seen to that.
+    pub(super) fn hello(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        token: Option<Box<str>>,
+        places: Vec<Wanted<'_>>,
+    ) {
+        let place = |Wanted { topic, since }: Wanted<'_>| {
+            let topic = TopicName::parse(&topic).ok()?;
+            Some(WantedTopic { topic, since })
+        };
+        // A place in a topic that cannot be is one in a topic that nobody is subscribed to.
+        let places: Vec<WantedTopic> = places.into_iter().filter_map(place).collect();
+        if let Some(token) = token {
+            return self.ask(
+                slot,
+                Suspended::Hello { id, places },
+                Question::Authenticate { token },
+            );
+        }
+        let session = self.sessions[slot].as_mut();
+        let admitted = session.and_then(|session| session.waiting.as_mut()?.admitted.take());
+        match admitted {
+            Some(topics) => self.let_in(slot, id, topics, &places),
+            None => self.disconnect(slot, &Disconnect::ProtocolError, None),
+        }
+    }
+
+    /// The application has said who it is that shows a token.
+    pub(super) fn hello_answered(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        places: Vec<WantedTopic>,
+        outcome: Result<Admission, Denial>,
+    ) {
+        match outcome {
+            Ok(Admission { identity, topics }) => {
+                if let Some(session) = &mut self.sessions[slot] {
+                    session.identity = Some(identity);
+                }
+                self.let_in(slot, id, topics, &places);
+            }
+            Err(Denial::Refused {
+                code: ErrorCode::Unauthenticated,
+                ..
+            }) => self.close_for_token(slot, &Disconnect::BadToken),
+            Err(denial) => self.deny(slot, id, denial),
+        }
+    }
+
+    /// A client that was let in shows a token that is not accepted.
+    pub(super) fn renewal_refused(&mut self, slot: usize, denial: &Denial) {
+        let cause = match denial {
+            Denial::Refused {
+                code: ErrorCode::TokenExpired,
+                ..
+            } => Disconnect::Expired,
+            _ => Disconnect::BadToken,
+        };
+        self.close_for_token(slot, &cause);
+    }
+
+    fn close_for_token(&mut self, slot: usize, cause: &Disconnect) {
+        let connection = self.sessions[slot].as_ref().map(|session| session.connection);
+        self.outputs.extend(connection.map(Output::TokenRefused));
+        self.disconnect(slot, cause, None);
+    }
+
+    /// Lets a client in that goes on from these places in what it is subscribed to. It is told so when all of that is known.
+    fn let_in(&mut self, slot: usize, id: Option<CommandId>, topics: Vec<TopicName>, places: &[WantedTopic]) {
+        let half_interval_ms = self.limits.ping_interval_ms / 2;
+        let now = self.now.monotonic;
+        let Some(session) = &mut self.sessions[slot] else {
+            return;
+        };
+        session.state = SessionState::Open;
+        session.waiting = None;
+        session.named = topics.iter().cloned().collect();
+        // The first ping comes after half an interval to a whole one, so that those who came together are not pinged together.
+        let nonce = u64::from(session.connection.nonce());
+        let early_ms = nonce.checked_rem(half_interval_ms).unwrap_or(0);
+        session.pinged_at = Millis(now.0.saturating_sub(early_ms));
+        session.heard_at = now;
+        self.awaited -= 1;
+        self.count_user(slot);
+        let since_of = |topic: &TopicName| places.iter().find(|place| place.topic == *topic)?.since;
+        let wanted = topics.into_iter().map(|topic| {
+            let since = since_of(&topic);
+            WantedTopic { topic, since }
+        });
+        let wanted: Vec<WantedTopic> = wanted.collect();
+        self.welcome_with(slot, id, &wanted);
+    }
+
+    /// The answer to a ping of the server's, in a dialect that has its own. One that nobody asked for is no way to speak.
+    pub(super) fn answered_ping(&mut self, slot: usize) {
+        let session = self.sessions[slot].as_mut();
+        if session.is_some_and(|session| !std::mem::take(&mut session.is_pong_due)) {
+            self.disconnect(slot, &Disconnect::ProtocolError, None);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! What the hub says, in the words of Centrifuge.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::codes::{error_of, error_of_application};
+use super::framing::Encoding;
+use super::names::{channel_of, client_of};
+use super::reply::{self, ClientInfo, ConnectResult, SubscribeResult};
+use crate::codes::ErrorCode;
+use crate::dialect::Direct;
+use crate::{
+    Attendance, CommandId, ConnectionId, HistoryPage, Loss, Payload, PayloadKind, Position, PresencePage,
+    Present, Publication, Publisher, Push, Reply, SubscribedTopic, Timestamp, TopicName, UserName, Welcome,
+};
+
+/// The version that clients are told: of the server, which has one protocol.
+const VERSION: &str = concat!("Fanfare ", env!("CARGO_PKG_VERSION"));
+
+/// Appends the messages of a publication for the members of a channel. What comes on a topic of the server's is a message of
+/// no channel.
+pub(crate) fn publication(encoding: Encoding, publication: &Publication, bytes: &mut Vec<u8>) {
+    let topic = &publication.draft.topic;
+    let push = if topic.is_reserved() {
+        message(encoding, &publication.draft.payload)
+    } else {
+        published(encoding, publication).map(|published| reply::Push {
+            channel: channel(topic),
+            r#pub: Some(published),
+            ..reply::Push::default()
+        })
+    };
+    if let Some(push) = push {
+        put_push(encoding, push, bytes);
+    }
+}
+
+/// Appends what was sent to this connection alone.
+pub(crate) fn direct(encoding: Encoding, sent: &Direct, bytes: &mut Vec<u8>) {
+    if let Some(push) = message(encoding, &sent.payload) {
+        put_push(encoding, push, bytes);
+    }
+}
+
+/// Appends the answer to a command. Where no command is answered, what is said is a push.
+pub(crate) fn reply(encoding: Encoding, id: Option<&CommandId>, reply: &Reply, bytes: &mut Vec<u8>) {
+    let Some(id) = id.and_then(CommandId::as_number) else {
+        return unasked(encoding, reply, bytes);
+    };
+    let answer = match answer(encoding, reply) {
+        Ok(answer) => answer,
+        Err(error) => reply::Reply {
+            error: Some(error),
+            ..reply::Reply::default()
+        },
+    };
+    encoding.put_reply(&reply::Reply { id, ..answer }, bytes);
+}
+
+/// Appends what the server says unasked.
+pub(crate) fn push(encoding: Encoding, push: &Push, bytes: &mut Vec<u8>) {
+    match push {
+        Push::Attendance(diff) => {
+            let channel = channel(&diff.topic);
+            for present in &diff.came {
+                let push = reply::Push {
+                    channel: channel.clone(),
+                    join: Some(of_client(encoding, present)),
+                    ..reply::Push::default()
+                };
+                put_push(encoding, push, bytes);
+            }
+            for present in &diff.went {
+                let push = reply::Push {
+                    channel: channel.clone(),
+                    leave: Some(of_client(encoding, present)),
+                    ..reply::Push::default()
+                };
+                put_push(encoding, push, bytes);
+            }
+        }
+        Push::PositionLost { topic } => {
+            put_unsubscribe(encoding, topic, (2500, "insufficient state"), bytes);
+        }
+        // Clients are welcomed when they ask, and the close frame says what a goodbye would.
+        Push::Welcome(_) | Push::Goodbye(_) | Push::Occupancy { .. } | Push::Members(_) | Push::Missed(_) => {
+        }
+    }
+}
+
+fn unasked(encoding: Encoding, reply: &Reply, bytes: &mut Vec<u8>) {
+    match reply {
+        Reply::Subscribed { topics } => {
+            for begun in topics {
+                let (epoch, offset) = place(begun.position, begun.is_recoverable);
+                let push = reply::Push {
+                    channel: channel(&begun.topic),
+                    subscribe: Some(reply::Subscribe {
+                        recoverable: begun.is_recoverable,
+                        epoch,
+                        offset,
+                        positioned: begun.is_recoverable,
+                        ..reply::Subscribe::default()
+                    }),
+                    ..reply::Push::default()
+                };
+                put_push(encoding, push, bytes);
+            }
+        }
+        Reply::Unsubscribed { topics } => {
+            for topic in topics {
+                put_unsubscribe(encoding, topic, (2000, "server unsubscribe"), bytes);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn put_unsubscribe(encoding: Encoding, topic: &TopicName, (code, reason): (u32, &str), bytes: &mut Vec<u8>) {
+    let push = reply::Push {
+        channel: channel(topic),
+        unsubscribe: Some(reply::Unsubscribe {
+            code,
+            reason: reason.to_owned(),
+        }),
+        ..reply::Push::default()
+    };
+    put_push(encoding, push, bytes);
+}
+
+fn put_push(encoding: Encoding, push: reply::Push, bytes: &mut Vec<u8>) {
+    let reply = reply::Reply {
+        push: Some(push),
+        ..reply::Reply::default()
+    };
+    if encoding == Encoding::Json && !bytes.is_empty() {
+        bytes.push(b'\n');
+    }
+    encoding.put_reply(&reply, bytes);
+}
+
+/// The result of a command, or the error that takes its place.
+fn answer(encoding: Encoding, reply: &Reply) -> Result<reply::Reply, reply::Error> {
+    let nothing = reply::Reply::default;
+    Ok(match reply {
+        Reply::Welcomed { welcome, topics } => reply::Reply {
+            connect: Some(connected(encoding, welcome, topics)),
+            ..nothing()
+        },
+        Reply::Subscribed { topics } => reply::Reply {
+            subscribe: topics.first().map(|begun| subscribed(encoding, begun)),
+            ..nothing()
+        },
+        Reply::Unsubscribed { .. } => reply::Reply {
+            unsubscribe: Some(reply::Nothing {}),
+            ..nothing()
+        },
+        Reply::Published { .. } | Reply::Sent => reply::Reply {
+            publish: Some(reply::Nothing {}),
+            ..nothing()
+        },
+        Reply::History(page) => reply::Reply {
+            history: Some(history(encoding, page)?),
+            ..nothing()
+        },
+        Reply::Presence(page) => reply::Reply {
+            presence: Some(presence(encoding, page)?),
+            ..nothing()
+        },
+        Reply::Attendance { attendance, .. } => reply::Reply {
+            presence_stats: Some(presence_stats(*attendance)),
+            ..nothing()
+        },
+        Reply::Result { payload } => reply::Reply {
+            rpc: Some(reply::RpcResult {
+                data: data(encoding, payload).ok_or_else(|| error_of(ErrorCode::Unavailable))?,
+            }),
+            ..nothing()
+        },
+        Reply::Authenticated {
+            connection,
+            expires_at,
+            time,
+            ..
+        } => {
+            let (expires, ttl) = lifetime(*expires_at, *time);
+            reply::Reply {
+                refresh: Some(reply::RefreshResult {
+                    client: client_of(*connection),
+                    version: VERSION.to_owned(),
+                    expires,
+                    ttl,
+                }),
+                ..nothing()
+            }
+        }
+        // Nothing that a client of this protocol can ask for.
+        Reply::Pong { .. } => nothing(),
+        Reply::Error {
+            code,
+            message,
+            application_code,
+            ..
+        } => {
+            let of_application = |number| error_of_application(number, *code, message);
+            return Err(application_code.map_or_else(|| error_of(*code), of_application));
+        }
+    })
+}
+
+fn connected(encoding: Encoding, welcome: &Welcome, topics: &[SubscribedTopic]) -> ConnectResult {
+    let (expires, ttl) = lifetime(welcome.expires_at, welcome.time);
+    ConnectResult {
+        client: client_of(welcome.connection),
+        version: VERSION.to_owned(),
+        expires,
+        ttl,
+        subs: topics
+            .iter()
+            .map(|begun| (channel(&begun.topic), subscribed(encoding, begun)))
+            .collect(),
+        ping: seconds(welcome.ping_interval_ms),
+        pong: true,
+        time: welcome.time.0 as i64,
+        ..ConnectResult::default()
+    }
+}
+
+/// Where a subscription begins. A client that goes on from where it was counts on from there with what it has missed.
+fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
+    let (epoch, offset) = place(begun.position, begun.is_recoverable);
+    SubscribeResult {
+        recoverable: begun.is_recoverable,
+        positioned: begun.is_recoverable,
+        epoch,
+        offset,
+        publications: publications(encoding, &begun.publications),
+        recovered: begun.recovered == Some(Ok(())),
+        was_recovering: begun.recovered.is_some(),
+        ..SubscribeResult::default()
+    }
+}
+
+fn place(position: Position, is_told: bool) -> (String, u64) {
+    if is_told {
+        (position.epoch.to_string(), position.offset)
+    } else {
+        (String::new(), 0)
+    }
+}
+
+fn publications(encoding: Encoding, publications: &[Arc<Publication>]) -> Vec<reply::Publication> {
+    publications
+        .iter()
+        .filter_map(|publication| published(encoding, publication))
+        .collect()
+}
+
+fn history(encoding: Encoding, page: &HistoryPage) -> Result<reply::HistoryResult, reply::Error> {
+    if page.recovered == Some(Err(Loss::EpochChanged)) {
+        return Err(reply::Error {
+            code: 112,
+            message: "unrecoverable position".to_owned(),
+            temporary: false,
+        });
+    }
+    Ok(reply::HistoryResult {
+        publications: publications(encoding, &page.publications),
+        epoch: page.end.epoch.to_string(),
+        offset: page.end.offset,
+    })
+}
+
+/// Everybody; there are no pages in this protocol.
+fn presence(encoding: Encoding, page: &PresencePage) -> Result<reply::PresenceResult, reply::Error> {
+    if page.next.is_some() {
+        return Err(error_of(ErrorCode::TooManySubscriptions));
+    }
+    let members = page.members.iter();
+    let presence: BTreeMap<_, _> = members
+        .map(|present| (client_of(present.connection), info_of(encoding, present)))
+        .collect();
+    Ok(reply::PresenceResult { presence })
+}
+
+fn presence_stats(attendance: Attendance) -> reply::PresenceStatsResult {
+    let count = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
+    reply::PresenceStatsResult {
+        num_clients: count(attendance.connections),
+        // All who have no name are one user.
+        num_users: count(attendance.users + u64::from(attendance.anonymous > 0)),
+    }
+}
+
+/// A publication as it stands in a push, a page of history, or what was missed. None where it has no form.
+fn published(encoding: Encoding, publication: &Publication) -> Option<reply::Publication> {
+    let Publication { draft, position } = publication;
+    let epoch = || position.epoch.to_string();
+    Some(reply::Publication {
+        data: data(encoding, &draft.payload)?,
+        info: draft.from.as_ref().map(|from| publisher(encoding, from)),
+        offset: position.offset,
+        time: draft.time.0 as i64,
+        epoch: (position.offset == 1).then(epoch).unwrap_or_default(),
+        ..reply::Publication::default()
+    })
+}
+
+fn message(encoding: Encoding, payload: &Payload) -> Option<reply::Push> {
+    let message = reply::Message {
+        data: data(encoding, payload)?,
+    };
+    Some(reply::Push {
+        message: Some(message),
+        ..reply::Push::default()
+    })
+}
+
+/// A payload as it travels. JSON is one line, because a line feed ends a message; text is a string of JSON; bytes have no
+/// form in JSON.
+fn data(encoding: Encoding, payload: &Payload) -> Option<Bytes> {
+    let bytes = payload.shared();
+    match (encoding, payload.kind()) {
+        (Encoding::Protobuf, _) => Some(bytes),
+        (Encoding::Json, PayloadKind::Json) => Some(on_one_line(bytes)),
+        (Encoding::Json, PayloadKind::Text) => {
+            let text = String::from_utf8_lossy(&bytes);
+            serde_json::to_vec(&text).ok().map(Bytes::from)
+        }
+        (Encoding::Json, PayloadKind::Binary) => None,
+    }
+}
+
+/// Between the tokens of JSON line feeds mean nothing, and within strings there are none (RFC 8259 section 7).
+fn on_one_line(json: Bytes) -> Bytes {
+    let ends_line = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    if !json.iter().any(ends_line) {
+        return json;
+    }
+    json.iter().filter(|byte| !ends_line(byte)).copied().collect()
+}
+
+fn publisher(encoding: Encoding, from: &Publisher) -> ClientInfo {
+    client_info(
+        encoding,
+        from.connection,
+        from.user.as_ref(),
+        from.info.as_deref(),
+    )
+}
+
+fn info_of(encoding: Encoding, present: &Present) -> ClientInfo {
+    client_info(
+        encoding,
+        present.connection,
+        present.user.as_ref(),
+        present.info.as_deref(),
+    )
+}
+
+fn of_client(encoding: Encoding, present: &Present) -> reply::OfClient {
+    reply::OfClient {
+        info: Some(info_of(encoding, present)),
+    }
+}
+
+fn client_info(
+    encoding: Encoding,
+    connection: ConnectionId,
+    user: Option<&UserName>,
+    info: Option<&str>,
+) -> ClientInfo {
+    let conn_info = info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
+    let conn_info = conn_info.unwrap_or_default();
+    ClientInfo {
+        user: user.map(ToString::to_string).unwrap_or_default(),
+        client: client_of(connection),
+        conn_info: match encoding {
+            Encoding::Json => on_one_line(conn_info),
+            Encoding::Protobuf => conn_info,
+        },
+        chan_info: Bytes::new(),
+    }
+}
+
+fn channel(topic: &TopicName) -> String {
+    Cow::into_owned(channel_of(topic.as_str()))
+}
+
+/// Whether and in how many seconds a client must have shown a new token. One that is just over has some time still.
+fn lifetime(expires_at: Option<Timestamp>, now: Timestamp) -> (bool, u32) {
+    let Some(expires_at) = expires_at else {
+        return (false, 0);
+    };
+    (true, seconds(expires_at.0.saturating_sub(now.0)).max(1))
+}
+
+/// Whole seconds, rounded up, within what the timers of client libraries take.
+fn seconds(ms: u64) -> u32 {
+    u32::try_from(ms.div_ceil(1_000)).unwrap_or(u32::MAX).min(TTL_MAX)
+}
+
+/// Some timers count milliseconds in 31 bits: 24 days.
+const TTL_MAX: u32 = (i32::MAX / 1_000) as u32;
