@@ -181,6 +181,10 @@ fn unholding_of_centrifugo() -> Vec<(Value, TokenRefusal)> {
             json!({"subs": {"news": {"override": {"presence": {"value": false}}}}}),
             Claims,
         ),
+        (
+            json!({"subs": {"news": {"override": {"join_leave": {}}}}}),
+            Claims,
+        ),
         (json!({"subs": {"": {}}}), Claims),
         (json!({"info": "x".repeat(1_023)}), Claims),
         (json!({"b64info": 1}), Claims),

@@ -72,7 +72,7 @@ struct Switch {
 
 /// What comes of a publication or a procedure.
 #[derive(Default, Deserialize)]
-pub(super) struct Outcome {
+pub(super) struct Product {
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
     skip_history: Option<bool>,
@@ -198,7 +198,7 @@ impl Leave {
     }
 }
 
-impl Outcome {
+impl Product {
     /// The payload, if there is one, held to its bound.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Option<Payload>, Unread> {
         if self.skip_history == Some(true) {
@@ -249,9 +249,9 @@ mod tests {
         said.check(|leave| leave.map_or(Ok(Err(no_leave())), |leave| leave.check().map(Ok)))
     }
 
-    fn outcome(text: &str) -> Result<Decision<Option<Payload>>, Unread> {
-        let said: Said<Outcome> = read(text.as_bytes())?;
-        said.check(|outcome| outcome.unwrap_or_default().check(8).map(Ok))
+    fn product(text: &str) -> Result<Decision<Option<Payload>>, Unread> {
+        let said: Said<Product> = read(text.as_bytes())?;
+        said.check(|product: Option<Product>| product.unwrap_or_default().check(8).map(Ok))
     }
 
     #[test]
@@ -319,7 +319,7 @@ mod tests {
             r#"{"result":{"data":123456789}}"#,
             r#"{"result":{"skip_history":true}}"#,
         ] {
-            assert!(outcome(text).is_err(), "{text}");
+            assert!(product(text).is_err(), "{text}");
         }
     }
 
@@ -397,7 +397,7 @@ mod tests {
             (r#"{"result":{"b64data":""}}"#, None),
             (r#"{"result":{"data":null}}"#, None),
         ] {
-            assert_eq!(outcome(text), Ok(Ok(expected)), "{text}");
+            assert_eq!(product(text), Ok(Ok(expected)), "{text}");
         }
     }
 

@@ -17,7 +17,7 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Leave, Outcome, Said};
+use answer::{Entry, Leave, Product, Said};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -85,9 +85,9 @@ impl Hooks for CentrifugoHooks {
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
         let question = Question::publish(caller, draft);
         let bytes_max = self.0.payload_bytes_max();
-        let check = |outcome: Option<Outcome>| {
-            outcome.map_or(Ok(Err(answer::no_leave())), |outcome| {
-                outcome.check(bytes_max).map(Ok)
+        let check = |product: Option<Product>| {
+            product.map_or(Ok(Err(answer::no_leave())), |product| {
+                product.check(bytes_max).map(Ok)
             })
         };
         match self.ask(HookKind::Publish, question, check).await {
@@ -103,7 +103,7 @@ impl Hooks for CentrifugoHooks {
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
         let question = Question::rpc(caller, method, payload);
         let bytes_max = self.0.payload_bytes_max();
-        let check = |outcome: Option<Outcome>| outcome.unwrap_or_default().check(bytes_max).map(Ok);
+        let check = |product: Option<Product>| product.unwrap_or_default().check(bytes_max).map(Ok);
         match self.ask(HookKind::Call, question, check).await {
             Some(decision) => decision.map(|payload| payload.unwrap_or_else(Payload::null)),
             None => Unasked.call(caller, method, payload).await,
