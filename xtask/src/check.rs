@@ -30,24 +30,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             ],
         )
     })?;
-    step("browser", || {
-        let is_there = || ["chromium", "chromedriver"].into_iter().all(packages::runs);
-        packages::provide(
-            "the browser tests need Chromium and its driver",
-            is_there,
-            &["chromium", "chromium-driver"],
-        )
-    })?;
-    step("curl", || {
-        packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
-    })?;
-    step("strace", || {
-        packages::provide(
-            "a disk that fails is made with strace",
-            || packages::runs("strace"),
-            &["strace"],
-        )
-    })?;
+    provide()?;
     step("tests", || {
         cargo(root, &["test", "--workspace", "--features", HTTP2])
     })?;
@@ -75,6 +58,35 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             .args(["doc", "--workspace", "--features", HTTP2, "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings");
         run_command(command)
+    })
+}
+
+/// What tests need beside Rust.
+fn provide() -> Result<(), String> {
+    step("browser", || {
+        let is_there = || ["chromium", "chromedriver"].into_iter().all(packages::runs);
+        packages::provide(
+            "the browser tests need Chromium and its driver",
+            is_there,
+            &["chromium", "chromium-driver"],
+        )
+    })?;
+    step("curl", || {
+        packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
+    })?;
+    step("strace", || {
+        packages::provide(
+            "a disk that fails is made with strace",
+            || packages::runs("strace"),
+            &["strace"],
+        )
+    })?;
+    step("python", || {
+        packages::provide(
+            "the library for Centrifugo's API needs Python with `venv`",
+            conformance::has_venv,
+            &["python3", "python3-venv"],
+        )
     })
 }
 

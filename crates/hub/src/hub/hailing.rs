@@ -94,6 +94,29 @@ impl Hub {
         self.close_refused(slot, &cause);
     }
 
+    /// The application refuses a subscription. A token of somebody else's is the end, one that says nothing allows nothing.
+    pub(super) fn subscription_refused(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
+        let denial = match denial {
+            Denial::Refused {
+                code: ErrorCode::TokenMismatch,
+                ..
+            } => return self.close_refused(slot, &Disconnect::BadToken),
+            Denial::Refused {
+                code: ErrorCode::Unauthenticated,
+                message,
+                retry_after_ms,
+                application_code,
+            } => Denial::Refused {
+                code: ErrorCode::Forbidden,
+                message,
+                retry_after_ms,
+                application_code,
+            },
+            other => other,
+        };
+        self.deny(slot, id, denial);
+    }
+
     /// Closes a client that did not show who it is, and counts that against it.
     fn close_refused(&mut self, slot: usize, cause: &Disconnect) {
         self.count_refusal(slot);

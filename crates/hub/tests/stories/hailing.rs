@@ -270,6 +270,19 @@ fn who_missed_too_much_or_was_elsewhere_begins_now() {
     }
     publish(&mut shard, "a", 1);
     assert_eq!(pushed(&hear(&mut shard, client)), [321]);
+    for (offset, epoch) in [(19, epoch(&shard, "a")), (320, "zz".to_owned())] {
+        say(
+            &mut shard,
+            client,
+            &json!({"id": 5, "unsubscribe": {"channel": "a"}}),
+        );
+        let subscribe = json!({"channel": "a", "recover": true, "epoch": epoch, "offset": offset, "flag": 2});
+        say(&mut shard, client, &json!({"id": 6, "subscribe": subscribe}));
+        let refused = hear(&mut shard, client).pop().unwrap();
+        assert_eq!(refused["error"]["code"], 112, "where it would rather not");
+        publish(&mut shard, "a", 1);
+        assert_eq!(hear(&mut shard, client), [] as [Value; 0]);
+    }
     shard.end();
 }
 
@@ -694,5 +707,71 @@ fn who_asks_for_it_is_given_what_has_the_right_tags() {
         &json!({"id": 5, "subscribe": {"channel": "b", "tf": {"op": "xor"}}}),
     );
     assert_eq!(hear(&mut shard, client)[0]["error"]["code"], 107);
+    shard.end();
+}
+
+#[test]
+fn a_token_for_a_topic_that_is_not_accepted_is_an_error_or_the_end() {
+    use fanfare_protocol::codes::ErrorCode;
+
+    let rule = TopicRule::new("a").unwrap();
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    for (code, expected) in [
+        (ErrorCode::Unauthenticated, json!(103)),
+        (ErrorCode::TokenExpired, json!(109)),
+        (ErrorCode::TokenMismatch, Value::Null),
+    ] {
+        let client = client(&mut shard);
+        say(
+            &mut shard,
+            client,
+            &json!({"id": 2, "subscribe": {"channel": "a", "token": "t"}}),
+        );
+        let denial = Denial::refused(code, "no");
+        shard.handle(Input::Answered(client, Answer::Subscribe(Err(denial))));
+        shard.turn();
+        let heard = hear(&mut shard, client);
+        if expected.is_null() {
+            assert_eq!(heard, [json!(3500)]);
+        } else {
+            assert_eq!(heard[0]["error"]["code"], expected);
+        }
+    }
+    shard.end();
+}
+
+#[test]
+fn of_a_topic_that_has_a_state_the_newest_is_given() {
+    let rule = TopicRule::new("a")
+        .unwrap()
+        .subscribe(Who::Anyone)
+        .history(Who::Anyone);
+    let rule = TopicRule {
+        gives_newest: true,
+        ..rule
+    };
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    shard.retention = Retention {
+        publications_max: 10,
+        ..Retention::default()
+    };
+    let client = client(&mut shard);
+    let begin = |shard: &mut Shard, place: Option<u64>| {
+        let mut subscribe = json!({"channel": "a"});
+        if let Some(offset) = place {
+            subscribe =
+                json!({"channel": "a", "recover": true, "epoch": epoch(shard, "a"), "offset": offset});
+        }
+        say(shard, client, &json!({"id": 2, "subscribe": subscribe}));
+        let begun = hear(shard, client).pop().unwrap()["subscribe"].clone();
+        say(shard, client, &json!({"id": 3, "unsubscribe": {"channel": "a"}}));
+        hear(shard, client);
+        (begun["recovered"] == true, offsets(&begun["publications"]))
+    };
+    assert_eq!(begin(&mut shard, None), (false, vec![]), "there was nothing yet");
+    publish(&mut shard, "a", 5);
+    assert_eq!(begin(&mut shard, None), (true, vec![5]));
+    assert_eq!(begin(&mut shard, Some(2)), (true, vec![5]));
+    assert_eq!(begin(&mut shard, Some(5)), (true, vec![]), "it has that");
     shard.end();
 }

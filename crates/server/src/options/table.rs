@@ -15,7 +15,7 @@ use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
-use crate::hooks::{HookHeader, HookUrl};
+use crate::hooks::{HookFormat, HookHeader, HookUrl};
 
 /// One option as data.
 ///
@@ -111,7 +111,7 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence` and to send `deltas`. The first pattern that matches a topic
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas` and to `give_newest`. The first pattern that matches a topic
         /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
@@ -138,6 +138,9 @@ options! {
         token_claim: Vec<String> = Vec::new(), Texts;
     }
     "Hooks" {
+        /// In whose words hooks are asked: those of `docs/hooks.md`, or those of Centrifugo's proxies, for backends that were
+        /// written for them.
+        hook_format: HookFormat = HookFormat::Fanfare, HookFormat;
         /// URL that is asked whether a client may connect, and as whom.
         hook_connect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that is asked whether a client may receive topics of which a topic_rule says `subscribe = "hook"`.
