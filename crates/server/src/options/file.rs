@@ -48,7 +48,10 @@ impl ConfigFile {
     }
 
     /// Takes the text of a file apart; `path` only names it in problems.
-    fn parse(path: &Path, text: &str) -> Result<Self, Vec<String>> {
+    ///
+    /// # Errors
+    /// As for [`Self::read`].
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, Vec<String>> {
         let table = DeTable::parse(text).map_err(|error| {
             let place = Place::of(text, error.span().map_or(0, |span| span.start));
             vec![format!(
@@ -87,6 +90,19 @@ impl ConfigFile {
     /// A place in the file as problems name it.
     pub(super) fn place(&self, place: Place) -> String {
         format!("{}:{place}", self.path.display())
+    }
+}
+
+/// Why an option does not take a value of the file; `None` where it does.
+pub(crate) fn refusal(key: &str, value: &toml::Value) -> Option<String> {
+    let text = |value: &toml::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let texts: Vec<_> = match value {
+        toml::Value::Array(values) => values.iter().map(text).collect(),
+        value => vec![text(value)],
+    };
+    match OPTIONS.iter().find(|spec| spec.key == key) {
+        Some(spec) => spec.kind.read(&mut ServeOptions::default(), &texts).err(),
+        None => Some(unknown_key(key)),
     }
 }
 
