@@ -14,7 +14,7 @@ use crate::client::Client;
 use crate::way::Way;
 
 /// A running server. It knows tokens that are signed with [`SECRET`], keeps what is published, and lets everyone do
-/// everything but with what is `private:` and `closed:`.
+/// everything but with what is `private:` and `closed:`; nothing is kept of what is `passing:`.
 pub(crate) struct House {
     pub(crate) program: Program,
 }
@@ -110,8 +110,9 @@ const SETTINGS: [(&str, &str); 9] = [
     ("FANFARE_SHUTDOWN_WINDOW", "50ms"),
 ];
 
-const RULES: [&str; 3] = [
-    r#"{ pattern = "private:*" }"#,
+const RULES: [&str; 4] = [
+    r#"{ pattern = "private:*", history = "subscribers" }"#,
+    r#"{ pattern = "passing:*", history_frames = 0, subscribe = "anyone", publish = "anyone" }"#,
     r#"{ pattern = "closed:*", subscribe = "nobody", publish = "nobody", presence = "nobody", history = "nobody" }"#,
     r#"{ pattern = "*", subscribe = "anyone", publish = "anyone", presence = "anyone", history = "anyone" }"#,
 ];

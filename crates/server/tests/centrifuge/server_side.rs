@@ -26,6 +26,23 @@ fn the_channels_of_a_token_are_there_with_the_connection() {
 }
 
 #[test]
+fn a_channel_of_a_token_of_which_nothing_is_kept_is_there_as_well() {
+    let house = House::open();
+    let ada = token(json!({"sub": "ada", "channels": ["passing:by"]}));
+    let clients = house.clients_with(&json!({"token": ada}));
+    together(&clients, |client| {
+        client.connect();
+        let subscribed = client.expect_in("server subscribed", "passing:by");
+        assert_eq!(subscribed["recoverable"], false, "{client}: {subscribed}");
+    });
+    house.api("publish", &json!({"topic": "passing:by", "data": 1}));
+    together(&clients, |client| {
+        let publication = client.expect_in("server publication", "passing:by");
+        assert_eq!(publication["data"], 1, "{client}");
+    });
+}
+
+#[test]
 fn the_backend_subscribes_and_unsubscribes_a_user() {
     let house = House::open();
     let clients = house.clients_with(&json!({"token": token(json!({"sub": "ada"}))}));
