@@ -11,7 +11,7 @@ use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Item;
 use fanfare_protocol::{
     Command, CommandId, Draft, Epoch, IdempotencyKey, Key, Payload, Position, Publication, PublishOptions,
-    Reading, Rejection, Reply, Since, Target, Timestamp, TopicName, Verb, Wanted,
+    Reading, Rejection, Reply, Since, Tags, Target, Timestamp, TopicName, Verb, Wanted,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -201,6 +201,7 @@ fn check_options(members: &Members<'_>, options: &PublishOptions) {
         key,
         idempotency_key,
         expected,
+        tags,
     } = options;
     assert_eq!(key.as_ref().map(Key::as_str), optional(members, "key").as_deref());
     let written = optional(members, "idempotency_key");
@@ -210,6 +211,14 @@ fn check_options(members: &Members<'_>, options: &PublishOptions) {
     );
     let written = members.get("expected").and_then(|json| place(json));
     assert_eq!(expected.map(Since::Position), written);
+    let written: Option<BTreeMap<String, String>> = members
+        .get("tags")
+        .and_then(|tags| serde_json::from_str(tags.get()).unwrap());
+    let tags = tags.iter().flat_map(Tags::iter);
+    let tags: BTreeMap<_, _> = tags
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    assert_eq!(tags, written.unwrap_or_default());
 }
 
 /// The payload is what was written, here and at the receiver.

@@ -1,6 +1,6 @@
 //! What can be said about a command, and commands as the `json` dialect writes them.
 
-use fanfare_protocol::{Every, Since};
+use fanfare_protocol::{Every, Since, Tags};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -61,6 +61,8 @@ pub(crate) struct Command<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) idempotency_key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tags: Option<&'a Tags>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) expected: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<&'a str>,
@@ -87,6 +89,7 @@ impl Command<'_> {
             every: None,
             key: None,
             idempotency_key: None,
+            tags: None,
             expected: None,
             token: None,
             method: None,

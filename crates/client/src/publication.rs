@@ -1,5 +1,7 @@
 //! Publications as subscribers get them.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use fanfare_protocol::{Epoch, Position};
@@ -24,6 +26,8 @@ pub struct Publication {
     pub epoch: Option<Epoch>,
     /// What it is the newest state of, when the publisher said so.
     pub key: Option<String>,
+    /// What it is labelled with.
+    pub tags: BTreeMap<String, String>,
     /// When the server took it, in milliseconds since 1970.
     pub time: Option<u64>,
     /// Who published it; none when the server's API did.
@@ -142,6 +146,7 @@ impl<'de> Deserialize<'de> for Publication {
             offset: fields.offset,
             epoch: None,
             key: fields.key,
+            tags: fields.tags,
             time: fields.time,
             from: fields.from,
             payload,
@@ -155,6 +160,7 @@ impl Serialize for Publication {
             self.topic.is_some(),
             self.offset.is_some(),
             self.key.is_some(),
+            !self.tags.is_empty(),
             self.time.is_some(),
             self.from.is_some(),
         ];
@@ -164,6 +170,8 @@ impl Serialize for Publication {
         field(&mut object, "topic", self.topic.as_ref())?;
         field(&mut object, "offset", self.offset.as_ref())?;
         field(&mut object, "key", self.key.as_ref())?;
+        let tags = Some(&self.tags).filter(|tags| !tags.is_empty());
+        field(&mut object, "tags", tags)?;
         field(&mut object, "time", self.time.as_ref())?;
         field(&mut object, "from", self.from.as_ref())?;
         match &self.payload {
@@ -189,6 +197,8 @@ struct Fields {
     topic: Option<String>,
     offset: Option<u64>,
     key: Option<String>,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
     time: Option<u64>,
     from: Option<Sender>,
     #[serde(default, deserialize_with = "present")]
@@ -218,7 +228,7 @@ mod tests {
         for text in [
             r#"{"type":"message","topic":"a","offset":7,"time":1,"from":{"connection":"c","user":"u"},"data":{"x": [1]}}"#,
             r#"{"type":"message","topic":"a","offset":7,"time":1,"data":null}"#,
-            r#"{"type":"message","topic":"a","offset":7,"key":"k","from":{"connection":"c","info":{"b":1, "a":2}},"data":0}"#,
+            r#"{"type":"message","topic":"a","offset":7,"key":"k","tags":{"a":"b"},"from":{"connection":"c","info":{"b":1, "a":2}},"data":0}"#,
             r#"{"type":"message","time":1,"from":{"connection":"c"},"data_base64":"AAH/"}"#,
         ] {
             let publication: Publication = serde_json::from_str(text).unwrap();

@@ -280,6 +280,7 @@ impl Session {
                 key: options.key.as_ref().map(Key::as_str),
                 idempotency_key: options.idempotency_key.as_ref().map(IdempotencyKey::as_str),
                 expected: options.expected.map(|place| place.to_string()),
+                tags: options.tags.as_ref(),
                 ..Command::new("publish")
             },
         )

@@ -195,8 +195,9 @@ pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
     Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, Timestamp, TopicName, TopicNameError, TopicPattern,
-    TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName, UserNameError,
+    Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
+    TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName,
+    UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

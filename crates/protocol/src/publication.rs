@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{ConnectionId, IdempotencyKey, Key, Position, Timestamp, TopicName, UserName};
+use crate::{ConnectionId, IdempotencyKey, Key, Position, Tags, Timestamp, TopicName, UserName};
 
 /// What kind of bytes a payload is, so that every dialect can carry it without guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +123,8 @@ pub struct PublishOptions {
     /// Where the topic must stand, so that it is the next one behind what its publisher knows; otherwise it is refused with
     /// `conflict` and where the topic stands. A known idempotency key is answered before that is looked at.
     pub expected: Option<Position>,
+    /// What it is labelled with.
+    pub tags: Option<Tags>,
 }
 
 /// A publication on its way to the broker: everything but the place in the order, which only the broker gives.
@@ -142,6 +144,8 @@ pub struct Draft {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Where the topic must stand for it to be appended.
     pub expected: Option<Position>,
+    /// What it is labelled with.
+    pub tags: Option<Tags>,
     /// The subscriber to leave out (`echo: false`).
     pub except: Option<ConnectionId>,
 }
@@ -157,6 +161,7 @@ impl Draft {
             key: None,
             idempotency_key: None,
             expected: None,
+            tags: None,
             except: None,
         }
     }
@@ -168,11 +173,13 @@ impl Draft {
             key,
             idempotency_key,
             expected,
+            tags,
         } = options;
         Self {
             key,
             idempotency_key,
             expected,
+            tags,
             ..self
         }
     }
@@ -183,7 +190,8 @@ impl Draft {
         let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
         let idempotency_key = self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
         let from = self.from.as_ref().map_or(0, Publisher::bytes);
-        let names = self.topic.as_str().len() + key + idempotency_key + from;
+        let tags = self.tags.as_ref().map_or(0, Tags::bytes);
+        let names = self.topic.as_str().len() + key + idempotency_key + tags + from;
         size_of::<Publication>() + names + self.payload.as_bytes().len()
     }
 }
@@ -216,9 +224,10 @@ mod tests {
             }),
             key: Key::parse("key").ok(),
             idempotency_key: IdempotencyKey::parse("once").ok(),
+            tags: Tags::parse([("name", "value")]).unwrap(),
             ..bare.clone()
         };
-        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4);
+        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4 + 9);
     }
 
     #[test]

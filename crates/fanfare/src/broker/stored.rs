@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fanfare_protocol::{
-    ConnectionId, Draft, IdempotencyKey, Key, Payload, PayloadKind, Publisher, Timestamp, TopicName, UserName,
+    ConnectionId, Draft, IdempotencyKey, Key, Payload, PayloadKind, Publisher, Tags, Timestamp, TopicName,
+    UserName,
 };
 
 /// The version of the form.
@@ -28,8 +29,11 @@ const IDEMPOTENCY_KEY: u8 = 1 << 4;
 /// Which subscriber was left out: 8 bytes, little-endian.
 const EXCEPT: u8 = 1 << 5;
 
+/// The tags: how many in 1 byte, then name and value of each, likewise.
+const TAGS: u8 = 1 << 6;
+
 /// All that there are.
-const FLAGS: u8 = (EXCEPT << 1) - 1;
+const FLAGS: u8 = (TAGS << 1) - 1;
 
 /// Why the body of a record is no publication.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +59,8 @@ pub fn encode(draft: &Draft) -> Bytes {
         | flag(info.is_some(), INFO)
         | flag(key.is_some(), KEY)
         | flag(idempotency_key.is_some(), IDEMPOTENCY_KEY)
-        | flag(draft.except.is_some(), EXCEPT);
+        | flag(draft.except.is_some(), EXCEPT)
+        | flag(draft.tags.is_some(), TAGS);
     let payload = draft.payload.as_bytes();
     let mut body = BytesMut::with_capacity(payload.len() + 32);
     body.put_u8(VERSION);
@@ -74,11 +79,18 @@ pub fn encode(draft: &Draft) -> Bytes {
     if let Some(except) = draft.except {
         body.put_u64_le(except.to_bits());
     }
+    if let Some(tags) = &draft.tags {
+        body.put_u8(tags.iter().len() as u8);
+        for (name, value) in tags.iter() {
+            put_short(Some(name), &mut body);
+            put_short(Some(value), &mut body);
+        }
+    }
     body.put_slice(payload);
     body.freeze()
 }
 
-/// Names and keys have at most 255 bytes.
+/// Names, keys and tags have at most 255 bytes.
 fn put_short(text: Option<&str>, body: &mut BytesMut) {
     if let Some(text) = text {
         body.put_u8(text.len() as u8);
@@ -124,6 +136,7 @@ pub fn decode(topic: TopicName, time: Timestamp, body: &[u8]) -> Result<Draft, S
         parse(take_short(body)?, IdempotencyKey::parse)
     })?;
     let except = take_if(has(EXCEPT), &mut body, take_connection)?;
+    let tags = take_if(has(TAGS), &mut body, take_tags)?.flatten();
     Ok(Draft {
         topic,
         payload: payload(kind, body)?,
@@ -132,6 +145,7 @@ pub fn decode(topic: TopicName, time: Timestamp, body: &[u8]) -> Result<Draft, S
         key,
         idempotency_key,
         expected: None,
+        tags,
         except,
     })
 }
@@ -178,6 +192,16 @@ fn take_short<'a>(body: &mut &'a [u8]) -> Result<&'a str, StoredError> {
     take_text(body, length.into())
 }
 
+fn take_tags(body: &mut &[u8]) -> Result<Option<Tags>, StoredError> {
+    let count = take_u8(body)?;
+    let tags: Result<Vec<_>, _> = (0..count)
+        .map(|_| Ok((take_short(body)?, take_short(body)?)))
+        .collect();
+    let tags = Tags::parse(tags?).map_err(|_| StoredError::Malformed)?;
+    // None is written without.
+    tags.map(Some).ok_or(StoredError::Malformed)
+}
+
 fn take_info(body: &mut &[u8]) -> Result<Arc<str>, StoredError> {
     let length = body.try_get_u32_le().map_err(|_| StoredError::Malformed)?;
     Ok(Arc::from(take_text(body, length as usize)?))
@@ -210,6 +234,7 @@ mod tests {
             key: Key::parse("k").ok(),
             idempotency_key: IdempotencyKey::parse("i").ok(),
             except: Some(connection),
+            tags: Tags::parse([("t", "v")]).unwrap(),
             ..Draft::new(topic(), Payload::text("hi"), Timestamp(7))
         }
     }
@@ -222,13 +247,14 @@ mod tests {
     #[test]
     fn a_publication_has_the_form_that_is_documented() {
         let expected = concat!(
-            "01013f",
+            "01017f",
             "0300000002000001",
             "03616461",
             "020000007b7d",
             "016b",
             "0169",
             "0300000002000001",
+            "0101740176",
             "6869",
         );
         let digit = |half: u8| char::from_digit(half.into(), 16).unwrap();
@@ -255,7 +281,7 @@ mod tests {
         let mut body = encode(&full()).to_vec();
         body[0] = 2;
         assert_eq!(decode(topic(), Timestamp(7), &body), Err(StoredError::Version(2)));
-        for (at, byte) in [(1, 3), (2, 0x40), (2, USER)] {
+        for (at, byte) in [(1, 3), (2, 0x80), (2, USER)] {
             let mut body = encode(&full()).to_vec();
             body[at] = byte;
             assert_eq!(decode(topic(), Timestamp(7), &body), Err(StoredError::Malformed));
@@ -265,12 +291,12 @@ mod tests {
     proptest! {
         #[test]
         fn a_draft_is_read_as_it_was_written(
-            parts in any::<[bool; 6]>(),
+            parts in any::<[bool; 7]>(),
             texts in ["[a-zä]{1,40}", "[a-z]{1,60}", "[a-zö]{1,30}"],
             kind in 0..3,
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
-            let [from, user, info, key, idempotency_key, except] = parts;
+            let [from, user, info, key, idempotency_key, except, tags] = parts;
             let connection = ConnectionId::from_bits(bytes.len() as u64 * 0x0123_4567_89ab);
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let payload = match kind {
@@ -287,6 +313,7 @@ mod tests {
                 key: Key::parse(&texts[1]).ok().filter(|_| key),
                 idempotency_key: IdempotencyKey::parse(&texts[2]).ok().filter(|_| idempotency_key),
                 except: except.then_some(connection),
+                tags: Tags::parse([(&texts[0], &texts[1]), (&texts[1], &texts[2])]).ok().flatten().filter(|_| tags),
                 ..Draft::new(topic(), payload, Timestamp(7))
             };
             let body = encode(&draft);

@@ -1,9 +1,11 @@
 //! Publishing: to topics, to everyone, to a user or one connection.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
-use fanfare::{IdempotencyKey, Key, Payload, Position, PublishOptions, Selector, TopicName};
+use fanfare::{IdempotencyKey, Key, Payload, Position, PublishOptions, Selector, Tags, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -77,6 +79,7 @@ struct PublishBody<'a> {
     key: Option<String>,
     idempotency_key: Option<String>,
     expected: Option<Expected>,
+    tags: Option<BTreeMap<String, String>>,
 }
 
 /// Where a topic must stand.
@@ -245,6 +248,7 @@ fn options(body: &PublishBody<'_>, key_in_header: Option<IdempotencyKey>) -> Res
         expected: expected
             .transpose()
             .map_err(|_| bad("`expected` has no `epoch` such as k2w9".to_owned()))?,
+        tags: Tags::parse(body.tags.iter().flatten()).map_err(|error| bad(format!("`tags`: {error}")))?,
     })
 }
 

@@ -1,6 +1,7 @@
 //! How the lines of an export stand in JSON.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -9,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare::{
     ConnectionId, Draft, Epoch, IdempotencyKey, Key, Payload, PayloadKind, Position, Publication, Publisher,
-    Timestamp, TopicName, TopicNameError, UserName,
+    Tags, Timestamp, TopicName, TopicNameError, UserName,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
@@ -84,6 +85,8 @@ pub(super) struct PublicationWire<'a> {
     key: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     idempotency_key: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
+    tags: Option<BTreeMap<Cow<'a, str>, Cow<'a, str>>>,
     #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     except: Option<Cow<'a, str>>,
     #[serde(
@@ -225,6 +228,7 @@ impl<'a> PublicationWire<'a> {
             from: draft.from.as_ref().map(FromWire::of),
             key: draft.key.as_ref().map(|key| Cow::from(key.as_str())),
             idempotency_key: draft.idempotency_key.as_ref().map(|key| Cow::from(key.as_str())),
+            tags: draft.tags.as_ref().map(tags_of),
             except: draft.except.map(|connection| Cow::from(connection.to_string())),
             data: None,
             data_json: None,
@@ -265,6 +269,8 @@ impl<'a> PublicationWire<'a> {
             from: self.from.map(FromWire::publisher).transpose()?,
             key: optional("key", self.key, Key::parse)?,
             idempotency_key: optional("idempotency_key", self.idempotency_key, IdempotencyKey::parse)?,
+            tags: Tags::parse(self.tags.iter().flatten())
+                .map_err(|error| format!("tags: {error}; {WAY_OUT}"))?,
             except: optional("except", self.except, ConnectionId::from_str)?,
             ..Draft::new(
                 parsed("topic", &self.topic, topic_name)?,
@@ -294,6 +300,12 @@ impl<'a> PublicationWire<'a> {
             )),
         }
     }
+}
+
+fn tags_of(tags: &Tags) -> BTreeMap<Cow<'_, str>, Cow<'_, str>> {
+    tags.iter()
+        .map(|(name, value)| (Cow::from(name), Cow::from(value)))
+        .collect()
 }
 
 impl<'a> FromWire<'a> {

@@ -70,6 +70,9 @@ fn body(topic: TopicName, time: u64, kind: u8, text: &str, parts: [bool; 5]) -> 
         key: Key::parse("k\"").ok().filter(|_| key),
         idempotency_key: IdempotencyKey::parse("once").ok().filter(|_| key != user),
         except: except.then_some(connection),
+        tags: fanfare::Tags::parse([("a", "1"), ("b", "\n")])
+            .unwrap()
+            .filter(|_| key != except),
         ..fanfare::Draft::new(topic, payload, Timestamp(time))
     })
 }

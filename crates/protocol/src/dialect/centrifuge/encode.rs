@@ -14,7 +14,8 @@ use crate::codes::ErrorCode;
 use crate::dialect::Direct;
 use crate::{
     Attendance, CommandId, ConnectionId, HistoryPage, Loss, Payload, PayloadKind, Position, PresencePage,
-    Present, Publication, Publisher, Push, Reply, SubscribedTopic, Timestamp, TopicName, UserName, Welcome,
+    Present, Publication, Publisher, Push, Reply, SubscribedTopic, Tags, Timestamp, TopicName, UserName,
+    Welcome,
 };
 
 /// The version that clients are told: of the server, which has one protocol.
@@ -303,10 +304,17 @@ fn published(encoding: Encoding, publication: &Publication) -> Option<reply::Pub
         data: data(encoding, &draft.payload)?,
         info: draft.from.as_ref().map(|from| publisher(encoding, from)),
         offset: position.offset,
+        tags: draft.tags.as_ref().map(tags).unwrap_or_default(),
         time: draft.time.0 as i64,
         epoch: (position.offset == 1).then(epoch).unwrap_or_default(),
         ..reply::Publication::default()
     })
+}
+
+fn tags(tags: &Tags) -> BTreeMap<String, String> {
+    let tags = tags.iter();
+    tags.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 fn message(encoding: Encoding, payload: &Payload) -> Option<reply::Push> {

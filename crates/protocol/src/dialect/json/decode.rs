@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use crate::codes::ErrorCode;
 use crate::{
     Command, CommandId, Every, HISTORY_PAGE_MAX, IdempotencyKey, Key, PRESENCE_PAGE_MAX, Payload, Position,
-    PublishOptions, Reading, Rejection, Since, TOPIC_BYTES_MAX, Target, UserName, Verb, Wanted,
+    PublishOptions, Reading, Rejection, Since, TAGS_MAX, TOPIC_BYTES_MAX, Tags, Target, UserName, Verb,
+    Wanted,
 };
 
 /// Reads one command.
@@ -59,6 +60,8 @@ struct Fields<'a> {
     every: Option<Text<'a>>,
     #[serde(borrow)]
     key: Option<Text<'a>>,
+    #[serde(borrow)]
+    tags: Option<TagList<'a>>,
     #[serde(borrow)]
     idempotency_key: Option<Text<'a>>,
     expected: Option<Place>,
@@ -216,7 +219,14 @@ impl<'a> Fields<'a> {
                 .transpose()
                 .map_err(|error| format!("`idempotency_key`: {error}"))?,
             expected,
+            tags: self.tags()?,
         })
+    }
+
+    fn tags(&self) -> Result<Option<Tags>, String> {
+        let tags = self.tags.iter().flat_map(|TagList(tags)| tags);
+        let tags = Tags::parse(tags.map(|(Text(name), Text(value))| (name, value)));
+        tags.map_err(|error| format!("`tags`: {error}"))
     }
 
     fn send(self) -> Result<Verb<'a>, String> {
@@ -318,6 +328,36 @@ impl<'a> Entry<'a> {
     }
 }
 
+/// An object of texts. A name may be there twice, which is refused later.
+struct TagList<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for TagList<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TagVisitor)
+    }
+}
+
+struct TagVisitor;
+
+impl<'de> Visitor<'de> for TagVisitor {
+    type Value = TagList<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("tags such as {\"kind\":\"goal\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TagList<'de>, A::Error> {
+        let mut tags = Vec::new();
+        while let Some(tag) = map.next_entry()? {
+            // One more than there may be is enough to be refused.
+            if tags.len() <= TAGS_MAX {
+                tags.push(tag);
+            }
+        }
+        Ok(TagList(tags))
+    }
+}
+
 /// A place or an age: a text, or an object with `epoch` and `offset` as replies have them.
 #[derive(Clone, Copy)]
 enum Place {
@@ -408,4 +448,42 @@ fn cut(text: &str) -> &str {
     let mut places = text.char_indices().map(|(at, _)| at);
     let end = places.find(|&at| at > TOPIC_BYTES_MAX);
     end.map_or(text, |end| &text[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publish(tags: &str) -> Result<Option<Tags>, String> {
+        let text = format!(r#"{{"type":"publish","topic":"a","data":1,"tags":{tags}}}"#);
+        match decode(&text) {
+            Ok(Command {
+                verb: Verb::Publish { options, .. },
+                ..
+            }) => Ok(options.tags),
+            Ok(other) => panic!("{other:?}"),
+            Err(rejection) => Err(rejection.message),
+        }
+    }
+
+    #[test]
+    fn tags_are_read_and_those_that_break_a_rule_are_refused() {
+        let tags = Tags::parse([("a", "1"), ("b", "2")]).unwrap();
+        assert_eq!(publish(r#"{"b":"2","a":"\u0031"}"#), Ok(tags));
+        for none in ["null", "{}"] {
+            assert_eq!(publish(none), Ok(None));
+        }
+        let many: Vec<String> = (0..10_000).map(|number| format!(r#""{number}":"""#)).collect();
+        let many = format!("{{{}}}", many.join(","));
+        for (tags, expected) in [
+            (r#"{"a":"1","a":"2"}"#, "tag \"a\" is given twice"),
+            (r#"{"":"1"}"#, "a tag has no name"),
+            (&many, "there are more than 16 tags"),
+            (r#"{"a":1}"#, "invalid type: integer"),
+            (r#"["a"]"#, "expected tags such as"),
+        ] {
+            let refused = publish(tags).unwrap_err();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
 }

@@ -32,6 +32,10 @@ fn append_publication(publication: &Publication, text: &mut Vec<u8>) {
         text.extend_from_slice(b",\"key\":");
         append_json(key.as_str(), text);
     }
+    if let Some(tags) = &draft.tags {
+        text.extend_from_slice(b",\"tags\":");
+        append_json(tags, text);
+    }
     append_body(draft.time.0, draft.from.as_ref(), &draft.payload, text);
 }
 

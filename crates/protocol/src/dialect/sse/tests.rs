@@ -60,6 +60,7 @@ fn publication(topic: TopicName, payload: Payload) -> Publication {
             key: None,
             except: None,
             idempotency_key: None,
+            tags: None,
             expected: None,
         },
         position: place(35, 7),

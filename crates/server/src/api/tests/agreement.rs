@@ -84,7 +84,8 @@ const OF_THE_DIALECT: [&str; 3] = ["HistoryPage", "Message", "Publisher"];
 #[test]
 fn answers_have_all_their_fields_and_no_others() {
     for (name, schema) in DOCUMENT["components"]["schemas"].as_object().unwrap() {
-        if schema["type"] != "object" {
+        // The fields of an object of texts are whoever writes it's own.
+        if schema["type"] != "object" || schema["additionalProperties"].is_object() {
             continue;
         }
         assert_eq!(schema["additionalProperties"], json!(false), "{name}");

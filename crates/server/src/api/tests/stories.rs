@@ -345,16 +345,22 @@ async fn the_counters_count() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_travels_with_its_publication() {
+async fn a_key_and_tags_travel_with_their_publication() {
     let (stand, address) = listening().await;
     let mut client = Client::connect(address, "topic=fx");
-    let body = json!({"topic": "fx", "key": "EURGBP", "data": 0.9});
+    let tags = json!({"desk": "london"});
+    let body = json!({"topic": "fx", "key": "EURGBP", "tags": tags, "data": 0.9});
     stand.post_json("/api/publish", body).await.done();
     let message = client.hears();
     assert_eq!(
-        (&message["key"], &message["data"]),
-        (&json!("EURGBP"), &json!(0.9))
+        (&message["key"], &message["tags"], &message["data"]),
+        (&json!("EURGBP"), &tags, &json!(0.9))
     );
+    let body = json!({"topic": "fx", "tags": {"": "x"}, "data": 0.9});
+    let refused = stand.post_json("/api/publish", body).await;
+    assert_eq!(refused.status, axum::http::StatusCode::BAD_REQUEST);
+    let problem = refused.json.to_string();
+    assert!(problem.contains("`tags`: a tag has no name"), "{problem}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
