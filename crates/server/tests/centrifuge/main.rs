@@ -16,9 +16,12 @@ mod puppet;
 mod sdk;
 mod way;
 
+
+mod browser;
 mod endings;
 mod histories;
 mod interruptions;
+mod mixed_room;
 mod refusals;
 mod server_side;
 mod talks;

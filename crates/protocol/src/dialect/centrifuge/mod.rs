@@ -41,3 +41,6 @@ impl Encoding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
