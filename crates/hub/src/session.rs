@@ -89,8 +89,26 @@ pub(crate) struct Subscription {
 pub(crate) struct Wishes {
     /// What to be told beside publications.
     pub(crate) wants: Wants,
-    /// How often the newest is delivered at most.
-    pub(crate) every: Option<Every>,
+    /// How to be given the publications.
+    pub(crate) manner: Manner,
+}
+
+/// How a member is given the publications of a topic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// All of them, at once.
+    #[default]
+    AtOnce,
+    /// The newest, at most that often.
+    Every(Every),
+    /// All of them, at once, as what has changed.
+    Deltas,
+}
+
+impl From<Option<Every>> for Manner {
+    fn from(every: Option<Every>) -> Self {
+        every.map_or(Self::AtOnce, Self::Every)
+    }
 }
 
 /// Where a subscription stands.
@@ -265,8 +283,11 @@ pub(crate) const PACED: usize = Format::ALL.len();
 /// The audience of those whose publications carry ids of their own: streams of several topics.
 pub(crate) const NUMBERED: usize = PACED + 1;
 
-/// The audience of those that belong to a topic but receive nothing.
-pub(crate) const SILENT: usize = NUMBERED + 1;
+/// The audience of those that get what has changed, whatever their dialect.
+pub(crate) const DELTAS: usize = NUMBERED + 1;
 
-/// How many audiences a topic has: one per format, the paced, the numbered, and the silent.
+/// The audience of those that belong to a topic but receive nothing.
+pub(crate) const SILENT: usize = DELTAS + 1;
+
+/// How many audiences a topic has: one per format, the paced, the numbered, that of deltas, and the silent.
 pub(crate) const AUDIENCES: usize = SILENT + 1;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::{ConnectionId, Position, Publication, TopicName};
+use fanfare_protocol::{ConnectionId, Payload, Position, Publication, TopicName};
 
 use crate::pacing::Pacing;
 use crate::roster::{Change, Version};
@@ -20,6 +20,8 @@ pub(crate) struct Topic {
     pub(crate) rule: SlowRule,
     /// Members by what they are sent; one encoding serves a whole audience.
     pub(crate) audiences: [Vec<Member>; AUDIENCES],
+    /// What those who get deltas have last, and its offset, while there are any.
+    pub(crate) before: Option<(u64, Payload)>,
     /// Publications taken from the broker and not fanned out yet.
     pub(crate) batch: Vec<Arc<Publication>>,
     /// What the paced audience waits for, while there is one.
@@ -56,6 +58,7 @@ impl Topic {
             position: None,
             rule,
             audiences: [const { Vec::new() }; AUDIENCES],
+            before: None,
             batch: Vec::new(),
             pacing: None,
             waiting: Vec::new(),
@@ -125,12 +128,27 @@ impl Member {
     /// A slot has fewer bits than this ([`fanfare_protocol::SLOTS_MAX`]).
     const OCCUPANCY: u32 = 1 << 31;
     const PRESENCE: u32 = 1 << 30;
-    const SLOT: u32 = Self::PRESENCE - 1;
+    const FOLLOWS: u32 = 1 << 29;
+    const SLOT: u32 = Self::FOLLOWS - 1;
 
     pub(crate) fn new(slot: usize, wants: Wants) -> Self {
         let occupancy = if wants.occupancy { Self::OCCUPANCY } else { 0 };
         let presence = if wants.presence { Self::PRESENCE } else { 0 };
         Self(slot as u32 | occupancy | presence)
+    }
+
+    /// The same member, wanting this.
+    pub(crate) fn wanting(self, wants: Wants) -> Self {
+        Self(Self::new(self.slot(), wants).0 | self.0 & Self::FOLLOWS)
+    }
+
+    /// Whether it has the publication before the next one, so that it can be given what changes.
+    pub(crate) fn follows(self) -> bool {
+        self.0 & Self::FOLLOWS != 0
+    }
+
+    pub(crate) fn set_follows(&mut self, follows: bool) {
+        self.0 = self.0 & !Self::FOLLOWS | if follows { Self::FOLLOWS } else { 0 };
     }
 
     pub(crate) fn slot(self) -> usize {

@@ -27,6 +27,8 @@ pub enum Verb<'a> {
         every: Option<Every>,
         /// Whether to be told who comes to the topics and who goes.
         presence: bool,
+        /// Whether publications may come as what has changed since the one before.
+        deltas: bool,
         /// A token that allows it.
         token: Option<Cow<'a, str>>,
     },

@@ -97,6 +97,8 @@ pub struct SubscribedTopic {
     pub recovered: Option<Result<(), Loss>>,
     /// Whether the client may go on from its position later.
     pub is_recoverable: bool,
+    /// Whether publications come as what has changed since the one before.
+    pub has_deltas: bool,
     /// What follows the position, in a dialect in which it is part of the reply.
     pub publications: Vec<Arc<Publication>>,
 }

@@ -31,6 +31,8 @@ pub struct TopicRules {
     pub otherwise: Access,
     /// Whether it is kept who is in the topics of which no rule says it. Default: not.
     pub keeps_presence: bool,
+    /// Whether the topics of which no rule says it are sent as deltas to those who ask for that. Default: not.
+    pub sends_deltas: bool,
 }
 
 /// What is done with the topics of a pattern. See [`TopicRules`].
@@ -53,6 +55,9 @@ pub struct TopicRule {
     /// Whether it is kept who is there, for those who may see it; `None` for [`TopicRules::keeps_presence`]. Costs about 120 bytes
     /// for every subscriber.
     pub keeps_presence: Option<bool>,
+    /// Whether subscribers who ask for it are given what has changed since the publication before; `None` for
+    /// [`TopicRules::sends_deltas`]. Costs two passes over a publication for each dialect that asks, and the last payload.
+    pub sends_deltas: Option<bool>,
 }
 
 /// Who may do what with a topic.
@@ -104,6 +109,7 @@ impl TopicRule {
             retention: None,
             is_durable: None,
             keeps_presence: None,
+            sends_deltas: None,
         })
     }
 
@@ -184,6 +190,7 @@ impl TopicRules {
                 history: Who::Anyone,
             },
             keeps_presence: true,
+            sends_deltas: true,
         }
     }
 
@@ -192,6 +199,12 @@ impl TopicRules {
         self.by_pattern
             .iter()
             .find(|rule| rule.topics.shape().matches(topic))
+    }
+
+    /// Whether a topic is sent as deltas to those who ask for that. Never, of the server's own.
+    pub fn sends_deltas_of(&self, topic: &TopicName) -> bool {
+        let own = self.of(topic).and_then(|rule| rule.sends_deltas);
+        !topic.is_reserved() && own.unwrap_or(self.sends_deltas)
     }
 
     /// Whether it is kept who is in a topic. Never, of the server's own.
@@ -412,6 +425,7 @@ mod tests {
                 ..TopicRule::new(pattern).unwrap()
             };
             let compiled = TopicRules {
+                sends_deltas: false,
                 keeps_presence: false,
                 by_pattern: rules.iter().map(rule).collect(),
                 otherwise: access(otherwise),

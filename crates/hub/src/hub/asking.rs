@@ -13,7 +13,7 @@ use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
 use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
-use crate::session::{NO_USER, Role, SessionState, Wishes};
+use crate::session::{Manner, NO_USER, Role, SessionState, Wishes};
 use crate::{Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
@@ -70,6 +70,10 @@ impl Hub {
             }
             // To be told who comes and goes is a wish there, which is not granted.
             wishes.wants.presence = false;
+        }
+        let sends_deltas = |wanted: &WantedTopic| self.rules.sends_deltas_of(&wanted.topic);
+        if wishes.manner == Manner::Deltas && !topics.iter().all(sends_deltas) {
+            wishes.manner = Manner::AtOnce;
         }
         let mut asked = Vec::new();
         for WantedTopic { topic, .. } in &topics {

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::{ConnectionId, Every, Format, Loss, Missed, Position, Publication, Push};
+use fanfare_protocol::{ConnectionId, Format, Loss, Missed, Position, Publication, Push};
 
 use super::Hub;
 use super::fan_out::Run;
@@ -19,7 +19,7 @@ use crate::frames::FrameId;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX};
 use crate::outbox::Lane;
 use crate::replays::Replay;
-use crate::session::{Place, Seat};
+use crate::session::{Manner, Place, Seat};
 use crate::topic::Wants;
 use crate::{Dirty, Role};
 
@@ -31,7 +31,7 @@ pub(super) struct Comer {
     pub(super) topic: u32,
     /// The last place that it was given.
     pub(super) at: Position,
-    every: Option<Every>,
+    pub(super) manner: Manner,
     wants: Wants,
     /// Whether a page was asked for and has not come.
     is_reading: bool,
@@ -46,7 +46,7 @@ impl Hub {
         slot: usize,
         (index, key): (u32, u32),
         at: Position,
-        (every, wants): (Option<Every>, Wants),
+        (manner, wants): (Manner, Wants),
     ) -> Option<()> {
         let session = self.sessions[slot].as_mut()?;
         let connection = session.connection;
@@ -57,7 +57,7 @@ impl Hub {
             connection,
             topic: index,
             at,
-            every,
+            manner,
             wants,
             is_reading: false,
             gathered: None,
@@ -77,13 +77,13 @@ impl Hub {
     }
 
     /// Gives somebody who is still reading other wishes for the time after; false when nobody is.
-    pub(super) fn set_comer(&mut self, slot: usize, index: u32, every: Option<Every>, wants: Wants) -> bool {
+    pub(super) fn set_comer(&mut self, slot: usize, index: u32, manner: Manner, wants: Wants) -> bool {
         let comer = self.sessions[slot]
             .as_ref()
             .and_then(|session| session.comer_of(index));
         if let Some(comer) = comer {
             let comer = &mut self.comers[comer as usize];
-            (comer.every, comer.wants) = (every, wants);
+            (comer.manner, comer.wants) = (manner, wants);
         }
         comer.is_some()
     }
@@ -298,11 +298,11 @@ impl Hub {
     pub(super) fn arrive(&mut self, slot: usize, key: u32) {
         let Comer {
             topic: index,
-            every,
+            manner,
             wants,
             ..
         } = self.comers[key as usize];
-        let Some(seat) = self.new_seat(slot, index, every) else {
+        let Some(seat) = self.new_seat(slot, index, manner) else {
             return;
         };
         self.comers.remove(key as usize);

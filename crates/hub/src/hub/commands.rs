@@ -16,7 +16,7 @@ use super::presence::Look;
 use crate::access::{Action, Verdict};
 use crate::broker::{Published, Refusal};
 use crate::outbox::Lane;
-use crate::session::{Session, Wishes};
+use crate::session::{Manner, Session, Wishes};
 use crate::topic::Wants;
 use crate::{Asked, Dirty, Output, Ticket, WantedTopic};
 
@@ -87,10 +87,12 @@ impl Hub {
                 occupancy,
                 every,
                 presence,
+                deltas,
                 token,
             } => {
                 let wants = Wants { occupancy, presence };
-                self.subscribe_to(slot, id, topics, Wishes { wants, every }, token.map(Into::into));
+                let manner = if deltas { Manner::Deltas } else { every.into() };
+                self.subscribe_to(slot, id, topics, Wishes { wants, manner }, token.map(Into::into));
             }
             Verb::Unsubscribe { topics } => match names(&topics) {
                 Ok(names) => {

@@ -11,6 +11,7 @@ use super::Hub;
 use super::subscribing::Told;
 use crate::broker::Page;
 use crate::limits::GATHERED_MAX;
+use crate::session::Manner;
 
 /// A reply that waits for what was missed.
 pub(super) struct Gathering {
@@ -179,9 +180,22 @@ impl Hub {
         };
         let keys: Vec<u32> = self.ready.iter().copied().filter(of_reply).collect();
         self.ready.retain(|key| !keys.contains(key));
+        let last_of = |key: &u32| {
+            let comer = &self.comers[*key as usize];
+            let topic = &topics[comer.gathered?.place];
+            let last = topic
+                .publications
+                .last()
+                .filter(|_| comer.manner == Manner::Deltas);
+            last.map(|last| (comer.topic, Arc::clone(last)))
+        };
+        let lasts: Vec<_> = keys.iter().map(last_of).collect();
         self.tell_subscribed(slot, id.as_ref(), topics, told);
-        for key in keys {
+        for (key, last) in keys.into_iter().zip(lasts) {
             self.arrive(slot, key);
+            if let Some((index, last)) = last {
+                self.follow(slot, index, &last);
+            }
         }
     }
 

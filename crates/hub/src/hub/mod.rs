@@ -5,6 +5,7 @@ mod behind;
 mod catching_up;
 mod closing;
 mod commands;
+mod deltas;
 mod fan_out;
 mod gathering;
 mod hailing;
@@ -372,7 +373,7 @@ impl Hub {
         };
         let wishes = Wishes {
             wants,
-            every: opened.every,
+            manner: opened.every.into(),
         };
         let state = if is_awaited {
             let deadline = self.auth_deadline();

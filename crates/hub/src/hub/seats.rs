@@ -1,11 +1,11 @@
 //! Where the members of a topic sit: in the audience of their format, at a pace of their own, with ids of their own, or
 //! silent.
 
-use fanfare_protocol::{Every, Millis};
+use fanfare_protocol::Millis;
 
 use super::Hub;
 use super::timers::Watched;
-use crate::session::{NUMBERED, PACED, SILENT, Seat};
+use crate::session::{DELTAS, Manner, NUMBERED, PACED, SILENT, Seat};
 use crate::topic::{Member, Wants};
 
 impl Hub {
@@ -20,33 +20,40 @@ impl Hub {
     }
 
     /// Gives a member its topic at another pace, or at once. None if it is a member no more.
-    pub(super) fn reseat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<()> {
+    pub(super) fn reseat(&mut self, slot: usize, index: u32, manner: Manner) -> Option<()> {
         let seat = *self.sessions[slot].as_mut()?.seat(index)?;
         let is_paced = usize::from(seat.audience) == PACED;
-        match every {
-            Some(every) if is_paced => self.set_pace(index, seat.at, every),
-            None if !is_paced => {}
+        let is_delta = usize::from(seat.audience) == DELTAS;
+        match manner {
+            Manner::Every(every) if is_paced => self.set_pace(index, seat.at, every),
+            Manner::AtOnce if !is_paced && !is_delta => {}
+            Manner::Deltas if is_delta => {}
             _ => {
                 let wants = self.vacate_seat(index, seat).wants();
-                let seat = self.new_seat(slot, index, every)?;
+                let seat = self.new_seat(slot, index, manner)?;
                 *self.sessions[slot].as_mut()?.seat(index)? = seat;
                 let audience = &mut self.topics[index as usize].audiences[usize::from(seat.audience)];
-                audience[seat.at as usize] = Member::new(slot, wants);
+                let member = &mut audience[seat.at as usize];
+                *member = member.wanting(wants);
             }
         }
         Some(())
     }
 
     /// A seat at the end of the audience that a connection belongs to.
-    pub(super) fn new_seat(&mut self, slot: usize, index: u32, every: Option<Every>) -> Option<Seat> {
+    pub(super) fn new_seat(&mut self, slot: usize, index: u32, manner: Manner) -> Option<Seat> {
         let audience = match self.sessions[slot].as_ref()?.audience() {
             SILENT => SILENT,
             _ if self.is_numbered(slot, index) => NUMBERED,
             of_format => of_format,
         };
-        let (audience, at) = match every {
-            Some(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
+        let (audience, at) = match manner {
+            Manner::Every(every) if audience != SILENT => (PACED, self.seat_paced(index, slot, every)),
             _ => {
+                let audience = match manner {
+                    Manner::Deltas if audience != SILENT => DELTAS,
+                    _ => audience,
+                };
                 let members = &mut self.topics[index as usize].audiences[audience];
                 members.push(Member::new(slot, Wants::default()));
                 (audience, members.len() as u32 - 1)
@@ -90,7 +97,7 @@ impl Hub {
         };
         let topic = &mut self.topics[index as usize];
         let place = &mut topic.audiences[usize::from(seat.audience)][seat.at as usize];
-        let before = std::mem::replace(place, Member::new(slot, wants));
+        let before = std::mem::replace(place, place.wanting(wants));
         topic.count_wants(before.wants(), wants);
         if wants.occupancy {
             topic.occupancy = UNKNOWN_OCCUPANCY;

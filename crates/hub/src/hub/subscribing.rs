@@ -2,7 +2,7 @@
 
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{
-    CommandId, ConnectionId, Every, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
+    CommandId, ConnectionId, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
 };
 
 use super::Hub;
@@ -12,7 +12,7 @@ use crate::access::Action;
 use crate::ask::Suspended;
 use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
-use crate::session::{Place, SILENT, Seat, Subscription, Wishes};
+use crate::session::{Manner, Place, SILENT, Seat, Subscription, Wishes};
 use crate::topic::{Topic, Wants};
 use crate::{Output, Role, WantedTopic};
 
@@ -407,7 +407,7 @@ impl Hub {
         let index = begin.topic;
         self.fan_out(index);
         let wishes = options.wishes;
-        let every = wishes.and_then(|wishes| wishes.every);
+        let manner = wishes.map_or(Manner::AtOnce, |wishes| wishes.manner);
         let wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
         let now = self.topics.get(index as usize)?.position;
         let session = self.sessions[slot].as_mut()?;
@@ -417,21 +417,21 @@ impl Hub {
             self.close_notice(slot, index);
             self.catch_up(slot, index);
             if let Some(wishes) = wishes {
-                self.reseat(slot, index, wishes.every)?;
+                self.reseat(slot, index, wishes.manner)?;
                 self.set_wants(slot, index, wishes.wants);
             }
         } else if session.comer_of(index).is_some() {
             if wishes.is_some() {
-                self.set_comer(slot, index, every, wants);
+                self.set_comer(slot, index, manner, wants);
             }
         } else if let Some(at) = begin
             .at
             .filter(|&at| Some(at) != now)
             .or(now.filter(|_| is_gathering))
         {
-            self.come_from(slot, (index, key), at, (every, wants))?;
+            self.come_from(slot, (index, key), at, (manner, wants))?;
         } else {
-            self.join_topic(slot, index, key, every)?;
+            self.join_topic(slot, index, key, manner)?;
             self.set_wants(slot, index, wants);
         }
         let topic = self.topics.get(index as usize)?;
@@ -443,13 +443,14 @@ impl Hub {
             recovered,
             is_recoverable: session.dialect.is_hailed()
                 && self.may_as_subscriber(slot, Action::History, &topic.name),
+            has_deltas: manner == Manner::Deltas,
             publications: Vec::new(),
         })
     }
 
     /// Makes the connection a member, unless it unsubscribed since its command `key`.
-    fn join_topic(&mut self, slot: usize, index: u32, key: u32, every: Option<Every>) -> Option<()> {
-        let seat = self.new_seat(slot, index, every)?;
+    fn join_topic(&mut self, slot: usize, index: u32, key: u32, manner: Manner) -> Option<()> {
+        let seat = self.new_seat(slot, index, manner)?;
         let session = self.sessions[slot].as_mut()?;
         let Some(subscription) = session.joining(index, key) else {
             self.vacate_seat(index, seat);

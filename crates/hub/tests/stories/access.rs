@@ -20,6 +20,7 @@ fn rules(rules: &[(&str, Who, Who)]) -> TopicRules {
             .publish(publish)
     };
     TopicRules {
+        sends_deltas: false,
         keeps_presence: false,
         by_pattern: rules.iter().map(rule).collect(),
         otherwise: Access::default(),

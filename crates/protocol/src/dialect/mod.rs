@@ -141,6 +141,14 @@ impl Dialect {
         }
     }
 
+    /// The same for a subscriber that has chosen deltas: as what has changed since the payload before, or as a whole where it
+    /// has none yet, or where that is not longer. Costs a pass over both. Nothing in a dialect without deltas.
+    pub fn encode_delta(self, publication: &Publication, before: Option<&Payload>, frame: &mut Vec<u8>) {
+        self.frame(frame, |encoding, message| {
+            centrifuge::delta(encoding, publication, before, message);
+        });
+    }
+
     /// Appends the frame of what was sent to one connection to `frame`.
     pub fn encode_direct(self, sent: &Direct, frame: &mut Vec<u8>) {
         match self {

@@ -65,6 +65,7 @@ struct Written {
     history_age: Option<String>,
     durable: Option<bool>,
     keep_presence: Option<bool>,
+    deltas: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -154,6 +155,7 @@ impl Written {
             retention: None,
             is_durable: self.durable,
             keeps_presence: self.keep_presence,
+            sends_deltas: self.deltas,
         })
     }
 }
@@ -177,6 +179,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(keeps) = rule.keeps_presence {
             write!(f, ", keep_presence = {keeps}")?;
+        }
+        if let Some(sends) = rule.sends_deltas {
+            write!(f, ", deltas = {sends}")?;
         }
         if let Some(frames) = kept.frames {
             write!(f, ", history_frames = {frames}")?;
@@ -244,12 +249,17 @@ pub(super) fn schema() -> Value {
                 "type": "boolean",
                 "description": "Whether it is kept who is there, for those who may see it. Default: that of keep_presence.",
             },
+            "deltas": {
+                "type": "boolean",
+                "description": "Whether subscribers who ask for it, which clients of Centrifuge can, are sent what has changed \
+                                since the publication before. Default: false, with dev and open true.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "pattern",
     "subscribe",
     "publish",
@@ -262,6 +272,7 @@ const KEYS: [&str; 12] = [
     "history_age",
     "durable",
     "keep_presence",
+    "deltas",
 ];
 
 /// The highest rate of a topic.
@@ -292,6 +303,7 @@ mod tests {
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
+            r#"{ pattern = "scores", deltas = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

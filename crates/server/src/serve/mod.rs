@@ -269,6 +269,7 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
     TopicRules {
         by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
         keeps_presence: options.keep_presence || open.keeps_presence,
+        sends_deltas: open.sends_deltas,
         otherwise: open.otherwise,
     }
 }

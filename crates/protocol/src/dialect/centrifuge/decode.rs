@@ -168,6 +168,7 @@ fn subscribe(asked: request::Subscribe) -> Result<Verb<'static>, Refused> {
         occupancy: false,
         every: None,
         presence: asked.join_leave,
+        deltas: !asked.delta.is_empty(),
         token: (!asked.token.is_empty()).then_some(Cow::Owned(asked.token)),
     })
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::codes::{error_of, error_of_application};
+use super::fossil;
 use super::framing::Encoding;
 use super::names::{channel_of, client_of};
 use super::reply::{self, ClientInfo, ConnectResult, SubscribeResult};
@@ -35,6 +36,23 @@ pub(crate) fn publication(encoding: Encoding, publication: &Publication, bytes: 
         })
     };
     if let Some(push) = push {
+        put_push(encoding, push, bytes);
+    }
+}
+
+/// Appends the message of a publication for a member that has chosen deltas, and has the payload before it or nothing yet.
+pub(crate) fn delta(
+    encoding: Encoding,
+    publication: &Publication,
+    before: Option<&Payload>,
+    bytes: &mut Vec<u8>,
+) {
+    if let Some(published) = published_as_delta(encoding, publication, before) {
+        let push = reply::Push {
+            channel: channel(&publication.draft.topic),
+            r#pub: Some(published),
+            ..reply::Push::default()
+        };
         put_push(encoding, push, bytes);
     }
 }
@@ -241,7 +259,12 @@ fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
         positioned: begun.is_recoverable,
         epoch,
         offset,
-        publications: publications(encoding, &begun.publications),
+        publications: if begun.has_deltas {
+            publications_as_deltas(encoding, &begun.publications)
+        } else {
+            publications(encoding, &begun.publications)
+        },
+        delta: begun.has_deltas,
         recovered: begun.recovered == Some(Ok(())),
         was_recovering: begun.recovered.is_some(),
         ..SubscribeResult::default()
@@ -260,6 +283,17 @@ fn publications(encoding: Encoding, publications: &[Arc<Publication>]) -> Vec<re
     publications
         .iter()
         .filter_map(|publication| published(encoding, publication))
+        .collect()
+}
+
+/// The first as it is, the others as what has changed.
+fn publications_as_deltas(encoding: Encoding, publications: &[Arc<Publication>]) -> Vec<reply::Publication> {
+    let before = publications.iter().map(|before| Some(&before.draft.payload));
+    let befores = std::iter::once(None).chain(before);
+    publications
+        .iter()
+        .zip(befores)
+        .filter_map(|(publication, before)| published_as_delta(encoding, publication, before))
         .collect()
 }
 
@@ -301,17 +335,61 @@ fn presence_stats(attendance: Attendance) -> reply::PresenceStatsResult {
 
 /// A publication as it stands in a push, a page of history, or what was missed. None where it has no form.
 fn published(encoding: Encoding, publication: &Publication) -> Option<reply::Publication> {
+    Some(reply::Publication {
+        data: data(encoding, &publication.draft.payload)?,
+        ..described(encoding, publication)
+    })
+}
+
+/// A publication without its payload.
+fn described(encoding: Encoding, publication: &Publication) -> reply::Publication {
     let Publication { draft, position } = publication;
     let epoch = || position.epoch.to_string();
-    Some(reply::Publication {
-        data: data(encoding, &draft.payload)?,
+    reply::Publication {
         info: draft.from.as_ref().map(|from| publisher(encoding, from)),
         offset: position.offset,
         tags: draft.tags.as_ref().map(tags).unwrap_or_default(),
         time: draft.time.0 as i64,
         epoch: (position.offset == 1).then(epoch).unwrap_or_default(),
         ..reply::Publication::default()
+    }
+}
+
+/// The same for who has chosen deltas: what has changed where that is shorter. In JSON both are strings.
+fn published_as_delta(
+    encoding: Encoding,
+    publication: &Publication,
+    before: Option<&Payload>,
+) -> Option<reply::Publication> {
+    let whole = source(encoding, &publication.draft.payload)?;
+    let before = before.and_then(|before| source(encoding, before));
+    let delta = before.and_then(|before| fossil::delta(&before, &whole));
+    let is_delta = delta.is_some();
+    let data = delta.map_or(whole, Bytes::from);
+    let data = match encoding {
+        Encoding::Json => as_string(&data)?,
+        Encoding::Protobuf => data,
+    };
+    Some(reply::Publication {
+        data,
+        delta: is_delta,
+        ..described(encoding, publication)
     })
+}
+
+/// What deltas of a payload are made of: its bytes, in JSON those of its JSON.
+fn source(encoding: Encoding, payload: &Payload) -> Option<Bytes> {
+    match (encoding, payload.kind()) {
+        (Encoding::Protobuf, _) | (Encoding::Json, PayloadKind::Json) => Some(payload.shared()),
+        (Encoding::Json, PayloadKind::Text) => as_string(payload.as_bytes()),
+        (Encoding::Json, PayloadKind::Binary) => None,
+    }
+}
+
+/// Text as a string of JSON.
+fn as_string(text: &[u8]) -> Option<Bytes> {
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::to_vec(text).ok().map(Bytes::from)
 }
 
 fn tags(tags: &Tags) -> BTreeMap<String, String> {
@@ -337,10 +415,7 @@ fn data(encoding: Encoding, payload: &Payload) -> Option<Bytes> {
     match (encoding, payload.kind()) {
         (Encoding::Protobuf, _) => Some(bytes),
         (Encoding::Json, PayloadKind::Json) => Some(on_one_line(bytes)),
-        (Encoding::Json, PayloadKind::Text) => {
-            let text = String::from_utf8_lossy(&bytes);
-            serde_json::to_vec(&text).ok().map(Bytes::from)
-        }
+        (Encoding::Json, PayloadKind::Text) => as_string(&bytes),
         (Encoding::Json, PayloadKind::Binary) => None,
     }
 }

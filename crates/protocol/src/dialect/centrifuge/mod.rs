@@ -18,7 +18,7 @@ mod request;
 pub(super) use codes::disconnect_of;
 pub use decode::PUBLICATIONS_MAX;
 pub(super) use decode::decode;
-pub(super) use encode::{direct, publication, push, reply};
+pub(super) use encode::{delta, direct, publication, push, reply};
 pub(super) use framing::Encoding;
 pub use names::{channel_of, client_of, connection_of, topic_of};
 

@@ -120,6 +120,7 @@ impl<'a> Fields<'a> {
             occupancy,
             every,
             presence,
+            deltas: false,
             token,
         })
     }

@@ -64,6 +64,7 @@ fn commands_are_read() {
             occupancy: false,
             every: None,
             presence: false,
+            deltas: false,
             token: None,
         }
     );
@@ -74,6 +75,7 @@ fn commands_are_read() {
             occupancy: true,
             every: None,
             presence: false,
+            deltas: false,
             token: None,
         }
     );
@@ -146,6 +148,7 @@ fn escaped_names_are_understood() {
             occupancy: false,
             every: None,
             presence: false,
+            deltas: false,
             token: None,
         }
     );
@@ -356,6 +359,7 @@ fn a_rate_and_a_key_are_read() {
             occupancy: false,
             every: "2s".parse().ok(),
             presence: false,
+            deltas: false,
             token: None,
         }
     );
@@ -606,6 +610,7 @@ fn replies_are_written() {
         position,
         recovered: None,
         is_recoverable: false,
+        has_deltas: false,
         publications: Vec::new(),
     };
     assert_eq!(
@@ -617,6 +622,7 @@ fn replies_are_written() {
         position,
         recovered: Some(recovered),
         is_recoverable: false,
+        has_deltas: false,
         publications: Vec::new(),
     });
     assert_eq!(

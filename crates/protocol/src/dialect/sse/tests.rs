@@ -164,6 +164,7 @@ fn everything_but_messages_is_named_by_its_type() {
             position: place(35, 7),
             recovered: Some(Ok(())),
             is_recoverable: false,
+            has_deltas: false,
             publications: Vec::new(),
         }],
     };
