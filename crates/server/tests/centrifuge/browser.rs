@@ -34,7 +34,7 @@ const DIALECT_JSON: &str = "
 async fn open(browsers: &Browsers, house: &House, library: &str, script: &str) -> Tab {
     let script = script.replace("ADDRESS", &house.program.address().to_string());
     let html = format!(
-        "<!doctype html><meta charset=utf-8><script>{library}</script>\
+        "<!doctype html><meta charset=utf-8><link rel=icon href='data:,'><script>{library}</script>\
          <script>const heard = []; let state = ''; {script}</script>"
     );
     let tab = browsers.open(Screen::Desktop).await;
@@ -61,7 +61,9 @@ fn serve_once(html: String) -> String {
 async fn a_page_with_the_library_and_one_without_are_in_one_room() {
     let house = House::open();
     let browsers = Browsers::start();
-    let library = Sdk::JavaScript.install().join("node_modules/centrifuge/dist/centrifuge.js");
+    let library = Sdk::JavaScript
+        .install()
+        .join("node_modules/centrifuge/dist/centrifuge.js");
     let library = std::fs::read_to_string(library).unwrap();
     let with = open(&browsers, &house, &library, CENTRIFUGE).await;
     let without = open(&browsers, &house, "", DIALECT_JSON).await;

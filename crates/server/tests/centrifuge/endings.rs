@@ -38,7 +38,11 @@ fn a_server_that_stops_sends_its_clients_to_the_next() {
     house.program.terminate();
     together(&clients, |client| {
         let told = client.expect("connecting");
-        assert_eq!((&told["code"], &told["reason"]), (&json!(3001), &json!("shutdown")), "{client}");
+        assert_eq!(
+            (&told["code"], &told["reason"]),
+            (&json!(3001), &json!("shutdown")),
+            "{client}"
+        );
     });
     house.program.start_again();
     together(&clients, |client| {

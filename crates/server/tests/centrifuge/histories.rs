@@ -42,9 +42,17 @@ fn read_everything(client: &Client, channel: &str) {
     assert!(!epoch.is_empty() && top["epoch"] == *epoch, "{client}: {top}");
     let since = |offset: u64| json!({"offset": offset, "epoch": epoch});
     assert_eq!(data_of(&read(json!({"limit": 3}))), [1, 2, 3], "{client}");
-    assert_eq!(data_of(&read(json!({"limit": 3, "reverse": true}))), [10, 9, 8], "{client}");
+    assert_eq!(
+        data_of(&read(json!({"limit": 3, "reverse": true}))),
+        [10, 9, 8],
+        "{client}"
+    );
     assert_eq!(data_of(&read(json!({"since": since(7)}))), [8, 9, 10], "{client}");
-    assert_eq!(data_of(&read(json!({"since": since(7), "limit": 2}))), [8, 9], "{client}");
+    assert_eq!(
+        data_of(&read(json!({"since": since(7), "limit": 2}))),
+        [8, 9],
+        "{client}"
+    );
     assert_eq!(data_of(&read(json!({"since": since(10)}))), [0; 0], "{client}");
     let backwards = read(json!({"since": since(4), "reverse": true}));
     assert_eq!(data_of(&backwards), [3, 2, 1], "{client}");

@@ -15,7 +15,9 @@ fn numbers(range: std::ops::RangeInclusive<u64>) -> Vec<Value> {
 
 /// A client of every way behind a line.
 fn clients_behind(line: &Line, options: &Value) -> Vec<Client> {
-    Way::all().map(|way| Client::new(way, line.address(), options)).collect()
+    Way::all()
+        .map(|way| Client::new(way, line.address(), options))
+        .collect()
 }
 
 #[test]
@@ -126,7 +128,11 @@ fn a_server_that_was_killed_goes_on_where_it_was_when_it_keeps_its_data() {
     });
     house.publish_numbers("room", 1..=5);
     together(&clients, |client| {
-        assert_eq!(client.take_data("publication", "room", 5), numbers(1..=5), "{client}");
+        assert_eq!(
+            client.take_data("publication", "room", 5),
+            numbers(1..=5),
+            "{client}"
+        );
     });
     house.program.kill();
     together(&clients, |client| drop(client.expect("connecting")));
@@ -137,7 +143,11 @@ fn a_server_that_was_killed_goes_on_where_it_was_when_it_keeps_its_data() {
     });
     house.publish_numbers("room", 6..=10);
     together(&clients, |client| {
-        assert_eq!(client.take_data("publication", "room", 5), numbers(6..=10), "{client}");
+        assert_eq!(
+            client.take_data("publication", "room", 5),
+            numbers(6..=10),
+            "{client}"
+        );
         client.assert_not_told("publication");
     });
 }
@@ -166,6 +176,10 @@ fn a_server_that_lost_everything_says_so() {
     house.publish_numbers("room", 1..=1);
     together(&clients, |client| {
         let publication = client.expect_in("publication", "room");
-        assert_eq!((&publication["data"], &publication["offset"]), (&json!(1), &json!(1)), "{client}");
+        assert_eq!(
+            (&publication["data"], &publication["offset"]),
+            (&json!(1), &json!(1)),
+            "{client}"
+        );
     });
 }

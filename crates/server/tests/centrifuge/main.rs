@@ -12,10 +12,10 @@
 
 mod client;
 mod house;
+mod not_yet;
 mod puppet;
 mod sdk;
 mod way;
-
 
 mod browser;
 mod endings;

@@ -44,7 +44,13 @@ impl Curl {
     fn publish(house: &House, data: &Value) {
         let body = json!({"topic": "room", "data": data}).to_string();
         let mut command = Command::new("curl");
-        command.args(["--silent", "--fail", "--json", &body, &house.program.url("/api/publish")]);
+        command.args([
+            "--silent",
+            "--fail",
+            "--json",
+            &body,
+            &house.program.url("/api/publish"),
+        ]);
         let output = command.output().unwrap();
         assert!(output.status.success(), "{output:?}");
     }
@@ -86,10 +92,18 @@ fn everyone_in_one_room_hears_the_same_in_the_same_order() {
 
     let number = expected.len();
     together(&clients, |client| {
-        assert_eq!(client.take_data("publication", "room", number), expected, "{client}");
+        assert_eq!(
+            client.take_data("publication", "room", number),
+            expected,
+            "{client}"
+        );
     });
-    let heard: Vec<Value> = (0..number).map(|_| socket.next_of("message")["data"].take()).collect();
+    let heard: Vec<Value> = (0..number)
+        .map(|_| socket.next_of("message")["data"].take())
+        .collect();
     assert_eq!(heard, expected, "over the WebSocket of the dialect json");
-    let heard: Vec<Value> = (0..number).map(|_| curl.next_of("message")["data"].take()).collect();
+    let heard: Vec<Value> = (0..number)
+        .map(|_| curl.next_of("message")["data"].take())
+        .collect();
     assert_eq!(heard, expected, "over server-sent events");
 }

@@ -49,7 +49,11 @@ impl Puppet {
 
     fn start(sdk: Sdk) -> Self {
         let mut command = sdk.puppet();
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let stdout = child.stdout.take().unwrap();
         let said = Arc::<Said>::default();
         let heard = Arc::clone(&said);
@@ -91,8 +95,7 @@ impl Puppet {
 impl Said {
     fn listen(&self, stdout: ChildStdout) {
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            let line: Value =
-                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let mut lines = self.lines.lock().unwrap();
             match line["ask"].as_u64() {
                 Some(id) => drop(lines.answers.insert(id, line)),
@@ -126,6 +129,8 @@ impl Said {
 
 impl fmt::Debug for Puppet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Puppet").field("asked", &self.asked).finish_non_exhaustive()
+        f.debug_struct("Puppet")
+            .field("asked", &self.asked)
+            .finish_non_exhaustive()
     }
 }

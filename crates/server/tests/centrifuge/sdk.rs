@@ -78,7 +78,9 @@ impl Sdk {
                 run(Command::new("npm").args(arguments).current_dir(folder));
             }
             Self::Python if !is_installed => {
-                run(Command::new("python3").args(["-m", "venv", "venv"]).current_dir(folder));
+                run(Command::new("python3")
+                    .args(["-m", "venv", "venv"])
+                    .current_dir(folder));
                 let mut pip = Command::new(folder.join("venv/bin/pip"));
                 pip.args(["install", "--quiet", "--disable-pip-version-check", "-r"]);
                 run(pip.arg(folder.join("requirements.txt")));
@@ -119,7 +121,10 @@ impl Sdk {
                 ("puppet.js", include_str!("puppets/javascript/puppet.js")),
             ],
             Self::Python => &[
-                ("requirements.txt", include_str!("puppets/python/requirements.txt")),
+                (
+                    "requirements.txt",
+                    include_str!("puppets/python/requirements.txt"),
+                ),
                 ("puppet.py", include_str!("puppets/python/puppet.py")),
             ],
             Self::Go => &[

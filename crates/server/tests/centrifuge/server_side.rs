@@ -17,7 +17,10 @@ fn the_channels_of_a_token_are_there_with_the_connection() {
             assert_eq!(subscribed["recoverable"], true, "{client}: {subscribed}");
         }
     });
-    house.api("publish", &json!({"topic": "private:ada", "data": {"for": "ada"}}));
+    house.api(
+        "publish",
+        &json!({"topic": "private:ada", "data": {"for": "ada"}}),
+    );
     together(&clients, |client| {
         let publication = client.expect_in("server publication", "private:ada");
         assert_eq!(publication["data"], json!({"for": "ada"}), "{client}");
@@ -55,7 +58,11 @@ fn the_backend_subscribes_and_unsubscribes_a_user() {
     });
     house.api("publish", &json!({"topic": "news", "data": 1}));
     together(&clients, |client| {
-        assert_eq!(client.expect_in("server publication", "news")["data"], 1, "{client}");
+        assert_eq!(
+            client.expect_in("server publication", "news")["data"],
+            1,
+            "{client}"
+        );
     });
     house.api("unsubscribe", &json!({"user": "ada", "topic": "news"}));
     together(&clients, |client| {
@@ -87,8 +94,16 @@ fn whether_a_client_comes_back_is_what_the_backend_says() {
     for (body, code, is_back) in [
         (json!({"user": "ada"}), 3503, false),
         (json!({"user": "ada", "reconnect": true}), 3011, true),
-        (json!({"user": "ada", "code": 4_100, "reason": "later"}), 4100, true),
-        (json!({"user": "ada", "code": 4_600, "reason": "never"}), 4600, false),
+        (
+            json!({"user": "ada", "code": 4_100, "reason": "later"}),
+            4100,
+            true,
+        ),
+        (
+            json!({"user": "ada", "code": 4_600, "reason": "never"}),
+            4600,
+            false,
+        ),
     ] {
         let house = House::open();
         let clients = house.clients_with(&json!({"token": token(json!({"sub": "ada"}))}));

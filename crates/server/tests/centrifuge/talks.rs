@@ -1,12 +1,13 @@
 //! What clients say to each other.
 
-use std::collections::BTreeSet;
-
+use fanfare_testing::Line;
 use serde_json::{Value, json};
 
 use crate::client::{Client, together};
 use crate::house::{House, token};
-use crate::way::Encoding;
+use crate::not_yet::NotYet;
+use crate::sdk::Sdk;
+use crate::way::{Encoding, Way};
 
 /// What JSON can be.
 fn data() -> Vec<Value> {
@@ -61,7 +62,9 @@ fn whoever_is_in_a_channel_hears_everything_in_order() {
 fn subscriptions_that_are_made_before_connecting_are_all_there() {
     let house = House::open();
     together(&house.clients(), |client| {
-        let channels: Vec<String> = (0..20).map(|number| format!("{}:{number}", client.slug)).collect();
+        let channels: Vec<String> = (0..20)
+            .map(|number| format!("{}:{number}", client.slug))
+            .collect();
         for channel in &channels {
             client.done("subscribe", json!({"channel": channel}));
         }
@@ -79,11 +82,23 @@ fn names_of_channels_may_be_what_they_are_at_centrifugo() {
     let house = House::open();
     together(&house.clients(), |client| {
         client.connect();
-        for name in ["with space", "$not-private", "dialog#1,2", "100%", "聊天", "a?*>", "%24"] {
+        for name in [
+            "with space",
+            "$not-private",
+            "dialog#1,2",
+            "100%",
+            "聊天",
+            "a?*>",
+            "%24",
+        ] {
             let channel = format!("{name}{}", client.slug);
             client.subscribe(&channel);
             client.publish(&channel, &json!(name));
-            assert_eq!(client.expect_in("publication", &channel)["data"], name, "{client}");
+            assert_eq!(
+                client.expect_in("publication", &channel)["data"],
+                name,
+                "{client}"
+            );
         }
     });
 }
@@ -97,7 +112,9 @@ fn bytes_pass_between_clients_of_protobuf_and_close_those_of_json() {
         client.subscribe("bytes");
     });
     let bytes = json!({"channel": "bytes", "base64": "AP9mYW5mYXJlCg=="});
-    let sender = clients.iter().find(|client| client.way.encoding == Encoding::Protobuf);
+    let sender = clients
+        .iter()
+        .find(|client| client.way.encoding == Encoding::Protobuf);
     sender.unwrap().done("publish", bytes.clone());
     together(&clients, |client| match client.way.encoding {
         Encoding::Protobuf => {
@@ -111,51 +128,123 @@ fn bytes_pass_between_clients_of_protobuf_and_close_those_of_json() {
     });
 }
 
-/// The ids of those who are in a channel.
-fn ids_in(client: &Client, channel: &str) -> BTreeSet<String> {
-    let members = client.done("presence", json!({"channel": channel}));
-    for (id, info) in members.as_object().unwrap() {
-        assert_eq!(info["client"], *id, "{members}");
-    }
-    members.as_object().unwrap().keys().cloned().collect()
-}
-
 #[test]
 fn clients_see_who_is_there_and_who_comes_and_goes() {
     let house = House::open();
     let named = token(json!({"sub": "ada", "info": {"name": "Ada"}}));
     let (watchers, comers) = (house.clients(), house.clients_with(&json!({"token": named})));
-    let pairs: Vec<(&Client, &Client)> = watchers.iter().zip(&comers).collect();
+    let hosts = house.clients();
+    together(&hosts, |host| {
+        host.connect();
+        host.subscribe(&host.way.to_string().replace(' ', "-"));
+    });
     std::thread::scope(|scope| {
-        for (watcher, comer) in pairs {
+        for (watcher, comer) in watchers.iter().zip(&comers) {
             scope.spawn(|| see_one_come_and_go(watcher, comer));
         }
     });
 }
 
+/// Somebody is there already.
 fn see_one_come_and_go(watcher: &Client, comer: &Client) {
-    let channel = watcher.slug.as_str();
+    let channel = watcher.way.to_string().replace(' ', "-");
     let watching = watcher.connect();
     watcher.done("subscribe", json!({"channel": channel, "join_leave": true}));
-    watcher.expect_in("subscribed", channel);
+    watcher.expect_in("subscribed", &channel);
     let coming = comer.connect();
-    comer.subscribe(channel);
-    let join = watcher.expect_where("join", |told| told["info"]["client"] == *coming);
+    comer.subscribe(&channel);
     let ada = json!({"client": coming, "user": "ada", "conn_info": {"name": "Ada"}});
+    let join = watcher.expect_where("join", |told| told["info"]["client"] == *coming);
     assert_eq!(join["info"], ada);
-    let members = comer.done("presence", json!({"channel": channel}));
+    let members = watcher.done("presence", json!({"channel": channel}));
+    assert_eq!(members.as_object().unwrap().len(), 3, "{watcher}: {members}");
     assert_eq!(members[&coming], ada);
-    assert_eq!(members[&watching]["user"], "");
-    assert_eq!(ids_in(watcher, channel), BTreeSet::from([watching, coming.clone()]));
+    assert_eq!(
+        members[&watching],
+        json!({"client": watching, "user": "", "conn_info": null})
+    );
+    // All who have no name are one user.
     let stats = watcher.done("presence_stats", json!({"channel": channel}));
-    assert_eq!(stats, json!({"clients": 2, "users": 2}));
-    comer.publish(channel, &json!("it is me"));
-    assert_eq!(watcher.expect_in("publication", channel)["info"], ada);
+    assert_eq!(stats, json!({"clients": 3, "users": 2}));
+    comer.publish(&channel, &json!("it is me"));
+    assert_eq!(watcher.expect_in("publication", &channel)["info"], ada);
     comer.done("unsubscribe", json!({"channel": channel}));
-    let leave = watcher.expect("leave");
-    assert_eq!(leave["info"], ada);
+    assert_eq!(watcher.expect("leave")["info"], ada);
     let stats = watcher.done("presence_stats", json!({"channel": channel}));
-    assert_eq!(stats, json!({"clients": 1, "users": 1}));
+    assert_eq!(stats, json!({"clients": 2, "users": 1}));
+}
+
+#[test]
+fn the_first_in_a_channel_sees_who_comes_next() {
+    let house = House::open();
+    let (firsts, seconds) = (house.clients(), house.clients());
+    together(&firsts, |first| {
+        first.connect();
+        first.done(
+            "subscribe",
+            json!({"channel": first.way.to_string(), "join_leave": true}),
+        );
+        first.expect("subscribed");
+    });
+    together(&seconds, |second| {
+        second.connect();
+        second.subscribe(&second.way.to_string());
+    });
+    // Who comes and goes is told within a second.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    together(&firsts, |first| {
+        let is_told = first.left().iter().any(|told| told["event"] == "join");
+        NotYet::JoinBehindTheFirst.is(is_told, !is_told);
+    });
+}
+
+/// A large document of which little changes.
+fn document(version: u32) -> Value {
+    let lines = (0..50).map(|line| format!("line {line} of the document, \"as it is\", 文字"));
+    json!({"lines": lines.collect::<Vec<String>>(), "version": version})
+}
+
+#[test]
+fn what_has_changed_since_the_publication_before_is_enough() {
+    let house = House::open();
+    let line = Line::to(house.program.address());
+    // The library of Go cannot read deltas.
+    let ways = Way::all().filter(|way| way.sdk != Sdk::Go);
+    let clients: Vec<Client> = ways
+        .map(|way| Client::new(way, line.address(), &json!({})))
+        .collect();
+    let publish = |version| {
+        house.api(
+            "publish",
+            &json!({"topic": "document", "data": document(version)}),
+        )
+    };
+    publish(0);
+    together(&clients, |client| {
+        client.connect();
+        client.expect("connecting");
+        client.done("subscribe", json!({"channel": "document", "delta": true}));
+        client.expect("subscribed");
+    });
+    (1..=5).for_each(|version| drop(publish(version)));
+    let assert_told = |client: &Client, versions: std::ops::RangeInclusive<u32>| {
+        let expected: Vec<Value> = versions.map(document).collect();
+        assert_eq!(
+            client.take_data("publication", "document", expected.len()),
+            expected,
+            "{client}"
+        );
+    };
+    together(&clients, |client| assert_told(client, 1..=5));
+    line.cut();
+    together(&clients, |client| drop(client.expect("connecting")));
+    (6..=9).for_each(|version| drop(publish(version)));
+    line.mend();
+    together(&clients, |client| {
+        assert_eq!(client.expect("subscribed")["recovered"], true, "{client}");
+    });
+    publish(10);
+    together(&clients, |client| assert_told(client, 6..=10));
 }
 
 #[test]
@@ -165,7 +254,7 @@ fn what_the_backend_sends_to_a_user_or_a_connection_is_a_message() {
     // The library of Python has no word for messages.
     let clients: Vec<Client> = clients
         .into_iter()
-        .filter(|client| client.way.sdk != crate::sdk::Sdk::Python)
+        .filter(|client| client.way.sdk != Sdk::Python)
         .collect();
     together(&clients, |client| {
         client.connect();

@@ -4,9 +4,7 @@ use super::wire::{int, message, part, text};
 use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::BadMessage;
-use crate::{
-    Command, CommandId, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, Verb, Wanted,
-};
+use crate::{Command, CommandId, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, Verb, Wanted};
 
 /// Reads a command in both encodings, which must say the same.
 fn read(json: &str, protobuf: &[u8]) -> Result<Command<'static>, BadMessage> {
@@ -88,12 +86,13 @@ fn connect() {
     assert_eq!(not_recovering, hello(None, Vec::new()));
 }
 
-fn subscribe_to(wanted: Wanted<'static>, presence: bool, token: Option<&'static str>) -> Verb<'static> {
+fn subscribe_to(wanted: Wanted<'static>, is_all: bool, token: Option<&'static str>) -> Verb<'static> {
     Verb::Subscribe {
         topics: vec![wanted],
         occupancy: false,
         every: None,
-        presence,
+        presence: is_all,
+        deltas: is_all,
         token: token.map(Into::into),
     }
 }
@@ -106,7 +105,7 @@ fn subscribe() {
     );
     assert_eq!(now, subscribe_to(wanted("a", None), false, None));
     let everything = asked(
-        r#"{"id":1,"subscribe":{"channel":"$a#1","token":"t","recover":true,"epoch":"abc","offset":7,"data":{},"positioned":true,"recoverable":true,"join_leave":true,"flag":2}}"#,
+        r#"{"id":1,"subscribe":{"channel":"$a#1","token":"t","recover":true,"epoch":"abc","offset":7,"data":{},"positioned":true,"recoverable":true,"join_leave":true,"delta":"fossil","flag":2}}"#,
         &[part(
             5,
             &[
@@ -119,6 +118,7 @@ fn subscribe() {
                 int(9, 1),
                 int(10, 1),
                 int(11, 1),
+                text(12, "fossil"),
                 int(14, 2),
             ],
         )],
@@ -295,7 +295,10 @@ fn pong_and_all_else_without_an_id() {
 fn send_and_ping_that_nobody_takes() {
     let send = || part(12, &[text(1, "1")]);
     let unanswered = read(r#"{"send":{"data":1}}"#, &message(&[send()]));
-    assert!(matches!(unanswered, Err(BadMessage::Fatal(Disconnect::NotAvailable))));
+    assert!(matches!(
+        unanswered,
+        Err(BadMessage::Fatal(Disconnect::NotAvailable))
+    ));
     assert_eq!(
         fatal(r#"{"id":1,"send":{"data":1}}"#, &[send()]),
         Disconnect::NotAvailable
@@ -304,7 +307,11 @@ fn send_and_ping_that_nobody_takes() {
         fatal(r#"{"id":1,"ping":{}}"#, &[part(11, &[])]),
         Disconnect::ProtocolError
     );
-    assert_eq!(fatal(r#"{"id":1}"#, &[]), Disconnect::ProtocolError, "nothing is asked");
+    assert_eq!(
+        fatal(r#"{"id":1}"#, &[]),
+        Disconnect::ProtocolError,
+        "nothing is asked"
+    );
 }
 
 #[test]

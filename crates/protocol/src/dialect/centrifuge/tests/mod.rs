@@ -10,8 +10,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    ConnectionId, Draft, Epoch, Payload, Position, Publication, Publisher, Timestamp, TopicName,
-    UserName,
+    ConnectionId, Draft, Epoch, Payload, Position, Publication, Publisher, Timestamp, TopicName, UserName,
 };
 
 /// The epoch `abc`.

@@ -15,7 +15,10 @@ fn check(put: impl Fn(Encoding, &mut Vec<u8>), json: &[&str], pushes: &[Vec<u8>]
     let lines: Vec<String> = json.iter().map(|push| format!(r#"{{"push":{push}}}"#)).collect();
     let text = String::from_utf8(written(Encoding::Json)).unwrap();
     assert_eq!(text, lines.join("\n"));
-    let messages: Vec<Vec<u8>> = pushes.iter().map(|push| message(std::slice::from_ref(push))).collect();
+    let messages: Vec<Vec<u8>> = pushes
+        .iter()
+        .map(|push| message(std::slice::from_ref(push)))
+        .collect();
     assert_eq!(written(Encoding::Protobuf), messages.concat(), "{json:?}");
 }
 
@@ -105,6 +108,42 @@ fn a_publication_of_text_is_a_string_and_one_of_bytes_has_no_form_in_json() {
 }
 
 #[test]
+fn a_publication_as_what_has_changed() {
+    let first = json(r#"{"text":"the quick brown fox jumps over the lazy dog","n":1}"#);
+    let second = r#"{"text":"the quick brown fox jumps over the lazy dog","n":2}"#;
+    let said = published(2, json(second));
+    // As it is where nothing was before; in JSON as a string.
+    check(
+        |encoding, bytes| delta(encoding, &said, None, bytes),
+        &[&format!(
+            r#"{{"channel":"a","pub":{{"data":{second:?},"offset":2,"time":1500}}}}"#
+        )],
+        &[part(
+            4,
+            &[
+                text(2, "a"),
+                part(4, &[text(4, second), int(6, 2), int(9, 1_500)]),
+            ],
+        )],
+    );
+    // 60 bytes (`x`) of which 58 (`v`) are those at the beginning of the one before and two are new, and their sum.
+    let change = "x\nv@0,2:2}1uaIUS;";
+    check(
+        |encoding, bytes| delta(encoding, &said, Some(&first), bytes),
+        &[&format!(
+            r#"{{"channel":"a","pub":{{"data":{change:?},"offset":2,"delta":true,"time":1500}}}}"#
+        )],
+        &[part(
+            4,
+            &[
+                text(2, "a"),
+                part(4, &[text(4, change), int(6, 2), int(8, 1), int(9, 1_500)]),
+            ],
+        )],
+    );
+}
+
+#[test]
 fn a_message_is_what_is_sent_to_a_user_or_a_connection() {
     let sent = Direct {
         from: None,
@@ -121,7 +160,7 @@ fn a_message_is_what_is_sent_to_a_user_or_a_connection() {
         &expected.1,
     );
     let mut to_user = published(3, json("[1]"));
-    to_user.draft.topic = TopicName::parse("$user:ada").unwrap();
+    to_user.draft.topic = TopicName::of_user(&ada().user.unwrap());
     check(of_publication(&to_user), &expected.0, &expected.1);
 }
 
@@ -166,6 +205,7 @@ fn subscribe() {
         recovered: None,
         is_recoverable,
         publications: Vec::new(),
+        has_deltas: false,
     };
     check(
         of_reply(&Reply::Subscribed {
@@ -190,12 +230,8 @@ fn subscribe() {
 
 #[test]
 fn unsubscribe() {
-    let unsubscribe = |code, reason: &str| {
-        part(
-            4,
-            &[text(2, "a"), part(7, &[int(2, code), text(3, reason)])],
-        )
-    };
+    let unsubscribe =
+        |code, reason: &str| part(4, &[text(2, "a"), part(7, &[int(2, code), text(3, reason)])]);
     check(
         of_reply(&Reply::Unsubscribed {
             topics: vec![topic("a")],

@@ -3,7 +3,9 @@
 use super::wire::{int, message, part, text};
 use super::*;
 use crate::codes::ErrorCode;
-use crate::{Attendance, CommandId, HistoryPage, Loss, PresencePage, Present, Reply, SubscribedTopic, Welcome};
+use crate::{
+    Attendance, CommandId, HistoryPage, Loss, PresencePage, Present, Reply, SubscribedTopic, Welcome,
+};
 
 /// Holds the answer to command 7 against how it travels.
 fn check(said: &Reply, json: &str, fields: &[Vec<u8>]) {
@@ -29,6 +31,7 @@ fn begun(name: &str) -> SubscribedTopic {
         recovered: None,
         is_recoverable: true,
         publications: Vec::new(),
+        has_deltas: false,
     }
 }
 

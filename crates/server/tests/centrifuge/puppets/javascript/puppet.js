@@ -104,11 +104,12 @@ const COMMANDS = {
   },
   connect: (client) => client.connect(),
   disconnect: (client) => client.disconnect(),
-  subscribe(client, { client: name, channel, token, tokens, join_leave: joinLeave }) {
+  subscribe(client, { client: name, channel, token, tokens, join_leave: joinLeave, delta }) {
     const subscription = client.newSubscription(channel, {
       token,
       getToken: giver(tokens, { client: name, event: 'subscription token wanted', channel }),
       joinLeave,
+      delta: delta ? 'fossil' : undefined,
       recoverable: true,
       minResubscribeDelay: 50,
       maxResubscribeDelay: 200,

@@ -6,7 +6,13 @@ import base64
 import json
 import sys
 
-from centrifuge import Client, ClientEventHandler, StreamPosition, SubscriptionEventHandler
+from centrifuge import (
+    Client,
+    ClientEventHandler,
+    DeltaType,
+    StreamPosition,
+    SubscriptionEventHandler,
+)
 
 clients = {}
 
@@ -162,6 +168,7 @@ async def subscribe(client, command):
             command.get("tokens"), client=name, event="subscription token wanted", channel=channel
         ),
         join_leave=command.get("join_leave", False),
+        delta=DeltaType.FOSSIL if command.get("delta") else None,
         recoverable=True,
         min_resubscribe_delay=0.05,
         max_resubscribe_delay=0.2,
