@@ -177,7 +177,8 @@ fn see_one_come_and_go(watcher: &Client, comer: &Client) {
 #[test]
 fn the_first_in_a_channel_sees_who_comes_next() {
     let house = House::open();
-    let (firsts, seconds) = (house.clients(), house.clients());
+    let named = token(json!({"sub": "ada"}));
+    let (firsts, seconds) = (house.clients(), house.clients_with(&json!({"token": named})));
     together(&firsts, |first| {
         first.connect();
         first.done(
@@ -193,7 +194,8 @@ fn the_first_in_a_channel_sees_who_comes_next() {
     // Who comes and goes is told within a second.
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     together(&firsts, |first| {
-        let is_told = first.left().iter().any(|told| told["event"] == "join");
+        let is_join = |told: &Value| told["event"] == "join" && told["info"]["user"] == "ada";
+        let is_told = first.left().iter().any(is_join);
         NotYet::JoinBehindTheFirst.is(is_told, !is_told);
     });
 }

@@ -14,6 +14,7 @@ const say = (line) => process.stdout.write(JSON.stringify(line) + '\n');
 // Data is bytes in Protobuf. Those that are no JSON are said in base64.
 function read(data) {
   if (!(data instanceof Uint8Array)) return data ?? null;
+  if (data.length === 0) return null;
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(data));
   } catch {
