@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{ConnectionId, Every, Format, Millis, Timestamp, TopicName, UserName};
+use fanfare_protocol::{
+    ConnectionId, Every, Format, Millis, Publication, TagFilter, Timestamp, TopicName, UserName,
+};
 
 use crate::access::Identity;
 use crate::ask::Waiting;
@@ -47,9 +49,14 @@ pub(crate) struct Session {
     pub(crate) user_key: u32,
     /// What it asks just now, if it does.
     pub(crate) demand: Option<Box<Demand>>,
+    /// Which publications of topics it wants, where not all.
+    pub(crate) filters: Option<Box<Filters>>,
     /// What it waits for the application to decide, if it does.
     pub(crate) waiting: Option<Box<Waiting>>,
 }
+
+/// Filters by topic.
+pub(crate) type Filters = Vec<(TopicName, Arc<TagFilter>)>;
 
 /// The key of a connection without user.
 pub(crate) const NO_USER: u32 = u32::MAX;
@@ -103,6 +110,8 @@ pub(crate) enum Manner {
     Every(Every),
     /// All of them, at once, as what has changed.
     Deltas,
+    /// Those that its filter lets through, at once. The filter is the session's.
+    Filtered,
 }
 
 impl From<Option<Every>> for Manner {
@@ -167,6 +176,7 @@ impl Session {
             is_pong_due: false,
             user_key: NO_USER,
             demand: None,
+            filters: None,
             waiting: None,
         }
     }
@@ -191,6 +201,22 @@ impl Session {
     /// What it asks just now.
     pub(crate) fn demand(&self) -> Demand {
         self.demand.as_deref().copied().unwrap_or_default()
+    }
+
+    /// It wants all of a topic again.
+    pub(crate) fn forget_filter(&mut self, topic: &TopicName) {
+        if let Some(filters) = &mut self.filters {
+            filters.retain(|(filtered, _)| filtered != topic);
+            self.filters.take_if(|filters| filters.is_empty());
+        }
+    }
+
+    /// Whether it wants a publication of a topic, by its tags.
+    pub(crate) fn wants(&self, publication: &Publication) -> bool {
+        let draft = &publication.draft;
+        let mut filters = self.filters.iter().flat_map(|filters| filters.iter());
+        let filter = filters.find(|(topic, _)| *topic == draft.topic);
+        filter.is_none_or(|(_, filter)| filter.matches(draft.tags.as_ref()))
     }
 
     /// What it asks just now, to be changed.
@@ -286,8 +312,11 @@ pub(crate) const NUMBERED: usize = PACED + 1;
 /// The audience of those that get what has changed, whatever their dialect.
 pub(crate) const DELTAS: usize = NUMBERED + 1;
 
-/// The audience of those that belong to a topic but receive nothing.
-pub(crate) const SILENT: usize = DELTAS + 1;
+/// The audience of those that want some by their tags, whatever their dialect.
+pub(crate) const FILTERED: usize = DELTAS + 1;
 
-/// How many audiences a topic has: one per format, the paced, the numbered, that of deltas, and the silent.
+/// The audience of those that belong to a topic but receive nothing.
+pub(crate) const SILENT: usize = FILTERED + 1;
+
+/// How many audiences a topic has: one per format, the paced, the numbered, those of deltas and filters, and the silent.
 pub(crate) const AUDIENCES: usize = SILENT + 1;

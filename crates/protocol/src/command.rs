@@ -1,9 +1,10 @@
 //! What clients ask for, whatever dialect they ask it in.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, Turn, UserName};
+use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, TagFilter, Turn, UserName};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub enum Verb<'a> {
         presence: bool,
         /// Whether publications may come as what has changed since the one before.
         deltas: bool,
+        /// Which publications are wanted, by their tags; `None` for all.
+        filter: Option<Arc<TagFilter>>,
         /// A token that allows it.
         token: Option<Cow<'a, str>>,
     },

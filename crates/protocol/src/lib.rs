@@ -20,6 +20,7 @@ pub mod proxy_header;
 mod publication;
 mod reply;
 mod since;
+mod tag_filter;
 mod tags;
 mod template;
 mod topic;
@@ -40,6 +41,9 @@ pub use presence::{Attendance, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Pr
 pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, Publisher};
 pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
 pub use since::{Loss, Since, SinceError};
+pub use tag_filter::{
+    Comparison, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_VALUES_MAX, Number, Order, TagFilter,
+};
 pub use tags::{TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError};
 pub use template::{Asker, TEMPLATE_PLACES_MAX, TopicTemplate, TopicTemplateError};
 pub use topic::{TOPIC_BYTES_MAX, TopicName, TopicNameError};

@@ -27,7 +27,7 @@ use crate::{Dirty, Role};
 pub(super) struct Comer {
     /// Unlike any other's.
     serial: u64,
-    connection: ConnectionId,
+    pub(super) connection: ConnectionId,
     pub(super) topic: u32,
     /// The last place that it was given.
     pub(super) at: Position,

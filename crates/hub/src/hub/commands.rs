@@ -88,10 +88,16 @@ impl Hub {
                 every,
                 presence,
                 deltas,
+                filter,
                 token,
             } => {
                 let wants = Wants { occupancy, presence };
-                let manner = if deltas { Manner::Deltas } else { every.into() };
+                let manner = match &filter {
+                    Some(_) => Manner::Filtered,
+                    None if deltas => Manner::Deltas,
+                    None => every.into(),
+                };
+                self.keep_filter(slot, &topics, filter);
                 self.subscribe_to(slot, id, topics, Wishes { wants, manner }, token.map(Into::into));
             }
             Verb::Unsubscribe { topics } => match names(&topics) {

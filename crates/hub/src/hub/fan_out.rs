@@ -98,6 +98,7 @@ impl Hub {
         }
         self.fan_out_numbered(index, &batch);
         self.fan_out_deltas(index, &batch);
+        self.fan_out_filtered(index, &batch);
         self.pace(index, &batch);
         if !self.ready.is_empty() {
             self.gather_live(index, &batch);

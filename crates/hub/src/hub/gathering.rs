@@ -113,6 +113,12 @@ impl Hub {
     /// Puts publications to what a comer has gathered; false when that would be too much.
     fn take_up(&mut self, key: u32, publications: &[Arc<Publication>]) -> bool {
         let bytes_max = self.limits.outbox_bytes_max as usize;
+        let session = self.comers.get(key as usize).map(|comer| comer.connection.slot());
+        let session = session.and_then(|slot| self.sessions[slot].as_ref());
+        let wanted = publications
+            .iter()
+            .filter(|publication| session.is_some_and(|session| session.wants(publication)));
+        let wanted: Vec<_> = wanted.cloned().collect();
         let Some((gathering, place)) = self.gathering_of(key) else {
             return false;
         };
@@ -129,10 +135,10 @@ impl Hub {
             }
             return true;
         }
-        if topic.publications.len() + publications.len() > GATHERED_MAX || gathering.bytes > bytes_max {
+        if topic.publications.len() + wanted.len() > GATHERED_MAX || gathering.bytes > bytes_max {
             return false;
         }
-        topic.publications.extend(publications.iter().cloned());
+        topic.publications.extend(wanted);
         true
     }
 

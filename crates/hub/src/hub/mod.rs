@@ -7,6 +7,7 @@ mod closing;
 mod commands;
 mod deltas;
 mod fan_out;
+mod filtering;
 mod gathering;
 mod hailing;
 mod listing;

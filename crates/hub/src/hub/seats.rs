@@ -5,7 +5,7 @@ use fanfare_protocol::Millis;
 
 use super::Hub;
 use super::timers::Watched;
-use crate::session::{DELTAS, Manner, NUMBERED, PACED, SILENT, Seat};
+use crate::session::{DELTAS, FILTERED, Manner, NUMBERED, PACED, SILENT, Seat};
 use crate::topic::{Member, Wants};
 
 impl Hub {
@@ -24,10 +24,12 @@ impl Hub {
         let seat = *self.sessions[slot].as_mut()?.seat(index)?;
         let is_paced = usize::from(seat.audience) == PACED;
         let is_delta = usize::from(seat.audience) == DELTAS;
+        let is_filtered = usize::from(seat.audience) == FILTERED;
         match manner {
             Manner::Every(every) if is_paced => self.set_pace(index, seat.at, every),
-            Manner::AtOnce if !is_paced && !is_delta => {}
+            Manner::AtOnce if !is_paced && !is_delta && !is_filtered => {}
             Manner::Deltas if is_delta => {}
+            Manner::Filtered if is_filtered => {}
             _ => {
                 let wants = self.vacate_seat(index, seat).wants();
                 let seat = self.new_seat(slot, index, manner)?;
@@ -52,6 +54,7 @@ impl Hub {
             _ => {
                 let audience = match manner {
                     Manner::Deltas if audience != SILENT => DELTAS,
+                    Manner::Filtered if audience != SILENT => FILTERED,
                     _ => audience,
                 };
                 let members = &mut self.topics[index as usize].audiences[audience];

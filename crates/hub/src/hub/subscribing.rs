@@ -502,6 +502,7 @@ impl Hub {
             let seat = session.seat(topic).copied();
             let comer = session.comer_of(topic);
             session.subscriptions.retain(|s| s.topic != topic);
+            session.forget_filter(name);
             if let Some(seat) = seat {
                 self.close_notice(slot, topic);
                 self.remove_member(connection, topic, seat);

@@ -5,7 +5,7 @@ use fanfare_hub::broker::BrokerEvent;
 use fanfare_hub::{Admission, Answer, Control, Denial, Input, Limits, Output, Retention, Selector};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Timestamp};
+use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
@@ -636,5 +636,63 @@ fn deltas_are_a_matter_of_the_topics_rule() {
         &json!({"id": 3, "subscribe": {"channel": "b", "delta": "zip"}}),
     );
     assert_eq!(hear(&mut shard, client), [json!(3501)]);
+    shard.end();
+}
+
+/// Publishes to `a` with a tag.
+fn tagged(shard: &mut Shard, kind: &str) {
+    let tags = Tags::parse([("kind", kind)]).unwrap();
+    shard.append(Draft {
+        tags,
+        ..Draft::new(topic("a"), Payload::text("x"), Timestamp(0))
+    });
+    shard.turn();
+}
+
+#[test]
+fn who_asks_for_it_is_given_what_has_the_right_tags() {
+    let mut shard = keeping(100);
+    let (client, plain) = (client(&mut shard), shard.client(&["a"]));
+    let goals = json!({"key": "kind", "cmp": "eq", "val": "goal"});
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 2, "subscribe": {"channel": "a", "tf": goals}}),
+    );
+    hear(&mut shard, client);
+    for kind in ["goal", "card", "goal", "foul"] {
+        tagged(&mut shard, kind);
+    }
+    shard.publish("a", "no tags");
+    shard.turn();
+    let heard = hear(&mut shard, client);
+    assert_eq!(pushed(&heard), [1, 3]);
+    assert_eq!(heard[0]["push"]["pub"]["tags"], json!({"kind": "goal"}));
+    assert_eq!(shard.read(plain).len(), 5);
+
+    // Going on from there, it misses what it wants; and without a filter everything.
+    for (filter, expected) in [(goals, vec![3]), (Value::Null, vec![2, 3, 4, 5])] {
+        say(
+            &mut shard,
+            client,
+            &json!({"id": 3, "unsubscribe": {"channel": "a"}}),
+        );
+        let place =
+            json!({"channel": "a", "tf": filter, "recover": true, "epoch": epoch(&shard, "a"), "offset": 1});
+        say(&mut shard, client, &json!({"id": 4, "subscribe": place}));
+        let begun = hear(&mut shard, client).pop().unwrap()["subscribe"].clone();
+        assert_eq!(
+            (&begun["recovered"], offsets(&begun["publications"])),
+            (&json!(true), expected)
+        );
+    }
+    tagged(&mut shard, "card");
+    assert_eq!(pushed(&hear(&mut shard, client)), [6]);
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 5, "subscribe": {"channel": "b", "tf": {"op": "xor"}}}),
+    );
+    assert_eq!(hear(&mut shard, client)[0]["error"]["code"], 107);
     shard.end();
 }

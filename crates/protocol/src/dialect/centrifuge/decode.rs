@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
+use super::filter;
 use super::framing::{Encoding, Undecodable};
 use super::names::topic_of;
 use super::request::{self, Command as Said};
@@ -156,10 +158,12 @@ fn subscribe(asked: request::Subscribe) -> Result<Verb<'static>, Refused> {
     if !matches!(&*asked.delta, "" | "fossil") {
         return Err(BAD_REQUEST);
     }
-    if asked.tf.is_some() {
-        let message = "filters on tags are not available here, subscribe without";
-        return Err(Refused::Command(ErrorCode::NotAvailable, message));
+    if asked.tf.is_some() && !asked.delta.is_empty() {
+        let message = "a filter and deltas exclude each other, subscribe with one of them";
+        return Err(Refused::Command(ErrorCode::BadCommand, message));
     }
+    let filter = asked.tf.as_ref().map(filter::of).transpose();
+    let filter = filter.map_err(|message| Refused::Command(ErrorCode::BadCommand, message))?;
     let since = asked
         .recover
         .then(|| Since::Position(place(&asked.epoch, asked.offset)));
@@ -169,6 +173,7 @@ fn subscribe(asked: request::Subscribe) -> Result<Verb<'static>, Refused> {
         every: None,
         presence: asked.join_leave,
         deltas: !asked.delta.is_empty(),
+        filter: filter.map(Arc::new),
         token: (!asked.token.is_empty()).then_some(Cow::Owned(asked.token)),
     })
 }

@@ -8,6 +8,7 @@
 mod codes;
 mod decode;
 mod encode;
+mod filter;
 pub mod fossil;
 mod framing;
 mod names;

@@ -121,6 +121,7 @@ impl<'a> Fields<'a> {
             every,
             presence,
             deltas: false,
+            filter: None,
             token,
         })
     }

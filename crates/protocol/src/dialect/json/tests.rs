@@ -65,6 +65,7 @@ fn commands_are_read() {
             every: None,
             presence: false,
             deltas: false,
+            filter: None,
             token: None,
         }
     );
@@ -76,6 +77,7 @@ fn commands_are_read() {
             every: None,
             presence: false,
             deltas: false,
+            filter: None,
             token: None,
         }
     );
@@ -149,6 +151,7 @@ fn escaped_names_are_understood() {
             every: None,
             presence: false,
             deltas: false,
+            filter: None,
             token: None,
         }
     );
@@ -360,6 +363,7 @@ fn a_rate_and_a_key_are_read() {
             every: "2s".parse().ok(),
             presence: false,
             deltas: false,
+            filter: None,
             token: None,
         }
     );
