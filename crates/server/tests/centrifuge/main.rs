@@ -18,6 +18,7 @@ mod sdk;
 mod way;
 
 mod browser;
+mod choices;
 mod endings;
 mod histories;
 mod interruptions;

@@ -1,13 +1,12 @@
 //! What clients say to each other.
 
-use fanfare_testing::Line;
 use serde_json::{Value, json};
 
 use crate::client::{Client, together};
 use crate::house::{House, token};
 use crate::not_yet::NotYet;
 use crate::sdk::Sdk;
-use crate::way::{Encoding, Way};
+use crate::way::Encoding;
 
 /// What JSON can be.
 fn data() -> Vec<Value> {
@@ -193,60 +192,13 @@ fn the_first_in_a_channel_sees_who_comes_next() {
     });
     // Who comes and goes is told within a second.
     std::thread::sleep(std::time::Duration::from_millis(2_500));
-    together(&firsts, |first| {
-        let is_join = |told: &Value| told["event"] == "join" && told["info"]["user"] == "ada";
-        let is_told = first.left().iter().any(is_join);
-        NotYet::JoinBehindTheFirst.is(is_told, !is_told);
-    });
-}
-
-/// A large document of which little changes.
-fn document(version: u32) -> Value {
-    let lines = (0..50).map(|line| format!("line {line} of the document, \"as it is\", 文字"));
-    json!({"lines": lines.collect::<Vec<String>>(), "version": version})
-}
-
-#[test]
-fn what_has_changed_since_the_publication_before_is_enough() {
-    let house = House::open();
-    let line = Line::to(house.program.address());
-    // The library of Go cannot read deltas.
-    let ways = Way::all().filter(|way| way.sdk != Sdk::Go);
-    let clients: Vec<Client> = ways
-        .map(|way| Client::new(way, line.address(), &json!({})))
-        .collect();
-    let publish = |version| {
-        house.api(
-            "publish",
-            &json!({"topic": "document", "data": document(version)}),
-        )
-    };
-    publish(0);
-    together(&clients, |client| {
-        client.connect();
-        client.expect("connecting");
-        client.done("subscribe", json!({"channel": "document", "delta": true}));
-        client.expect("subscribed");
-    });
-    (1..=5).for_each(|version| drop(publish(version)));
-    let assert_told = |client: &Client, versions: std::ops::RangeInclusive<u32>| {
-        let expected: Vec<Value> = versions.map(document).collect();
-        assert_eq!(
-            client.take_data("publication", "document", expected.len()),
-            expected,
-            "{client}"
-        );
-    };
-    together(&clients, |client| assert_told(client, 1..=5));
-    line.cut();
-    together(&clients, |client| drop(client.expect("connecting")));
-    (6..=9).for_each(|version| drop(publish(version)));
-    line.mend();
-    together(&clients, |client| {
-        assert_eq!(client.expect("subscribed")["recovered"], true, "{client}");
-    });
-    publish(10);
-    together(&clients, |client| assert_told(client, 6..=10));
+    let is_join = |told: &Value| told["event"] == "join" && told["info"]["user"] == "ada";
+    let told = firsts
+        .iter()
+        .filter(|first| first.left().iter().any(is_join))
+        .count();
+    // Whoever comes much later is told of, on a machine that is very slow.
+    NotYet::JoinBehindTheFirst.is(told == firsts.len(), told < firsts.len());
 }
 
 #[test]

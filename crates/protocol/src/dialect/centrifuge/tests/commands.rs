@@ -93,6 +93,7 @@ fn subscribe_to(wanted: Wanted<'static>, is_all: bool, token: Option<&'static st
         every: None,
         presence: is_all,
         deltas: is_all,
+        filter: None,
         token: token.map(Into::into),
     }
 }
@@ -127,6 +128,31 @@ fn subscribe() {
         everything,
         subscribe_to(wanted("%24a%231", Some(at(7))), true, Some("t"))
     );
+}
+
+#[test]
+fn subscribe_to_what_has_certain_tags() {
+    let leaf = [text(2, "k"), text(3, "in"), text(5, "a"), text(5, "b")];
+    let other = [text(2, "n"), text(3, "eq"), text(4, "1")];
+    let verb = asked(
+        r#"{"id":1,"subscribe":{"channel":"a","tf":{"op":"and","nodes":[{"key":"k","cmp":"in","vals":["a","b"]},{"key":"n","cmp":"eq","val":"1"}]}}}"#,
+        &[part(
+            5,
+            &[
+                text(1, "a"),
+                part(13, &[text(1, "and"), part(6, &leaf), part(6, &other)]),
+            ],
+        )],
+    );
+    let one_of = |name: &str, values: &[&str]| TagFilter::Tag {
+        name: name.into(),
+        is: Comparison::OneOf(values.iter().map(|&value| value.into()).collect()),
+    };
+    let Verb::Subscribe { filter, .. } = verb else {
+        panic!("{verb:?}");
+    };
+    let expected = TagFilter::All(vec![one_of("k", &["a", "b"]), one_of("n", &["1"])]);
+    assert_eq!(filter.as_deref(), Some(&expected));
 }
 
 #[test]

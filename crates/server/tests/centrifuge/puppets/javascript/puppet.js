@@ -105,12 +105,13 @@ const COMMANDS = {
   },
   connect: (client) => client.connect(),
   disconnect: (client) => client.disconnect(),
-  subscribe(client, { client: name, channel, token, tokens, join_leave: joinLeave, delta }) {
+  subscribe(client, { client: name, channel, token, tokens, join_leave: joinLeave, delta, filter }) {
     const subscription = client.newSubscription(channel, {
       token,
       getToken: giver(tokens, { client: name, event: 'subscription token wanted', channel }),
       joinLeave,
       delta: delta ? 'fossil' : undefined,
+      tagsFilter: filter,
       recoverable: true,
       minResubscribeDelay: 50,
       maxResubscribeDelay: 200,

@@ -10,6 +10,7 @@ from centrifuge import (
     Client,
     ClientEventHandler,
     DeltaType,
+    FilterNode,
     StreamPosition,
     SubscriptionEventHandler,
 )
@@ -169,6 +170,7 @@ async def subscribe(client, command):
         ),
         join_leave=command.get("join_leave", False),
         delta=DeltaType.FOSSIL if command.get("delta") else None,
+        tags_filter=FilterNode(command["filter"]) if "filter" in command else None,
         recoverable=True,
         min_resubscribe_delay=0.05,
         max_resubscribe_delay=0.2,
