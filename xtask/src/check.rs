@@ -38,6 +38,14 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             &["chromium", "chromium-driver"],
         )
     })?;
+    step("libraries of Centrifuge", || {
+        let is_there = || ["node", "npm"].into_iter().all(packages::runs) && conformance::has_venv();
+        packages::provide(
+            "Centrifuge's clients need Node with npm, and Python with `venv`",
+            is_there,
+            &["nodejs", "npm", "python3", "python3-venv"],
+        )
+    })?;
     step("curl", || {
         packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
     })?;

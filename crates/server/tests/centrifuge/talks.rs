@@ -211,10 +211,18 @@ fn what_the_backend_sends_to_a_user_or_a_connection_is_a_message() {
         .filter(|client| client.way.sdk != Sdk::Python)
         .collect();
     together(&clients, |client| {
-        client.connect();
+        let id = client.connect();
+        let connection = fanfare::centrifuge::connection_of(&id).unwrap().to_string();
+        house.api("send", &json!({"connection": connection, "data": [id]}));
+        assert_eq!(client.expect("message")["data"], json!([id]), "{client}");
     });
     house.api("send", &json!({"user": "bob", "data": {"for": "bob"}}));
     together(&clients, |client| {
-        assert_eq!(client.expect("message")["data"], json!({"for": "bob"}));
+        assert_eq!(
+            client.expect("message")["data"],
+            json!({"for": "bob"}),
+            "{client}"
+        );
+        client.assert_not_told("message");
     });
 }
