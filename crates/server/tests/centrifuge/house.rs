@@ -93,7 +93,7 @@ pub(crate) fn token(mut claims: Value) -> String {
 /// The time in so many seconds, in seconds since 1970.
 pub(crate) fn in_seconds(seconds: i64) -> i64 {
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap();
-    now.as_secs() as i64 + seconds
+    now.as_secs().cast_signed() + seconds
 }
 
 const SECRET: &str = "the secret of the application and its server";

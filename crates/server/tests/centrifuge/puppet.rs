@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::thread;
@@ -54,12 +54,12 @@ impl Puppet {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = child.stdout.take().unwrap();
+        let commands = child.stdin.take().unwrap();
         let said = Arc::<Said>::default();
         let heard = Arc::clone(&said);
-        thread::spawn(move || heard.listen(stdout));
+        thread::spawn(move || heard.listen(child));
         Self {
-            commands: Mutex::new(child.stdin.take().unwrap()),
+            commands: Mutex::new(commands),
             asked: AtomicU64::new(0),
             said,
         }
@@ -93,21 +93,23 @@ impl Puppet {
 }
 
 impl Said {
-    fn listen(&self, stdout: ChildStdout) {
+    fn listen(&self, mut puppet: Child) {
+        let stdout = puppet.stdout.take().unwrap();
         for line in BufReader::new(stdout).lines().map_while(Result::ok) {
             let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let mut lines = self.lines.lock().unwrap();
-            match line["ask"].as_u64() {
-                Some(id) => drop(lines.answers.insert(id, line)),
-                None => {
-                    let client = line["client"].as_str().unwrap().to_owned();
-                    lines.events.entry(client).or_default().push(line);
-                }
+            if let Some(id) = line["ask"].as_u64() {
+                lines.answers.insert(id, line);
+            } else {
+                let client = line["client"].as_str().unwrap().to_owned();
+                lines.events.entry(client).or_default().push(line);
             }
+            drop(lines);
             self.more.notify_all();
         }
         self.lines.lock().unwrap().is_over = true;
         self.more.notify_all();
+        let _ = puppet.wait();
     }
 
     /// Looks again with each line until something is found, or the time is over.

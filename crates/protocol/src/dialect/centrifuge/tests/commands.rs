@@ -4,7 +4,10 @@ use super::wire::{int, message, part, text};
 use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::BadMessage;
-use crate::{Command, CommandId, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, Verb, Wanted};
+use crate::{
+    Command, CommandId, Comparison, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, TagFilter, Verb,
+    Wanted,
+};
 
 /// Reads a command in both encodings, which must say the same.
 fn read(json: &str, protobuf: &[u8]) -> Result<Command<'static>, BadMessage> {
