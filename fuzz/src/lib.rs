@@ -11,6 +11,7 @@
 )]
 
 pub mod bounds;
+pub mod centrifuge;
 pub mod compression;
 pub mod connection;
 #[path = "../../crates/protocol/tests/websocket/decoded.rs"]
@@ -43,6 +44,10 @@ pub struct Target {
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    Target {
+        name: "centrifuge",
+        run: centrifuge::run,
+    },
     Target {
         name: "compression",
         run: compression::run,

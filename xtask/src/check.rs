@@ -30,32 +30,7 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             ],
         )
     })?;
-    step("browser", || {
-        let is_there = || ["chromium", "chromedriver"].into_iter().all(packages::runs);
-        packages::provide(
-            "the browser tests need Chromium and its driver",
-            is_there,
-            &["chromium", "chromium-driver"],
-        )
-    })?;
-    step("libraries of Centrifuge", || {
-        let is_there = || ["node", "npm"].into_iter().all(packages::runs) && conformance::has_venv();
-        packages::provide(
-            "Centrifuge's clients need Node with npm, and Python with `venv`",
-            is_there,
-            &["nodejs", "npm", "python3", "python3-venv"],
-        )
-    })?;
-    step("curl", || {
-        packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
-    })?;
-    step("strace", || {
-        packages::provide(
-            "a disk that fails is made with strace",
-            || packages::runs("strace"),
-            &["strace"],
-        )
-    })?;
+    provide()?;
     step("tests", || {
         cargo(root, &["test", "--workspace", "--features", HTTP2])
     })?;
@@ -83,6 +58,42 @@ pub(crate) fn run(root: &Path) -> Result<(), String> {
             .args(["doc", "--workspace", "--features", HTTP2, "--no-deps"])
             .env("RUSTDOCFLAGS", "--deny warnings");
         run_command(command)
+    })
+}
+
+/// What tests need beside Rust.
+fn provide() -> Result<(), String> {
+    step("browser", || {
+        let is_there = || ["chromium", "chromedriver"].into_iter().all(packages::runs);
+        packages::provide(
+            "the browser tests need Chromium and its driver",
+            is_there,
+            &["chromium", "chromium-driver"],
+        )
+    })?;
+    step("curl", || {
+        packages::provide("streams are read with curl", || packages::runs("curl"), &["curl"])
+    })?;
+    step("strace", || {
+        packages::provide(
+            "a disk that fails is made with strace",
+            || packages::runs("strace"),
+            &["strace"],
+        )
+    })?;
+    step("python", || {
+        packages::provide(
+            "the libraries of Centrifuge and of Centrifugo's API need Python with `venv`",
+            conformance::has_venv,
+            &["python3", "python3-venv"],
+        )
+    })?;
+    step("node", || {
+        packages::provide(
+            "a library of Centrifuge needs Node with npm",
+            || ["node", "npm"].into_iter().all(packages::runs),
+            &["nodejs", "npm"],
+        )
     })
 }
 

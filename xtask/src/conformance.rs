@@ -201,7 +201,7 @@ fn mend(folder: &Path) -> Result<(), String> {
 /// What the cases of groups 12 and 13 lack.
 const MENDED_LINE: &str = "   msg = msg.encode('latin-1') if isinstance(msg, str) else msg\n";
 
-/// Whether Python can make environments of its own.
+/// Whether there is a Python that makes environments of its own.
 pub(crate) fn has_venv() -> bool {
     let mut command = Command::new("python3");
     command

@@ -108,8 +108,19 @@ impl Server {
     }
 
     fn publish_draft(&self, draft: Publishing) -> Result<Published, Refusal> {
+        self.answered(|id| self.broker.publish(draft, self.outlet, id))
+    }
+
+    fn remove(&self, name: &str) -> Result<Published, Refusal> {
+        self.answered(|id| self.broker.remove_history(&topic(name), self.outlet, id))
+    }
+
+    fn answered(
+        &self,
+        ask: impl FnOnce(PublishId) -> Poll<Result<Published, Refusal>>,
+    ) -> Result<Published, Refusal> {
         let id = PublishId(fastrand::u64(..));
-        match self.broker.publish(draft, self.outlet, id) {
+        match ask(id) {
             Poll::Ready(outcome) => outcome,
             Poll::Pending => self.mail.wait("an answer", |event| match event {
                 BrokerEvent::Published { publish, outcome } if *publish == id => Some(*outcome),
@@ -316,4 +327,61 @@ fn the_servers_own_topics_are_in_memory() {
     drop(server);
     let server = Server::start(&storage);
     assert_eq!(server.broker.topics(0, 10).topics, []);
+}
+
+#[test]
+fn what_was_removed_is_gone_over_a_restart_and_offsets_go_on() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    server.publish("a", "one").unwrap();
+    let before = server.publish("a", "two").unwrap().position;
+    assert_eq!(server.remove("a"), Ok(Published::first(before)));
+    assert_eq!(server.texts("a", Start::Oldest), Vec::<String>::new());
+    let after = server.publish("a", "three").unwrap().position;
+    assert_eq!(after, before.next());
+    assert_eq!(server.texts("a", Start::Oldest), ["three"]);
+    drop(server);
+    let server = Server::start(&storage);
+    assert_eq!(server.texts("a", Start::Oldest), ["three"]);
+    // It is on the disk alone now.
+    assert_eq!(server.remove("a"), Ok(Published::first(after)));
+    assert_eq!(server.texts("a", Start::Oldest), Vec::<String>::new());
+    assert!(server.remove("never").is_ok());
+    assert_eq!(
+        server.broker.topics(0, 10).topics.len(),
+        0,
+        "nothing is made by that"
+    );
+}
+
+#[test]
+fn a_removal_has_its_place_among_publications_that_are_under_way() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    server.join("a");
+    // None of these is waited for before the next.
+    for text in ["one", "two"] {
+        let pending = server
+            .broker
+            .publish(draft("a", text), server.outlet, PublishId(0));
+        assert!(pending.is_pending());
+    }
+    let removal = server
+        .broker
+        .remove_history(&topic("a"), server.outlet, PublishId(1));
+    assert!(removal.is_pending());
+    server.publish("a", "three").unwrap();
+    assert_eq!(server.texts("a", Start::Oldest), ["three"]);
+    assert_eq!([(); 3].map(|()| server.next()), ["one", "two", "three"]);
+    assert_eq!(*server.mail.reserved.lock().unwrap(), 0);
+}
+
+#[test]
+fn what_a_failed_disk_does_not_remove_is_kept() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    server.publish("a", "one").unwrap();
+    storage.fail_after(0, Fault::Error);
+    assert!(server.remove("a").is_err());
+    assert_eq!(server.texts("a", Start::Oldest), ["one"]);
 }

@@ -8,6 +8,7 @@ mod looking_up;
 mod outlets;
 mod partition;
 mod publishing;
+mod removing;
 mod room;
 pub mod stored;
 mod topic_log;

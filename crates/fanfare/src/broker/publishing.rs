@@ -132,6 +132,9 @@ impl LocalBroker {
                 Pending::Renewal(readings) => {
                     self.settle_renewal(&mut partition.logs[ticket.log], readings, outcome);
                 }
+                Pending::Removal(asked) => {
+                    self.settle_removal(&mut partition, ticket.log, asked, outcome);
+                }
             }
             let log = &mut partition.logs[ticket.log];
             if log.is_broken && log.pending.is_empty() {
@@ -167,7 +170,7 @@ impl LocalBroker {
         }
     }
 
-    fn tell(&self, asked: Asked, outcome: Result<Published, Refusal>) {
+    pub(super) fn tell(&self, asked: Asked, outcome: Result<Published, Refusal>) {
         let Asked { outlet, publish } = asked;
         self.outlets
             .post(outlet, BrokerEvent::Published { publish, outcome });
@@ -298,14 +301,14 @@ pub(super) fn position(at: fanfare_log::Position) -> Position {
     }
 }
 
-fn refusal_when(busy: Busy) -> Refusal {
+pub(super) fn refusal_when(busy: Busy) -> Refusal {
     match busy {
         Busy::Full => Refusal::Overloaded,
         Busy::Closed => Refusal::Unavailable,
     }
 }
 
-fn refusal_of(error: &AppendError) -> Refusal {
+pub(super) fn refusal_of(error: &AppendError) -> Refusal {
     match error {
         AppendError::StorageFull | AppendError::LogFull { .. } | AppendError::TooManySegments { .. } => {
             Refusal::StorageFull

@@ -54,9 +54,11 @@ pub(super) enum Pending {
     Publication(Arc<Publication>, Asked, Vec<Asked>),
     /// A new epoch, behind a publication that cannot be read, and who wanted to read it. Nothing is queued behind it.
     Renewal(Vec<Reading>),
+    /// That nothing is kept of what is before it, and who asked for that.
+    Removal(Asked),
 }
 
-/// Who published, and how they know their publish.
+/// Who published, or asked for something in the order of publications, and how they know what they asked.
 #[derive(Clone, Copy)]
 pub(super) struct Asked {
     pub(super) outlet: OutletId,
@@ -202,7 +204,7 @@ impl Log {
     pub(super) fn renewal(&mut self) -> Option<&mut Vec<Reading>> {
         match self.pending.back_mut()? {
             Pending::Renewal(readings) => Some(readings),
-            Pending::Publication(..) => None,
+            Pending::Publication(..) | Pending::Removal(_) => None,
         }
     }
 
@@ -246,14 +248,14 @@ impl Pending {
     fn position(&self) -> Option<Position> {
         match self {
             Self::Publication(publication, ..) => Some(publication.position),
-            Self::Renewal(_) => None,
+            Self::Renewal(_) | Self::Removal(_) => None,
         }
     }
 
     fn bytes(&self) -> Option<usize> {
         match self {
             Self::Publication(publication, ..) => Some(publication.draft.bytes()),
-            Self::Renewal(_) => None,
+            Self::Renewal(_) | Self::Removal(_) => None,
         }
     }
 }

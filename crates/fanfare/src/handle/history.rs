@@ -1,12 +1,19 @@
 //! Reading what was published.
 
 use fanfare_hub::broker::Read;
-use fanfare_protocol::{HistoryPage, Reading, TopicName};
+use fanfare_protocol::{HistoryPage, Position, Reading, TopicName};
 
 use super::{CallError, Fanfare};
 use crate::clock::wall;
 
 impl Fanfare {
+    /// Whether publications of a topic are kept: its rule says so or, where that says nothing,
+    /// [`Options::history`](crate::Options::history).
+    pub fn keeps_history_of(&self, topic: &TopicName) -> bool {
+        let own = self.rules().of(topic).and_then(|rule| rule.retention);
+        own.unwrap_or(self.options().history).keeps()
+    }
+
     /// Publications that a topic keeps: at most `limit` (bounded to 1,000) and 256 KiB, or one that is longer than that. Where
     /// there are more, `next` of the page says where to read on. With a `limit` of 0 it only tells where the topic stands.
     ///
@@ -49,5 +56,26 @@ impl Fanfare {
         let read = Read::asked(reading, limit, wall());
         let page = self.inner.reads.read(&*self.inner.broker, &topic, read).await?;
         Ok(page.answer(topic, reading))
+    }
+
+    /// Keeps nothing of a topic that was published so far; gives where it stands. Done when that cannot come back. Whoever
+    /// is subscribed does not notice; whoever comes back to go on where it was is told that something is lost, as where it
+    /// was kept for too short a time. Publications that are taken in meanwhile are kept.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare) -> Result<(), fanfare::CallError> {
+    /// let position = fanfare.remove_history("room:7").await?;
+    /// println!("the next one is number {}", position.offset + 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When the name is no topic name, or the broker cannot do it now; nothing is removed then.
+    pub async fn remove_history(&self, topic: &str) -> Result<Position, CallError> {
+        let topic = TopicName::parse(topic)?;
+        let broker = &self.inner.broker;
+        let removed = self.answered(|outlet, asked| broker.remove_history(&topic, outlet, asked));
+        Ok(removed.await?.position)
     }
 }

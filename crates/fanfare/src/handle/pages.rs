@@ -2,7 +2,7 @@
 
 use fanfare_hub::broker::{Broker, TopicPage};
 use fanfare_hub::{ConnectionRow, Listed, RosterPage};
-use fanfare_protocol::ConnectionId;
+use fanfare_protocol::{ConnectionId, UserName};
 use tokio::sync::oneshot;
 
 use super::{CallError, Fanfare};
@@ -106,6 +106,43 @@ impl Fanfare {
             from = 0;
         }
         Ok(page)
+    }
+
+    /// One connection; none when it is not open.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare, id: fanfare::ConnectionId) -> Result<(), fanfare::CallError> {
+    /// if let Some(row) = fanfare.connection(id).await? {
+    ///     println!("{} is in {} topics", row.remote, row.topics.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When its shard is busy or gone.
+    pub async fn connection(&self, connection: ConnectionId) -> Result<Option<ConnectionRow>, CallError> {
+        let cursor = (connection.shard() as u64) << 32 | connection.slot() as u64;
+        let page = self.connections(Listed::All, cursor, 1).await?;
+        let mut rows = page.connections.into_iter();
+        // In its place there may be one that came later.
+        Ok(rows.find(|row| row.connection == connection))
+    }
+
+    /// The connections of a user. Costs a look at every connection, a thousand at a time; one that comes meanwhile may be
+    /// missed.
+    ///
+    /// # Errors
+    /// When a shard is busy or gone.
+    pub async fn connections_of(&self, user: &UserName) -> Result<Vec<ConnectionRow>, CallError> {
+        let (mut rows, mut next) = (Vec::new(), Some(0));
+        while let Some(cursor) = next {
+            let page = self.connections(Listed::All, cursor, PAGE_MAX).await?;
+            let own = |row: &ConnectionRow| row.user.as_ref() == Some(user);
+            rows.extend(page.connections.into_iter().filter(own));
+            next = page.next;
+        }
+        Ok(rows)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::task::Poll;
 
-use fanfare_hub::broker::{Broker, Published, Refusal};
+use fanfare_hub::broker::{Broker, OutletId, PublishId, Published, Refusal};
 use fanfare_protocol::{Draft, Payload, Position, PublishOptions, TopicName, UserName};
 
 use super::{CallError, Fanfare};
@@ -109,8 +109,18 @@ impl Fanfare {
             return Err(Refusal::Overloaded.into());
         }
         let draft = Draft::new(topic, payload, wall()).with(options);
+        let broker = &self.inner.broker;
+        self.answered(|outlet, publish| broker.publish(draft, outlet, publish))
+            .await
+    }
+
+    /// Asks the broker for something in the order of publications, and waits for the answer where that is not at once.
+    pub(super) async fn answered(
+        &self,
+        ask: impl FnOnce(OutletId, PublishId) -> Poll<Result<Published, Refusal>>,
+    ) -> Result<Published, CallError> {
         let (publish, answer) = self.inner.desk.open();
-        match self.inner.broker.publish(draft, self.inner.outlet, publish) {
+        match ask(self.inner.outlet, publish) {
             Poll::Ready(outcome) => {
                 self.inner.desk.close(publish);
                 Ok(outcome?)

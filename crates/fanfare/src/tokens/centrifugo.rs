@@ -4,7 +4,6 @@
 //! Of what there is no place for here, what only adds something is not looked at (the info and the data of a single
 //! subscription, the capabilities); what takes something away is refused.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -54,33 +53,38 @@ impl Claims {
     /// them.
     pub(super) fn channels(&self) -> Result<Vec<TopicName>, TokenRefusal> {
         let mut topics = Vec::new();
-        let mut add = |channel: &str| {
+        for channel in self.listed()?.into_iter().chain(self.optioned()?) {
             let topic = topic(channel)?;
             if !topics.contains(&topic) {
                 topics.push(topic);
             }
-            Ok(())
-        };
-        match self.word("channels") {
-            None => {}
-            Some(Value::Array(channels)) => {
-                for channel in channels {
-                    add(channel.as_str().ok_or(TokenRefusal::Claims)?)?;
-                }
-            }
-            Some(_) => return Err(TokenRefusal::Claims),
-        }
-        match self.word("subs") {
-            None => {}
-            Some(Value::Object(subs)) => {
-                for (channel, options) in subs {
-                    options.get("override").map_or(Ok(()), check_override)?;
-                    add(channel)?;
-                }
-            }
-            Some(_) => return Err(TokenRefusal::Claims),
         }
         Ok(topics)
+    }
+
+    /// Channels by their names alone.
+    fn listed(&self) -> Result<Vec<&str>, TokenRefusal> {
+        match self.word("channels") {
+            None => Ok(Vec::new()),
+            Some(Value::Array(channels)) => {
+                let names = channels.iter().map(Value::as_str);
+                names.collect::<Option<_>>().ok_or(TokenRefusal::Claims)
+            }
+            Some(_) => Err(TokenRefusal::Claims),
+        }
+    }
+
+    /// Channels with options, of which none takes anything away.
+    fn optioned(&self) -> Result<Vec<&str>, TokenRefusal> {
+        match self.word("subs") {
+            None => Ok(Vec::new()),
+            Some(Value::Object(subs)) => {
+                let mut options = subs.values().filter_map(|options| options.get("override"));
+                options.try_for_each(check_override)?;
+                Ok(subs.keys().map(String::as_str).collect())
+            }
+            Some(_) => Err(TokenRefusal::Claims),
+        }
     }
 
     fn text_or_null(&self, name: &str) -> Result<Option<&str>, TokenRefusal> {
@@ -102,7 +106,10 @@ pub(super) const WORDS: [&str; 6] = ["info", "b64info", "channels", "subs", "met
 /// Refuses what a subscription is to be without though the topic has it. What it is to have beside it is the matter of the
 /// topic's rule alone.
 fn check_override(options: &Value) -> Result<(), TokenRefusal> {
-    let is_taken = |name: &str| options[name]["value"] == Value::Bool(false);
+    let is_taken = |name: &str| {
+        let switch = options.get(name).filter(|switch| !switch.is_null());
+        switch.is_some_and(|switch| switch["value"] != Value::Bool(true))
+    };
     let is_any_taken = ["presence", "join_leave", "force_push_join_leave"]
         .into_iter()
         .any(is_taken);
@@ -114,6 +121,5 @@ fn check_override(options: &Value) -> Result<(), TokenRefusal> {
 }
 
 fn topic(channel: &str) -> Result<TopicName, TokenRefusal> {
-    let name: Cow<'_, str> = centrifuge::topic_of(channel);
-    TopicName::parse(&name).map_err(|_| TokenRefusal::Claims)
+    TopicName::parse(&centrifuge::topic_of(channel)).map_err(|_| TokenRefusal::Claims)
 }

@@ -224,6 +224,13 @@ fn a_channel_that_names_its_users_is_theirs_alone() {
     ] {
         assert_eq!(subscribe(&mut ada, channel, None), outcome, "{channel}");
     }
+    let publish = |client: &mut Client, channel: &str| {
+        let topic = centrifuge::topic_of(channel);
+        client.ask_past_messages(json!({"type": "publish", "topic": topic, "data": 1, "id": 3}))["type"]
+            .clone()
+    };
+    assert_eq!(publish(&mut ada, "dialog#ada"), "published");
+    assert_eq!(publish(&mut ada, "dialog#bob"), "error");
     let (mut nobody, _) = house.enter("");
     assert_eq!(subscribe(&mut nobody, "dialog#", None), "forbidden");
     assert_eq!(subscribe(&mut nobody, "news", None), "subscribed");

@@ -180,6 +180,7 @@ impl Hub {
             }
             (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
                 Ok(()) => self.subscribe(slot, id, &topics, wishes),
+                Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
                 Err(denial) => self.deny(slot, id, denial),
             },
             (Suspended::Publish(drafts), Answer::Publish(outcome)) => {

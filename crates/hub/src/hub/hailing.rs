@@ -83,6 +83,29 @@ impl Hub {
         self.close_for_token(slot, &cause);
     }
 
+    /// The application refuses a subscription. A token of somebody else's is the end, one that says nothing allows nothing.
+    pub(super) fn subscription_refused(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
+        let denial = match denial {
+            Denial::Refused {
+                code: ErrorCode::TokenMismatch,
+                ..
+            } => return self.close_for_token(slot, &Disconnect::BadToken),
+            Denial::Refused {
+                code: ErrorCode::Unauthenticated,
+                message,
+                retry_after_ms,
+                application_code,
+            } => Denial::Refused {
+                code: ErrorCode::Forbidden,
+                message,
+                retry_after_ms,
+                application_code,
+            },
+            other => other,
+        };
+        self.deny(slot, id, denial);
+    }
+
     fn close_for_token(&mut self, slot: usize, cause: &Disconnect) {
         let connection = self.sessions[slot].as_ref().map(|session| session.connection);
         self.outputs.extend(connection.map(Output::TokenRefused));

@@ -696,3 +696,33 @@ fn who_asks_for_it_is_given_what_has_the_right_tags() {
     assert_eq!(hear(&mut shard, client)[0]["error"]["code"], 107);
     shard.end();
 }
+
+#[test]
+fn a_token_for_a_topic_that_is_not_accepted_is_an_error_or_the_end() {
+    use fanfare_protocol::codes::ErrorCode;
+
+    let rule = TopicRule::new("a").unwrap();
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    for (code, expected) in [
+        (ErrorCode::Unauthenticated, json!(103)),
+        (ErrorCode::TokenExpired, json!(109)),
+        (ErrorCode::TokenMismatch, Value::Null),
+    ] {
+        let client = client(&mut shard);
+        say(
+            &mut shard,
+            client,
+            &json!({"id": 2, "subscribe": {"channel": "a", "token": "t"}}),
+        );
+        let denial = Denial::refused(code, "no");
+        shard.handle(Input::Answered(client, Answer::Subscribe(Err(denial))));
+        shard.turn();
+        let heard = hear(&mut shard, client);
+        if expected.is_null() {
+            assert_eq!(heard, [json!(3500)]);
+        } else {
+            assert_eq!(heard[0]["error"]["code"], expected);
+        }
+    }
+    shard.end();
+}

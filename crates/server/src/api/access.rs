@@ -145,13 +145,13 @@ fn find<'k>(keys: &'k [([u8; 32], Caller)], presented: &[u8; 32]) -> Option<&'k 
 
 fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let bearer = authorization.and_then(|value| {
-        let (scheme, key) = value.split_at_checked(BEARER.len())?;
-        scheme
-            .eq_ignore_ascii_case(BEARER)
-            .then(|| key.trim_ascii_start())
-    });
-    bearer.or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
+    let key_behind = |scheme: &[u8]| {
+        let (given, key) = authorization?.split_at_checked(scheme.len())?;
+        given.eq_ignore_ascii_case(scheme).then(|| key.trim_ascii_start())
+    };
+    key_behind(BEARER)
+        .or_else(|| key_behind(APIKEY))
+        .or_else(|| headers.get(API_KEY).map(HeaderValue::as_bytes))
 }
 
 fn check_local((scheme, listen): (&str, SocketAddr), request: &Request) -> Result<(), Problem> {
@@ -239,6 +239,8 @@ fn unauthorized(message: impl Into<String>) -> Problem {
 }
 
 const BEARER: &[u8] = b"bearer ";
+/// The scheme of callers that were written for Centrifugo.
+const APIKEY: &[u8] = b"apikey ";
 const API_KEY: &str = "x-api-key";
 
 /// Names that callers give a key in an address.
@@ -295,6 +297,8 @@ mod tests {
         for (name, value) in [
             ("authorization", format!("Bearer {KEY}")),
             ("authorization", format!("bearer  {OTHER_KEY}")),
+            ("authorization", format!("apikey {KEY}")),
+            ("authorization", format!("ApiKey  {OTHER_KEY}")),
             ("x-api-key", KEY.to_owned()),
         ] {
             let headers = [(name, value.as_str()), ("origin", "https://example.org")];
@@ -337,6 +341,9 @@ mod tests {
             ("authorization", "Bearer 0123456789abcde"),
             ("authorization", "Bearer 0123456789abcdef0"),
             ("authorization", "Basic 0123456789abcdef"),
+            ("authorization", "apikey"),
+            ("authorization", "apikey 0123456789abcde"),
+            ("authorization", "apikey0123456789abcdef"),
             ("x-api-key", OTHER_KEY),
             ("x-api-key", ""),
         ] {

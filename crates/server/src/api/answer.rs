@@ -89,9 +89,13 @@ impl Problem {
     }
 
     /// Why the call was not done.
-    #[cfg(test)]
     pub(super) fn code(&self) -> Code {
         self.code
+    }
+
+    /// The words for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
     }
 
     /// The problem as it is written into an answer.

@@ -29,7 +29,7 @@ pub(super) struct Call {
 
 /// What the content type says about a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum BodyKind {
+pub(super) enum BodyKind {
     /// `application/json`.
     Json,
     /// `application/octet-stream`.
@@ -51,7 +51,12 @@ impl Call {
         refuse_encoded(request.headers())?;
         let kind = BodyKind::of(request.headers());
         let payload_bytes_max = limits.message_bytes_max as usize;
-        let body = receive_body(request.into_body(), payload_bytes_max + ENVELOPE_BYTES).await?;
+        let body = receive_body(
+            request.into_body(),
+            payload_bytes_max + ENVELOPE_BYTES,
+            "the longest message and its envelope",
+        )
+        .await?;
         Ok(Self {
             caller,
             query,
@@ -132,7 +137,8 @@ impl Call {
 }
 
 impl BodyKind {
-    fn of(headers: &HeaderMap) -> Self {
+    /// What the headers of a call say.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(header::CONTENT_TYPE) else {
             return Self::Unsaid;
         };
@@ -157,7 +163,11 @@ pub(super) fn any_json<'de, D: Deserializer<'de>>(
     <&RawValue>::deserialize(deserializer).map(Some)
 }
 
-fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
+/// Holds a call to bodies as they are.
+///
+/// # Errors
+/// This one is encoded.
+pub(super) fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Problem::new(
             Code::WrongType,
@@ -167,10 +177,13 @@ fn refuse_encoded(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-async fn receive_body(body: Body, bytes_max: usize) -> Result<Vec<u8>, Problem> {
+/// Receives a body of at most so many bytes; `bound` says what they are.
+///
+/// # Errors
+/// It is too large, too slow or broken off.
+pub(super) async fn receive_body(body: Body, bytes_max: usize, bound: &str) -> Result<Vec<u8>, Problem> {
     let too_large = || {
-        let message =
-            format!("the body passes {bytes_max} bytes, which are the longest message and its envelope");
+        let message = format!("the body passes {bytes_max} bytes, which are {bound}");
         Problem::new(Code::TooLarge, message)
     };
     if body.size_hint().lower() > bytes_max as u64 {
@@ -207,7 +220,10 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Problem> {
 }
 
 /// Holds publications of callers to the bound that those of clients have: outboxes are made for it.
-fn check_size(payload: Payload, bytes_max: usize) -> Result<Payload, Problem> {
+///
+/// # Errors
+/// The payload passes it.
+pub(super) fn check_size(payload: Payload, bytes_max: usize) -> Result<Payload, Problem> {
     let bytes = payload.as_bytes().len();
     if bytes <= bytes_max {
         return Ok(payload);
@@ -222,4 +238,4 @@ fn check_size(payload: Payload, bytes_max: usize) -> Result<Payload, Problem> {
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Room for what stands around a payload in a body.
-const ENVELOPE_BYTES: usize = 4 << 10;
+pub(super) const ENVELOPE_BYTES: usize = 4 << 10;

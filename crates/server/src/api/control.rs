@@ -52,7 +52,14 @@ impl Named<'_> {
 #[derive(Debug, Serialize)]
 pub(super) struct Concerned {
     connections: usize,
+    /// The whole answer in the words of Centrifugo, where the call says the same in both.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Nothing>,
 }
+
+/// An empty object.
+#[derive(Debug, Serialize)]
+struct Nothing {}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -119,11 +126,27 @@ pub(super) async fn disconnect(State(api): State<Api>, request: Request) -> Resu
     let body: DisconnectBody = call.json()?;
     let (user, connection) = (body.user.as_deref(), body.connection.as_deref());
     let who = Named { user, connection }.selector(Code::BadBody)?;
+    let is_centrifugos_too = body.has_only_a_user();
     let cause = body.into_cause()?;
-    concerned(&who, api.fanfare.disconnect(who.clone(), cause).await)
+    let Json(concerned) = concerned(&who, api.fanfare.disconnect(who.clone(), cause).await)?;
+    Ok(Json(Concerned {
+        result: is_centrifugos_too.then_some(Nothing {}),
+        ..concerned
+    }))
 }
 
 impl DisconnectBody {
+    fn has_only_a_user(&self) -> bool {
+        let Self {
+            user: _,
+            connection,
+            code,
+            reason,
+            reconnect,
+        } = self;
+        connection.is_none() && code.is_none() && reason.is_none() && reconnect.is_none()
+    }
+
     fn into_cause(self) -> Result<Disconnect, Problem> {
         let bad = |message: String| Err(Problem::new(Code::BadBody, message));
         match (self.code, self.reason, self.reconnect) {
@@ -154,7 +177,10 @@ impl DisconnectBody {
 fn concerned(who: &Selector, outcome: Result<usize, CallError>) -> Result<Json<Concerned>, Problem> {
     match (outcome?, who) {
         (0, Selector::Connection(connection)) => Err(not_open(*connection)),
-        (connections, _) => Ok(Json(Concerned { connections })),
+        (connections, _) => Ok(Json(Concerned {
+            connections,
+            result: None,
+        })),
     }
 }
 
@@ -180,4 +206,4 @@ pub(super) fn check_count(topics: usize, unclear: Code) -> Result<(), Problem> {
 const TOPICS_MAX: usize = 128;
 
 /// What a close frame has room for beside its code (RFC 6455 section 5.5).
-const REASON_BYTES_MAX: usize = 123;
+pub(super) const REASON_BYTES_MAX: usize = 123;

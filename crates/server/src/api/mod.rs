@@ -3,11 +3,12 @@
 //! In come requests of the application's backend, out goes JSON, also for every error. [`access`] decides who may
 //! call, [`scope`] what, [`query`] and [`body`] read what is asked and bound it, [`publish`], [`control`], [`listing`] and [`history`]
 //! hand it to the library's handle. `openapi.json` is the contract and `docs/protocol/http.md` explains it; tests hold all three
-//! together. Nothing is decided here about messaging, and no cross-origin header is ever sent: browsers are not callers.
+//! together. [`centrifuge`] is Centrifugo's API at the same paths, for callers that speak it. Nothing is decided here about messaging, and no cross-origin header is ever sent: browsers are not callers.
 
 mod access;
 mod answer;
 mod body;
+mod centrifuge;
 mod control;
 mod history;
 mod listing;
@@ -34,6 +35,7 @@ use tokio::sync::Semaphore;
 use crate::serve::Reload;
 pub(crate) use access::Access;
 use answer::{Code, Problem};
+use centrifuge::Node;
 use scope::Scope;
 
 /// Everything below `/api`. Callers that `access` does not admit get nothing but the description of the API.
@@ -43,6 +45,7 @@ pub(crate) fn router(fanfare: Fanfare, access: Access, reload: Arc<Reload>) -> R
         access,
         reload,
         calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        node: Arc::new(Node::begin()),
     }
     .into_router()
 }
@@ -54,14 +57,16 @@ struct Api {
     access: Access,
     reload: Arc<Reload>,
     calls: Arc<Semaphore>,
+    node: Arc<Node>,
 }
 
 impl Api {
     fn into_router(self) -> Router {
         let mut paths = Router::new();
         for Route { path, methods, .. } in routes() {
-            paths = paths.route(path, methods);
+            paths = paths.route(path, centrifuge::before(path, methods, &self));
         }
+        paths = centrifuge::mount(paths);
         // Routes, not a fallback: whoever mounts this has a fallback of their own.
         for path in ["/api", "/api/", "/api/{*path}"] {
             paths = paths.route(path, any(not_found));

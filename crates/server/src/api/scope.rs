@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
+use axum::http::Extensions;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::MethodRouter;
@@ -41,7 +42,12 @@ impl Caller {
 
     /// Who sent a request that was let in.
     pub(super) fn of(request: &Request) -> Result<Self, Problem> {
-        let caller = request.extensions().get::<Self>().cloned();
+        Self::among(request.extensions())
+    }
+
+    /// The same, of a request that is taken apart.
+    pub(super) fn among(extensions: &Extensions) -> Result<Self, Problem> {
+        let caller = extensions.get::<Self>().cloned();
         caller.ok_or_else(|| Problem::new(Code::Unauthorized, "nobody knows who calls"))
     }
 

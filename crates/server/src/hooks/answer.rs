@@ -37,6 +37,7 @@ struct Deny {
     code: Option<String>,
     message: Option<String>,
     retry_after_ms: Option<u64>,
+    application_code: Option<u16>,
 }
 
 #[derive(Deserialize)]
@@ -103,12 +104,7 @@ pub(super) struct Checked {
 /// # Errors
 /// It is none.
 pub(super) fn read<A: DeserializeOwned>(body: &[u8]) -> Result<Decision<A>, Unread> {
-    let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
-    let written: Written<A> = serde_json::from_str(text).map_err(|error| {
-        let (kind, line, column) = (error.classify(), error.line(), error.column());
-        format!("it cannot be read ({kind:?} at line {line}, column {column})")
-    })?;
-    match written {
+    match parse_json::<Written<A>>(body)? {
         Written {
             allow: Some(allow),
             deny: None,
@@ -123,9 +119,75 @@ pub(super) fn read<A: DeserializeOwned>(body: &[u8]) -> Result<Decision<A>, Unre
             allow: None,
             deny: None,
             close: Some(close),
-        } => close.check().map(Err),
+        } => close_with("close", close.code, close.reason).map(Err),
         _ => Err("it must have exactly one of `allow`, `deny` and `close`".to_owned()),
     }
+}
+
+/// The same, and what is allowed is checked.
+///
+/// # Errors
+/// It is no answer, or what it allows makes no sense.
+pub(super) fn read_checked<A: DeserializeOwned, C>(
+    body: &[u8],
+    check: impl FnOnce(A) -> Result<C, Unread>,
+) -> Result<Decision<C>, Unread> {
+    match read(body)? {
+        Ok(allowed) => check(allowed).map(Ok),
+        Err(denial) => Ok(Err(denial)),
+    }
+}
+
+/// What a body says, read as JSON.
+///
+/// # Errors
+/// Where it stops to make sense.
+pub(super) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unread> {
+    let text = std::str::from_utf8(body).map_err(|_| "it is not UTF-8".to_owned())?;
+    serde_json::from_str(text).map_err(|error| {
+        let (kind, line, column) = (error.classify(), error.line(), error.column());
+        format!("it cannot be read ({kind:?} at line {line}, column {column})")
+    })
+}
+
+/// Has the connection closed with an application's own code and reason, which the answer has in `word`.
+///
+/// # Errors
+/// The code is none of an application's, or the reason does not fit.
+pub(super) fn close_with(word: &str, code: u16, reason: String) -> Result<Denial, Unread> {
+    if !(4000..=4999).contains(&code) {
+        return Err(format!(
+            "`{word}.code` is {code}, an application's codes are 4000 to 4999"
+        ));
+    }
+    if reason.len() > REASON_BYTES_MAX {
+        let bytes = reason.len();
+        return Err(format!(
+            "`{word}.reason` is {bytes} bytes, limit is {REASON_BYTES_MAX}"
+        ));
+    }
+    let reason = Arc::from(reason);
+    Ok(Denial::Closed(Disconnect::Application { code, reason }))
+}
+
+/// Holds words for a client, which the answer has in `word`, to their bound.
+pub(super) fn check_message(word: &str, message: &str) -> Result<(), Unread> {
+    let bytes = message.len();
+    if bytes > MESSAGE_BYTES_MAX {
+        return Err(format!("`{word}` is {bytes} bytes, limit is {MESSAGE_BYTES_MAX}"));
+    }
+    Ok(())
+}
+
+/// Holds a payload to its bound.
+pub(super) fn check_payload(payload: Option<&Payload>, bytes_max: usize) -> Result<(), Unread> {
+    let bytes = payload.map_or(0, |payload| payload.as_bytes().len());
+    if bytes > bytes_max {
+        return Err(format!(
+            "its payload is {bytes} bytes, limit is message_bytes_max, {bytes_max}"
+        ));
+    }
+    Ok(())
 }
 
 /// Under what a decision is counted.
@@ -149,37 +211,13 @@ impl Deny {
         let message = self
             .message
             .unwrap_or_else(|| "the application does not allow it".to_owned());
-        if message.len() > MESSAGE_BYTES_MAX {
-            let bytes = message.len();
-            return Err(format!(
-                "`deny.message` is {bytes} bytes, limit is {MESSAGE_BYTES_MAX}"
-            ));
-        }
+        check_message("deny.message", &message)?;
         Ok(Denial::Refused {
             code,
             message,
             retry_after_ms: self.retry_after_ms,
-            application_code: None,
+            application_code: self.application_code,
         })
-    }
-}
-
-impl Close {
-    fn check(self) -> Result<Denial, Unread> {
-        let Self { code, reason } = self;
-        if !(4000..=4999).contains(&code) {
-            return Err(format!(
-                "`close.code` is {code}, an application's codes are 4000 to 4999"
-            ));
-        }
-        if reason.len() > REASON_BYTES_MAX {
-            let bytes = reason.len();
-            return Err(format!(
-                "`close.reason` is {bytes} bytes, limit is {REASON_BYTES_MAX}"
-            ));
-        }
-        let reason = Arc::from(reason);
-        Ok(Denial::Closed(Disconnect::Application { code, reason }))
     }
 }
 
@@ -277,12 +315,7 @@ impl Consent {
             }
             _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
         };
-        let bytes = payload.as_ref().map_or(0, |payload| payload.as_bytes().len());
-        if bytes > payload_bytes_max {
-            return Err(format!(
-                "its payload is {bytes} bytes, limit is message_bytes_max, {payload_bytes_max}"
-            ));
-        }
+        check_payload(payload.as_ref(), payload_bytes_max)?;
         Ok(Checked {
             payload,
             subscribe: parse_topics(&self.subscribe)?,
@@ -362,12 +395,12 @@ mod tests {
     #[test]
     fn a_denial_is_told_in_the_words_of_the_backend() {
         let denied =
-            read::<Consent>(br#"{"deny":{"code":"rate_limited","message":"slowly","retry_after_ms":7}}"#);
+            read::<Consent>(br#"{"deny":{"code":"rate_limited","message":"slowly","retry_after_ms":7,"application_code":402}}"#);
         let expected = Denial::Refused {
             code: ErrorCode::RateLimited,
             message: "slowly".to_owned(),
             retry_after_ms: Some(7),
-            application_code: None,
+            application_code: Some(402),
         };
         assert_eq!(denied.unwrap().err(), Some(expected));
         let denied = read::<Consent>(br#"{"deny":{}}"#).unwrap().err();

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::breaker::{Breaker, Change, Verdict};
 use super::counts::{HookCounts, Outcome};
-use super::courier::{Courier, Mishap};
+use super::courier::{Courier, Letter, Mishap};
 use super::kind::HookKind;
 use super::line::Line;
 
@@ -82,7 +82,7 @@ impl Backend {
     pub(super) async fn ask(
         &self,
         kind: HookKind,
-        body: Vec<u8>,
+        letter: Letter,
         counts: &HookCounts,
     ) -> Result<Bytes, Unanswered> {
         let deadline = Instant::now() + self.bounds.timeout;
@@ -93,7 +93,7 @@ impl Backend {
             .map_err(|_| Unanswered::Timeout)?
             .map_err(|_| Unanswered::LineFull)?;
         let mut probe = Probe::begin(self)?;
-        let tries = self.ask_again(kind, body.into(), counts);
+        let tries = self.ask_again(kind, &letter, counts);
         let outcome = match timeout_at(deadline, tries).await {
             Ok(outcome) => outcome.map_err(Unanswered::Mishap),
             Err(_) => Err(Unanswered::Timeout),
@@ -106,10 +106,10 @@ impl Backend {
     }
 
     /// Asks once more, a little later each time, where the backend has decided nothing for certain.
-    async fn ask_again(&self, kind: HookKind, body: Bytes, counts: &HookCounts) -> Result<Bytes, Mishap> {
+    async fn ask_again(&self, kind: HookKind, letter: &Letter, counts: &HookCounts) -> Result<Bytes, Mishap> {
         let mut pause = RETRY_PAUSE;
         for _ in 0..RETRIES_MAX {
-            match self.try_once(&body).await {
+            match self.try_once(letter).await {
                 Err(mishap) if mishap.is_undecided() => tracing::debug!(hook = kind.name(), ?mishap, "again"),
                 outcome => return outcome,
             }
@@ -118,12 +118,12 @@ impl Backend {
             counts.retried(kind);
             pause *= 2;
         }
-        self.try_once(&body).await
+        self.try_once(letter).await
     }
 
-    async fn try_once(&self, body: &Bytes) -> Result<Bytes, Mishap> {
+    async fn try_once(&self, letter: &Letter) -> Result<Bytes, Mishap> {
         let bytes_max = self.bounds.answer_bytes_max;
-        self.courier.ask(&self.uri, body.clone(), bytes_max).await
+        self.courier.ask(&self.uri, letter, bytes_max).await
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

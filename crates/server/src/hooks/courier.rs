@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::http::{Request, Response, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::{Body as _, Incoming};
@@ -22,6 +22,17 @@ use super::signature::{SIGNATURE_HEADER, Signer};
 pub(crate) struct Courier {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
     signer: Arc<Signer>,
+}
+
+/// What is asked, as it goes to a backend.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    /// JSON.
+    pub(super) body: Bytes,
+    /// Headers beside, or in place of, those that every request has.
+    pub(super) headers: HeaderMap,
+    /// Whether an answer must say by its content type that it is JSON.
+    pub(super) must_be_json: bool,
 }
 
 /// What a request came back with that is no answer.
@@ -63,13 +74,15 @@ impl Courier {
         })
     }
 
-    /// Sends a body and gives what comes back as JSON, at most `bytes_max`. Dropped, it breaks the request off.
-    pub(super) async fn ask(&self, to: &Uri, body: Bytes, bytes_max: usize) -> Result<Bytes, Mishap> {
-        let response = self.send(to, body).await?;
+    /// Sends a letter and gives what comes back as JSON, at most `bytes_max`. Dropped, it breaks the request off.
+    pub(super) async fn ask(&self, to: &Uri, letter: &Letter, bytes_max: usize) -> Result<Bytes, Mishap> {
+        let mut request = self.request(to, letter.body.clone())?;
+        request.headers_mut().extend(letter.headers.clone());
+        let response = self.send(request).await?;
         if response.status() != StatusCode::OK {
             return Err(Mishap::Status(response.status()));
         }
-        if !is_json(&response) {
+        if letter.must_be_json && !is_json(&response) {
             return Err(Mishap::NotJson);
         }
         collect(response.into_body(), bytes_max).await
@@ -77,7 +90,7 @@ impl Courier {
 
     /// Sends a body and looks at nothing but the status.
     pub(crate) async fn tell(&self, to: &Uri, body: Bytes) -> Result<(), Mishap> {
-        let response = self.send(to, body).await?;
+        let response = self.send(self.request(to, body)?).await?;
         if !response.status().is_success() {
             return Err(Mishap::Status(response.status()));
         }
@@ -86,16 +99,20 @@ impl Courier {
         Ok(())
     }
 
-    async fn send(&self, to: &Uri, body: Bytes) -> Result<Response<Incoming>, Mishap> {
+    /// A signed request.
+    fn request(&self, to: &Uri, body: Bytes) -> Result<Request<Full<Bytes>>, Mishap> {
         let signature = self.signer.sign(now_seconds(), &body);
-        let request = Request::post(to.clone())
+        Request::post(to.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(header::ACCEPT, "application/json")
             .header(header::USER_AGENT, concat!("fanfare/", env!("CARGO_PKG_VERSION")))
             .header(SIGNATURE_HEADER, signature)
             .body(Full::new(body))
             // A URL that was checked and these headers make a request.
-            .map_err(|_| Mishap::Unreachable)?;
+            .map_err(|_| Mishap::Unreachable)
+    }
+
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Mishap> {
         self.client.request(request).await.map_err(|error| {
             if error.is_connect() {
                 Mishap::Unreachable

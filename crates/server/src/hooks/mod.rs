@@ -10,8 +10,10 @@
 mod answer;
 mod backend;
 mod breaker;
+mod centrifugo;
 mod counts;
 mod courier;
+mod format;
 mod kind;
 mod line;
 mod metrics;
@@ -25,19 +27,21 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice, Payload, Selector,
-    Timestamp, TopicName,
+    Action, Admission, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice,
+    Payload, Selector, Timestamp, TopicName,
 };
-use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::notices::Notices;
 use crate::options::Secret;
-use answer::{Checked, Consent, Decision, Entry};
+use answer::{Checked, Consent, Decision, Entry, Unread};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
+use centrifugo::CentrifugoHooks;
 use counts::{HookCounts, Outcome};
 pub(crate) use courier::Courier;
+use courier::Letter;
+pub(crate) use format::HookFormat;
 use kind::HookKind;
 use question::Question;
 pub(crate) use signature::Signer;
@@ -51,6 +55,8 @@ pub(crate) struct HookSettings {
     pub(crate) secrets: Vec<Secret>,
     /// Headers of clients that go along when they connect.
     pub(crate) headers: Vec<HeaderName>,
+    /// In whose words they are asked.
+    pub(crate) format: HookFormat,
     /// Bounds on each URL.
     pub(crate) bounds: HookBounds,
     /// Bytes of a payload that comes from a backend.
@@ -67,6 +73,7 @@ struct Inner {
     /// Kinds with the same URL share its line and its breaker.
     backends: [Option<Arc<Backend>>; HookKind::ALL.len()],
     headers: Vec<HeaderName>,
+    format: HookFormat,
     payload_bytes_max: usize,
     counts: HookCounts,
     notices: Option<Notices>,
@@ -95,10 +102,19 @@ impl HttpHooks {
         Ok(Self(Arc::new(Inner {
             backends,
             headers: settings.headers,
+            format: settings.format,
             payload_bytes_max: settings.payload_bytes_max,
             counts: HookCounts::default(),
             notices: settings.notices,
         })))
+    }
+
+    /// The same as an application, in the words that they are asked in.
+    pub(crate) fn into_application(self) -> Application {
+        match self.0.format {
+            HookFormat::Fanfare => Application::new(self),
+            HookFormat::Centrifugo => Application::new(CentrifugoHooks(self)),
+        }
     }
 
     /// What was counted of the kinds that are asked, and how their URLs do. Kinds with the same URL tell the same of it.
@@ -121,16 +137,26 @@ impl HttpHooks {
         self.0.backends[kind as usize].as_deref()
     }
 
+    /// Headers of clients that go along when they connect.
+    fn headers(&self) -> &[HeaderName] {
+        &self.0.headers
+    }
+
+    /// Bytes of a payload that comes from a backend.
+    fn payload_bytes_max(&self) -> usize {
+        self.0.payload_bytes_max
+    }
+
     /// Asks, reads and checks: what became of it is counted, whatever it is.
-    async fn ask<A: DeserializeOwned, C>(
+    async fn ask<C>(
         &self,
         kind: HookKind,
         backend: &Backend,
-        question: Question<'_>,
-        check: impl FnOnce(A) -> Result<C, String>,
+        letter: Letter,
+        read: impl FnOnce(&[u8]) -> Result<Decision<C>, Unread>,
     ) -> Decision<C> {
         let mut ending = Ending::begin(&self.0.counts, kind);
-        let body = match backend.ask(kind, question.into_json(), &self.0.counts).await {
+        let body = match backend.ask(kind, letter, &self.0.counts).await {
             Ok(body) => body,
             Err(unanswered) => {
                 tracing::debug!(hook = kind.name(), ?unanswered, "a hook has not answered");
@@ -138,11 +164,7 @@ impl HttpHooks {
                 return Err(unanswered.denial());
             }
         };
-        let decision = answer::read::<A>(&body).and_then(|decision| match decision {
-            Ok(allowed) => check(allowed).map(Ok),
-            Err(denial) => Ok(Err(denial)),
-        });
-        let decision = decision.unwrap_or_else(|problem| {
+        let decision = read(&body).unwrap_or_else(|problem| {
             tracing::warn!(hook = kind.name(), problem, "a hook has answered nonsense");
             ending.outcome = Outcome::BadAnswer;
             Err(Denial::unavailable())
@@ -161,9 +183,10 @@ impl HttpHooks {
         backend: &Backend,
         question: Question<'_>,
     ) -> Decision<Checked> {
-        let bytes_max = self.0.payload_bytes_max;
+        let bytes_max = self.payload_bytes_max();
         let check = |consent: Consent| consent.check(bytes_max);
-        let checked = self.ask(kind, backend, question, check).await?;
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        let checked = self.ask(kind, backend, question.into_letter(), read).await?;
         subscribe(caller, &checked.subscribe).await;
         Ok(checked)
     }
@@ -192,7 +215,9 @@ impl Hooks for HttpHooks {
         let known = admission.clone();
         let question = Question::connect(entrant, admission.as_ref(), &self.0.headers);
         let check = |entry: Entry| entry.check(known, now());
-        self.ask(HookKind::Connect, backend, question, check).await
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        self.ask(HookKind::Connect, backend, question.into_letter(), read)
+            .await
     }
 
     async fn subscribe(

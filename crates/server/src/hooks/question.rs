@@ -11,6 +11,7 @@ use fanfare::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::courier::Letter;
 use super::kind::HookKind;
 
 /// One question: `docs/hooks.md` shows an example of each.
@@ -70,6 +71,8 @@ struct IdentityText<'a> {
     info: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     claims: &'a BTreeMap<Box<str>, Vec<Box<str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    meta: Option<&'a RawValue>,
 }
 
 /// A payload: JSON as it is, or text, or bytes.
@@ -146,9 +149,14 @@ impl<'a> Question<'a> {
     }
 
     /// As it is sent.
-    pub(super) fn into_json(self) -> Vec<u8> {
+    pub(super) fn into_letter(self) -> Letter {
         // Maps with keys that are no strings cannot be written, and there are none.
-        serde_json::to_vec(&self).unwrap_or_default()
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        Letter {
+            body: body.into(),
+            headers: HeaderMap::new(),
+            must_be_json: true,
+        }
     }
 }
 
@@ -158,6 +166,7 @@ impl<'a> IdentityText<'a> {
             user: identity.user.as_ref().map(UserName::as_str),
             info: identity.info.as_deref().and_then(raw),
             claims: &identity.claims,
+            meta: identity.meta.as_deref().and_then(raw),
         }
     }
 }
@@ -174,7 +183,7 @@ impl<'a> PayloadText<'a> {
 }
 
 /// JSON that was checked when it came in, as it is.
-fn raw(text: &str) -> Option<&RawValue> {
+pub(super) fn raw(text: &str) -> Option<&RawValue> {
     serde_json::from_str(text).ok()
 }
 
@@ -234,7 +243,7 @@ mod tests {
 
     /// A question without its id.
     fn read(question: Question<'_>) -> Value {
-        let mut value: Value = serde_json::from_slice(&question.into_json()).unwrap();
+        let mut value: Value = serde_json::from_slice(&question.into_letter().body).unwrap();
         assert_eq!(value["id"].take().as_str().unwrap().len(), 16);
         value
     }
@@ -248,8 +257,8 @@ mod tests {
             (Payload::text("\"quoted\""), r#""text":"\"quoted\"""#),
             (Payload::binary(&b"\x00\xff"[..]), r#""data_base64":"AP8=""#),
         ] {
-            let question = Question::call(&caller, "sum", &payload).into_json();
-            let text = String::from_utf8(question).unwrap();
+            let question = Question::call(&caller, "sum", &payload).into_letter();
+            let text = String::from_utf8(question.body.to_vec()).unwrap();
             assert!(text.contains(expected), "{text}");
         }
     }

@@ -15,7 +15,7 @@ use super::table::ServeOptions;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
 use super::value;
-use crate::hooks::{HookHeader, HookUrl};
+use crate::hooks::{HookFormat, HookHeader, HookUrl};
 
 /// Where in [`ServeOptions`] a value is stored.
 type Place<T> = fn(&mut ServeOptions) -> &mut T;
@@ -89,6 +89,8 @@ pub(crate) enum Kind {
     Files { at: Place<Vec<PathBuf>> },
     /// A version of TLS.
     TlsVersion { at: Place<TlsVersion> },
+    /// In whose words hooks are asked.
+    HookFormat { at: Place<HookFormat> },
     /// The form of the log.
     Format { at: Place<LogFormat> },
     /// A filter of log lines.
@@ -139,6 +141,7 @@ impl Kind {
             }
             Self::MaybeDirectory { at } => *at(into) = Some(value::directory(one())?),
             Self::Fsync { at } => *at(into) = one().parse()?,
+            Self::HookFormat { at } => *at(into) = one().parse()?,
             Self::TlsVersion { at } => *at(into) = value::tls_version(one())?,
             Self::Format { at } => *at(into) = one().parse()?,
             Self::Filter { at } => *at(into) = value::filter(one())?,
@@ -172,6 +175,7 @@ impl Kind {
             Self::Files { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
             Self::MaybeDirectory { at } => at(from).iter().map(|path| path.display().to_string()).collect(),
             Self::Fsync { at } => vec![at(from).to_string()],
+            Self::HookFormat { at } => vec![at(from).to_string()],
             Self::TlsVersion { at } => vec![value::tls_version_text(*at(from)).to_owned()],
             Self::Format { at } => vec![at(from).text().to_owned()],
             Self::Filter { at } => vec![at(from).clone()],
@@ -202,6 +206,7 @@ impl Kind {
             Self::Files { at } => at(into).clone_from(at(from)),
             Self::MaybeDirectory { at } => at(into).clone_from(at(from)),
             Self::Fsync { at } => at(into).clone_from(at(from)),
+            Self::HookFormat { at } => at(into).clone_from(at(from)),
             Self::TlsVersion { at } => at(into).clone_from(at(from)),
             Self::Format { at } => at(into).clone_from(at(from)),
             Self::Filter { at } => at(into).clone_from(at(from)),
@@ -289,6 +294,7 @@ impl Kind {
             Self::Files { .. } => "FILE",
             Self::MaybeDirectory { .. } => "DIRECTORY",
             Self::Fsync { .. } => "WHEN",
+            Self::HookFormat { .. } => "FORMAT",
             Self::TlsVersion { .. } => "VERSION",
             Self::Format { .. } => "FORMAT",
             Self::Filter { .. } => "FILTER",
@@ -329,6 +335,7 @@ impl Kind {
             Self::Files { .. } => "list of files".to_owned(),
             Self::MaybeDirectory { .. } => "directory".to_owned(),
             Self::Fsync { .. } => "`always`, `never`, or `interval:DURATION` of 1ms to 1h".to_owned(),
+            Self::HookFormat { .. } => "`fanfare` or `centrifugo`".to_owned(),
             Self::TlsVersion { .. } => "`1.2` or `1.3`".to_owned(),
             Self::Format { .. } => "`text` or `json`".to_owned(),
             Self::Filter { .. } => "filter".to_owned(),

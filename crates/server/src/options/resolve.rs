@@ -10,6 +10,7 @@ use super::suggest::nearest;
 use super::table::{ENVELOPE_BYTES_MAX, OPTIONS, OptionSpec, READ_BYTES, ServeOptions};
 use super::topic_rule::TopicRuleOption;
 use super::value::{size_text, time_text};
+use crate::hooks::HookFormat;
 
 /// Everything an operator said, as text.
 #[derive(Debug, Default)]
@@ -161,6 +162,7 @@ fn misfits(options: &ServeOptions) -> impl Iterator<Item = String> {
         slow_message(options),
         keyless_tokens(options),
         unsigned_hooks(options),
+        unspoken_hook(options),
         lone_certificate(options),
         unsigned_clients(options),
         homeless_topics(options),
@@ -254,6 +256,16 @@ fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
             "{url} is set and hook_secret is not: requests to it are signed; set hook_secret, for example to the output of \
              `openssl rand -hex 32`"
         )
+    })
+}
+
+/// A question for which there are no words.
+fn unspoken_hook(options: &ServeOptions) -> Option<String> {
+    let is_unspoken = options.hook_format == HookFormat::Centrifugo && options.hook_inspect_url.is_some();
+    is_unspoken.then(|| {
+        "hook_inspect_url is set and hook_format is `centrifugo`, which has no such question; take one of them away, and say in \
+         topic_rule who may read and see who is there"
+            .to_owned()
     })
 }
 

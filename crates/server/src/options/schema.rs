@@ -45,6 +45,7 @@ fn item(kind: &Kind) -> Value {
         }
         Kind::Time { .. } => json!({"type": "string", "examples": ["500ms", "25s", "1m30s"]}),
         Kind::Switch { .. } => json!({"type": "boolean"}),
+        Kind::HookFormat { .. } => json!({"enum": ["fanfare", "centrifugo"]}),
         Kind::TlsVersion { .. } => json!({"enum": ["1.2", "1.3"]}),
         Kind::Format { .. } => json!({"enum": ["text", "json"]}),
         Kind::Secrets { .. } => json!({"type": "string", "minLength": 16, "maxLength": 256}),

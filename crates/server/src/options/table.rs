@@ -15,7 +15,7 @@ use super::secret::Secret;
 use super::slow_rule::SlowRuleOption;
 use super::token_key::TokenKeyOption;
 use super::topic_rule::TopicRuleOption;
-use crate::hooks::{HookHeader, HookUrl};
+use crate::hooks::{HookFormat, HookHeader, HookUrl};
 
 /// One option as data.
 ///
@@ -138,6 +138,9 @@ options! {
         token_claim: Vec<String> = Vec::new(), Texts;
     }
     "Hooks" {
+        /// In whose words hooks are asked: those of `docs/hooks.md`, or those of Centrifugo's proxies, for backends that were
+        /// written for them.
+        hook_format: HookFormat = HookFormat::Fanfare, HookFormat;
         /// URL that is asked whether a client may connect, and as whom.
         hook_connect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that is asked whether a client may receive topics of which a topic_rule says `subscribe = "hook"`.

@@ -29,6 +29,7 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
             .iter()
             .map(|header| header.0.clone())
             .collect(),
+        format: options.hook_format,
         bounds: HookBounds {
             timeout: options.hook_timeout,
             concurrency: options.hook_concurrency,

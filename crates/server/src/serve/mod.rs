@@ -239,7 +239,7 @@ fn storage(options: &ServeOptions) -> Option<StorageOptions> {
 
 /// What is left to the operator's backend and its tokens.
 fn application(hooks: Option<HttpHooks>, tokens: Option<Tokens>) -> Option<Application> {
-    match (hooks.map(Application::new), tokens) {
+    match (hooks.map(HttpHooks::into_application), tokens) {
         (Some(hooks), Some(tokens)) => Some(hooks.with_tokens(tokens)),
         (None, Some(tokens)) => Some(Application::of_tokens(tokens)),
         (hooks, None) => hooks,

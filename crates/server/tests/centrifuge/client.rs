@@ -105,14 +105,6 @@ impl Client {
         self.expect_where(event, |told| told["channel"] == channel)
     }
 
-    /// Waits for one of these events, and takes the first.
-    pub(crate) fn expect_any(&self, events: &[&str]) -> Value {
-        let found = self.puppet.next_event(&self.name, |told| {
-            events.iter().any(|event| told["event"] == *event)
-        });
-        found.unwrap_or_else(|| panic!("{self} was told none of {events:?}, but {:#?}", self.left()))
-    }
-
     /// Waits for an event of which something holds.
     pub(crate) fn expect_where(&self, event: &str, is_wanted: impl Fn(&Value) -> bool) -> Value {
         let found = self

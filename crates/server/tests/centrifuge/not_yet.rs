@@ -6,8 +6,6 @@
 pub(crate) enum NotYet {
     /// A call is answered with 108 where there are no procedures at all, not with 104.
     CallWithoutProcedures,
-    /// A subscription token of another user, client or channel closes with 3500; it does not refuse with 103.
-    ForeignSubscriptionToken,
     /// Who is the first in a channel is told of the one that comes next, and not only that it goes.
     JoinBehindTheFirst,
 }

@@ -3,6 +3,13 @@
 /// Key, value, the same in TOML, and parts of the rule and of the way out.
 pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     (
+        "hook_format",
+        "Centrifugo",
+        "\"Centrifugo\"",
+        "the format of hooks",
+        "write `fanfare` or `centrifugo`",
+    ),
+    (
         "hook_connect_url",
         "backend.example",
         "\"backend.example\"",
@@ -102,8 +109,16 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
     ),
 ];
 
-/// Rules that leave something to a hook which there is not, and parts of the way out.
-pub(crate) const UNASKED_RULES: [(&[&str], &str); 4] = [
+/// Rules that leave something to a hook which there is not, or has no words for it, and parts of the way out.
+pub(crate) const UNASKED_RULES: [(&[&str], &str); 5] = [
+    (
+        &[
+            "--hook-format=centrifugo",
+            "--hook-inspect-url=http://a/",
+            "--hook-secret=0123456789abcdef",
+        ],
+        "hook_inspect_url is set and hook_format is `centrifugo`, which has no such question; take one of them away",
+    ),
     (
         &["--topic-rule={ pattern = \"a:*\", publish = \"hook\" }"],
         "topic_rule of `a:*` says `publish = \"hook\"` and nobody can be asked; set hook_publish_url",

@@ -146,6 +146,24 @@ fn unholding() -> Vec<(Value, TokenRefusal)> {
         (json!({"topic": "news"}), Purpose),
         (json!({"topics": ["news"]}), Purpose),
         (json!({"topics": "news"}), Claims),
+        (json!({"fanfare": []}), Claims),
+        (json!({"fanfare": {"topics": "news"}}), Claims),
+        (json!({"fanfare": {"topics": ["a b"]}}), Claims),
+        (json!({"fanfare": {"topics": vec!["t"; 129]}}), Claims),
+        (json!({"fanfare": {"publish": ["*********"]}}), Claims),
+        (json!({"fanfare": {"publish": vec!["t"; 65]}}), Claims),
+        (json!({"fanfare": {"pubilsh": ["t"]}}), Claims),
+        (json!({"fanfare": {"info": "Ada"}}), Claims),
+        (json!({"fanfare": {"info": {"a": "x".repeat(1_024)}}}), Claims),
+        (json!({"team": vec!["t"; 33]}), Claims),
+        (Value::Object(many), Claims),
+    ]
+}
+
+/// The same in Centrifugo's words.
+fn unholding_of_centrifugo() -> Vec<(Value, TokenRefusal)> {
+    use TokenRefusal::{Claims, Expired, Purpose};
+    vec![
         (json!({"channel": "news"}), Purpose),
         (json!({"channel": "news", "topic": "news"}), Claims),
         (json!({"channel": 1}), Claims),
@@ -163,6 +181,10 @@ fn unholding() -> Vec<(Value, TokenRefusal)> {
             json!({"subs": {"news": {"override": {"presence": {"value": false}}}}}),
             Claims,
         ),
+        (
+            json!({"subs": {"news": {"override": {"join_leave": {}}}}}),
+            Claims,
+        ),
         (json!({"subs": {"": {}}}), Claims),
         (json!({"info": "x".repeat(1_023)}), Claims),
         (json!({"b64info": 1}), Claims),
@@ -176,17 +198,6 @@ fn unholding() -> Vec<(Value, TokenRefusal)> {
         (json!({"expire_at": 0, "exp": now() - 31}), Expired),
         (json!({"expire_at": -1}), Claims),
         (json!({"expire_at": "0"}), Claims),
-        (json!({"fanfare": []}), Claims),
-        (json!({"fanfare": {"topics": "news"}}), Claims),
-        (json!({"fanfare": {"topics": ["a b"]}}), Claims),
-        (json!({"fanfare": {"topics": vec!["t"; 129]}}), Claims),
-        (json!({"fanfare": {"publish": ["*********"]}}), Claims),
-        (json!({"fanfare": {"publish": vec!["t"; 65]}}), Claims),
-        (json!({"fanfare": {"pubilsh": ["t"]}}), Claims),
-        (json!({"fanfare": {"info": "Ada"}}), Claims),
-        (json!({"fanfare": {"info": {"a": "x".repeat(1_024)}}}), Claims),
-        (json!({"team": vec!["t"; 33]}), Claims),
-        (Value::Object(many), Claims),
     ]
 }
 
@@ -197,14 +208,15 @@ async fn hostile_tokens_are_refused_each_for_its_cause() {
     for (name, token, cause) in &cases {
         assert_eq!(tokens.authenticate(token).await, Err(*cause), "{name}");
     }
-    for (changes, cause) in unholding() {
-        let outcome = tokens.authenticate(&sign(&changes)).await;
-        assert_eq!(outcome, Err(cause), "{changes}");
+    let claims = [unholding(), unholding_of_centrifugo()].concat();
+    for (changes, cause) in &claims {
+        let outcome = tokens.authenticate(&sign(changes)).await;
+        assert_eq!(outcome, Err(*cause), "{changes}");
     }
     assert!(tokens.authenticate(&sign(&json!({}))).await.is_ok());
     assert_eq!(tokens.accepted(), 1);
     let refused: u64 = TokenRefusal::ALL.iter().map(|&cause| tokens.refused(cause)).sum();
-    assert_eq!(refused as usize, cases.len() + unholding().len());
+    assert_eq!(refused as usize, cases.len() + claims.len());
 }
 
 /// A key's address or the key itself in a header leads nowhere.

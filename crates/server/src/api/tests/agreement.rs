@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use super::super::answer::{Code, code_table};
-use super::super::{Api, OPENAPI, OPENAPI_PATH, routes};
+use super::super::{Api, Node, OPENAPI, OPENAPI_PATH, routes};
 use super::contract::{DOCUMENT, resolve};
 use super::{HARMLESS_KEY, KEY, Stand, fanfare, local, reload, request};
 use crate::options::ServeOptions;
@@ -227,6 +227,7 @@ async fn every_described_answer_happens() {
         fanfare,
         access,
         calls: Arc::new(Semaphore::new(0)),
+        node: Arc::new(Node::begin()),
     };
     let full = Stand {
         fanfare: full.fanfare.clone(),

@@ -1,0 +1,124 @@
+//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, subscribe, publish
+//! and rpc, which is what `call` is there.
+//!
+//! Lines, breakers, deadlines, signatures and counters are those of [`HttpHooks`]; here is only what is said and understood.
+//! Centrifugo never asks who may read or see who is there: it is the operator's rules that say so.
+
+mod answer;
+mod question;
+
+use fanfare::{
+    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Notice, Payload, TopicName,
+};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinSet;
+
+use super::answer::{Decision, Unread};
+use super::courier::Letter;
+use super::kind::HookKind;
+use super::{HttpHooks, Unasked};
+use answer::{Entry, Leave, Product, Said};
+use question::Question;
+
+/// Hooks in Centrifugo's words.
+pub(super) struct CentrifugoHooks(pub(super) HttpHooks);
+
+impl CentrifugoHooks {
+    /// Asks about something that somebody does.
+    async fn ask<A: DeserializeOwned, C>(
+        &self,
+        kind: HookKind,
+        question: Question<'_>,
+        check: impl FnOnce(Option<A>) -> Result<Decision<C>, Unread>,
+    ) -> Option<Decision<C>> {
+        let backend = self.0.backend(kind)?;
+        let read = |body: &[u8]| answer::read(body).and_then(|said| said.check(check));
+        Some(self.0.ask(kind, backend, question.into_letter(), read).await)
+    }
+}
+
+impl Hooks for CentrifugoHooks {
+    fn reads_tokens(&self) -> bool {
+        self.0.reads_tokens()
+    }
+
+    async fn notice(&self, fanfare: &Fanfare, notice: Notice) {
+        self.0.notice(fanfare, notice).await;
+    }
+
+    /// Who shows a token is who that says: the backend is asked about those who show none.
+    async fn connect(
+        &self,
+        entrant: &Entrant,
+        admission: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        if admission.is_some() {
+            return Ok(admission);
+        }
+        let question = Question::connect(entrant, self.0.headers());
+        let check = |entry: Option<Entry>| entry.map(Entry::check).transpose().map(Ok);
+        let decision = self.ask(HookKind::Connect, question, check).await;
+        decision.unwrap_or(Ok(None))
+    }
+
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<(), Denial> {
+        if token.is_some() || self.0.backend(HookKind::Subscribe).is_none() {
+            return self.0.subscribe(caller, topics, token).await;
+        }
+        let mut asked = JoinSet::new();
+        for topic in topics {
+            let (hooks, letter) = (self.0.clone(), Question::subscribe(caller, topic).into_letter());
+            asked.spawn(ask_for_leave(hooks, letter));
+        }
+        // Whoever is refused one of them gets none: what is still under way is broken off.
+        while let Some(decision) = asked.join_next().await {
+            decision.unwrap_or_else(|_| Err(Denial::unavailable()))?;
+        }
+        Ok(())
+    }
+
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+        let question = Question::publish(caller, draft);
+        let bytes_max = self.0.payload_bytes_max();
+        let check = |product: Option<Product>| {
+            product.map_or(Ok(Err(answer::no_leave())), |product| {
+                product.check(bytes_max).map(Ok)
+            })
+        };
+        match self.ask(HookKind::Publish, question, check).await {
+            Some(decision) => decision,
+            None => Unasked.publish(caller, draft).await,
+        }
+    }
+
+    async fn inspect(&self, caller: &Caller, action: Action, topic: &TopicName) -> Result<(), Denial> {
+        Unasked.inspect(caller, action, topic).await
+    }
+
+    async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
+        let question = Question::rpc(caller, method, payload);
+        let bytes_max = self.0.payload_bytes_max();
+        let check = |product: Option<Product>| product.unwrap_or_default().check(bytes_max).map(Ok);
+        match self.ask(HookKind::Call, question, check).await {
+            Some(decision) => decision.map(|payload| payload.unwrap_or_else(Payload::null)),
+            None => Unasked.call(caller, method, payload).await,
+        }
+    }
+}
+
+/// Asks whether somebody may receive one topic.
+async fn ask_for_leave(hooks: HttpHooks, letter: Letter) -> Decision<()> {
+    let Some(backend) = hooks.backend(HookKind::Subscribe) else {
+        return Err(Denial::unavailable());
+    };
+    let read = |body: &[u8]| {
+        let said: Said<Leave> = answer::read(body)?;
+        said.check(|leave| leave.map_or(Ok(Err(answer::no_leave())), |leave| leave.check().map(Ok)))
+    };
+    hooks.ask(HookKind::Subscribe, backend, letter, read).await
+}
