@@ -117,6 +117,7 @@ fn check_subscribe(members: &Members<'_>, verb: &Verb<'_>) {
         presence,
         deltas,
         filter,
+        insists,
         token,
     } = verb
     else {
@@ -126,7 +127,7 @@ fn check_subscribe(members: &Members<'_>, verb: &Verb<'_>) {
     assert_eq!(topics.iter().map(wanted).collect::<Vec<_>>(), entries(members));
     assert_eq!(*occupancy, flag(members, "occupancy", false));
     assert_eq!(*presence, flag(members, "presence", false));
-    assert!(!deltas && filter.is_none());
+    assert!(!deltas && filter.is_none() && !insists);
     assert_eq!(token.as_deref(), optional(members, "token").as_deref());
     let written = optional(members, "every");
     assert_eq!(*every, written.map(|every| every.parse().unwrap()));

@@ -98,6 +98,8 @@ pub(crate) struct Wishes {
     pub(crate) wants: Wants,
     /// How to be given the publications.
     pub(crate) manner: Manner,
+    /// Whether to be refused where it cannot go on from the place that it names.
+    pub(crate) insists: bool,
 }
 
 /// How a member is given the publications of a topic.

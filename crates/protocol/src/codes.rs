@@ -43,6 +43,7 @@ error_codes! {
     TokenMismatch "token_mismatch" false "The token holds, and is another user's, connection's or topic's.";
     Forbidden "forbidden" false "The client may not do this.";
     AlreadySubscribed "already_subscribed" false "The client is subscribed to this already, in a dialect in which that is an error.";
+    Unrecoverable "unrecoverable" false "The client cannot go on from where it was, and did not want to begin anew.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
     NotFound "not_found" false "No such connection is open, or the application knows no such method.";
     NotAvailable "not_available" false "The topic does not keep what was asked for.";

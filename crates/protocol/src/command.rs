@@ -32,6 +32,8 @@ pub enum Verb<'a> {
         deltas: bool,
         /// Which publications are wanted, by their tags; `None` for all.
         filter: Option<Arc<TagFilter>>,
+        /// Whether to be refused where it cannot go on from the place that it names, instead of beginning anew.
+        insists: bool,
         /// A token that allows it.
         token: Option<Cow<'a, str>>,
     },

@@ -89,6 +89,7 @@ impl Hub {
                 presence,
                 deltas,
                 filter,
+                insists,
                 token,
             } => {
                 let wants = Wants { occupancy, presence };
@@ -98,7 +99,17 @@ impl Hub {
                     None => every.into(),
                 };
                 self.keep_filter(slot, &topics, filter);
-                self.subscribe_to(slot, id, topics, Wishes { wants, manner }, token.map(Into::into));
+                self.subscribe_to(
+                    slot,
+                    id,
+                    topics,
+                    Wishes {
+                        wants,
+                        manner,
+                        insists,
+                    },
+                    token.map(Into::into),
+                );
             }
             Verb::Unsubscribe { topics } => match names(&topics) {
                 Ok(names) => {

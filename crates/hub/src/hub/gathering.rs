@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::codes::Disconnect;
-use fanfare_protocol::{CommandId, ConnectionId, Loss, Publication, SubscribedTopic};
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
+use fanfare_protocol::{CommandId, ConnectionId, Loss, Publication, Rejection, SubscribedTopic, TopicName};
 
 use super::Hub;
 use super::subscribing::Told;
@@ -20,6 +20,8 @@ pub(super) struct Gathering {
     pub(super) told: Told,
     /// The topics with what is gathered of them.
     pub(super) topics: Vec<SubscribedTopic>,
+    /// Whether the client would rather be refused than begin anew.
+    pub(super) insists: bool,
     /// Comers that are still to be read for.
     pub(super) waiting: usize,
     /// Bytes that are gathered.
@@ -73,6 +75,9 @@ impl Hub {
         if is_kept && self.topics[index as usize].position == Some(last) {
             self.be_ready(slot, key);
         } else if !is_kept || page.publications.is_empty() {
+            if self.refuses_to_begin_anew(slot, key) {
+                return;
+            }
             self.give_up(key);
             self.be_ready(slot, key);
         }
@@ -145,6 +150,26 @@ impl Hub {
     fn gathering_of(&mut self, key: u32) -> Option<(&mut Gathering, usize)> {
         let Gathered { reply, place, .. } = self.comers.get(key as usize)?.gathered?;
         Some((self.gatherings.get_mut(reply as usize)?, place))
+    }
+
+    /// Refuses a command whose client would not begin anew.
+    fn refuses_to_begin_anew(&mut self, slot: usize, key: u32) -> bool {
+        let Some(reply) = self.comers[key as usize].gathered.map(|gathered| gathered.reply) else {
+            return false;
+        };
+        if !self.gatherings[reply as usize].insists {
+            return false;
+        }
+        let Gathering { id, topics, .. } = self.gatherings.remove(reply as usize);
+        let names: Vec<TopicName> = topics.into_iter().map(|begun| begun.topic).collect();
+        self.unsubscribe(slot, &names);
+        self.reject_unrecoverable(slot, id);
+        true
+    }
+
+    pub(super) fn reject_unrecoverable(&mut self, slot: usize, id: Option<CommandId>) {
+        let message = "the topic cannot be gone on from there, begin anew";
+        self.reject(slot, Rejection::new(id, ErrorCode::Unrecoverable, message));
     }
 
     /// The client cannot go on from where it was: it begins where the topic stands.

@@ -375,6 +375,7 @@ impl Hub {
         let wishes = Wishes {
             wants,
             manner: opened.every.into(),
+            insists: false,
         };
         let state = if is_awaited {
             let deadline = self.auth_deadline();

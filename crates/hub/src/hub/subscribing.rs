@@ -322,6 +322,12 @@ impl Hub {
     ) {
         let session = self.sessions[slot].as_ref();
         let connection = session.map(|session| session.connection);
+        let is_lost = |begin: &Begin| matches!(begin.recovered, Some(Err(_)));
+        let insists = options.wishes.is_some_and(|wishes| wishes.insists);
+        if insists && topics.iter().any(is_lost) {
+            self.forget_joining(slot, key);
+            return self.reject_unrecoverable(slot, id);
+        }
         let is_behind =
             |begin: &Begin| begin.at.is_some() && begin.at != self.topics[begin.topic as usize].position;
         let is_gathering = self.is_hailed(slot) && topics.iter().any(is_behind);
@@ -341,6 +347,7 @@ impl Hub {
                 id,
                 told: options.told,
                 topics: positions,
+                insists,
                 waiting: comers.len(),
                 bytes: 0,
             };

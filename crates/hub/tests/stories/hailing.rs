@@ -270,6 +270,19 @@ fn who_missed_too_much_or_was_elsewhere_begins_now() {
     }
     publish(&mut shard, "a", 1);
     assert_eq!(pushed(&hear(&mut shard, client)), [321]);
+    for (offset, epoch) in [(19, epoch(&shard, "a")), (320, "zz".to_owned())] {
+        say(
+            &mut shard,
+            client,
+            &json!({"id": 5, "unsubscribe": {"channel": "a"}}),
+        );
+        let subscribe = json!({"channel": "a", "recover": true, "epoch": epoch, "offset": offset, "flag": 2});
+        say(&mut shard, client, &json!({"id": 6, "subscribe": subscribe}));
+        let refused = hear(&mut shard, client).pop().unwrap();
+        assert_eq!(refused["error"]["code"], 112, "where it would rather not");
+        publish(&mut shard, "a", 1);
+        assert_eq!(hear(&mut shard, client), [] as [Value; 0]);
+    }
     shard.end();
 }
 

@@ -10,6 +10,7 @@ pub(crate) fn error_of(code: ErrorCode) -> Error {
         ErrorCode::Unauthenticated => (101, "unauthorized"),
         ErrorCode::Forbidden | ErrorCode::TokenMismatch => (103, "permission denied"),
         ErrorCode::NotFound => (104, "method not found"),
+        ErrorCode::Unrecoverable => (112, "unrecoverable position"),
         ErrorCode::AlreadySubscribed => (105, "already subscribed"),
         ErrorCode::TooManySubscriptions | ErrorCode::TooManyTopics => (106, "limit exceeded"),
         ErrorCode::BadJson | ErrorCode::BadCommand | ErrorCode::BadTopic => (107, "bad request"),

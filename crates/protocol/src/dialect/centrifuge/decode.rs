@@ -21,6 +21,9 @@ use crate::{
 /// The most publications that a client is given at once, be it as history or because it missed them.
 pub const PUBLICATIONS_MAX: u32 = 300;
 
+/// The flag of a subscription that is rather refused than begun anew.
+const INSISTS: i64 = 2;
+
 /// Reads one command of a client.
 pub(crate) fn decode(encoding: Encoding, message: &[u8]) -> Result<Command<'static>, BadMessage> {
     let said = encoding
@@ -174,6 +177,7 @@ fn subscribe(asked: request::Subscribe) -> Result<Verb<'static>, Refused> {
         presence: asked.join_leave,
         deltas: !asked.delta.is_empty(),
         filter: filter.map(Arc::new),
+        insists: asked.flag & INSISTS != 0,
         token: (!asked.token.is_empty()).then_some(Cow::Owned(asked.token)),
     })
 }

@@ -299,11 +299,7 @@ fn publications_as_deltas(encoding: Encoding, publications: &[Arc<Publication>])
 
 fn history(encoding: Encoding, page: &HistoryPage) -> Result<reply::HistoryResult, reply::Error> {
     if page.recovered == Some(Err(Loss::EpochChanged)) {
-        return Err(reply::Error {
-            code: 112,
-            message: "unrecoverable position".to_owned(),
-            temporary: false,
-        });
+        return Err(error_of(ErrorCode::Unrecoverable));
     }
     Ok(reply::HistoryResult {
         publications: publications(encoding, &page.publications),

@@ -122,6 +122,7 @@ impl<'a> Fields<'a> {
             presence,
             deltas: false,
             filter: None,
+            insists: false,
             token,
         })
     }

@@ -66,6 +66,7 @@ fn commands_are_read() {
             presence: false,
             deltas: false,
             filter: None,
+            insists: false,
             token: None,
         }
     );
@@ -78,6 +79,7 @@ fn commands_are_read() {
             presence: false,
             deltas: false,
             filter: None,
+            insists: false,
             token: None,
         }
     );
@@ -152,6 +154,7 @@ fn escaped_names_are_understood() {
             presence: false,
             deltas: false,
             filter: None,
+            insists: false,
             token: None,
         }
     );
@@ -364,6 +367,7 @@ fn a_rate_and_a_key_are_read() {
             presence: false,
             deltas: false,
             filter: None,
+            insists: false,
             token: None,
         }
     );
