@@ -97,6 +97,7 @@ fn subscribe_to(wanted: Wanted<'static>, is_all: bool, token: Option<&'static st
         presence: is_all,
         deltas: is_all,
         filter: None,
+        insists: is_all,
         token: token.map(Into::into),
     }
 }

@@ -338,6 +338,7 @@ fn errors() {
         (ErrorCode::NotAvailable, 108, "not available", false),
         (ErrorCode::TokenExpired, 109, "token expired", false),
         (ErrorCode::RateLimited, 111, "too many requests", true),
+        (ErrorCode::Unrecoverable, 112, "unrecoverable position", false),
     ] {
         let temporary = if is_temporary { r#","temporary":true"# } else { "" };
         let mut fields = vec![int(1, number), text(2, message)];
