@@ -264,7 +264,10 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
         ttl,
         subs: topics
             .iter()
-            .map(|begun| (channel(&begun.topic), subscribed(wrapping.encoding, begun)))
+            .map(|begun| reply::Begun {
+                channel: channel(&begun.topic),
+                result: subscribed(wrapping.encoding, begun),
+            })
             .collect(),
         ping: seconds(welcome.ping_interval_ms),
         pong: welcome.ping_interval_ms > 0 && !wrapping.is_bare,

@@ -49,3 +49,6 @@ impl Encoding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
