@@ -239,7 +239,10 @@ fn connected(encoding: Encoding, welcome: &Welcome, topics: &[SubscribedTopic]) 
         ttl,
         subs: topics
             .iter()
-            .map(|begun| (channel(&begun.topic), subscribed(encoding, begun)))
+            .map(|begun| reply::Begun {
+                channel: channel(&begun.topic),
+                result: subscribed(encoding, begun),
+            })
             .collect(),
         ping: seconds(welcome.ping_interval_ms),
         pong: true,

@@ -42,3 +42,6 @@ impl Encoding {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::raw_json;
 
@@ -206,9 +206,9 @@ pub(crate) struct ConnectResult {
     #[prost(bytes = "bytes", tag = "5")]
     #[serde(with = "raw_json", skip_serializing_if = "Bytes::is_empty")]
     pub(crate) data: Bytes,
-    #[prost(btree_map = "string, message", tag = "6")]
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) subs: BTreeMap<String, SubscribeResult>,
+    #[prost(message, repeated, tag = "6")]
+    #[serde(serialize_with = "as_map", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) subs: Vec<Begun>,
     /// Seconds between pings.
     #[prost(uint32, tag = "7")]
     #[serde(skip_serializing_if = "is_zero")]
@@ -226,6 +226,20 @@ pub(crate) struct ConnectResult {
     #[prost(int64, tag = "11")]
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) time: i64,
+}
+
+/// A channel that the server subscribes a client to: an entry of a map. Client libraries expect that the value is there, be it
+/// empty, and the map of our encoder leaves an empty one out.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Begun {
+    #[prost(string, tag = "1")]
+    pub(crate) channel: String,
+    #[prost(message, required, tag = "2")]
+    pub(crate) result: SubscribeResult,
+}
+
+fn as_map<S: Serializer>(subs: &[Begun], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(subs.iter().map(|begun| (&begun.channel, &begun.result)))
 }
 
 /// From where on a client receives a channel, and what it missed.
