@@ -83,9 +83,16 @@ fn provide() -> Result<(), String> {
     })?;
     step("python", || {
         packages::provide(
-            "the library for Centrifugo's API needs Python with `venv`",
+            "the libraries of Centrifuge and of Centrifugo's API need Python with `venv`",
             conformance::has_venv,
             &["python3", "python3-venv"],
+        )
+    })?;
+    step("node", || {
+        packages::provide(
+            "a library of Centrifuge needs Node with npm",
+            || ["node", "npm"].into_iter().all(packages::runs),
+            &["nodejs", "npm"],
         )
     })
 }

@@ -1,0 +1,29 @@
+//! Applications that were written for Centrifugo: its client libraries as they are published, against the program.
+//!
+//! `sdk` installs the libraries, `puppet` has programs that use them do what a story says, `way` lists how they speak.
+//! `house` is a server with what a story needs around it. Everything else is stories; each is told to a client of every
+//! way at the same time. Nothing here waits for a fixed time, except to see that something stays as it is.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something unexpected happens, helpers included"
+)]
+
+mod client;
+mod house;
+mod not_yet;
+mod puppet;
+mod sdk;
+mod way;
+
+mod browser;
+mod choices;
+mod endings;
+mod histories;
+mod interruptions;
+mod mixed_room;
+mod refusals;
+mod server_side;
+mod talks;
+mod tokens;
