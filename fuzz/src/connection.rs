@@ -196,6 +196,8 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         presence: false,
         every: None,
         conflates: true,
+        pings_natively: false,
+        key: None,
     }
 }
 

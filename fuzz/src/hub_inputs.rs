@@ -310,6 +310,8 @@ impl Door {
             presence: self.occupancy,
             every: self.every.map(every),
             conflates: self.conflates,
+            pings_natively: false,
+            key: None,
         });
     }
 }

@@ -111,6 +111,8 @@ impl World {
             presence: wants_presence,
             every,
             conflates,
+            pings_natively: false,
+            key: None,
         };
         self.open(shard, client, opened);
     }

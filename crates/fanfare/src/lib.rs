@@ -177,8 +177,9 @@ pub mod tokens;
 pub use broker::{StorageError, StorageOptions};
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
 pub use door::{
-    ClientAddress, ClientCertificate, DoorLimits, EventStreamService, ListenerOptions, Network, NetworkError,
-    Origin, OriginError, OriginRule, OriginRuleError, WebSocketService,
+    CentrifugeService, CentrifugeTransport, ClientAddress, ClientCertificate, DoorLimits, EventStreamService,
+    ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule, OriginRuleError,
+    WebSocketService,
 };
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Draft, Payload, Reading, TopicName};
+use fanfare_protocol::{CommandId, Draft, Payload, Reading, SessionKey, TopicName};
 
 use crate::access::{Action, Identity};
 use crate::hub::Look;
@@ -80,6 +80,8 @@ pub(crate) struct Waiting {
     pub(crate) admitted: Option<Vec<TopicName>>,
     /// How many of its tokens were refused.
     pub(crate) refused_tokens: u32,
+    /// What it calls its session by, until it is told.
+    pub(crate) key: Option<Box<SessionKey>>,
 }
 
 /// A command that waits for the application, or for what the broker reads.
@@ -155,6 +157,17 @@ impl Denial {
     /// A refusal with the code `unauthenticated`: the token is not accepted. It counts against the client.
     pub fn unauthenticated(message: impl Into<String>) -> Self {
         Self::refused(ErrorCode::Unauthenticated, message)
+    }
+
+    /// Whether a token is to blame, which counts against the client.
+    pub(crate) fn is_clients_fault(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                code: ErrorCode::Unauthenticated | ErrorCode::TokenExpired,
+                ..
+            }
+        )
     }
 
     /// The answer of nobody: the application could not be asked.

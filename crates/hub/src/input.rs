@@ -6,7 +6,9 @@ use std::sync::Arc;
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Compression;
-use fanfare_protocol::{Command, ConnectionId, Every, Millis, Since, Timestamp, TopicName, UserName};
+use fanfare_protocol::{
+    Command, ConnectionId, Every, Millis, SessionKey, Since, Timestamp, TopicName, UserName,
+};
 
 use crate::Ticket;
 use crate::access::{Identity, TopicRules};
@@ -127,6 +129,10 @@ pub struct Opened {
     /// Whether topics under the rule `conflate` may leave publications out without a word, in a dialect that has no
     /// word for it. Otherwise such a connection is closed when it is too slow.
     pub conflates: bool,
+    /// Whether it is pinged with frames of the WebSocket, in a dialect that has messages for that.
+    pub pings_natively: bool,
+    /// What it calls its session by, in a dialect whose clients are told.
+    pub key: Option<Box<SessionKey>>,
 }
 
 /// A topic that is to be received.

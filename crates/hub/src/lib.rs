@@ -11,6 +11,7 @@
 
 pub mod access;
 mod ask;
+mod audiences;
 pub mod broker;
 mod bucket;
 pub mod conformance;

@@ -44,7 +44,8 @@ pub struct Limits {
     /// Default 30,000.
     pub message_timeout_ms: u64,
     /// Bytes held for messages that are begun and not finished, and for what was read and waits to be decoded, over
-    /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007.
+    /// all shards, each of which has an equal share. Beyond: the connection that sends more is closed with code 3007. Bodies
+    /// of requests in which clients speak are counted apart, up to as much again. Beyond: 503.
     /// 0 for no limit. Default 64 MiB.
     pub receiving_bytes_max: usize,
     /// Messages, pings and unasked pongs that a connection may send per second, and twice as many at once; a message of the
@@ -94,6 +95,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// The longest first message of a client that speaks first, in bytes. Beyond: 1009, or 413 where it is the body of a
+    /// request.
+    pub fn hello_bytes_max(&self) -> u32 {
+        self.message_bytes_max.min(HELLO_MESSAGE_BYTES_MAX)
+    }
+
     /// Time between two comments in a stream, in milliseconds. Nobody answers them: a client that vanished is found when TCP
     /// gives up on one, which is [`write_timeout_ms`](Self::write_timeout_ms) and
     /// [`close_timeout_ms`](Self::close_timeout_ms) after it was written. So they come more often than pings, and it is

@@ -53,7 +53,7 @@ pub enum Output {
     /// Ask the application on behalf of a connection that is who it says; answer with [`crate::Input::Answered`]. A
     /// connection asks one question at a time.
     Ask(ConnectionId, Option<Arc<Identity>>, Question),
-    /// A token of the connection was refused.
+    /// A token of the connection was refused, or it was to show one and did not.
     TokenRefused(ConnectionId),
     /// The connection may be read from again.
     Resume(ConnectionId),

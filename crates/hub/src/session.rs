@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) named: Box<[TopicName]>,
     /// Whether topics under the rule `conflate` may leave publications out without a word.
     pub(crate) conflates: bool,
+    /// Whether pings are frames of the WebSocket where the dialect has messages for that.
+    pub(crate) pings_natively: bool,
     /// Publications that it was not sent because it read too slowly.
     pub(crate) left_out: u64,
     /// When the last byte came.
@@ -171,6 +173,7 @@ impl Session {
             subscriptions: Vec::new(),
             named,
             conflates: opened.conflates,
+            pings_natively: opened.pings_natively,
             left_out: 0,
             heard_at: now,
             pinged_at: now,
@@ -226,6 +229,11 @@ impl Session {
         self.demand.get_or_insert_default()
     }
 
+    /// Whether it can subscribe anew by itself to what it has lost.
+    pub(crate) fn resubscribes(&self) -> bool {
+        self.dialect.is_hailed() && !self.dialect.is_unidirectional()
+    }
+
     /// What it is sent.
     pub(crate) fn format(&self) -> Format {
         Format::of(self.dialect, self.compression)
@@ -242,7 +250,7 @@ impl Session {
     /// Whether the publications of a topic carry ids of its own: a stream that has not asked for this topic alone. The
     /// server's topics carry none.
     pub(crate) fn is_numbered(&self, topic: &TopicName) -> bool {
-        self.dialect.is_stream() && !topic.is_reserved() && *self.named != [topic.clone()]
+        self.dialect.has_ids() && !topic.is_reserved() && *self.named != [topic.clone()]
     }
 
     /// Its place among the members of `topic`, if it is one.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use fanfare_protocol::{ConnectionId, Payload, Position, Publication, TopicName};
 
+use crate::audiences::Audiences;
 use crate::pacing::Pacing;
 use crate::roster::{Change, Version};
-use crate::session::{AUDIENCES, SILENT};
 use crate::slow_rule::SlowRule;
 
 /// One topic that somebody in this hub is subscribed to, or is about to be.
@@ -19,7 +19,7 @@ pub(crate) struct Topic {
     /// What happens to publications that a client reads too slowly for.
     pub(crate) rule: SlowRule,
     /// Members by what they are sent; one encoding serves a whole audience.
-    pub(crate) audiences: [Vec<Member>; AUDIENCES],
+    pub(crate) audiences: Audiences,
     /// What those who get deltas have last, and its offset, while there are any.
     pub(crate) before: Option<(u64, Payload)>,
     /// Publications taken from the broker and not fanned out yet.
@@ -57,7 +57,7 @@ impl Topic {
             serial,
             position: None,
             rule,
-            audiences: [const { Vec::new() }; AUDIENCES],
+            audiences: Audiences::default(),
             before: None,
             batch: Vec::new(),
             pacing: None,
@@ -92,13 +92,12 @@ impl Topic {
 
     /// Members that receive, and those who are about to be.
     pub(crate) fn subscribers(&self) -> usize {
-        let members: usize = self.audiences[..SILENT].iter().map(Vec::len).sum();
-        members + self.behind as usize
+        self.audiences.receiver_count() + self.behind as usize
     }
 
     /// Whether nobody belongs to it and no command under way names it.
     pub(crate) fn is_vacant(&self) -> bool {
-        self.holds == 0 && self.behind == 0 && self.audiences.iter().all(Vec::is_empty)
+        self.holds == 0 && self.behind == 0 && self.audiences.is_empty()
     }
 }
 

@@ -13,18 +13,23 @@ pub struct Format {
 }
 
 impl Format {
-    /// Every format, each at the place that [`index`](Self::index) gives. The last dialect is a stream, which is never
-    /// compressed.
-    pub const ALL: [Self; 2 * Dialect::ALL.len() - 1] = {
+    /// Every format, each at the place that [`index`](Self::index) gives: two of each dialect that may be compressed, which
+    /// come first, and one of each other.
+    pub const ALL: [Self; Dialect::ALL.len() + Dialect::COMPRESSIBLE] = {
         let mut all = [Self {
             dialect: Dialect::Json,
             is_compressed: false,
-        }; 2 * Dialect::ALL.len() - 1];
+        }; Dialect::ALL.len() + Dialect::COMPRESSIBLE];
         let mut index = 0;
         while index < all.len() {
+            let is_of_two = index < 2 * Dialect::COMPRESSIBLE;
             all[index] = Self {
-                dialect: Dialect::ALL[index / 2],
-                is_compressed: index % 2 == 1,
+                dialect: Dialect::ALL[if is_of_two {
+                    index / 2
+                } else {
+                    index - Dialect::COMPRESSIBLE
+                }],
+                is_compressed: is_of_two && index % 2 == 1,
             };
             index += 1;
         }
@@ -35,14 +40,23 @@ impl Format {
     pub fn of(dialect: Dialect, compression: Compression) -> Self {
         Self {
             dialect,
-            is_compressed: compression == Compression::Both && !dialect.is_stream(),
+            is_compressed: compression == Compression::Both && is_compressible(dialect),
         }
     }
 
     /// Its place in a row per format.
     pub fn index(self) -> usize {
-        self.dialect.index() * 2 + usize::from(self.is_compressed)
+        let dialect = self.dialect.index();
+        if is_compressible(self.dialect) {
+            dialect * 2 + usize::from(self.is_compressed)
+        } else {
+            dialect + Dialect::COMPRESSIBLE
+        }
     }
+}
+
+fn is_compressible(dialect: Dialect) -> bool {
+    dialect.index() < Dialect::COMPRESSIBLE
 }
 
 #[cfg(test)]
@@ -51,11 +65,12 @@ mod tests {
 
     #[test]
     fn a_stream_is_never_compressed() {
-        let format = Format::of(Dialect::Sse, Compression::Both);
-        assert_eq!(
-            (format.is_compressed, Format::ALL[format.index()]),
-            (false, format)
-        );
+        for &dialect in Dialect::ALL {
+            let format = Format::of(dialect, Compression::Both);
+            assert_eq!(Format::ALL[format.index()], format);
+            assert!(!format.is_compressed || !dialect.is_stream(), "{dialect:?}");
+        }
+        assert!(Format::of(Dialect::CentrifugeProtobuf, Compression::Both).is_compressed);
     }
 
     #[test]

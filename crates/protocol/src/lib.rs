@@ -19,6 +19,7 @@ mod presence;
 pub mod proxy_header;
 mod publication;
 mod reply;
+mod session_key;
 mod since;
 mod tag_filter;
 mod tags;
@@ -40,6 +41,7 @@ pub use position::{Epoch, Millis, Position, Timestamp};
 pub use presence::{Attendance, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Present};
 pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, Publisher};
 pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
+pub use session_key::SessionKey;
 pub use since::{Loss, Since, SinceError};
 pub use tag_filter::{
     Comparison, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_VALUES_MAX, Number, Order, TagFilter,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::codes::{Disconnect, ErrorCode};
 use crate::{
-    Attendance, ConnectionId, Loss, Payload, Position, PresenceDiff, PresencePage, Publication, Timestamp,
-    TopicName, UserName,
+    Attendance, ConnectionId, Loss, Payload, Position, PresenceDiff, PresencePage, Publication, SessionKey,
+    Timestamp, TopicName, UserName,
 };
 
 /// The answer to one command.
@@ -167,7 +167,7 @@ pub struct Welcome {
     pub expires_at: Option<Timestamp>,
     /// The server's wall clock.
     pub time: Timestamp,
-    /// How often the server pings, in milliseconds.
+    /// How often the server pings, in milliseconds; 0 where the client need not know.
     pub ping_interval_ms: u64,
     /// How long it waits for an answer, in milliseconds.
     pub pong_timeout_ms: u64,
@@ -179,6 +179,8 @@ pub struct Welcome {
     pub commands_per_second: Option<u32>,
     /// Bytes that a connection may send per second; beyond, it is made to wait. `None` when there is no limit.
     pub bytes_per_second: Option<u32>,
+    /// What it calls its session by, where it may have to.
+    pub key: Option<Box<SessionKey>>,
 }
 
 /// Which publications a client is not sent.

@@ -5,8 +5,8 @@ use clap_complete::Shell;
 
 use crate::failure::{Failure, print};
 use crate::{
-    check_command, keygen_command, log_command, publish_command, serve_command, subscribe_command,
-    token_command,
+    check_command, import_command, keygen_command, log_command, publish_command, serve_command,
+    subscribe_command, token_command,
 };
 
 /// Runs the subcommand the process was called with. Help, the version and wrong usage end the process.
@@ -23,6 +23,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         Some(("sub", matches)) => subscribe_command::run(matches),
         Some(("token", matches)) => token_command::run(matches),
         Some(("keygen", matches)) => keygen_command::run(matches),
+        Some(("import", matches)) => import_command::run(matches),
         Some(("log", matches)) => log_command::run(matches),
         Some(("completions", matches)) => completions(matches),
         Some(("version", _)) => print(&command().render_version()),
@@ -42,6 +43,7 @@ fn command() -> Command {
         .subcommand(subscribe_command::command())
         .subcommand(token_command::command())
         .subcommand(keygen_command::command())
+        .subcommand(import_command::command())
         .subcommand(log_command::command())
         .subcommand(completions_command())
         .subcommand(Command::new("version").about("Print the version"))

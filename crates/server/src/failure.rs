@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     Usage(Vec<String>),
     /// It was called rightly and something else went wrong.
     Failed(String),
+    /// It was done, but for something that matters and was told of.
+    Incomplete(String),
 }
 
 impl Failure {
@@ -23,13 +25,14 @@ impl Failure {
 
     /// Writes the problems to standard error; the exit code to end with.
     pub(crate) fn report(&self) -> ExitCode {
-        let (problems, code) = match self {
-            Self::Usage(problems) => (problems.as_slice(), 2),
-            Self::Failed(problem) => (std::slice::from_ref(problem), 1),
+        let (kind, problems, code) = match self {
+            Self::Usage(problems) => ("error", problems.as_slice(), 2),
+            Self::Failed(problem) => ("error", std::slice::from_ref(problem), 1),
+            Self::Incomplete(problem) => ("warning", std::slice::from_ref(problem), 3),
         };
         let lines: Vec<_> = problems
             .iter()
-            .map(|problem| format!("error: {problem}"))
+            .map(|problem| format!("{kind}: {problem}"))
             .collect();
         note_for_a_while(lines.join("\n"));
         ExitCode::from(code)

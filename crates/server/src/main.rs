@@ -1,7 +1,7 @@
 //! The Fanfare server: one binary for real-time messaging.
 //!
 //! This file only turns the outcome of [`cli::run`] into an exit code: 0 when all went well, 2 when the program was
-//! called wrongly, 1 when it was called rightly and failed.
+//! called wrongly, 1 when it was called rightly and failed, 3 when `fanfare import` could not carry over what matters.
 
 mod api;
 mod check_command;
@@ -9,6 +9,7 @@ mod cli;
 mod endpoint_flags;
 mod failure;
 mod hooks;
+mod import_command;
 mod keygen_command;
 mod log_command;
 mod logging;

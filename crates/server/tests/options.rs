@@ -110,6 +110,7 @@ fn every_subcommand_explains_itself() {
         ("pub", "<TOPIC> [DATA]"),
         ("sub", "<TOPIC>..."),
         ("completions", "<SHELL>"),
+        ("import", "centrifugo"),
         ("version", "Print the version"),
     ] {
         let output = fanfare(&[subcommand, "--help"]).output().unwrap();
@@ -160,6 +161,8 @@ fn wrong_usage_ends_with_code_2() {
         &["serve", "--lisen", "x"],
         &["completions"],
         &["completions", "cmd.exe"],
+        &["import"],
+        &["import", "centrifug"],
     ] {
         let output = fanfare(arguments).output().unwrap();
         assert_eq!(code(&output), Some(2), "{arguments:?}");

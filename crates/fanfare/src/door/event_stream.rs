@@ -14,6 +14,7 @@ use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::dialect::sse::LastEventId;
 
 use super::exit::Exit;
+use super::handover::Handover;
 use super::opening::refuse_body;
 use super::refusal::{Cause, Refused};
 use super::request::Query;
@@ -52,20 +53,8 @@ impl Fanfare {
         let entry = self.identify(parts, entry, client).await?;
         let opened = query.into_opened(Dialect::Sse, &parts.headers, client, entry)?;
         self.check_topics(&opened)?;
-        let mut handover = self.find_place(opened, revocations)?;
-        let mut headers = headers();
-        if let Some(exit) = parts.extensions.remove::<Exit>() {
-            share(&mut headers, parts.headers.get(header::ORIGIN).cloned());
-            handover.opened.greeting = head(&headers).into();
-            match exit.leave(handover).await {}
-        }
-        let body = handover.into_body().map_err(|error| {
-            let reason = format!("no descriptor is left for the stream, come back later: {error}");
-            Refused::unavailable(Cause::Descriptors, reason, COME_BACK_S)
-        })?;
-        let mut response = Response::new(Body::new(body));
-        *response.headers_mut() = headers;
-        Ok(response)
+        let handover = self.find_place(opened, revocations)?;
+        answer_with_stream(parts, handover, headers(), b"").await
     }
 
     /// Refuses a stream for a topic that the rules deny: a browser that is told by a status does not come back. What they
@@ -91,6 +80,28 @@ impl Fanfare {
             None => Ok(()),
         }
     }
+}
+
+/// Answers with a stream that begins with `preamble`. Where the connection can leave HTTP this never ends: it leaves.
+pub(super) async fn answer_with_stream(
+    parts: &mut Parts,
+    mut handover: Handover,
+    mut headers: HeaderMap,
+    preamble: &[u8],
+) -> Result<Response, Refused> {
+    let Some(exit) = parts.extensions.remove::<Exit>() else {
+        handover.opened.greeting = preamble.into();
+        let body = handover.into_body().map_err(|error| {
+            let reason = format!("no descriptor is left for the stream, come back later: {error}");
+            Refused::unavailable(Cause::Descriptors, reason, COME_BACK_S)
+        })?;
+        let mut response = Response::new(Body::new(body));
+        *response.headers_mut() = headers;
+        return Ok(response);
+    };
+    share(&mut headers, parts.headers.get(header::ORIGIN).cloned());
+    handover.opened.greeting = [&head(&headers), preamble].concat().into();
+    match exit.leave(handover).await {}
 }
 
 /// Where a stream goes on: what a browser says in a header, and what takes its place where no header can be set.
@@ -129,7 +140,7 @@ fn headers() -> HeaderMap {
 }
 
 /// Lets the page read the answer whose origin was admitted.
-fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
+pub(super) fn share(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);

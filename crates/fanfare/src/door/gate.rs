@@ -37,6 +37,8 @@ pub(crate) struct Gate {
     awaited: AtomicUsize,
     /// Connections that go over a bridge.
     pub(super) bridges: AtomicUsize,
+    /// Bytes of bodies that are being received, or wait for a shard to look at them.
+    pub(super) body_bytes: AtomicUsize,
     refused_tokens_by_address: AddressRates,
     admissions: SharedRate,
     admissions_by_address: AddressRates,
@@ -63,6 +65,8 @@ pub(super) struct Handshake {
 pub(crate) struct Place {
     gate: Arc<Gate>,
     address: Option<AddressKey>,
+    /// Whether it is one of the connections of its address that are counted.
+    is_counted_by_address: bool,
     user: Option<UserName>,
     is_awaited: bool,
 }
@@ -89,6 +93,7 @@ impl Gate {
             connections_by_user: Tally::default(),
             awaited: AtomicUsize::new(0),
             bridges: AtomicUsize::new(0),
+            body_bytes: AtomicUsize::new(0),
             refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),
@@ -164,16 +169,19 @@ impl Gate {
         let mut place = Place {
             gate: Arc::clone(self),
             address: None,
+            is_counted_by_address: false,
             user: None,
             is_awaited: false,
         };
         let key = self.key_of(candidate.address);
+        // Its tokens count whether its connections do or not.
+        place.address = key.filter(|_| self.limits.refused_tokens_per_address.is_some());
         if let (Some(max), Some(key)) = (self.limits.connections_per_address_max, key) {
             if !self.connections_by_address.take(key, max) {
                 let cause = Cause::ConnectionsPerAddress;
                 return Err(too_many(cause, max, "connections are open from your address"));
             }
-            place.address = Some(key);
+            (place.address, place.is_counted_by_address) = (Some(key), true);
         }
         if !place.take_user(candidate.user) {
             let max = self.limits.connections_per_user_max;
@@ -382,8 +390,8 @@ impl Drop for Place {
         if self.is_awaited {
             self.gate.awaited.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Some(key) = &self.address {
-            self.gate.connections_by_address.give_back(key);
+        if let Some(key) = self.address.filter(|_| self.is_counted_by_address) {
+            self.gate.connections_by_address.give_back(&key);
         }
         if let Some(user) = &self.user {
             self.gate.connections_by_user.give_back(user);

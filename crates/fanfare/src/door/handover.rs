@@ -27,6 +27,8 @@ pub(super) struct Handover {
     pub(super) place: Option<Box<Place>>,
     /// How much the application had revoked before it was asked.
     pub(super) revocations: u64,
+    /// What the client says in its request, as a frame of its own: the first message of a stream whose client speaks.
+    pub(super) said: Vec<u8>,
 }
 
 impl Handover {
@@ -39,12 +41,13 @@ impl Handover {
         fanfare.recall(identity, revocations).await;
     }
 
-    /// Gives a connection to its shard that has left HTTP without an answer, with what the client sent behind its request.
-    pub(super) async fn take_out(self, carrier: impl Carrier, early: Vec<u8>) {
+    /// Gives a connection to its shard that has left HTTP without an answer. It becomes a stream, in which clients say
+    /// nothing: what this one sent behind its request is dropped.
+    pub(super) async fn take_out(self, carrier: impl Carrier) {
         let (remote, revocations) = (self.opened.remote, self.revocations);
         let (fanfare, identity) = self.subject();
-        match carrier.taken(early) {
-            Ok(Taken { transport, early }) => self.seat.adopt(transport, early, self.opened, self.place),
+        match carrier.taken(Vec::new()) {
+            Ok(Taken { transport, .. }) => self.seat.adopt(transport, self.said, self.opened, self.place),
             Err(error) => return lost(remote, &error),
         }
         fanfare.recall(identity, revocations).await;
@@ -56,7 +59,7 @@ impl Handover {
         let revocations = self.revocations;
         let (body, end) = StreamBody::build(fanfare.gate())?;
         self.seat
-            .adopt(Transport::Local(end), Vec::new(), self.opened, self.place);
+            .adopt(Transport::Local(end), self.said, self.opened, self.place);
         tokio::spawn(async move { fanfare.recall(identity, revocations).await });
         Ok(body)
     }

@@ -38,7 +38,7 @@ impl Fanfare {
             None => self.identify_by_token(parts, query, client).await?,
         };
         let Some(application) = &self.options().application else {
-            return self.enter(known, dialect);
+            return self.enter(known, dialect, client);
         };
         let entrant = Entrant {
             remote: client,
@@ -47,7 +47,7 @@ impl Fanfare {
             certificate: parts.extensions.get::<Arc<ClientCertificate>>().cloned(),
         };
         let known = application.connect(&entrant, known).await;
-        self.enter(known.map_err(|denial| Refused::denied(&denial))?, dialect)
+        self.enter(known.map_err(|denial| Refused::denied(&denial))?, dialect, client)
     }
 
     async fn identify_by_token(
@@ -87,8 +87,22 @@ impl Fanfare {
         application.filter(|application| application.reads_tokens())
     }
 
-    /// What becomes of somebody who is known, or not.
-    fn enter(&self, known: Option<Admission>, dialect: Dialect) -> Result<Entry, Refused> {
+    /// What becomes of somebody who is known, or not. Whoever is to say so behind the door is not let in while tokens of its
+    /// address are not looked at: it would be turned away there, and come back.
+    fn enter(
+        &self,
+        known: Option<Admission>,
+        dialect: Dialect,
+        client: SocketAddr,
+    ) -> Result<Entry, Refused> {
+        let entry = self.entry_of(known, dialect)?;
+        if matches!(entry, Entry::Awaited) {
+            self.gate().refuse_guessing(client.ip())?;
+        }
+        Ok(entry)
+    }
+
+    fn entry_of(&self, known: Option<Admission>, dialect: Dialect) -> Result<Entry, Refused> {
         match known {
             Some(admission) => Ok(Entry::Known(admission)),
             None if self.options().anonymous || self.options().is_development => Ok(Entry::Anonymous),

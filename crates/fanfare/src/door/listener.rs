@@ -365,7 +365,7 @@ async fn take_out<C: Carrier, S>(
     S: HttpService<Incoming, ResBody = Body>,
     S::Error: Into<BoxError>,
 {
-    let Some(Parts { io, read_buf, .. }) = connection.into_parts() else {
+    let Some(Parts { io, .. }) = connection.into_parts() else {
         return;
     };
     let watched = io.into_inner();
@@ -373,7 +373,7 @@ async fn take_out<C: Carrier, S>(
         // It has asked for more while it takes nothing of an earlier answer.
         return tracing::debug!("a client that does not take its answers is dropped");
     }
-    handover.take_out(watched, read_buf.to_vec()).await;
+    handover.take_out(watched).await;
 }
 
 /// What the router answers.

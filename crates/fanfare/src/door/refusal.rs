@@ -62,6 +62,7 @@ causes! {
     Token "token" Debug "nobody knows who it is, or its token was not accepted";
     Hook "hook" Debug "the application did not let it in";
     Topic "topic" Debug "a stream of events is asked for with a topic that the rules do not allow";
+    Aside "aside" Debug "what a client says beside its stream has no room, or no stream that it belongs to";
     Adoption "adoption" Warn "a connection was let in and no shard took it";
 }
 
@@ -128,6 +129,14 @@ impl Refused {
         Self {
             cause: Cause::Topic,
             ..Self::new(StatusCode::FORBIDDEN, reason)
+        }
+    }
+
+    /// Somebody who speaks for a stream that is not here.
+    pub(super) fn aside(reason: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Aside,
+            ..Self::new(StatusCode::NOT_FOUND, reason)
         }
     }
 

@@ -78,6 +78,21 @@ pub(super) fn choose_encoding(uri: &Uri, headers: &HeaderMap) -> (Dialect, Optio
     (ENCODINGS[usize::from(is_protobuf)], None)
 }
 
+/// The same for a client that only receives.
+pub(super) fn choose_uni_encoding(uri: &Uri, headers: &HeaderMap) -> (Dialect, Option<&'static str>) {
+    match choose_encoding(uri, headers) {
+        (Dialect::CentrifugeProtobuf, subprotocol) => (Dialect::CentrifugeUniProtobuf, subprotocol),
+        (_, subprotocol) => (Dialect::CentrifugeUniJson, subprotocol),
+    }
+}
+
+/// Whether a client of Centrifuge asks to be pinged with frames of the WebSocket instead of messages.
+pub(super) fn wants_native_pings(uri: &Uri) -> bool {
+    let query = uri.query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .any(|(name, value)| name == "cf_ws_frame_ping_pong" && value == "true")
+}
+
 /// What the query string says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Query {
@@ -236,6 +251,8 @@ impl Query {
             presence: self.presence,
             every: self.every,
             conflates: self.slow == Some(SlowRule::Conflate),
+            pings_natively: false,
+            key: None,
         })
     }
 }

@@ -23,12 +23,14 @@ pub struct WebSocketService {
 }
 
 /// Whose words a WebSocket endpoint speaks.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Endpoint {
     /// The hub's own.
     Own,
     /// Centrifuge's.
     Centrifuge,
+    /// Centrifuge's for clients that only receive.
+    CentrifugeUni,
 }
 
 /// The endpoint for server-sent events of a hub as a [`tower::Service`]. Made by [`Fanfare::sse_service`]. Always ready; a
@@ -146,7 +148,7 @@ impl Fanfare {
         }
     }
 
-    async fn open_websocket(self, request: Request<()>, endpoint: Endpoint) -> Response {
+    pub(super) async fn open_websocket(self, request: Request<()>, endpoint: Endpoint) -> Response {
         let (parts, ()) = request.into_parts();
         let (client, version) = (self.client_of(&parts), parts.version);
         let opened = self.admit(parts, client, endpoint).await;
@@ -160,7 +162,7 @@ impl Fanfare {
         opened.unwrap_or_else(|refused| self.turn_away(refused, client, version))
     }
 
-    fn turn_away(&self, refused: Refused, client: SocketAddr, version: Version) -> Response {
+    pub(super) fn turn_away(&self, refused: Refused, client: SocketAddr, version: Version) -> Response {
         self.gate().turned_away(refused.cause, client);
         let mut response = refused.into_response();
         if version == Version::HTTP_2 {

@@ -18,7 +18,7 @@ use super::gate::{Candidate, Gate};
 use super::handover::Handover;
 use super::opening::Opening;
 use super::refusal::Refused;
-use super::request::{Query, choose_dialect, choose_encoding};
+use super::request::{Query, choose_dialect, choose_encoding, choose_uni_encoding, wants_native_pings};
 use super::service::Endpoint;
 use crate::Fanfare;
 use crate::hooks::Application;
@@ -41,10 +41,15 @@ impl Fanfare {
                 (query, dialect)
             }
             Endpoint::Centrifuge => (Query::default(), choose_encoding(&parts.uri, &parts.headers)),
+            Endpoint::CentrifugeUni => (Query::default(), choose_uni_encoding(&parts.uri, &parts.headers)),
         };
         let revocations = self.revocations();
         let entry = self.identify(&parts, (&query, dialect), client).await?;
         let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;
+        opened.pings_natively = endpoint == Endpoint::Centrifuge && wants_native_pings(&parts.uri);
+        if dialect.is_unidirectional() {
+            opened.key = Some(self.session_key(dialect)?);
+        }
         let agreement = self.negotiate(&parts.headers);
         opened.compression = agreement.map(Agreement::compression).unwrap_or_default();
         let Some(upgrade) = parts.extensions.remove::<OnUpgrade>() else {
@@ -88,6 +93,7 @@ impl Fanfare {
             seat,
             place,
             revocations,
+            said: Vec::new(),
         })
     }
 

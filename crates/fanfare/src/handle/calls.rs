@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::Fanfare;
 use crate::clock::wall;
-use crate::shard::{Mail, NotPosted};
+use crate::shard::{Heard, Mail, NotPosted, Said};
 
 /// Why a call of the application was not done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,6 +108,31 @@ impl Fanfare {
     pub async fn disconnect(&self, who: Selector, cause: Disconnect) -> Result<usize, CallError> {
         self.ask_selected(&who, |who| Control::Disconnect(who, cause.clone()))
             .await
+    }
+
+    /// Says something for a client that speaks beside its stream, and waits until its shard has looked at it.
+    ///
+    /// # Errors
+    /// When the shard is busy or gone.
+    pub(crate) async fn say_aside(
+        &self,
+        connection: ConnectionId,
+        secret: u128,
+        frame: Vec<u8>,
+    ) -> Result<Heard, CallError> {
+        let shard = connection.shard();
+        if shard >= self.inner.mailboxes.len() {
+            return Ok(Heard::Unknown);
+        }
+        let (answer, answered) = oneshot::channel();
+        let aside = Said {
+            connection,
+            secret,
+            frame,
+            answer,
+        };
+        self.post(shard, Mail::Said(Box::new(aside)))?;
+        answered.await.map_err(|_| self.unanswered(shard))
     }
 
     pub(super) fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {

@@ -79,6 +79,8 @@ struct Inner {
     notices: Option<Arc<NoticeBoard>>,
     /// The last shard that ended without being told to.
     failures: Failures,
+    /// What clients that speak beside their streams call this process by: nothing that they could guess.
+    node: Arc<str>,
 }
 
 impl Fanfare {
@@ -219,6 +221,10 @@ impl Fanfare {
     #[cfg(feature = "tokens")]
     pub(crate) fn ledger(&self) -> Option<&Ledger> {
         self.inner.ledger.as_ref()
+    }
+
+    pub(crate) fn node(&self) -> &Arc<str> {
+        &self.inner.node
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {

@@ -14,7 +14,7 @@ use crate::Options;
 use crate::broker::{Disk, Journal, LocalBroker, StorageError, WayToBroker};
 use crate::clock::{Clock, wall};
 use crate::consumers::Consumers;
-use crate::door::Gate;
+use crate::door::{Gate, secret};
 #[cfg(feature = "tokens")]
 use crate::hooks::Application;
 use crate::notices::NoticeBoard;
@@ -89,7 +89,7 @@ impl Fanfare {
         let desk = Arc::new(Desk::default());
         let outlet = broker.attach(Arc::clone(&desk) as Arc<dyn Outlet>);
         let gate = Arc::new(Gate::new(options.door.clone(), options.trusted_proxies.clone()));
-        let inner = Inner {
+        let inner = Arc::new(Inner {
             rules: RwLock::new(Arc::clone(&options.rules)),
             options,
             mailboxes,
@@ -108,8 +108,8 @@ impl Fanfare {
             pressure,
             notices,
             failures,
-        };
-        let inner = Arc::new(inner);
+            node: format!("{:032x}", secret()?).into(),
+        });
         way_back.lead_to(&inner);
         Ok(Self { inner })
     }

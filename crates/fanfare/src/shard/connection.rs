@@ -29,8 +29,7 @@ pub(super) struct Connection {
     pub(super) is_readable: bool,
     /// Whether the poll reported the other end closed: read until that is seen.
     pub(super) is_hung_up: bool,
-    /// Whether what comes is thrown away: in a stream there is nothing for clients to say, and elsewhere a frame broke the
-    /// protocol.
+    /// Whether what it says is thrown away: a frame broke the protocol, or there is nothing for it to say.
     pub(super) is_discarding: bool,
     /// Its drop takes the connection out of the counts of its address and user.
     pub(super) place: Option<Box<Place>>,
@@ -56,7 +55,7 @@ impl Connection {
             receiving_bytes: 0,
             is_readable: false,
             is_hung_up: false,
-            is_discarding: opened.dialect.is_stream(),
+            is_discarding: opened.dialect.is_stream() && !opened.dialect.is_hailed(),
             place,
         })
     }
@@ -71,10 +70,16 @@ impl Connection {
         bytes_max: usize,
         opened: &mut Vec<u8>,
     ) -> io::Result<usize> {
+        let is_deaf = self.is_deaf();
         match &mut self.tls {
-            Some(tls) if !self.is_discarding => tls.read(&mut self.socket, (buffer, bytes_max), opened),
+            Some(tls) if !is_deaf => tls.read(&mut self.socket, (buffer, bytes_max), opened),
             _ => self.socket.read(&mut buffer[..bytes_max]),
         }
+    }
+
+    /// Whether what comes from the socket means nothing: in a stream clients say nothing.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.is_discarding || self.dialect.is_stream()
     }
 
     /// Counts the bytes held for what was begun and not finished, and for what was read and not decoded.

@@ -32,6 +32,8 @@ pub(crate) enum Mail {
     Delivered(Ticket, Result<bool, Refusal>),
     /// What the application decided about a command.
     Answered(ConnectionId, Box<Answer>),
+    /// What a client says beside its stream.
+    Said(Box<Said>),
     /// Other rules of topics.
     Rules(Arc<TopicRules>),
     /// The application asks for something.
@@ -61,6 +63,29 @@ pub(crate) struct Adoption {
     pub(crate) place: Option<Box<Place>>,
     /// Its place among the connections of the shard.
     pub(crate) counted: Counted,
+}
+
+/// What a client says beside its stream, as if it had said it there.
+pub(crate) struct Said {
+    /// Its connection, if that is true.
+    pub(crate) connection: ConnectionId,
+    /// What proves that.
+    pub(crate) secret: u128,
+    /// Its commands, as the frame that a WebSocket would carry them in.
+    pub(crate) frame: Vec<u8>,
+    /// Who waits to know what became of it.
+    pub(crate) answer: oneshot::Sender<Heard>,
+}
+
+/// What became of [`Said`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It is carried out, in its turn.
+    Taken,
+    /// There is no such connection, or somebody else spoke for it.
+    Unknown,
+    /// Too much of what it said waits.
+    Full,
 }
 
 /// The answer that a `Deliver` owes to the shard it came from. It is posted when this is dropped, so that nobody

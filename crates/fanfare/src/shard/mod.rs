@@ -5,6 +5,7 @@
 //! time with a look at the poll between — and then looks at the time. What a turn took in for one connection leaves in
 //! one write. Nothing here waits for another shard, and no code of an embedder runs here.
 
+mod aside;
 mod assistant;
 mod connection;
 mod fault;
@@ -24,7 +25,7 @@ mod transport;
 mod writing;
 mod written;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -44,7 +45,7 @@ use crate::pressure::Pressure;
 use crate::tls::Records;
 pub(crate) use assistant::Assistant;
 use connection::Connection;
-pub(crate) use mail::{Adoption, Mail};
+pub(crate) use mail::{Adoption, Heard, Mail, Said};
 pub(crate) use mailbox::{Mailbox, NotPosted};
 use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
@@ -94,6 +95,8 @@ pub(crate) struct Shard {
     now: Now,
     connections: Vec<Option<Connection>>,
     free: Vec<u32>,
+    /// What clients must know that speak beside their streams.
+    secrets: HashMap<ConnectionId, u128>,
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
     read_buffer: Vec<u8>,
@@ -177,6 +180,7 @@ impl Shard {
             now: options.clock.now(),
             connections: Vec::new(),
             free: Vec::new(),
+            secrets: HashMap::new(),
             readable: VecDeque::new(),
             read_buffer: vec![0; READ_BUFFER_BYTES],
             records: Records::default(),
@@ -318,6 +322,7 @@ impl Shard {
             }
             Mail::Delivered(ticket, outcome) => self.handle(Input::Delivered(ticket, outcome)),
             Mail::Answered(connection, answer) => self.answered(connection, *answer),
+            Mail::Said(said) => self.hear_aside(*said),
             Mail::Rules(rules) => self.handle(Input::Rules(rules)),
             // Whoever asked may have gone; then nobody wants the answer.
             Mail::Control(control, answer) => drop(answer.send(self.control(*control))),
@@ -399,6 +404,9 @@ impl Shard {
                 }
                 return;
             }
+        }
+        if let Some(key) = opened.key.as_ref().filter(|_| opened.dialect.is_spoken_beside()) {
+            self.secrets.insert(id, key.secret);
         }
         counted.arrived();
         tracing::debug!(connection = %id, remote = %opened.remote, dialect = opened.dialect.name(), "opened");

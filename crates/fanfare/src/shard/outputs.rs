@@ -174,6 +174,7 @@ impl Shard {
             }
             // Whoever sees the count without it can count on its place, too.
             drop(connection);
+            self.secrets.remove(&id);
             self.free.push(id.slot() as u32);
             tracing::debug!(connection = %id, "released");
         }

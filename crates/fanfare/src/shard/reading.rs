@@ -135,7 +135,7 @@ impl Shard {
         // What was read leaves its place meanwhile, because what it says goes through the whole shard.
         let mut buffer = std::mem::take(&mut self.read_buffer);
         let mut opened = std::mem::take(&mut self.records.opened);
-        let has_tls = connection.tls.is_some();
+        let (has_tls, is_stream) = (connection.tls.is_some(), connection.dialect.is_stream());
         self.sealed_bytes -= connection.sealed_bytes();
         let read = attempt(&mut self.snapshot.panics, PanicPlace::Reading, || {
             let count = connection.read(&mut buffer, bytes_max, &mut opened)?;
@@ -146,6 +146,7 @@ impl Shard {
         self.sealed_bytes += connection.sealed_bytes();
         match read {
             Some(Ok(0) | Err(_)) => {}
+            Some(Ok(count)) if is_stream => self.take_noise(id, count),
             Some(Ok(count)) if has_tls => self.take_bytes(id, &mut opened, count),
             Some(Ok(count)) => self.take_bytes(id, &mut buffer[..count], count),
             None => {
@@ -165,6 +166,15 @@ impl Shard {
         let received = Received {
             bytes: count + decoded.bytes,
             ..decoded
+        };
+        self.hub.received(self.now, id, received);
+    }
+
+    /// Takes note that so many bytes came where a client has nothing to say.
+    fn take_noise(&mut self, id: ConnectionId, count: usize) {
+        let received = Received {
+            bytes: count,
+            ..Received::default()
         };
         self.hub.received(self.now, id, received);
     }
@@ -191,7 +201,7 @@ impl Shard {
         if connection.is_discarding {
             return decoded;
         }
-        let is_record_partial = connection.partial_record_bytes() > 0;
+        let is_record_partial = !connection.dialect.is_stream() && connection.partial_record_bytes() > 0;
         // What decodes leaves its place meanwhile, because what it lends goes through the whole shard.
         let mut source = Source {
             decoder: std::mem::replace(&mut connection.decoder, Decoder::new(Role::Server)),
@@ -226,7 +236,7 @@ impl Shard {
     }
 
     /// Counts what is held for a connection, and closes it when it asks for more than all together may hold.
-    fn count_receiving(&mut self, id: ConnectionId) {
+    pub(super) fn count_receiving(&mut self, id: ConnectionId) {
         let Some(Some(connection)) = self.connections.get_mut(id.slot()).filter(|c| is(c.as_ref(), id))
         else {
             return;

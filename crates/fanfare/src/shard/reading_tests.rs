@@ -87,6 +87,8 @@ impl Fixture {
             presence: false,
             every: None,
             conflates: false,
+            pings_natively: false,
+            key: None,
         };
         let adoption = Adoption {
             transport: Transport::Tcp(socket, None),

@@ -79,7 +79,7 @@ impl Shard {
     /// the close frame lost with it.
     pub(super) fn end_discarded(&mut self, id: ConnectionId) {
         if let Some(Some(connection)) = self.connections.get_mut(id.slot())
-            && connection.is_discarding
+            && connection.is_deaf()
             && self.hub.has_said_all(id)
         {
             self.sealed_bytes -= connection.sealed_bytes();

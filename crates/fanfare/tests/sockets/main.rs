@@ -8,6 +8,7 @@
 
 mod access;
 mod bridge;
+mod centrifuge;
 #[cfg(feature = "tokens")]
 mod centrifugo_tokens;
 mod client;

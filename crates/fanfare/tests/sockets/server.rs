@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use fanfare::{ConnectionId, Fanfare, Limits, ListenerOptions, Options, TopicRules};
+use fanfare::{CentrifugeTransport, ConnectionId, Fanfare, Limits, ListenerOptions, Options, TopicRules};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 
@@ -36,7 +36,8 @@ impl Server {
         Self::hosted(options, |fanfare, listener| async move {
             let router = Router::new()
                 .route("/ws", fanfare.websocket())
-                .route("/sse", fanfare.sse());
+                .route("/sse", fanfare.sse())
+                .merge(centrifuge(&fanfare));
             let forever = std::future::pending();
             fanfare.serve(listener, router, listening, forever).await;
         })
@@ -112,6 +113,16 @@ impl Drop for Server {
         self.runtime
             .block_on(self.fanfare.shutdown(Duration::ZERO, Duration::ZERO));
     }
+}
+
+/// Every endpoint for clients of Centrifuge.
+pub(crate) fn centrifuge(fanfare: &Fanfare) -> Router {
+    let websocket = Router::new().route("/connection/websocket", fanfare.centrifuge());
+    CentrifugeTransport::ALL
+        .iter()
+        .fold(websocket, |router, &transport| {
+            router.route(transport.path(), fanfare.centrifuge_over(transport))
+        })
 }
 
 /// Two shards, so that what must hold between them is seen.

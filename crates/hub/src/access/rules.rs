@@ -58,6 +58,9 @@ pub struct TopicRule {
     /// Whether subscribers who ask for it are given what has changed since the publication before; `None` for
     /// [`TopicRules::sends_deltas`]. Costs two passes over a publication for each dialect that asks, and the last payload.
     pub sends_deltas: Option<bool>,
+    /// Whether subscribers are given the newest publication that is kept and nothing before it, where their dialect gives what
+    /// was missed in its reply, and also when they ask for none: a topic of which only the present state matters.
+    pub gives_newest: bool,
 }
 
 /// Who may do what with a topic.
@@ -110,6 +113,7 @@ impl TopicRule {
             is_durable: None,
             keeps_presence: None,
             sends_deltas: None,
+            gives_newest: false,
         })
     }
 
@@ -205,6 +209,11 @@ impl TopicRules {
     pub fn sends_deltas_of(&self, topic: &TopicName) -> bool {
         let own = self.of(topic).and_then(|rule| rule.sends_deltas);
         !topic.is_reserved() && own.unwrap_or(self.sends_deltas)
+    }
+
+    /// Whether subscribers are given the newest publication and nothing before it.
+    pub fn gives_newest_of(&self, topic: &TopicName) -> bool {
+        self.of(topic).is_some_and(|rule| rule.gives_newest)
     }
 
     /// Whether it is kept who is in a topic. Never, of the server's own.

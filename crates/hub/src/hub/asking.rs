@@ -282,13 +282,7 @@ impl Hub {
 
     /// A token was not accepted. A few times that is an error, then the end.
     fn token_refused(&mut self, slot: usize, id: Option<CommandId>, denial: Denial) {
-        let is_clients_fault = matches!(
-            denial,
-            Denial::Refused {
-                code: ErrorCode::Unauthenticated | ErrorCode::TokenExpired,
-                ..
-            }
-        );
+        let is_clients_fault = denial.is_clients_fault();
         if is_clients_fault && self.is_hailed(slot) {
             return self.renewal_refused(slot, &denial);
         }
@@ -451,5 +445,6 @@ impl Waiting {
             && self.entry.is_none()
             && self.admitted.is_none()
             && self.refused_tokens == 0
+            && self.key.is_none()
     }
 }

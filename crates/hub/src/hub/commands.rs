@@ -312,10 +312,7 @@ impl Hub {
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
-            let cause = match code {
-                ErrorCode::Forbidden => Disconnect::Forbidden,
-                _ => Disconnect::Overloaded,
-            };
+            let cause = session.dialect.disconnect_for(code);
             return self.disconnect(slot, &cause, None);
         }
         let reply = Reply::Error {

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{Payload, Publication};
 
@@ -30,18 +29,14 @@ impl Hub {
         let mut members = std::mem::take(&mut topic.audiences[DELTAS]);
         let list = list_of(&members);
         let mut before = topic.before.take();
-        let mut unable = Vec::new();
         for one in batch {
             let payload = before.as_ref().map(|(_, payload)| payload);
-            self.push_deltas(index, (one, payload), (&mut members, list), &mut unable);
+            self.push_deltas(index, (one, payload), (&mut members, list));
             before = Some((one.position.offset, one.draft.payload.clone()));
         }
         let topic = &mut self.topics[index as usize];
         topic.before = before;
         topic.audiences[DELTAS] = members;
-        for slot in unable {
-            self.disconnect(slot, &Disconnect::UnsupportedData, None);
-        }
     }
 
     fn push_deltas(
@@ -49,7 +44,6 @@ impl Hub {
         index: u32,
         (publication, before): (&Arc<Publication>, Option<&Payload>),
         (members, list): (&mut [Member], Dirty),
-        unable: &mut Vec<usize>,
     ) {
         let mut encoded = Encoded::default();
         for member in members {
@@ -63,7 +57,7 @@ impl Hub {
                 continue;
             }
             if !dialect.carries(publication.draft.payload.kind()) {
-                unable.push(slot);
+                self.unable.push(slot as u32);
                 continue;
             }
             let before = before.filter(|_| member.follows());

@@ -12,7 +12,6 @@ use crate::encoder::Encoder;
 use crate::frames::FrameId;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_FRAMES_MAX, BIG_FAN_OUT};
 use crate::outbox::Lane;
-use crate::session::SILENT;
 use crate::topic::Member;
 use crate::{Counters, Dirty, SlowRule};
 
@@ -49,7 +48,7 @@ impl Hub {
         let Some(topic) = self.topics.get(index as usize) else {
             return;
         };
-        let members = topic.audiences[..SILENT].iter().flatten();
+        let members = topic.audiences.receivers();
         let mut slots: Vec<usize> = members.map(|member| member.slot()).collect();
         slots.extend(self.comers_of(index));
         let name = topic.name.clone();
@@ -61,7 +60,7 @@ impl Hub {
     /// A client that can subscribe anew on its own connection is told to; others are closed.
     fn lose_position(&mut self, slot: usize, topic: &TopicName) {
         let session = self.sessions[slot].as_ref();
-        if session.is_some_and(|session| session.dialect.is_hailed() && !session.named.contains(topic)) {
+        if session.is_some_and(|session| session.resubscribes() && !session.named.contains(topic)) {
             self.unsubscribe(slot, std::slice::from_ref(topic));
             let push = Push::PositionLost { topic: topic.clone() };
             self.push_to(slot, Lane::Data, &push);
@@ -93,7 +92,7 @@ impl Hub {
             return;
         }
         let mut batch = std::mem::take(&mut topic.batch);
-        for format in Format::ALL {
+        for &format in topic.audiences.formats() {
             self.fan_out_to(index, format, &batch);
         }
         self.fan_out_numbered(index, &batch);
@@ -121,6 +120,9 @@ impl Hub {
             self.counters.overflow_disconnects += u64::from(!self.outboxes[slot as usize].is_closing);
             self.disconnect(slot as usize, &Disconnect::Slow, None);
         }
+        for slot in std::mem::take(&mut self.unable) {
+            self.disconnect(slot as usize, &Disconnect::UnsupportedData, None);
+        }
     }
 
     fn fan_out_to(&mut self, index: u32, format: Format, batch: &[Arc<Publication>]) {
@@ -129,7 +131,9 @@ impl Hub {
         }
         let is_carried = |one: &Arc<Publication>| format.dialect.carries(one.draft.payload.kind());
         if !batch.iter().all(is_carried) {
-            return self.close_audience(index, format);
+            // They are closed behind the fan-out: with the last member its topic goes.
+            let members = self.topics[index as usize].audiences[format.index()].iter();
+            return self.unable.extend(members.map(|member| member.slot() as u32));
         }
         let excepted = self.excepted(index, format, batch);
         let mut rest = batch;
@@ -139,15 +143,6 @@ impl Hub {
             self.counters.encoded += these.len() as u64;
             self.fan_out_run(index, format, run, these, &excepted);
             rest = later;
-        }
-    }
-
-    /// Closes those who are to be told what their dialect has no words for.
-    fn close_audience(&mut self, index: u32, format: Format) {
-        let members = &self.topics[index as usize].audiences[format.index()];
-        let slots: Vec<usize> = members.iter().map(|member| member.slot()).collect();
-        for slot in slots {
-            self.disconnect(slot, &Disconnect::UnsupportedData, None);
         }
     }
 

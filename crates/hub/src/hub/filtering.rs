@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{Publication, TagFilter, TopicName, Wanted};
 
@@ -50,14 +49,10 @@ impl Hub {
         }
         let members = std::mem::take(&mut self.topics[index as usize].audiences[FILTERED]);
         let list = list_of(&members);
-        let mut unable = Vec::new();
         for publication in batch {
-            self.push_filtered(index, publication, (&members, list), &mut unable);
+            self.push_filtered(index, publication, (&members, list));
         }
         self.topics[index as usize].audiences[FILTERED] = members;
-        for slot in unable {
-            self.disconnect(slot, &Disconnect::UnsupportedData, None);
-        }
     }
 
     fn push_filtered(
@@ -65,7 +60,6 @@ impl Hub {
         index: u32,
         publication: &Arc<Publication>,
         (members, list): (&[Member], Dirty),
-        unable: &mut Vec<usize>,
     ) {
         let mut encoded = [None::<FrameId>; Dialect::ALL.len()];
         for member in members {
@@ -78,7 +72,7 @@ impl Hub {
             };
             let dialect = session.dialect;
             if !dialect.carries(publication.draft.payload.kind()) {
-                unable.push(slot);
+                self.unable.push(slot as u32);
                 continue;
             }
             let frame = *encoded[dialect.index()].get_or_insert_with(|| {

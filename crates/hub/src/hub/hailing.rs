@@ -2,20 +2,26 @@
 //! the server subscribes it to.
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Millis, TopicName, Wanted};
+use fanfare_protocol::{CommandId, Millis, SessionKey, TopicName, Wanted};
 
 use super::Hub;
-use crate::ask::{Admission, Denial, Question, Suspended};
-use crate::session::SessionState;
+use crate::ask::{Admission, Denial, Question, Suspended, Waiting};
+use crate::session::{Session, SessionState};
 use crate::{Output, WantedTopic};
 
 impl Hub {
     /// Waits for the hello of a connection of which is settled, perhaps, what it is subscribed to whatever the rules say.
-    pub(super) fn await_hello(&mut self, slot: usize, admitted: Option<Vec<TopicName>>) {
+    pub(super) fn await_hello(
+        &mut self,
+        slot: usize,
+        admitted: Option<Vec<TopicName>>,
+        key: Option<Box<SessionKey>>,
+    ) {
         if let Some(session) = &mut self.sessions[slot]
-            && admitted.is_some()
+            && (admitted.is_some() || key.is_some())
         {
-            session.waiting.get_or_insert_default().admitted = admitted;
+            let waiting = session.waiting.get_or_insert_default();
+            (waiting.admitted, waiting.key) = (admitted, key);
         }
     }
 
@@ -44,7 +50,7 @@ impl Hub {
         let admitted = session.and_then(|session| session.waiting.as_mut()?.admitted.take());
         match admitted {
             Some(topics) => self.let_in(slot, id, topics, &places),
-            None => self.disconnect(slot, &Disconnect::ProtocolError, None),
+            None => self.close_refused(slot, &Disconnect::ProtocolError),
         }
     }
 
@@ -66,8 +72,13 @@ impl Hub {
             Err(Denial::Refused {
                 code: ErrorCode::Unauthenticated,
                 ..
-            }) => self.close_for_token(slot, &Disconnect::BadToken),
-            Err(denial) => self.deny(slot, id, denial),
+            }) => self.close_refused(slot, &Disconnect::BadToken),
+            Err(denial) => {
+                if denial.is_clients_fault() {
+                    self.count_refusal(slot);
+                }
+                self.deny(slot, id, denial);
+            }
         }
     }
 
@@ -80,7 +91,7 @@ impl Hub {
             } => Disconnect::Expired,
             _ => Disconnect::BadToken,
         };
-        self.close_for_token(slot, &cause);
+        self.close_refused(slot, &cause);
     }
 
     /// The application refuses a subscription. A token of somebody else's is the end, one that says nothing allows nothing.
@@ -89,7 +100,7 @@ impl Hub {
             Denial::Refused {
                 code: ErrorCode::TokenMismatch,
                 ..
-            } => return self.close_for_token(slot, &Disconnect::BadToken),
+            } => return self.close_refused(slot, &Disconnect::BadToken),
             Denial::Refused {
                 code: ErrorCode::Unauthenticated,
                 message,
@@ -106,10 +117,15 @@ impl Hub {
         self.deny(slot, id, denial);
     }
 
-    fn close_for_token(&mut self, slot: usize, cause: &Disconnect) {
+    /// Closes a client that did not show who it is, and counts that against it.
+    fn close_refused(&mut self, slot: usize, cause: &Disconnect) {
+        self.count_refusal(slot);
+        self.disconnect(slot, cause, None);
+    }
+
+    fn count_refusal(&mut self, slot: usize) {
         let connection = self.sessions[slot].as_ref().map(|session| session.connection);
         self.outputs.extend(connection.map(Output::TokenRefused));
-        self.disconnect(slot, cause, None);
     }
 
     /// Lets a client in that goes on from these places in what it is subscribed to. It is told so when all of that is known.
@@ -120,7 +136,13 @@ impl Hub {
             return;
         };
         session.state = SessionState::Open;
-        session.waiting = None;
+        let key = session.waiting.take().and_then(|waiting| waiting.key);
+        session.waiting = key.map(|key| {
+            Box::new(Waiting {
+                key: Some(key),
+                ..Waiting::default()
+            })
+        });
         session.named = topics.iter().cloned().collect();
         // The first ping comes after half an interval to a whole one, so that those who came together are not pinged together.
         let nonce = u64::from(session.connection.nonce());
@@ -138,10 +160,20 @@ impl Hub {
         self.welcome_with(slot, id, &wanted);
     }
 
+    /// A client was told what it calls its session by; the hub need not know.
+    pub(super) fn forget_key(&mut self, slot: usize) {
+        let session = self.sessions[slot].as_mut();
+        if let Some(waiting) = session.and_then(|session| session.waiting.as_mut()) {
+            waiting.key = None;
+        }
+    }
+
     /// The answer to a ping of the server's, in a dialect that has its own. One that nobody asked for is no way to speak.
     pub(super) fn answered_ping(&mut self, slot: usize) {
         let session = self.sessions[slot].as_mut();
-        if session.is_some_and(|session| !std::mem::take(&mut session.is_pong_due)) {
+        let is_unasked =
+            |session: &mut Session| session.pings_natively || !std::mem::take(&mut session.is_pong_due);
+        if session.is_some_and(is_unasked) {
             self.disconnect(slot, &Disconnect::ProtocolError, None);
         }
     }

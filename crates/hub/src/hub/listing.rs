@@ -109,7 +109,7 @@ impl Hub {
         let Some(&topic) = self.names.get(&TopicName::of_user(user)) else {
             return Vec::new();
         };
-        let members = self.topics[topic as usize].audiences.iter().flatten();
+        let members = self.topics[topic as usize].audiences.members();
         members
             .filter_map(|member| Some(self.sessions[member.slot()].as_ref()?.connection))
             .collect()

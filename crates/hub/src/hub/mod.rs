@@ -33,7 +33,7 @@ use crate::access::TopicRules;
 use crate::broker::BrokerEvent;
 use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
-use crate::limits::{AUTH_MESSAGE_BYTES_MAX, HELLO_MESSAGE_BYTES_MAX};
+use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::replays::Replays;
@@ -103,6 +103,8 @@ pub struct Hub {
     watched: VecDeque<Watched>,
     /// Connections found with a full outbox by the fan-out under way.
     overflowed: Vec<u32>,
+    /// Connections that the fan-out under way has something for that their dialect has no words for.
+    unable: Vec<u32>,
     /// What was fanned out since every dirty connection was last written: no outbox has grown by more.
     unwritten_frames: usize,
     unwritten_bytes: usize,
@@ -166,6 +168,7 @@ impl Hub {
             reports: Vec::new(),
             watched: VecDeque::new(),
             overflowed: Vec::new(),
+            unable: Vec::new(),
             unwritten_frames: 0,
             unwritten_bytes: 0,
             rates,
@@ -246,12 +249,11 @@ impl Hub {
     pub fn message_bytes_max(&self, connection: ConnectionId) -> u32 {
         let slot = self.slot_of(connection);
         let session = slot.and_then(|slot| self.sessions[slot].as_ref());
-        let max = match session.filter(|session| session.is_awaited()) {
-            Some(session) if session.dialect.is_hailed() => HELLO_MESSAGE_BYTES_MAX,
-            Some(_) => AUTH_MESSAGE_BYTES_MAX,
-            None => u32::MAX,
-        };
-        self.limits.message_bytes_max.min(max)
+        match session.filter(|session| session.is_awaited()) {
+            Some(session) if session.dialect.is_hailed() => self.limits.hello_bytes_max(),
+            Some(_) => self.limits.message_bytes_max.min(AUTH_MESSAGE_BYTES_MAX),
+            None => self.limits.message_bytes_max,
+        }
     }
 
     /// Whether the connection is open and its messages mean anything.
@@ -392,7 +394,8 @@ impl Hub {
         let entry = (opened.topics, wishes);
         if is_hailed {
             self.awaited += 1;
-            self.await_hello(slot, (!opened.is_awaited).then_some(opened.granted_topics));
+            let admitted = (!opened.is_awaited).then_some(opened.granted_topics);
+            self.await_hello(slot, admitted, opened.key);
         } else if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
@@ -419,12 +422,17 @@ impl Hub {
             auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
             expires_at: session.identity.as_ref().and_then(|identity| identity.expires_at),
             time: self.now.wall,
-            ping_interval_ms: self.limits.ping_interval_ms,
+            ping_interval_ms: if session.pings_natively {
+                0
+            } else {
+                self.limits.ping_interval_ms
+            },
             pong_timeout_ms: self.limits.pong_timeout_ms,
             message_bytes_max: self.limits.message_bytes_max,
             subscriptions_max: self.limits.subscriptions_max,
             commands_per_second: some_limit(self.limits.commands_per_second),
             bytes_per_second: some_limit(self.limits.bytes_per_second),
+            key: session.waiting.as_ref().and_then(|waiting| waiting.key.clone()),
         })
     }
 

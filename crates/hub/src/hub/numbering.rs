@@ -98,7 +98,7 @@ impl Hub {
             return bytes;
         };
         let has_asked = topics.iter().any(|begun| session.named.contains(&begun.topic));
-        if session.dialect.is_stream()
+        if session.dialect.has_ids()
             && has_asked
             && let Some(id) = self.id_after(slot, None)
         {

@@ -75,7 +75,7 @@ impl Hub {
         if topic.is_tracked == is_tracked {
             return;
         }
-        let members = topic.audiences.iter().flatten();
+        let members = topic.audiences.members();
         let mut slots: Vec<usize> = members.map(|member| member.slot()).collect();
         slots.extend(self.comers_of(index));
         let topic = &mut self.topics[index as usize];

@@ -1,7 +1,7 @@
 //! What is read of the broker's logs: the place where a subscription begins, a page for somebody who catches up, a page
 //! that a client asked for.
 
-use fanfare_protocol::{CommandId, ConnectionId, Reading as Asked, Reply, Since, TopicName};
+use fanfare_protocol::{CommandId, ConnectionId, Loss, Position, Reading as Asked, Reply, Since, TopicName};
 
 use super::Hub;
 use super::commands::refused;
@@ -19,8 +19,8 @@ pub(super) enum Reading {
         pending: u32,
         /// Which of them.
         place: usize,
-        /// Whether it named a position.
-        is_named: bool,
+        /// What is to be found.
+        sought: Sought,
     },
     /// Somebody who catches up.
     On {
@@ -37,18 +37,54 @@ pub(super) enum Reading {
     },
 }
 
+/// Where a subscription is to begin.
+#[derive(Clone, Copy)]
+pub(super) enum Sought {
+    /// From there on.
+    Since(Since),
+    /// With the newest publication, unless the client has this one already.
+    Newest {
+        /// The place of the last one that it has.
+        but: Option<Position>,
+    },
+}
+
+impl Sought {
+    /// Whether a client that sought this can go on from where it was, as it was found; none where it was nowhere.
+    pub(super) fn recovered(self, page: &Page) -> Option<Result<(), Loss>> {
+        match self {
+            Self::Since(Since::Position(_)) => Some(page.recovered()),
+            Self::Since(_) => None,
+            Self::Newest { but } => {
+                let has_newest = page.start.offset < page.end.offset;
+                let is_there = has_newest || but == Some(page.end);
+                Some(if is_there { Ok(()) } else { Err(Loss::TooOld) })
+            }
+        }
+    }
+
+    /// Whether the client has everything already.
+    pub(super) fn is_had(self, page: &Page) -> bool {
+        matches!(self, Self::Newest { but } if but == Some(page.end))
+    }
+}
+
 impl Hub {
     /// Asks where something begins.
-    pub(super) fn find_place(&mut self, (pending, place): (u32, usize), topic: u32, since: Since) {
+    pub(super) fn find_place(&mut self, (pending, place): (u32, usize), topic: u32, sought: Sought) {
+        let start = match sought {
+            Sought::Since(since) => Start::of(since, self.now.wall),
+            Sought::Newest { .. } => Start::Last(1),
+        };
         let read = Read {
-            start: Start::of(since, self.now.wall),
+            start,
             publications_max: 0,
             bytes_max: 0,
         };
         let reading = Reading::Place {
             pending,
             place,
-            is_named: matches!(since, Since::Position(_)),
+            sought,
         };
         let name = self.topics[topic as usize].name.clone();
         self.read(name, read, reading);
@@ -68,8 +104,8 @@ impl Hub {
             Reading::Place {
                 pending,
                 place,
-                is_named,
-            } => self.place_found((pending, place), is_named, outcome),
+                sought,
+            } => self.place_found((pending, place), sought, outcome),
             Reading::On {
                 connection,
                 comer,

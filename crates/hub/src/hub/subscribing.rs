@@ -8,6 +8,7 @@ use fanfare_protocol::{
 use super::Hub;
 use super::commands::refused;
 use super::gathering::Gathering;
+use super::reading::Sought;
 use crate::access::Action;
 use crate::ask::Suspended;
 use crate::broker::{Page, Refusal};
@@ -188,8 +189,8 @@ impl Hub {
         });
         self.subscribe_is_pending(slot);
         for (place, WantedTopic { topic, since }) in wanted.iter().enumerate() {
-            if let Some(since) = since {
-                self.begin_at(slot, key, (place, topic), *since);
+            if let Some(sought) = self.sought(slot, topic, *since) {
+                self.begin_at(slot, key, (place, topic), sought);
             }
         }
         if self.pending[key as usize].unanswered == 0 {
@@ -197,8 +198,20 @@ impl Hub {
         }
     }
 
+    /// Where a subscription is to begin, if not now.
+    fn sought(&self, slot: usize, topic: &TopicName, since: Option<Since>) -> Option<Sought> {
+        if self.is_hailed(slot) && self.rules.gives_newest_of(topic) {
+            let but = match since {
+                Some(Since::Position(place)) => Some(place),
+                _ => None,
+            };
+            return Some(Sought::Newest { but });
+        }
+        since.map(Sought::Since)
+    }
+
     /// Finds out where a topic of a subscribe command begins, if the client may look back at all.
-    fn begin_at(&mut self, slot: usize, key: u32, (place, topic): (usize, &TopicName), since: Since) {
+    fn begin_at(&mut self, slot: usize, key: u32, (place, topic): (usize, &TopicName), sought: Sought) {
         let is_receiver = self.sessions[slot]
             .as_ref()
             .is_some_and(|session| session.role == Role::Subscriber);
@@ -208,7 +221,7 @@ impl Hub {
         if is_receiver && may_look_back {
             pending.unanswered += 1;
             let topic = begin.topic;
-            self.find_place((key, place), topic, since);
+            self.find_place((key, place), topic, sought);
         } else {
             begin.recovered = Some(Err(Loss::Forbidden));
         }
@@ -218,7 +231,7 @@ impl Hub {
     pub(super) fn place_found(
         &mut self,
         (key, place): (u32, usize),
-        is_named: bool,
+        sought: Sought,
         outcome: Result<Page, Refusal>,
     ) {
         let connection = self.pending[key as usize].connection;
@@ -230,11 +243,11 @@ impl Hub {
         match outcome {
             Ok(page) => {
                 let begin = &mut pending.topics[place];
-                begin.recovered = is_named.then(|| page.recovered());
+                begin.recovered = sought.recovered(&page);
                 // Where nothing is kept that it could have, it begins with what comes, whenever that is. Others could not tell
                 // what they missed from what they did not.
                 let is_lost = page.lost.is_some() && (page.start == page.end || is_hailed);
-                begin.at = Some(page.start).filter(|_| !is_lost);
+                begin.at = Some(page.start).filter(|_| !is_lost && !sought.is_had(&page));
             }
             Err(refusal) => pending.refusal = pending.refusal.or(Some(refusal)),
         }
@@ -374,6 +387,7 @@ impl Hub {
                     let reply = Reply::Welcomed { welcome, topics };
                     self.reply_to(slot, Lane::Data, id, &reply);
                     self.subscribe_to_own(slot);
+                    self.forget_key(slot);
                     self.take_suspended(slot);
                     self.go_on(slot);
                 }

@@ -3,7 +3,7 @@
 
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{Millis, Push, TopicName};
+use fanfare_protocol::{Format, Millis, Push, TopicName};
 
 use super::Hub;
 use crate::limits::{OCCUPANCY_INTERVAL_MS, OCCUPANCY_PER_TICK, SHUTDOWN_SPREAD_US, SWEEP_MS};
@@ -138,10 +138,10 @@ impl Hub {
     }
 
     fn ping_interval_ms(&self, session: &Session) -> u64 {
-        if session.dialect.is_stream() {
-            self.limits.comment_interval_ms()
-        } else {
+        if session.dialect.has_pongs() {
             self.limits.ping_interval_ms
+        } else {
+            self.limits.comment_interval_ms()
         }
     }
 
@@ -151,13 +151,18 @@ impl Hub {
             return;
         };
         session.pinged_at = now;
-        if session.dialect.is_stream() {
-            // Nothing is said to a comment: whether anybody is there is for TCP to find out.
-            session.heard_at = now;
-        } else {
+        if session.dialect.has_pongs() {
             session.is_pong_due = true;
+        } else {
+            // Nobody answers it: whether anybody is there is for TCP to find out.
+            session.heard_at = now;
         }
-        let frame = self.pings[session.dialect.index()];
+        let words = if session.pings_natively {
+            Dialect::Json
+        } else {
+            session.dialect
+        };
+        let frame = self.pings[words.index()];
         self.outboxes[slot].push(Lane::Control, frame, &mut self.frames);
         self.mark_dirty(slot, Dirty::Small);
     }
@@ -229,6 +234,12 @@ impl Hub {
         let bytes_count = bytes.len();
         let frame = self.frames.insert(bytes, 0, self.now.monotonic);
         for audience in 0..SILENT {
+            let is_others = |format: &Format| format.dialect != dialect;
+            if Format::ALL.get(audience).is_some_and(is_others)
+                || self.topics[index as usize].audiences[audience].is_empty()
+            {
+                continue;
+            }
             let members = std::mem::take(&mut self.topics[index as usize].audiences[audience]);
             for &member in members.iter().filter(|&&member| is_meant(member)) {
                 let slot = member.slot();

@@ -13,8 +13,8 @@ use fanfare_hub::{
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
 use fanfare_protocol::{
-    ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, Since, Timestamp, TopicName,
-    UserName,
+    ConnectionId, Draft, Epoch, Every, Key, Millis, Position, Publication, SessionKey, Since, Timestamp,
+    TopicName, UserName,
 };
 
 use crate::words::{of_stream, words};
@@ -106,6 +106,8 @@ pub(crate) struct Door {
     pub(crate) presence: bool,
     pub(crate) every: Option<Every>,
     pub(crate) conflates: bool,
+    pub(crate) pings_natively: bool,
+    pub(crate) key: Option<SessionKey>,
 }
 
 impl Door {
@@ -135,6 +137,8 @@ impl Default for Door {
             presence: false,
             every: None,
             conflates: false,
+            pings_natively: false,
+            key: None,
         }
     }
 }
@@ -226,6 +230,8 @@ impl Shard {
             presence: door.presence,
             every: door.every,
             conflates: door.conflates,
+            pings_natively: door.pings_natively,
+            key: door.key.map(Box::new),
         }));
         connection
     }
@@ -346,6 +352,11 @@ impl Shard {
             };
             heard.push(words(socket.dialect, &item));
         }
+    }
+
+    /// What a client received since it was last asked, as it is.
+    pub(crate) fn read_bytes(&mut self, client: ConnectionId) -> Vec<u8> {
+        std::mem::take(&mut self.sockets.get_mut(&client).unwrap().received)
     }
 
     /// The same of a stream that was cut: the last event may lack its end, and then nobody hears it.

@@ -739,3 +739,39 @@ fn a_token_for_a_topic_that_is_not_accepted_is_an_error_or_the_end() {
     }
     shard.end();
 }
+
+#[test]
+fn of_a_topic_that_has_a_state_the_newest_is_given() {
+    let rule = TopicRule::new("a")
+        .unwrap()
+        .subscribe(Who::Anyone)
+        .history(Who::Anyone);
+    let rule = TopicRule {
+        gives_newest: true,
+        ..rule
+    };
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    shard.retention = Retention {
+        publications_max: 10,
+        ..Retention::default()
+    };
+    let client = client(&mut shard);
+    let begin = |shard: &mut Shard, place: Option<u64>| {
+        let mut subscribe = json!({"channel": "a"});
+        if let Some(offset) = place {
+            subscribe =
+                json!({"channel": "a", "recover": true, "epoch": epoch(shard, "a"), "offset": offset});
+        }
+        say(shard, client, &json!({"id": 2, "subscribe": subscribe}));
+        let begun = hear(shard, client).pop().unwrap()["subscribe"].clone();
+        say(shard, client, &json!({"id": 3, "unsubscribe": {"channel": "a"}}));
+        hear(shard, client);
+        (begun["recovered"] == true, offsets(&begun["publications"]))
+    };
+    assert_eq!(begin(&mut shard, None), (false, vec![]), "there was nothing yet");
+    publish(&mut shard, "a", 5);
+    assert_eq!(begin(&mut shard, None), (true, vec![5]));
+    assert_eq!(begin(&mut shard, Some(2)), (true, vec![5]));
+    assert_eq!(begin(&mut shard, Some(5)), (true, vec![]), "it has that");
+    shard.end();
+}

@@ -8,6 +8,7 @@
 )]
 
 mod access;
+mod asides;
 mod catching_up;
 mod closing;
 mod driver;

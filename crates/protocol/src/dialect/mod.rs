@@ -1,18 +1,18 @@
 //! Client dialects: how commands, replies and pushes look to a client.
 //!
 //! One file per dialect, each a translator at its own door: it takes a WebSocket message in and gives a [`Command`],
-//! takes replies, pushes and publications in and gives the bytes to be written: of a WebSocket frame, header included, or
-//! of a server-sent event. Nothing here knows who is connected.
+//! takes replies, pushes and publications in and gives the bytes to be written: of a WebSocket frame, header included, of
+//! a server-sent event, or of another piece of a stream. Nothing here knows who is connected.
 
 pub mod centrifuge;
 mod json;
 mod raw;
 pub mod sse;
 
-use crate::codes::Disconnect;
+use crate::codes::{Disconnect, ErrorCode};
 use crate::websocket::{Item, Opcode, encode_frame};
 use crate::{Command, CommandId, Payload, PayloadKind, Publication, Publisher, Push, Rejection, Reply};
-use centrifuge::Encoding;
+use centrifuge::{Carrier, Encoding, Wrapping};
 
 /// A client dialect, chosen when the connection is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,6 +28,22 @@ pub enum Dialect {
     CentrifugeProtobuf,
     /// Server-sent events: a stream over HTTP, in which clients say nothing. See `docs/protocol/sse.md`.
     Sse,
+    /// Centrifuge's JSON in the lines of a stream over HTTP, whose client speaks beside it.
+    CentrifugeJsonLines,
+    /// The same in server-sent events.
+    CentrifugeJsonEvents,
+    /// The same in Protobuf, each message behind its length.
+    CentrifugeProtobufStream,
+    /// What Centrifuge has for clients that only receive, in JSON.
+    CentrifugeUniJson,
+    /// The same in Protobuf.
+    CentrifugeUniProtobuf,
+    /// The same in the lines of a stream over HTTP.
+    CentrifugeUniJsonLines,
+    /// The same in server-sent events.
+    CentrifugeUniJsonEvents,
+    /// The same in Protobuf over HTTP, each message behind its length.
+    CentrifugeUniProtobufStream,
 }
 
 /// A message that a dialect cannot take.
@@ -40,14 +56,25 @@ pub enum BadMessage {
 }
 
 impl Dialect {
-    /// Every dialect.
+    /// Every dialect: those first in which publications may be compressed.
     pub const ALL: &'static [Self] = &[
         Self::Json,
         Self::Raw,
         Self::CentrifugeJson,
         Self::CentrifugeProtobuf,
         Self::Sse,
+        Self::CentrifugeJsonLines,
+        Self::CentrifugeJsonEvents,
+        Self::CentrifugeProtobufStream,
+        Self::CentrifugeUniJson,
+        Self::CentrifugeUniProtobuf,
+        Self::CentrifugeUniJsonLines,
+        Self::CentrifugeUniJsonEvents,
+        Self::CentrifugeUniProtobufStream,
     ];
+
+    /// How many of them have publications that may be compressed.
+    pub(crate) const COMPRESSIBLE: usize = 4;
 
     /// Those that are chosen where a WebSocket is opened; those of Centrifuge have a path of their own.
     pub const WEBSOCKET: &'static [Self] = &[Self::Json, Self::Raw];
@@ -60,33 +87,84 @@ impl Dialect {
             Self::CentrifugeJson => "centrifuge-json",
             Self::CentrifugeProtobuf => "centrifuge-protobuf",
             Self::Sse => "sse",
+            Self::CentrifugeJsonLines => "centrifuge-json-lines",
+            Self::CentrifugeJsonEvents => "centrifuge-json-events",
+            Self::CentrifugeProtobufStream => "centrifuge-protobuf-stream",
+            Self::CentrifugeUniJson => "centrifuge-uni-json",
+            Self::CentrifugeUniProtobuf => "centrifuge-uni-protobuf",
+            Self::CentrifugeUniJsonLines => "centrifuge-uni-json-lines",
+            Self::CentrifugeUniJsonEvents => "centrifuge-uni-json-events",
+            Self::CentrifugeUniProtobufStream => "centrifuge-uni-protobuf-stream",
         }
     }
 
-    /// The WebSocket subprotocol that chooses this dialect; none where it is not spoken over a WebSocket.
+    /// The WebSocket subprotocol that chooses this dialect, where one does.
     pub fn subprotocol(self) -> Option<&'static str> {
         match self {
             Self::Json => Some("fanfare.json.v1"),
             Self::Raw => Some("fanfare.raw.v1"),
             Self::CentrifugeJson => Some("centrifuge-json"),
             Self::CentrifugeProtobuf => Some("centrifuge-protobuf"),
-            Self::Sse => None,
+            _ => None,
         }
     }
 
-    /// Whether it is a stream of events and no WebSocket: clients say nothing, nothing is compressed, and what is written
-    /// are no frames.
+    /// Whether it is a stream over HTTP and no WebSocket: clients say nothing in it, nothing is compressed, and what is
+    /// written are no frames.
     pub fn is_stream(self) -> bool {
+        match self.wrapping() {
+            Some(wrapping) => wrapping.carrier != Carrier::Frames,
+            None => self == Self::Sse,
+        }
+    }
+
+    /// Whether its clients speak beside their stream.
+    pub fn is_spoken_beside(self) -> bool {
+        self.is_stream() && self.is_hailed() && !self.is_unidirectional()
+    }
+
+    /// Whether its clients say hello and nothing else.
+    pub fn is_unidirectional(self) -> bool {
+        self.wrapping().is_some_and(|wrapping| wrapping.is_bare)
+    }
+
+    /// Whether events of it carry ids to go on from.
+    pub fn has_ids(self) -> bool {
         self == Self::Sse
     }
 
-    /// How it is written, where it is Centrifuge's.
+    /// Whether its clients answer pings. Of others only TCP knows whether anybody is there.
+    pub fn has_pongs(self) -> bool {
+        !self.is_stream() || self.is_spoken_beside()
+    }
+
+    /// How its messages are wrapped, where they are Centrifuge's.
+    fn wrapping(self) -> Option<Wrapping> {
+        use Carrier::{Events, Frames, Stream};
+        let (encoding, carrier, is_bare) = match self {
+            Self::CentrifugeJson => (Encoding::Json, Frames, false),
+            Self::CentrifugeProtobuf => (Encoding::Protobuf, Frames, false),
+            Self::CentrifugeJsonLines => (Encoding::Json, Stream, false),
+            Self::CentrifugeJsonEvents => (Encoding::Json, Events, false),
+            Self::CentrifugeProtobufStream => (Encoding::Protobuf, Stream, false),
+            Self::CentrifugeUniJson => (Encoding::Json, Frames, true),
+            Self::CentrifugeUniProtobuf => (Encoding::Protobuf, Frames, true),
+            Self::CentrifugeUniJsonLines => (Encoding::Json, Stream, true),
+            Self::CentrifugeUniJsonEvents => (Encoding::Json, Events, true),
+            Self::CentrifugeUniProtobufStream => (Encoding::Protobuf, Stream, true),
+            Self::Json | Self::Raw | Self::Sse => return None,
+        };
+        Some(Wrapping {
+            encoding,
+            carrier,
+            is_bare,
+        })
+    }
+
+    /// The encoding of its commands, where it has Centrifuge's. What is said once is no command.
     fn encoding(self) -> Option<Encoding> {
-        match self {
-            Self::CentrifugeJson => Some(Encoding::Json),
-            Self::CentrifugeProtobuf => Some(Encoding::Protobuf),
-            Self::Json | Self::Raw | Self::Sse => None,
-        }
+        let wrapping = self.wrapping().filter(|wrapping| !wrapping.is_bare);
+        wrapping.map(|wrapping| wrapping.encoding)
     }
 
     /// Its place in a row per dialect.
@@ -115,16 +193,11 @@ impl Dialect {
     /// # Errors
     /// What is wrong with it, and whether the connection survives that.
     pub fn decode<'a>(self, message: &'a Item<'a>) -> Result<Command<'a>, BadMessage> {
-        match (self, message) {
-            (Self::Json, Item::Text(text)) => json::decode(text).map_err(BadMessage::Rejected),
-            (Self::CentrifugeJson, Item::Text(text)) => centrifuge::decode(Encoding::Json, text.as_bytes()),
-            (Self::CentrifugeJson, Item::Binary(bytes)) => centrifuge::decode(Encoding::Json, bytes),
-            (Self::CentrifugeProtobuf, Item::Binary(bytes)) => centrifuge::decode(Encoding::Protobuf, bytes),
-            (Self::CentrifugeJson | Self::CentrifugeProtobuf, _) => {
-                Err(BadMessage::Fatal(Disconnect::ProtocolError))
-            }
-            (Self::Json | Self::Sse, _) => Err(BadMessage::Fatal(Disconnect::UnsupportedData)),
-            (Self::Raw, message) => Ok(raw::decode(message)),
+        match (self, self.wrapping(), message) {
+            (_, Some(wrapping), message) => decode_wrapped(wrapping, message),
+            (Self::Json, _, Item::Text(text)) => json::decode(text).map_err(BadMessage::Rejected),
+            (Self::Raw, _, message) => Ok(raw::decode(message)),
+            _ => Err(BadMessage::Fatal(Disconnect::UnsupportedData)),
         }
     }
 
@@ -135,8 +208,8 @@ impl Dialect {
             Self::Json => json::encode_publication(publication, frame),
             Self::Raw => raw::encode_payload(&publication.draft.payload, frame),
             Self::Sse => sse::encode_publication(publication, frame),
-            Self::CentrifugeJson | Self::CentrifugeProtobuf => self.frame(frame, |encoding, message| {
-                centrifuge::publication(encoding, publication, message);
+            _ => self.wrap(frame, |wrapping, messages| {
+                centrifuge::publication(wrapping, publication, messages);
             }),
         }
     }
@@ -144,8 +217,8 @@ impl Dialect {
     /// The same for a subscriber that has chosen deltas: as what has changed since the payload before, or as a whole where it
     /// has none yet, or where that is not longer. Costs a pass over both. Nothing in a dialect without deltas.
     pub fn encode_delta(self, publication: &Publication, before: Option<&Payload>, frame: &mut Vec<u8>) {
-        self.frame(frame, |encoding, message| {
-            centrifuge::delta(encoding, publication, before, message);
+        self.wrap(frame, |wrapping, messages| {
+            centrifuge::delta(wrapping, publication, before, messages);
         });
     }
 
@@ -155,11 +228,9 @@ impl Dialect {
             Self::Json => json::encode_direct(sent, frame),
             Self::Raw => raw::encode_payload(&sent.payload, frame),
             Self::Sse => sse::encode_direct(sent, frame),
-            Self::CentrifugeJson | Self::CentrifugeProtobuf => {
-                self.frame(frame, |encoding, message| {
-                    centrifuge::direct(encoding, sent, message)
-                });
-            }
+            _ => self.wrap(frame, |wrapping, messages| {
+                centrifuge::direct(wrapping, sent, messages);
+            }),
         }
     }
 
@@ -169,11 +240,9 @@ impl Dialect {
             Self::Json => json::encode_reply(id, reply, frame),
             Self::Raw => {}
             Self::Sse => sse::encode_reply(reply, frame),
-            Self::CentrifugeJson | Self::CentrifugeProtobuf => {
-                self.frame(frame, |encoding, message| {
-                    centrifuge::reply(encoding, id, reply, message)
-                });
-            }
+            _ => self.wrap(frame, |wrapping, messages| {
+                centrifuge::reply(wrapping, id, reply, messages);
+            }),
         }
     }
 
@@ -183,30 +252,28 @@ impl Dialect {
             Self::Json => json::encode_push(push, frame),
             Self::Raw => {}
             Self::Sse => sse::encode_push(push, frame),
-            Self::CentrifugeJson | Self::CentrifugeProtobuf => {
-                self.frame(frame, |encoding, message| {
-                    centrifuge::push(encoding, push, message)
-                });
-            }
+            _ => self.wrap(frame, |wrapping, messages| {
+                centrifuge::push(wrapping, push, messages);
+            }),
         }
     }
 
-    /// Appends the frame of the messages that `write` puts together, if it does.
-    fn frame(self, frame: &mut Vec<u8>, write: impl FnOnce(Encoding, &mut Vec<u8>)) {
-        let Some(encoding) = self.encoding() else {
+    /// Appends the messages that `write` puts together, if it does, in what carries them.
+    fn wrap(self, frame: &mut Vec<u8>, write: impl FnOnce(Wrapping, &mut Vec<u8>)) {
+        let Some(wrapping) = self.wrapping() else {
             return;
         };
-        let mut message = Vec::new();
-        write(encoding, &mut message);
-        if !message.is_empty() {
-            encode_frame(encoding.opcode(), &message, frame);
+        let mut messages = Vec::new();
+        write(wrapping, &mut messages);
+        if !messages.is_empty() {
+            wrapping.wrap(&messages, frame);
         }
     }
 
     /// Appends what the server pings with.
     pub fn encode_ping(self, frame: &mut Vec<u8>) {
-        match self.encoding() {
-            Some(encoding) => encode_frame(encoding.opcode(), encoding.ping(), frame),
+        match self.wrapping() {
+            Some(wrapping) => wrapping.ping(frame),
             None if self.is_stream() => frame.extend_from_slice(sse::COMMENT),
             None => encode_frame(Opcode::Ping, &[], frame),
         }
@@ -214,15 +281,26 @@ impl Dialect {
 
     /// The close code and reason of a cause.
     pub fn close_of(self, cause: &Disconnect) -> (u16, &str) {
-        match self.encoding() {
+        match self.wrapping() {
             Some(_) => centrifuge::disconnect_of(cause),
             None => (cause.code(), cause.reason()),
         }
     }
 
+    /// What a connection is closed for where others are told that a command was refused, in a dialect that
+    /// [cannot](Self::has_errors).
+    pub fn disconnect_for(self, code: ErrorCode) -> Disconnect {
+        match code {
+            code if self.is_unidirectional() => centrifuge::disconnect_for(code),
+            ErrorCode::Forbidden => Disconnect::Forbidden,
+            _ => Disconnect::Overloaded,
+        }
+    }
+
     /// Whether the dialect has words for such a payload. Who is sent another is closed.
     pub fn carries(self, payload: PayloadKind) -> bool {
-        self != Self::CentrifugeJson || payload != PayloadKind::Binary
+        let is_json = |wrapping: Wrapping| wrapping.encoding == Encoding::Json;
+        payload != PayloadKind::Binary || !self.wrapping().is_some_and(is_json)
     }
 
     /// Whether the dialect can tell a client what it is not sent. Without that, nothing may be left out in silence.
@@ -232,14 +310,27 @@ impl Dialect {
 
     /// Whether the dialect can tell a client that a command was refused. One that cannot closes instead.
     pub fn has_errors(self) -> bool {
-        matches!(self, Self::Json | Self::CentrifugeJson | Self::CentrifugeProtobuf)
+        self == Self::Json || self.encoding().is_some()
     }
 
     /// Whether its clients speak first: they are let in when they ask for it with [`Verb::Hello`](crate::Verb::Hello), pings
     /// are messages that they answer with [`Verb::Pong`](crate::Verb::Pong), a subscription is asked for once, and its reply has
     /// what was missed.
     pub fn is_hailed(self) -> bool {
-        self.encoding().is_some()
+        self.wrapping().is_some()
+    }
+}
+
+fn decode_wrapped<'a>(wrapping: Wrapping, message: &'a Item<'a>) -> Result<Command<'a>, BadMessage> {
+    let bytes = match (wrapping.encoding, message) {
+        (Encoding::Json, Item::Text(text)) => text.as_bytes(),
+        (_, Item::Binary(bytes)) => bytes,
+        _ => return Err(BadMessage::Fatal(Disconnect::ProtocolError)),
+    };
+    if wrapping.is_bare {
+        centrifuge::decode_connect(wrapping.encoding, bytes)
+    } else {
+        centrifuge::decode(wrapping.encoding, bytes)
     }
 }
 

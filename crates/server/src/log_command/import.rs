@@ -244,6 +244,7 @@ fn left_behind(name: &str, failure: Failure) -> Failure {
             Failure::Usage(problems)
         }
         Failure::Failed(problem) => Failure::Failed(format!("{problem}; {more}")),
+        Failure::Incomplete(problem) => Failure::Incomplete(format!("{problem}; {more}")),
     }
 }
 

@@ -23,12 +23,13 @@ mod value;
 use fanfare::Retention;
 
 pub(crate) use api_key::{ApiKey, hash, hash_text, scopes};
-pub(crate) use file::{ConfigFile, unknown_key};
+pub(crate) use file::{ConfigFile, refusal, unknown_key};
 pub(crate) use kind::LogFormat;
 pub(crate) use print::print_config;
 pub(crate) use resolve::{Inputs, resolve, unknown_variables};
 pub(crate) use schema::schema;
 pub(crate) use secret::Secret;
+pub(crate) use suggest::nearest;
 pub(crate) use table::{OPTIONS, OptionSpec, ServeOptions};
 pub(crate) use token_key::signing_key;
 

@@ -1,7 +1,7 @@
 //! "Did you mean": the known name nearest to an unknown one.
 
 /// The candidate that resembles `unknown` enough to be what was meant.
-pub(super) fn nearest<'a>(unknown: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(unknown: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(unknown, candidate), candidate))

@@ -111,7 +111,7 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence` and to send `deltas`. The first pattern that matches a topic
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas` and to `give_newest`. The first pattern that matches a topic
         /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may

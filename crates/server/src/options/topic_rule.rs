@@ -66,6 +66,7 @@ struct Written {
     durable: Option<bool>,
     keep_presence: Option<bool>,
     deltas: Option<bool>,
+    give_newest: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -156,6 +157,7 @@ impl Written {
             is_durable: self.durable,
             keeps_presence: self.keep_presence,
             sends_deltas: self.deltas,
+            gives_newest: self.give_newest.unwrap_or(false),
         })
     }
 }
@@ -182,6 +184,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if let Some(sends) = rule.sends_deltas {
             write!(f, ", deltas = {sends}")?;
+        }
+        if rule.gives_newest {
+            f.write_str(", give_newest = true")?;
         }
         if let Some(frames) = kept.frames {
             write!(f, ", history_frames = {frames}")?;
@@ -254,12 +259,17 @@ pub(super) fn schema() -> Value {
                 "description": "Whether subscribers who ask for it, which clients of Centrifuge can, are sent what has changed \
                                 since the publication before. Default: false, with dev and open true.",
             },
+            "give_newest": {
+                "type": "boolean",
+                "description": "Whether clients of Centrifuge are given the newest publication that is kept, and nothing before \
+                                it, when they subscribe. Default: false.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "pattern",
     "subscribe",
     "publish",
@@ -273,6 +283,7 @@ const KEYS: [&str; 13] = [
     "durable",
     "keep_presence",
     "deltas",
+    "give_newest",
 ];
 
 /// The highest rate of a topic.
@@ -303,7 +314,7 @@ mod tests {
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
-            r#"{ pattern = "scores", deltas = true }"#,
+            r#"{ pattern = "scores", deltas = true, give_newest = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

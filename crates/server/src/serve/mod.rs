@@ -24,7 +24,8 @@ use axum::Router;
 use axum::middleware::from_fn;
 use fanfare::tokens::Tokens;
 use fanfare::{
-    Application, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules, StorageOptions, Tls, TopicRules,
+    Application, CentrifugeTransport, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules,
+    StorageOptions, Tls, TopicRules,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -157,12 +158,22 @@ fn router(
     let router = Router::new()
         .route("/ws", fanfare.websocket())
         .route("/sse", fanfare.sse())
-        .route("/connection/websocket", fanfare.centrifuge())
+        .merge(centrifuge(fanfare))
         .merge(api::router(fanfare.clone(), access.clone(), reload))
         .merge(access.guard(health::metrics(fanfare.clone(), hooks, log.clone())))
         .merge(health::router(fanfare.clone()))
         .merge(pages::router());
     fault::mount(router).layer(from_fn(panics::answer))
+}
+
+/// Everything that clients of Centrifuge use.
+fn centrifuge(fanfare: &Fanfare) -> Router {
+    let websocket = Router::new().route("/connection/websocket", fanfare.centrifuge());
+    CentrifugeTransport::ALL
+        .iter()
+        .fold(websocket, |router, &transport| {
+            router.route(transport.path(), fanfare.centrifuge_over(transport))
+        })
 }
 
 /// The program's options in the words of the library.

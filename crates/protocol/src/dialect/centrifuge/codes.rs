@@ -37,6 +37,16 @@ pub(crate) fn error_of_application(number: u16, code: ErrorCode, message: &str) 
     }
 }
 
+/// Why a client that only receives is closed where another is told an error, as far as that is more than an internal one.
+pub(crate) fn disconnect_for(code: ErrorCode) -> Disconnect {
+    match code {
+        ErrorCode::TokenExpired => Disconnect::Expired,
+        ErrorCode::RateLimited | ErrorCode::Overloaded => Disconnect::Flooding,
+        ErrorCode::Forbidden | ErrorCode::TokenMismatch => Disconnect::Forbidden,
+        _ => Disconnect::Internal,
+    }
+}
+
 /// Code and reason of a connection that the server ends: 3000 to 3499 and 4000 to 4499 say that the client connects again,
 /// 3500 to 3999 and 4500 to 4999 that it does not.
 pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {

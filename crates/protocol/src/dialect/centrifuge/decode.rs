@@ -44,6 +44,17 @@ pub(crate) fn decode(encoding: Encoding, message: &[u8]) -> Result<Command<'stat
     Ok(Command { id, verb })
 }
 
+/// Reads the one thing that a client says that only receives: who it is. It says it once.
+pub(crate) fn decode_connect(encoding: Encoding, message: &[u8]) -> Result<Command<'static>, BadMessage> {
+    let connect = encoding
+        .read_connect(message)
+        .map_err(|Undecodable| BadMessage::Fatal(Disconnect::ProtocolError))?;
+    Ok(Command {
+        id: None,
+        verb: hello(connect),
+    })
+}
+
 /// Why a command cannot be taken.
 enum Refused {
     /// The connection is closed.

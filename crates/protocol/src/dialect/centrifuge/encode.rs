@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::codes::{error_of, error_of_application};
+use super::codes::{disconnect_of, error_of, error_of_application};
 use super::fossil;
 use super::framing::Encoding;
 use super::names::{channel_of, client_of};
 use super::reply::{self, ClientInfo, ConnectResult, SubscribeResult};
+use super::session::session_of;
+use super::wrapping::Wrapping;
 use crate::codes::ErrorCode;
 use crate::dialect::Direct;
 use crate::{
@@ -24,94 +26,112 @@ const VERSION: &str = concat!("Fanfare ", env!("CARGO_PKG_VERSION"));
 
 /// Appends the messages of a publication for the members of a channel. What comes on a topic of the server's is a message of
 /// no channel.
-pub(crate) fn publication(encoding: Encoding, publication: &Publication, bytes: &mut Vec<u8>) {
+pub(crate) fn publication(wrapping: Wrapping, publication: &Publication, bytes: &mut Vec<u8>) {
     let topic = &publication.draft.topic;
     let push = if topic.is_reserved() {
-        message(encoding, &publication.draft.payload)
+        message(wrapping.encoding, &publication.draft.payload)
     } else {
-        published(encoding, publication).map(|published| reply::Push {
+        published(wrapping.encoding, publication).map(|published| reply::Push {
             channel: channel(topic),
             r#pub: Some(published),
             ..reply::Push::default()
         })
     };
     if let Some(push) = push {
-        put_push(encoding, push, bytes);
+        put_push(wrapping, push, bytes);
     }
 }
 
 /// Appends the message of a publication for a member that has chosen deltas, and has the payload before it or nothing yet.
 pub(crate) fn delta(
-    encoding: Encoding,
+    wrapping: Wrapping,
     publication: &Publication,
     before: Option<&Payload>,
     bytes: &mut Vec<u8>,
 ) {
-    if let Some(published) = published_as_delta(encoding, publication, before) {
+    if let Some(published) = published_as_delta(wrapping.encoding, publication, before) {
         let push = reply::Push {
             channel: channel(&publication.draft.topic),
             r#pub: Some(published),
             ..reply::Push::default()
         };
-        put_push(encoding, push, bytes);
+        put_push(wrapping, push, bytes);
     }
 }
 
 /// Appends what was sent to this connection alone.
-pub(crate) fn direct(encoding: Encoding, sent: &Direct, bytes: &mut Vec<u8>) {
-    if let Some(push) = message(encoding, &sent.payload) {
-        put_push(encoding, push, bytes);
+pub(crate) fn direct(wrapping: Wrapping, sent: &Direct, bytes: &mut Vec<u8>) {
+    if let Some(push) = message(wrapping.encoding, &sent.payload) {
+        put_push(wrapping, push, bytes);
     }
 }
 
 /// Appends the answer to a command. Where no command is answered, what is said is a push.
-pub(crate) fn reply(encoding: Encoding, id: Option<&CommandId>, reply: &Reply, bytes: &mut Vec<u8>) {
+pub(crate) fn reply(wrapping: Wrapping, id: Option<&CommandId>, reply: &Reply, bytes: &mut Vec<u8>) {
     let Some(id) = id.and_then(CommandId::as_number) else {
-        return unasked(encoding, reply, bytes);
+        return unasked(wrapping, reply, bytes);
     };
-    let answer = match answer(encoding, reply) {
+    let answer = match answer(wrapping, reply) {
         Ok(answer) => answer,
         Err(error) => reply::Reply {
             error: Some(error),
             ..reply::Reply::default()
         },
     };
-    encoding.put_reply(&reply::Reply { id, ..answer }, bytes);
+    wrapping.encoding.put_reply(&reply::Reply { id, ..answer }, bytes);
 }
 
 /// Appends what the server says unasked.
-pub(crate) fn push(encoding: Encoding, push: &Push, bytes: &mut Vec<u8>) {
+pub(crate) fn push(wrapping: Wrapping, push: &Push, bytes: &mut Vec<u8>) {
     match push {
         Push::Attendance(diff) => {
             let channel = channel(&diff.topic);
             for present in &diff.came {
                 let push = reply::Push {
                     channel: channel.clone(),
-                    join: Some(of_client(encoding, present)),
+                    join: Some(of_client(wrapping.encoding, present)),
                     ..reply::Push::default()
                 };
-                put_push(encoding, push, bytes);
+                put_push(wrapping, push, bytes);
             }
             for present in &diff.went {
                 let push = reply::Push {
                     channel: channel.clone(),
-                    leave: Some(of_client(encoding, present)),
+                    leave: Some(of_client(wrapping.encoding, present)),
                     ..reply::Push::default()
                 };
-                put_push(encoding, push, bytes);
+                put_push(wrapping, push, bytes);
             }
         }
         Push::PositionLost { topic } => {
-            put_unsubscribe(encoding, topic, (2500, "insufficient state"), bytes);
+            put_unsubscribe(wrapping, topic, (2500, "insufficient state"), bytes);
         }
-        // Clients are welcomed when they ask, and the close frame says what a goodbye would.
+        Push::Goodbye(goodbye) if wrapping.has_goodbye() => {
+            let (code, reason) = disconnect_of(&goodbye.disconnect);
+            let push = reply::Push {
+                disconnect: Some(reply::Disconnect {
+                    code: code.into(),
+                    reason: reason.to_owned(),
+                }),
+                ..reply::Push::default()
+            };
+            put_push(wrapping, push, bytes);
+        }
+        // Clients are welcomed when they ask, and a close frame says what a goodbye would.
         Push::Welcome(_) | Push::Goodbye(_) | Push::Occupancy { .. } | Push::Members(_) | Push::Missed(_) => {
         }
     }
 }
 
-fn unasked(encoding: Encoding, reply: &Reply, bytes: &mut Vec<u8>) {
+fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
     match reply {
+        Reply::Welcomed { welcome, topics } => {
+            let push = reply::Push {
+                connect: Some(connected(wrapping, welcome, topics)),
+                ..reply::Push::default()
+            };
+            put_push(wrapping, push, bytes);
+        }
         Reply::Subscribed { topics } => {
             for begun in topics {
                 let (epoch, offset) = place(begun.position, begun.is_recoverable);
@@ -126,19 +146,19 @@ fn unasked(encoding: Encoding, reply: &Reply, bytes: &mut Vec<u8>) {
                     }),
                     ..reply::Push::default()
                 };
-                put_push(encoding, push, bytes);
+                put_push(wrapping, push, bytes);
             }
         }
         Reply::Unsubscribed { topics } => {
             for topic in topics {
-                put_unsubscribe(encoding, topic, (2000, "server unsubscribe"), bytes);
+                put_unsubscribe(wrapping, topic, (2000, "server unsubscribe"), bytes);
             }
         }
         _ => {}
     }
 }
 
-fn put_unsubscribe(encoding: Encoding, topic: &TopicName, (code, reason): (u32, &str), bytes: &mut Vec<u8>) {
+fn put_unsubscribe(wrapping: Wrapping, topic: &TopicName, (code, reason): (u32, &str), bytes: &mut Vec<u8>) {
     let push = reply::Push {
         channel: channel(topic),
         unsubscribe: Some(reply::Unsubscribe {
@@ -147,26 +167,29 @@ fn put_unsubscribe(encoding: Encoding, topic: &TopicName, (code, reason): (u32, 
         }),
         ..reply::Push::default()
     };
-    put_push(encoding, push, bytes);
+    put_push(wrapping, push, bytes);
 }
 
-fn put_push(encoding: Encoding, push: reply::Push, bytes: &mut Vec<u8>) {
+fn put_push(wrapping: Wrapping, push: reply::Push, bytes: &mut Vec<u8>) {
+    if wrapping.encoding == Encoding::Json && !bytes.is_empty() {
+        bytes.push(b'\n');
+    }
+    if wrapping.is_bare {
+        return wrapping.encoding.put_push(&push, bytes);
+    }
     let reply = reply::Reply {
         push: Some(push),
         ..reply::Reply::default()
     };
-    if encoding == Encoding::Json && !bytes.is_empty() {
-        bytes.push(b'\n');
-    }
-    encoding.put_reply(&reply, bytes);
+    wrapping.encoding.put_reply(&reply, bytes);
 }
 
 /// The result of a command, or the error that takes its place.
-fn answer(encoding: Encoding, reply: &Reply) -> Result<reply::Reply, reply::Error> {
-    let nothing = reply::Reply::default;
+fn answer(wrapping: Wrapping, reply: &Reply) -> Result<reply::Reply, reply::Error> {
+    let (nothing, encoding) = (reply::Reply::default, wrapping.encoding);
     Ok(match reply {
         Reply::Welcomed { welcome, topics } => reply::Reply {
-            connect: Some(connected(encoding, welcome, topics)),
+            connect: Some(connected(wrapping, welcome, topics)),
             ..nothing()
         },
         Reply::Subscribed { topics } => reply::Reply {
@@ -230,8 +253,10 @@ fn answer(encoding: Encoding, reply: &Reply) -> Result<reply::Reply, reply::Erro
     })
 }
 
-fn connected(encoding: Encoding, welcome: &Welcome, topics: &[SubscribedTopic]) -> ConnectResult {
+fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) -> ConnectResult {
     let (expires, ttl) = lifetime(welcome.expires_at, welcome.time);
+    let key = welcome.key.as_ref();
+    let node = key.and_then(|key| key.node.as_deref());
     ConnectResult {
         client: client_of(welcome.connection),
         version: VERSION.to_owned(),
@@ -241,11 +266,15 @@ fn connected(encoding: Encoding, welcome: &Welcome, topics: &[SubscribedTopic]) 
             .iter()
             .map(|begun| reply::Begun {
                 channel: channel(&begun.topic),
-                result: subscribed(encoding, begun),
+                result: subscribed(wrapping.encoding, begun),
             })
             .collect(),
         ping: seconds(welcome.ping_interval_ms),
-        pong: true,
+        pong: welcome.ping_interval_ms > 0 && !wrapping.is_bare,
+        session: key
+            .map(|key| session_of(welcome.connection, key.secret))
+            .unwrap_or_default(),
+        node: node.unwrap_or_default().to_owned(),
         time: welcome.time.0 as i64,
         ..ConnectResult::default()
     }

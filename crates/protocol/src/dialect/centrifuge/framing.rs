@@ -3,11 +3,10 @@
 
 use prost::Message as _;
 use prost::encoding::decode_varint;
+use serde::de::DeserializeOwned;
 
-#[cfg(test)]
-use super::reply::Push;
-use super::reply::Reply;
-use super::request::Command;
+use super::reply::{Push, Reply};
+use super::request::{Command, Connect};
 
 /// How a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +43,7 @@ impl Encoding {
     /// Reads one command.
     pub(crate) fn read(self, message: &[u8]) -> Result<Command, Undecodable> {
         match self {
-            Self::Json => {
-                // A list of values would pass for an object.
-                let is_object = message.trim_ascii_start().starts_with(b"{");
-                let command = is_object.then(|| serde_json::from_slice(message).ok());
-                command.flatten().ok_or(Undecodable)
-            }
+            Self::Json => object(message),
             Self::Protobuf => {
                 if end_of_delimited(message) != Some(message.len()) {
                     return Err(Undecodable);
@@ -58,6 +52,24 @@ impl Encoding {
             }
         }
     }
+}
+
+impl Encoding {
+    /// Reads what a client says that only receives: who it is. Nothing at all is nobody in particular.
+    pub(crate) fn read_connect(self, message: &[u8]) -> Result<Connect, Undecodable> {
+        match self {
+            Self::Json if message.trim_ascii().is_empty() => Ok(Connect::default()),
+            Self::Json => object(message),
+            Self::Protobuf => Connect::decode(message).map_err(|_| Undecodable),
+        }
+    }
+}
+
+/// Reads an object of JSON. A list of its values would pass for one.
+pub(super) fn object<T: DeserializeOwned>(json: &[u8]) -> Result<T, Undecodable> {
+    let is_object = json.trim_ascii_start().starts_with(b"{");
+    let object = is_object.then(|| serde_json::from_slice(json).ok());
+    object.flatten().ok_or(Undecodable)
 }
 
 /// Where the message ends that begins with its length.
@@ -75,7 +87,6 @@ impl Encoding {
     }
 
     /// Appends a push for a client that only receives.
-    #[cfg(test)]
     pub(crate) fn put_push(self, push: &Push, bytes: &mut Vec<u8>) {
         self.put(push, bytes);
     }

@@ -2,8 +2,9 @@
 //! `docs/centrifuge.md`.
 //!
 //! In comes a command at a time, [`decode`] makes one of the hub's of it; what the hub says is put together by [`encode`].
-//! [`request`] and [`reply`] are the messages as they travel, [`framing`] their two encodings, [`names`] and [`codes`] say
-//! what the hub's words are called there.
+//! [`request`] and [`reply`] are the messages as they travel, [`framing`] their two encodings, [`wrapping`] what carries
+//! them; [`names`] and [`codes`] say what the hub's words are called there, [`session`] what a client that speaks beside its
+//! stream is known by.
 
 mod codes;
 mod decode;
@@ -15,13 +16,19 @@ mod names;
 mod raw_json;
 mod reply;
 mod request;
+mod session;
+#[cfg(test)]
+mod transcripts;
+mod wrapping;
 
-pub(super) use codes::disconnect_of;
+pub(super) use codes::{disconnect_for, disconnect_of};
 pub use decode::PUBLICATIONS_MAX;
-pub(super) use decode::decode;
+pub(super) use decode::{decode, decode_connect};
 pub(super) use encode::{delta, direct, publication, push, reply};
 pub(super) use framing::Encoding;
 pub use names::{channel_of, client_of, connection_of, topic_of};
+pub use session::{Aside, parse_session, session_of};
+pub(super) use wrapping::{Carrier, Wrapping};
 
 use crate::websocket::Opcode;
 

@@ -8,6 +8,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use super::wrapping::{Carrier, Wrapping};
 use super::*;
 use crate::{
     ConnectionId, Draft, Epoch, Payload, Position, Publication, Publisher, Timestamp, TopicName, UserName,
@@ -18,6 +19,15 @@ const EPOCH: Epoch = Epoch(13_368);
 
 /// The client that the server is asked by, and what it is called.
 const CLIENT: &str = "03011170-dead-8bee-8f00-000000000000";
+
+/// As in messages of a WebSocket, of which nothing is seen here.
+fn plain(encoding: Encoding) -> Wrapping {
+    Wrapping {
+        encoding,
+        carrier: Carrier::Frames,
+        is_bare: false,
+    }
+}
 
 fn client() -> ConnectionId {
     ConnectionId::new(3, 70_000, 0xdead_beef)

@@ -11,7 +11,7 @@ use crate::{
 fn check(said: &Reply, json: &str, fields: &[Vec<u8>]) {
     let written = |encoding| {
         let mut bytes = Vec::new();
-        reply(encoding, Some(&CommandId::of(7)), said, &mut bytes);
+        reply(plain(encoding), Some(&CommandId::of(7)), said, &mut bytes);
         bytes
     };
     let text = String::from_utf8(written(Encoding::Json)).unwrap();
@@ -39,6 +39,7 @@ fn welcome() -> Welcome {
     Welcome {
         connection: client(),
         user: None,
+        key: None,
         auth_timeout_ms: None,
         expires_at: None,
         time: Timestamp(1_000),
@@ -287,7 +288,12 @@ fn rpc() {
     );
     let mut bytes = Vec::new();
     let binary = result(Payload::binary(vec![0xff]));
-    reply(Encoding::Protobuf, Some(&CommandId::of(7)), &binary, &mut bytes);
+    reply(
+        plain(Encoding::Protobuf),
+        Some(&CommandId::of(7)),
+        &binary,
+        &mut bytes,
+    );
     assert_eq!(bytes, message(&[int(1, 7), part(13, &[text(1, b"\xff")])]));
 }
 

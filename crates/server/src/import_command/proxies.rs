@@ -1,0 +1,308 @@
+//! Proxies, which are hooks here: one URL for each kind of question.
+
+use std::time::Duration;
+
+use fanfare::tokens::{Algorithm, NewKey};
+
+use super::draft::{Draft, Place};
+use super::settings::Settings;
+use crate::options::{OPTIONS, refusal};
+
+/// What is asked, for those who make rules.
+#[derive(Debug, Default)]
+pub(super) struct Hooks {
+    subscribe: Option<String>,
+    publish: Option<String>,
+    /// A connect proxy decides who comes in, and nobody does here.
+    pub(super) is_connect_lost: bool,
+}
+
+/// How a namespace leaves a question to the backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// It does not.
+    No,
+    /// The hook is asked.
+    Yes,
+    /// Somebody would have to be asked whom no hook asks.
+    Lost,
+}
+
+/// Carries proxies over that hooks take the place of.
+pub(super) fn map(settings: &Settings, draft: &mut Draft) -> Hooks {
+    let connect = of_connection(settings, draft, "connect", "hook_connect_url");
+    let is_connect_lost = settings.switch("client.proxy.connect.enabled") && connect.is_none();
+    map_refresh(settings, draft);
+    let hooks = Hooks {
+        subscribe: of_channels(settings, draft, "subscribe", "hook_subscribe_url"),
+        publish: of_channels(settings, draft, "publish", "hook_publish_url"),
+        is_connect_lost,
+    };
+    map_calls(settings, draft);
+    if OPTIONS
+        .iter()
+        .any(|spec| draft.has(spec.key) && spec.section == "Hooks")
+    {
+        map_all(settings, draft, connect.is_some());
+    }
+    hooks
+}
+
+impl Hooks {
+    /// Whether the hook of a kind is asked about the channels of a namespace.
+    pub(super) fn asked(&self, settings: &Settings, at: &str, kind: &str) -> Asked {
+        let carried = if kind == "subscribe" {
+            &self.subscribe
+        } else {
+            &self.publish
+        };
+        match Endpoint::of_channels(settings, at, kind) {
+            Endpoint::Unasked => Asked::No,
+            Endpoint::At(url) if carried.as_ref() == Some(&url) => Asked::Yes,
+            Endpoint::At(_) | Endpoint::Missing => Asked::Lost,
+        }
+    }
+}
+
+/// Where a question goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Endpoint {
+    /// It is not asked.
+    Unasked,
+    /// It would be, and nobody is there.
+    Missing,
+    /// To this URL.
+    At(String),
+}
+
+impl Endpoint {
+    /// That of a question about the channels of a namespace.
+    fn of_channels(settings: &Settings, at: &str, kind: &str) -> Self {
+        let names = (
+            format!("{at}.{kind}_proxy_enabled"),
+            format!("{at}.{kind}_proxy_name"),
+        );
+        Self::of(settings, &names, &format!("channel.proxy.{kind}"))
+    }
+
+    /// That of the calls of a namespace.
+    fn of_calls(settings: &Settings, at: &str) -> Self {
+        let names = (format!("{at}.proxy_enabled"), format!("{at}.proxy_name"));
+        Self::of(settings, &names, "rpc.proxy")
+    }
+
+    /// The endpoint of the proxy that is on and has a name, by default that of its kind.
+    fn of(settings: &Settings, (switch, name): &(String, String), default: &str) -> Self {
+        if !settings.switch(switch) {
+            return Self::Unasked;
+        }
+        let proxy = match settings.text_or(name, DEFAULT).as_str() {
+            DEFAULT => Some(default.to_owned()),
+            name => settings.named("proxies", name),
+        };
+        let url = proxy.and_then(|proxy| settings.text(&format!("{proxy}.endpoint")));
+        url.map_or(Self::Missing, Self::At)
+    }
+
+    /// The URL that an option takes.
+    fn url_for(&self, option: &str) -> Option<&String> {
+        match self {
+            Self::At(url) => Some(url).filter(|url| refusal(option, &url.as_str().into()).is_none()),
+            Self::Unasked | Self::Missing => None,
+        }
+    }
+}
+
+/// A proxy of connections, if it is on and could be carried over.
+fn of_connection(settings: &Settings, draft: &mut Draft, kind: &str, option: &'static str) -> Option<String> {
+    let at = format!("client.proxy.{kind}");
+    if !settings.switch(&format!("{at}.enabled")) {
+        return None;
+    }
+    let path = format!("{at}.endpoint");
+    let subject = settings.shown(&path);
+    let Some(endpoint) = settings.text(&path) else {
+        draft.lost(
+            Place::Hooks,
+            &subject,
+            &format!("the proxy is on and has none; set {option}"),
+        );
+        return None;
+    };
+    draft
+        .set(Place::Hooks, option, endpoint.clone(), &subject)
+        .then_some(endpoint)
+}
+
+/// Nobody is asked about a connection again.
+fn map_refresh(settings: &Settings, draft: &mut Draft) {
+    if settings.switch("client.proxy.refresh.enabled") {
+        let subject = match settings.text("client.proxy.refresh.endpoint") {
+            Some(_) => "client.proxy.refresh.endpoint",
+            None => "client.proxy.refresh.enabled",
+        };
+        draft.lost(
+            Place::Hooks,
+            &settings.shown(subject),
+            "nobody is asked about a connection again: it ends at its time, and the client connects anew; answer connect with an \
+             `expire_at` that fits",
+        );
+    }
+}
+
+/// The one URL for a question about channels: the first that is needed and can be asked.
+fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'static str) -> Option<String> {
+    let named = (0..settings.elements(NAMESPACES)).map(|index| format!("{NAMESPACES}[{index}]"));
+    let places = std::iter::once(WITHOUT.to_owned()).chain(named);
+    let needed: Vec<_> = places
+        .map(|at| (Endpoint::of_channels(settings, &at, kind), at))
+        .filter(|(endpoint, _)| *endpoint != Endpoint::Unasked)
+        .collect();
+    let asked = needed
+        .iter()
+        .find_map(|(endpoint, _)| endpoint.url_for(option))
+        .cloned();
+    for (endpoint, at) in &needed {
+        let why = match endpoint {
+            Endpoint::At(url) if asked.as_ref() == Some(url) => continue,
+            Endpoint::At(url) => match refusal(option, &url.as_str().into()) {
+                Some(why) => format!("its proxy cannot be asked: {why}"),
+                None => format!("another namespace has another proxy, and {option} is one URL"),
+            },
+            Endpoint::Unasked | Endpoint::Missing => "its proxy has no endpoint".to_owned(),
+        };
+        let text = format!(
+            "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
+        );
+        draft.lost(
+            place_of(at),
+            &settings.shown(&format!("{at}.{kind}_proxy_enabled")),
+            &text,
+        );
+    }
+    if let Some(url) = &asked {
+        draft.set(
+            Place::Hooks,
+            option,
+            url.clone(),
+            &format!("channel.proxy.{kind}.endpoint"),
+        );
+    }
+    asked
+}
+
+fn place_of(at: &str) -> Place {
+    let index = at
+        .strip_prefix("channel.namespaces[")
+        .and_then(|rest| rest.strip_suffix(']')?.parse().ok());
+    index.map_or(Place::WithoutNamespace, Place::Namespace)
+}
+
+/// Calls go to one URL, all or none: a method that was not meant for the backend would reach it.
+fn map_calls(settings: &Settings, draft: &mut Draft) {
+    let named = (0..settings.elements("rpc.namespaces")).map(|index| format!("rpc.namespaces[{index}]"));
+    let places = std::iter::once("rpc.without_namespace".to_owned()).chain(named);
+    let endpoints: Vec<_> = places.map(|at| Endpoint::of_calls(settings, &at)).collect();
+    let subject = settings.shown("rpc.proxy.endpoint");
+    match &endpoints[..] {
+        all if all.iter().all(|endpoint| *endpoint == Endpoint::Unasked) => {}
+        [Endpoint::At(url), others @ ..] if others.iter().all(|other| *other == endpoints[0]) => {
+            if draft.set(Place::Hooks, "hook_call_url", url.clone(), &subject) {
+                let text = "methods of namespaces that were not configured reach the backend too, which must refuse what it does \
+                            not know";
+                draft.note(Place::Hooks, &subject, text);
+            }
+        }
+        _ => draft.lost(
+            Place::Hooks,
+            &subject,
+            "not all methods go to the same proxy, and hook_call_url gets all, so that there are no procedures; set it if the backend \
+             refuses what it does not know",
+        ),
+    }
+}
+
+/// What holds for all hooks together.
+fn map_all(settings: &Settings, draft: &mut Draft, has_connect: bool) {
+    draft.set(Place::Hooks, "hook_format", "centrifugo", "proxies");
+    match NewKey::generate(Algorithm::Hs256) {
+        Ok(key) => {
+            let secret = toml::Value::Array(vec![key.private().into()]);
+            draft.set(Place::Hooks, "hook_secret", secret, "hook_secret");
+            draft.note(
+                Place::Hooks,
+                "hook_secret",
+                "new: requests are signed with it, which a backend may check",
+            );
+        }
+        Err(error) => draft.lost(
+            Place::Hooks,
+            "hook_secret",
+            &format!("{error}; set it to the output of `openssl rand -hex 32`"),
+        ),
+    }
+    let timeouts = PROXIES
+        .iter()
+        .filter_map(|at| settings.time(&format!("{at}.timeout")));
+    let named = (0..settings.elements("proxies"))
+        .filter_map(|index| settings.time(&format!("proxies[{index}].timeout")));
+    let longest = timeouts.chain(named).max().filter(|time| *time > Duration::ZERO);
+    if let Some(longest) = longest {
+        draft.set(Place::Hooks, "hook_timeout", super::written(longest), "timeout");
+    }
+    map_headers(settings, draft, has_connect);
+}
+
+/// Headers are told to the connect hook alone.
+fn map_headers(settings: &Settings, draft: &mut Draft, has_connect: bool) {
+    let of_all = settings.texts("proxy.http_headers");
+    let own = settings.texts("client.proxy.connect.http_headers");
+    let mut told: Vec<String> = if own.is_empty() { of_all.clone() } else { own };
+    told.sort_unstable();
+    told.dedup();
+    if has_connect && !told.is_empty() {
+        let names = told.iter().map(|name| toml::Value::from(name.as_str())).collect();
+        draft.set(
+            Place::Hooks,
+            "hook_header",
+            toml::Value::Array(names),
+            &settings.shown("client.proxy.connect.http_headers"),
+        );
+    }
+    let named = (0..settings.elements("proxies")).map(|index| format!("proxies[{index}]"));
+    let others = PROXIES
+        .iter()
+        .map(|at| (*at).to_owned())
+        .filter(|at| at != "client.proxy.connect")
+        .chain(named);
+    for at in others {
+        let path = format!("{at}.http_headers");
+        if !settings.texts(&path).is_empty() {
+            draft.lost(Place::Hooks, &settings.shown(&path), ONLY_CONNECT);
+        }
+    }
+    let has_others = OTHERS.iter().any(|option| draft.has(option));
+    if !of_all.is_empty() && has_others {
+        draft.lost(Place::Hooks, &settings.shown("proxy.http_headers"), ONLY_CONNECT);
+    }
+}
+
+const ONLY_CONNECT: &str = "headers are told to the connect hook alone; let it answer who the user is, and other hooks are told that";
+
+/// Hooks beside that of connect.
+const OTHERS: [&str; 3] = ["hook_subscribe_url", "hook_publish_url", "hook_call_url"];
+
+/// What the default proxies are called.
+const DEFAULT: &str = "default";
+
+const WITHOUT: &str = "channel.without_namespace";
+const NAMESPACES: &str = "channel.namespaces";
+
+/// The proxies that are not in a list, and that hooks take the place of.
+const PROXIES: [&str; 5] = [
+    "client.proxy.connect",
+    "client.proxy.refresh",
+    "channel.proxy.subscribe",
+    "channel.proxy.publish",
+    "rpc.proxy",
+];
