@@ -8,7 +8,7 @@ mod wire;
 
 use std::sync::Arc;
 
-use super::wrapping::{Carrier, Wrapping};
+use super::wrapping::Carrier;
 use super::*;
 use crate::{
     ConnectionId, Draft, Epoch, Payload, Position, Publication, Publisher, Timestamp, TopicName, UserName,
@@ -20,8 +20,8 @@ const EPOCH: Epoch = Epoch(13_368);
 /// The client that the server is asked by, and what it is called.
 const CLIENT: &str = "03011170-dead-8bee-8f00-000000000000";
 
-/// As in messages of a WebSocket, of which nothing is seen here.
-fn plain(encoding: Encoding) -> Wrapping {
+/// What the messages of a WebSocket are put together for.
+fn framed(encoding: Encoding) -> Wrapping {
     Wrapping {
         encoding,
         carrier: Carrier::Frames,

@@ -23,15 +23,15 @@ fn check(put: impl Fn(Encoding, &mut Vec<u8>), json: &[&str], pushes: &[Vec<u8>]
 }
 
 fn of_publication(said: &Publication) -> impl Fn(Encoding, &mut Vec<u8>) {
-    |encoding, bytes| publication(plain(encoding), said, bytes)
+    |encoding, bytes| publication(framed(encoding), said, bytes)
 }
 
 fn of_push(said: &Push) -> impl Fn(Encoding, &mut Vec<u8>) {
-    |encoding, bytes| push(plain(encoding), said, bytes)
+    |encoding, bytes| push(framed(encoding), said, bytes)
 }
 
 fn of_reply(said: &Reply) -> impl Fn(Encoding, &mut Vec<u8>) {
-    |encoding, bytes| reply(plain(encoding), None, said, bytes)
+    |encoding, bytes| reply(framed(encoding), None, said, bytes)
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn a_publication_as_what_has_changed() {
     let said = published(2, json(second));
     // As it is where nothing was before; in JSON as a string.
     check(
-        |encoding, bytes| delta(plain(encoding), &said, None, bytes),
+        |encoding, bytes| delta(framed(encoding), &said, None, bytes),
         &[&format!(
             r#"{{"channel":"a","pub":{{"data":{second:?},"offset":2,"time":1500}}}}"#
         )],
@@ -129,7 +129,7 @@ fn a_publication_as_what_has_changed() {
     // 60 bytes (`x`) of which 58 (`v`) are those at the beginning of the one before and two are new, and their sum.
     let change = "x\nv@0,2:2}1uaIUS;";
     check(
-        |encoding, bytes| delta(plain(encoding), &said, Some(&first), bytes),
+        |encoding, bytes| delta(framed(encoding), &said, Some(&first), bytes),
         &[&format!(
             r#"{{"channel":"a","pub":{{"data":{change:?},"offset":2,"delta":true,"time":1500}}}}"#
         )],
@@ -155,7 +155,7 @@ fn a_message_is_what_is_sent_to_a_user_or_a_connection() {
         [part(4, &[part(8, &[text(1, "[1]")])])],
     );
     check(
-        |encoding, bytes| direct(plain(encoding), &sent, bytes),
+        |encoding, bytes| direct(framed(encoding), &sent, bytes),
         &expected.0,
         &expected.1,
     );

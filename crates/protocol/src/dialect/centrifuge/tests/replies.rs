@@ -11,7 +11,7 @@ use crate::{
 fn check(said: &Reply, json: &str, fields: &[Vec<u8>]) {
     let written = |encoding| {
         let mut bytes = Vec::new();
-        reply(plain(encoding), Some(&CommandId::of(7)), said, &mut bytes);
+        reply(framed(encoding), Some(&CommandId::of(7)), said, &mut bytes);
         bytes
     };
     let text = String::from_utf8(written(Encoding::Json)).unwrap();
@@ -37,9 +37,9 @@ fn begun(name: &str) -> SubscribedTopic {
 
 fn welcome() -> Welcome {
     Welcome {
+        key: None,
         connection: client(),
         user: None,
-        key: None,
         auth_timeout_ms: None,
         expires_at: None,
         time: Timestamp(1_000),
@@ -289,7 +289,7 @@ fn rpc() {
     let mut bytes = Vec::new();
     let binary = result(Payload::binary(vec![0xff]));
     reply(
-        plain(Encoding::Protobuf),
+        framed(Encoding::Protobuf),
         Some(&CommandId::of(7)),
         &binary,
         &mut bytes,
