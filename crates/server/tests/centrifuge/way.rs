@@ -23,6 +23,9 @@ pub(crate) enum Encoding {
 const WAYS: &[Way] = &[
     Way::new(Sdk::JavaScript, "websocket", Encoding::Json),
     Way::new(Sdk::JavaScript, "websocket", Encoding::Protobuf),
+    Way::new(Sdk::JavaScript, "http_stream", Encoding::Json),
+    Way::new(Sdk::JavaScript, "http_stream", Encoding::Protobuf),
+    Way::new(Sdk::JavaScript, "sse", Encoding::Json),
     Way::new(Sdk::Python, "websocket", Encoding::Json),
     Way::new(Sdk::Python, "websocket", Encoding::Protobuf),
     Way::new(Sdk::Go, "websocket", Encoding::Json),
