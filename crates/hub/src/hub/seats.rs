@@ -124,6 +124,8 @@ impl Hub {
             });
         }
         if is_from_now {
+            // It is there itself first: of a topic without anybody there is no roster to begin with.
+            self.report();
             self.survey(index);
         }
     }
