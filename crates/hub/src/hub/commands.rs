@@ -76,53 +76,10 @@ impl Hub {
         match verb {
             Verb::Hello { token, places } => self.hello(slot, id, token.map(Into::into), places),
             Verb::Pong => self.answered_ping(slot),
-            Verb::Attendance { topic } => match self.name(&topic) {
-                Ok(topic) => self.presence_by_rules(slot, id, topic, Look::COUNT),
-                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-            },
             Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
             Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
-            Verb::Subscribe {
-                topics,
-                occupancy,
-                every,
-                presence,
-                deltas,
-                filter,
-                insists,
-                token,
-            } => {
-                let wants = Wants { occupancy, presence };
-                let manner = match &filter {
-                    Some(_) => Manner::Filtered,
-                    None if deltas => Manner::Deltas,
-                    None => every.into(),
-                };
-                self.keep_filter(slot, &topics, filter);
-                self.subscribe_to(
-                    slot,
-                    id,
-                    topics,
-                    Wishes {
-                        wants,
-                        manner,
-                        insists,
-                    },
-                    token.map(Into::into),
-                );
-            }
-            Verb::Unsubscribe { topics } => match names(&topics) {
-                Ok(names) => {
-                    self.unsubscribe(slot, &names);
-                    self.reply_to(
-                        slot,
-                        Lane::Data,
-                        id.as_ref(),
-                        &Reply::Unsubscribed { topics: names },
-                    );
-                }
-                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-            },
+            Verb::Subscribe { .. } => self.subscribe_command(slot, id, verb),
+            Verb::Unsubscribe { topics } => self.unsubscribe_command(slot, id, &topics),
             Verb::Publish {
                 topic,
                 payload,
@@ -140,25 +97,70 @@ impl Hub {
                 Ok(topic) => self.history_by_rules(slot, id, topic, (reading, limit)),
                 Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
             },
-            Verb::Presence { topic, after, limit } => match self.name(&topic) {
-                Ok(topic) => self.presence_by_rules(slot, id, topic, Look { after, limit }),
-                Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
-            },
+            Verb::Presence { topic, after, limit } => {
+                self.presence_command(slot, id, &topic, Look { after, limit });
+            }
+            Verb::Attendance { topic } => self.presence_command(slot, id, &topic, Look::COUNT),
             Verb::Relay { payload } => self.relay(slot, connection, &payload),
-            Verb::Send { to, payload } => self.send(
-                slot,
-                Ticket {
+            Verb::Send { to, payload } => {
+                let asked = Asked::Send;
+                let ticket = Ticket {
                     connection,
                     id,
-                    asked: Asked::Send,
-                },
-                to,
-                payload,
-            ),
+                    asked,
+                };
+                self.send(slot, ticket, to, payload);
+            }
             Verb::Ping => {
                 let pong = Reply::Pong { time: self.now.wall };
                 self.reply_to(slot, Lane::Control, id.as_ref(), &pong);
             }
+        }
+    }
+
+    fn subscribe_command(&mut self, slot: usize, id: Option<CommandId>, verb: Verb<'_>) {
+        let Verb::Subscribe {
+            topics,
+            occupancy,
+            every,
+            presence,
+            deltas,
+            filter,
+            insists,
+            token,
+        } = verb
+        else {
+            return;
+        };
+        let manner = match &filter {
+            Some(_) => Manner::Filtered,
+            None if deltas => Manner::Deltas,
+            None => every.into(),
+        };
+        let wishes = Wishes {
+            wants: Wants { occupancy, presence },
+            manner,
+            insists,
+        };
+        self.keep_filter(slot, &topics, filter);
+        self.subscribe_to(slot, id, topics, wishes, token.map(Into::into));
+    }
+
+    fn unsubscribe_command(&mut self, slot: usize, id: Option<CommandId>, topics: &[Cow<'_, str>]) {
+        match names(topics) {
+            Ok(topics) => {
+                self.unsubscribe(slot, &topics);
+                let reply = Reply::Unsubscribed { topics };
+                self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
+            }
+            Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
+        }
+    }
+
+    fn presence_command(&mut self, slot: usize, id: Option<CommandId>, topic: &str, look: Look) {
+        match self.name(topic) {
+            Ok(topic) => self.presence_by_rules(slot, id, topic, look),
+            Err(error) => self.reject(slot, Rejection::new(id, ErrorCode::BadTopic, error)),
         }
     }
 

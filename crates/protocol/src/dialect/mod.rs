@@ -173,7 +173,7 @@ impl Dialect {
     }
 
     /// The first command of a text or binary message, and what is behind it, where a message may have several.
-    pub fn split<'a>(self, message: Item<'a>) -> (Item<'a>, Option<Item<'a>>) {
+    pub fn split(self, message: Item<'_>) -> (Item<'_>, Option<Item<'_>>) {
         match (self.encoding(), message) {
             (Some(encoding), Item::Binary(bytes)) => {
                 let (first, rest) = encoding.split(bytes);

@@ -67,6 +67,6 @@ pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
         Disconnect::Forbidden => (3507, "permission denied"),
         Disconnect::NotAvailable => (3508, "not available"),
         Disconnect::MessageTooBig => (1009, "message too big"),
-        other => (other.code(), other.reason()),
+        Disconnect::Application { code, reason } => (*code, reason),
     }
 }

@@ -275,7 +275,7 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
             .map(|key| session_of(welcome.connection, key.secret))
             .unwrap_or_default(),
         node: node.unwrap_or_default().to_owned(),
-        time: welcome.time.0 as i64,
+        time: milliseconds(welcome.time),
         ..ConnectResult::default()
     }
 }
@@ -374,7 +374,7 @@ fn described(encoding: Encoding, publication: &Publication) -> reply::Publicatio
         info: draft.from.as_ref().map(|from| publisher(encoding, from)),
         offset: position.offset,
         tags: draft.tags.as_ref().map(tags).unwrap_or_default(),
-        time: draft.time.0 as i64,
+        time: milliseconds(draft.time),
         epoch: (position.offset == 1).then(epoch).unwrap_or_default(),
         ..reply::Publication::default()
     }
@@ -507,6 +507,11 @@ fn lifetime(expires_at: Option<Timestamp>, now: Timestamp) -> (bool, u32) {
         return (false, 0);
     };
     (true, seconds(expires_at.0.saturating_sub(now.0)).max(1))
+}
+
+/// A time as it travels.
+fn milliseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.0).unwrap_or(i64::MAX)
 }
 
 /// Whole seconds, rounded up, within what the timers of client libraries take.
