@@ -15,7 +15,7 @@ centrifuge.on('disconnected', ({ reason }) => { element('state').textContent = `
 const watchers = new Set();
 const count = () => { element('online').textContent = `${watchers.size} watching`; };
 
-const board = centrifuge.newSubscription('board:match');
+const board = centrifuge.newSubscription('board:match', { joinLeave: true });
 board.on('publication', ({ data }) => show(data));
 board.on('join', ({ info }) => { watchers.add(info.client); count(); });
 board.on('leave', ({ info }) => { watchers.delete(info.client); count(); });

@@ -5,7 +5,7 @@ import { createHmac } from 'node:crypto';
 import { createReadStream, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 
-const server = process.env.SERVER ?? 'http://localhost:8000';
+const server = process.env.SERVER ?? 'http://127.0.0.1:8000';
 const port = Number(process.env.PORT ?? 3000);
 const here = new URL('.', import.meta.url);
 const config = JSON.parse(readFileSync(new URL('centrifugo.json', here)));
@@ -69,6 +69,6 @@ createServer((request, response) => {
     if (!response.headersSent) response.writeHead(502);
     response.end();
   });
-}).listen(port, 'localhost', function () {
-  console.log(`http://localhost:${this.address().port}`);
+}).listen(port, '127.0.0.1', function () {
+  console.log(`http://127.0.0.1:${this.address().port}`);
 });

@@ -17,6 +17,7 @@ mod puppet;
 mod sdk;
 mod way;
 
+mod board;
 mod browser;
 mod choices;
 mod endings;
