@@ -112,9 +112,13 @@ pub trait Hooks: Send + Sync + 'static {
         method: &str,
         payload: &Payload,
     ) -> impl Future<Output = Result<Payload, Denial>> + Send {
-        let _ = (caller, payload);
-        let message = format!("there is no method {method:?}");
-        async { Err(Denial::refused(ErrorCode::NotFound, message)) }
+        let _ = (caller, method, payload);
+        async {
+            Err(Denial::refused(
+                ErrorCode::NotAvailable,
+                "there are no methods here",
+            ))
+        }
     }
 }
 

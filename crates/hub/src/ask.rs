@@ -189,7 +189,7 @@ impl Question {
             Self::Subscribe { .. } | Self::Publish(_) | Self::Inspect { .. } => {
                 Denial::forbidden("there is no application to ask for leave")
             }
-            Self::Call { .. } => Denial::refused(ErrorCode::NotFound, "there are no methods here"),
+            Self::Call { .. } => Denial::refused(ErrorCode::NotAvailable, "there are no methods here"),
         })
     }
 

@@ -46,7 +46,7 @@ error_codes! {
     Unrecoverable "unrecoverable" false "The client cannot go on from where it was, and did not want to begin anew.";
     TooManySubscriptions "too_many_subscriptions" false "The connection would pass its limit of subscriptions.";
     NotFound "not_found" false "No such connection is open, or the application knows no such method.";
-    NotAvailable "not_available" false "The topic does not keep what was asked for.";
+    NotAvailable "not_available" false "The topic does not keep what was asked for, or there are no methods to call.";
     Conflict "conflict" false "The topic does not stand where it was expected to; nothing was published. `epoch` and `offset` say where it stands.";
     RateLimited "rate_limited" true "The client asks too much too fast; `retry_after_ms` says when to come back.";
     TooManyTopics "too_many_topics" true "The server holds as many topics as it may; nothing was subscribed or published.";

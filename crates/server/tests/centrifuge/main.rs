@@ -12,7 +12,6 @@
 
 mod client;
 mod house;
-mod not_yet;
 mod puppet;
 mod sdk;
 mod way;

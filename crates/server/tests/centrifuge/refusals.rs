@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::client::{Client, together};
 use crate::house::House;
-use crate::not_yet::NotYet;
 
 #[test]
 fn what_cannot_be_done_has_its_number() {
@@ -20,7 +19,7 @@ fn what_cannot_be_done_has_its_number() {
         let unsubscribed = client.expect_in("unsubscribed", &long);
         assert_eq!(unsubscribed["code"], 107, "{client}: {unsubscribed}");
         let code = client.refused("rpc", json!({"method": "sum", "data": [1, 2]}));
-        NotYet::CallWithoutProcedures.is(code == 108, code == 104);
+        assert_eq!(code, 108, "{client}");
         client.assert_not_told("disconnected");
     });
 }

@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 use crate::client::{Client, together};
 use crate::house::{House, token};
-use crate::not_yet::NotYet;
 use crate::sdk::Sdk;
 use crate::way::Encoding;
 
@@ -193,12 +192,10 @@ fn the_first_in_a_channel_sees_who_comes_next() {
     // Who comes and goes is told within a second.
     std::thread::sleep(std::time::Duration::from_millis(2_500));
     let is_join = |told: &Value| told["event"] == "join" && told["info"]["user"] == "ada";
-    let told = firsts
-        .iter()
-        .filter(|first| first.left().iter().any(is_join))
-        .count();
-    // Whoever comes much later is told of, on a machine that is very slow.
-    NotYet::JoinBehindTheFirst.is(told == firsts.len(), told < firsts.len());
+    for first in &firsts {
+        let left = first.left();
+        assert!(left.iter().any(is_join), "{first}: {left:?}");
+    }
 }
 
 #[test]
