@@ -162,17 +162,21 @@ fn scalar(key: &str, value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// A table of texts as one line.
+/// A table as one line, in which texts are in quotes.
 fn inline(key: &str, table: &DeTable<'_>) -> Result<String, String> {
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let members = table.iter().map(|(name, value)| {
         let name = name.get_ref();
-        let value = scalar(&format!("{key}.{name}"), value.get_ref())?;
+        let text = scalar(&format!("{key}.{name}"), value.get_ref())?;
+        let value = match value.get_ref() {
+            DeValue::String(_) => quoted(&text),
+            _ => text,
+        };
         let is_bare = name
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let name = if is_bare { name.to_string() } else { quoted(name) };
-        Ok(format!("{name} = {}", quoted(&value)))
+        Ok(format!("{name} = {value}"))
     });
     let members: Vec<String> = members.collect::<Result<_, String>>()?;
     Ok(format!("{{ {} }}", members.join(", ")))
@@ -262,6 +266,24 @@ mod tests {
             ("2:1".to_owned(), &["16".to_owned()][..])
         );
         assert_eq!((keys.place.to_string(), keys.texts.len()), ("3:1".to_owned(), 2));
+    }
+
+    #[test]
+    fn tables_keep_the_types_of_their_values() {
+        let text = "[[topic_rule]]\npattern = \"a\"\nhistory_frames = 0x10\nhistory_bytes_max = 65536\nhistory_age = \"7d\"\n\
+                    publications_per_second = 5\ndurable = false\nkeep_presence = true\n";
+        let file = ConfigFile::parse(Path::new("f.toml"), text).unwrap();
+        let rule: crate::options::topic_rule::TopicRuleOption =
+            file.entry("topic_rule").unwrap().texts[0].parse().unwrap();
+        assert_eq!(rule.rule.publications_per_second, Some(5));
+        assert_eq!(
+            (rule.rule.is_durable, rule.rule.keeps_presence),
+            (Some(false), Some(true))
+        );
+        assert!(
+            rule.to_string()
+                .contains("history_frames = 16, history_bytes_max = \"64KiB\"")
+        );
     }
 
     #[test]
