@@ -244,10 +244,8 @@ impl Index {
     /// The topic of a record of this segment, if it is a publication that is kept.
     pub(crate) fn alive(&self, segment: u64, record: &Record<'_>) -> Option<Arc<str>> {
         let topic = self.topic_named(record.topic)?;
-        let chunk = &topic.chunks[topic.chunk_in(segment)?];
-        let is_alive = record.kind == Kind::Publication
-            && record.offset >= topic.first
-            && (chunk.first..chunk.end()).contains(&record.offset);
+        let alive = topic.alive_in(topic.chunk_in(segment)?);
+        let is_alive = record.kind == Kind::Publication && alive.contains(&record.offset);
         is_alive.then(|| Arc::clone(&topic.name))
     }
 

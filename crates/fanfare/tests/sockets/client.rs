@@ -396,9 +396,14 @@ pub(crate) fn upgrade_request(target: &str, lines: &[&str]) -> String {
 
 /// Waits until something is so.
 pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    eventually_or(is_so, || what.to_owned());
+}
+
+/// The same, where what to say when it is not so is known only then.
+pub(crate) fn eventually_or(is_so: impl Fn() -> bool, what: impl Fn() -> String) {
     let deadline = Instant::now() + DEADLINE;
     while !is_so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
+        assert!(Instant::now() < deadline, "not in time: {}", what());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -264,6 +264,7 @@ const KEY_CHARS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use super::super::topic_rule::TopicRuleOption;
     use super::*;
 
     fn problems(text: &str) -> String {
@@ -289,8 +290,7 @@ mod tests {
         let text = "[[topic_rule]]\npattern = \"a\"\nhistory_frames = 0x10\nhistory_bytes_max = 65536\nhistory_age = \"7d\"\n\
                     publications_per_second = 5\ndurable = false\nkeep_presence = true\n";
         let file = ConfigFile::parse(Path::new("f.toml"), text).unwrap();
-        let rule: crate::options::topic_rule::TopicRuleOption =
-            file.entry("topic_rule").unwrap().texts[0].parse().unwrap();
+        let rule: TopicRuleOption = file.entry("topic_rule").unwrap().texts[0].parse().unwrap();
         assert_eq!(rule.rule.publications_per_second, Some(5));
         assert_eq!(
             (rule.rule.is_durable, rule.rule.keeps_presence),

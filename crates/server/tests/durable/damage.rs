@@ -78,13 +78,7 @@ fn what_was_being_written_at_the_end_is_cut_off() {
         let (mut house, a, b) = left_behind(&format!("torn-{number}"), Signal::KILL);
         change(&house.last_segment(), tail);
         let server = house.start();
-        assert!(
-            house
-                .log()
-                .contains("what was being written at the end was cut off"),
-            "{}",
-            house.log()
-        );
+        house.await_log("what was being written at the end was cut off");
         let is_whole = number == 2;
         if is_whole {
             assert_goes_on(&server, "a", &a);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::client::{Client, DEADLINE};
+use crate::client::{Client, DEADLINE, eventually_or};
 use crate::process::{PROMPT, Server, end_within, serve_on};
 
 /// A data directory and how a program is started on it, always on the same port. It goes with the value.
@@ -97,15 +97,8 @@ impl House {
 
     /// Waits until the program has logged this: it does so beside what it does.
     pub(crate) fn await_log(&self, text: &str) {
-        let deadline = Instant::now() + DEADLINE;
-        while !self.log().contains(text) {
-            assert!(
-                Instant::now() < deadline,
-                "not in time: it logs {text}, but: {}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let what = || format!("it logs {text}, but: {}", self.log());
+        eventually_or(|| self.log().contains(text), what);
     }
 
     /// Starts the program.
