@@ -306,6 +306,7 @@ impl Door {
             topics: names(self.topics).into_iter().map(Into::into).collect(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            data: None,
             occupancy: self.occupancy,
             presence: self.occupancy,
             every: self.every.map(every),

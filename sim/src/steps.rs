@@ -107,6 +107,7 @@ impl World {
             topics: topics.into_iter().map(wanted).collect(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            data: None,
             occupancy,
             presence: wants_presence,
             every,

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Answer, Denial, Question};
+use fanfare_hub::{Admission, Answer, Concerns, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
-use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
+use fanfare_protocol::dialect::Dialect;
+use fanfare_protocol::{ConnectionId, Draft, Greeting, Payload, TopicName, UserName};
 
 use crate::Fanfare;
 use crate::door::ClientCertificate;
@@ -52,8 +53,9 @@ pub trait Hooks: Send + Sync + 'static {
         true
     }
 
-    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then. What it
-    /// gives takes the place of `admission`. By default everyone stays who they are.
+    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then, or when a
+    /// client says [hello](Entrant::greeting), where it does. What it gives takes the place of `admission`. By default
+    /// everyone stays who they are.
     fn connect(
         &self,
         entrant: &Entrant,
@@ -61,6 +63,20 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Admission>, Denial>> + Send {
         let _ = entrant;
         async { Ok(admission) }
+    }
+
+    /// Whether [`renew`](Self::renew) is asked about everybody whose identity has come to its
+    /// [end](Identity::expires_at). Then clients are not told when that is, and need not show another token. By default no.
+    fn renews(&self) -> bool {
+        false
+    }
+
+    /// Who a client is from now on whose identity has come to its end: the same user with a later end, and perhaps more that
+    /// has changed; with `None` its connection is closed. It stays who it was until this is answered, and is asked again
+    /// every few seconds where the answer is [`Denial::unavailable`], for 25 s. By default it is over.
+    fn renew(&self, caller: &Caller) -> impl Future<Output = Result<Option<Arc<Identity>>, Denial>> + Send {
+        let _ = caller;
+        async { Ok(None) }
     }
 
     /// Whether somebody may receive all of these topics. By default not.
@@ -131,6 +147,11 @@ pub struct Caller {
     pub connection: ConnectionId,
     /// Who it is; `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
+    /// The dialect that it speaks.
+    pub dialect: Dialect,
+    /// The request that it came with, as far as [`Options::kept_headers`](crate::Options::kept_headers) has that kept; `None`
+    /// where it names no header.
+    pub entrant: Option<Arc<Entrant>>,
 }
 
 impl Caller {
@@ -147,8 +168,14 @@ pub struct Entrant {
     pub remote: SocketAddr,
     /// What it asked for: the path and query of its request.
     pub target: String,
-    /// The headers of its request.
+    /// The dialect that it is to speak.
+    pub dialect: Dialect,
+    /// The headers of its request, and those of its hello that [may go along](crate::Options::emulated_headers).
     pub headers: HeaderMap,
+    /// What it says of itself, where it speaks first.
+    pub greeting: Option<Box<Greeting>>,
+    /// Its connection, if it has one by now: where it speaks first.
+    pub connection: Option<ConnectionId>,
     /// The certificate that it has shown, if it did and TLS ends here.
     pub certificate: Option<Arc<ClientCertificate>>,
 }
@@ -161,6 +188,39 @@ impl Entrant {
         parameters
             .find(|(found, _)| found == name)
             .map(|(_, value)| value)
+    }
+
+    /// Puts headers of its hello, of these names, to those of its request, which go before them. What is no header is passed
+    /// over.
+    pub(crate) fn emulate(&mut self, names: &[HeaderName]) {
+        let given = self.greeting.iter().flat_map(|greeting| &greeting.headers);
+        for (name, value) in given {
+            let name = names
+                .iter()
+                .find(|listed| listed.as_str().eq_ignore_ascii_case(name));
+            let (Some(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
+                continue;
+            };
+            if !self.headers.contains_key(name) {
+                self.headers.insert(name, value);
+            }
+        }
+    }
+
+    /// What is kept of it for its connection's life: the headers of these names; nothing where there are none.
+    pub(crate) fn kept(&self, names: &[HeaderName]) -> Option<Arc<Self>> {
+        if names.is_empty() {
+            return None;
+        }
+        let is_kept = |name: &HeaderName| names.contains(name);
+        let kept = self.headers.iter().filter(|(name, _)| is_kept(name));
+        Some(Arc::new(Self {
+            headers: kept.map(|(name, value)| (name.clone(), value.clone())).collect(),
+            greeting: None,
+            target: self.target.clone(),
+            certificate: self.certificate.clone(),
+            ..*self
+        }))
     }
 }
 
@@ -269,6 +329,31 @@ impl Application {
         self.hooks.subscribe(caller, topics, token).await
     }
 
+    /// Who comes in that says hello, be it with a token or as who is known already.
+    async fn enter(
+        &self,
+        caller: &Caller,
+        token: Option<Box<str>>,
+        known: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        let admission = match token {
+            Some(token) => Some(self.authenticate(&token).await?),
+            None => known,
+        };
+        match &caller.entrant {
+            Some(entrant) => self.connect(entrant, admission).await,
+            None => Ok(admission),
+        }
+    }
+
+    /// What it is asked about, whatever the rules say.
+    pub(crate) fn concerns(&self) -> Concerns {
+        Concerns {
+            newcomers: true,
+            endings: self.hooks.renews(),
+        }
+    }
+
     /// Whether somebody may connect.
     pub(crate) async fn connect(
         &self,
@@ -287,6 +372,8 @@ impl Application {
     pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
         match question {
             Question::Authenticate { token } => Answer::Authenticate(self.authenticate(&token).await),
+            Question::Enter { token, known, .. } => Answer::Enter(self.enter(caller, token, known).await),
+            Question::Renew => Answer::Renew(self.hooks.renew(caller).await),
             Question::Subscribe { topics, token } => {
                 Answer::Subscribe(self.subscribe(caller, &topics, token.as_deref()).await)
             }
@@ -311,6 +398,8 @@ impl std::fmt::Debug for Application {
 trait AnyHooks: Send + Sync {
     fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission>;
     fn reads_tokens(&self) -> bool;
+    fn renews(&self) -> bool;
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>>;
     fn connect<'a>(
         &'a self,
         entrant: &'a Entrant,
@@ -343,6 +432,14 @@ impl<H: Hooks> AnyHooks for H {
 
     fn reads_tokens(&self) -> bool {
         Hooks::reads_tokens(self)
+    }
+
+    fn renews(&self) -> bool {
+        Hooks::renews(self)
+    }
+
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>> {
+        Box::pin(Hooks::renew(self, caller))
     }
 
     fn connect<'a>(

@@ -194,11 +194,11 @@ pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::{Dialect, centrifuge};
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
-    Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
-    TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName,
-    UserNameError,
+    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, Greeting, HISTORY_PAGE_MAX, HistoryPage,
+    IdempotencyKey, Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions,
+    Publisher, Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp,
+    TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn,
+    UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

@@ -296,7 +296,7 @@ impl Hooks for Backend {
                     expires_at: Some(Timestamp(ends_at)),
                     ..Identity::of_user(user)
                 }),
-                topics: Vec::new(),
+                ..Admission::default()
             }),
             _ => Err(Denial::unauthenticated("the token is not accepted")),
         }

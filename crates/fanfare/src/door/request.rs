@@ -227,9 +227,13 @@ impl Query {
         };
         let wanted = |(topic, since)| WantedTopic { topic, since };
         let is_awaited = matches!(entry, Entry::Awaited);
-        let (identity, granted_topics) = match entry {
-            Entry::Known(Admission { identity, topics }) => (Some(identity), topics),
-            Entry::Anonymous | Entry::Awaited => (None, Vec::new()),
+        let (identity, granted_topics, data) = match entry {
+            Entry::Known(Admission {
+                identity,
+                topics,
+                data,
+            }) => (Some(identity), topics, data),
+            Entry::Anonymous | Entry::Awaited => (None, Vec::new(), None),
         };
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
@@ -247,6 +251,7 @@ impl Query {
             topics: topics.into_iter().zip(since).map(wanted).collect(),
             greeting: Box::default(),
             granted_topics,
+            data,
             occupancy: self.occupancy,
             presence: self.presence,
             every: self.every,

@@ -164,7 +164,11 @@ impl Claims {
             meta: self.meta(),
         };
         let identity = Arc::new(identity);
-        Ok(Admission { identity, topics })
+        Ok(Admission {
+            identity,
+            topics,
+            ..Admission::default()
+        })
     }
 
     fn own(&self) -> Result<Own, TokenRefusal> {

@@ -32,6 +32,7 @@ impl Hooks for Backend {
                     ..Identity::of_user(UserName::parse(name).unwrap())
                 }),
                 topics: vec![TopicName::parse("news").unwrap()],
+                ..Admission::default()
             }),
         }
     }

@@ -175,9 +175,10 @@ impl Hub {
                 Ok(admission) => self.identified(slot, id, admission),
                 Err(denial) => self.token_refused(slot, id, denial),
             },
-            (Suspended::Hello { id, places }, Answer::Authenticate(outcome)) => {
-                self.hello_answered(slot, id, places, outcome);
+            (hello @ Suspended::Hello { .. }, Answer::Enter(outcome)) => {
+                self.hello_answered(slot, hello, outcome);
             }
+            (Suspended::Renewal, Answer::Renew(outcome)) => self.renewed(slot, outcome),
             (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
                 Ok(()) => self.subscribe(slot, id, &topics, wishes),
                 Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
@@ -222,6 +223,7 @@ impl Hub {
 
     /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
     pub(super) fn go_on(&mut self, slot: usize) {
+        self.renew_if_due(slot);
         let now = self.now.monotonic;
         let Some(session) = self.sessions[slot]
             .as_mut()
@@ -301,7 +303,7 @@ impl Hub {
 
     /// The client is who it says: a new one is let in, another one's identity takes the place of the old.
     fn identified(&mut self, slot: usize, id: Option<CommandId>, admission: Admission) {
-        let Admission { identity, topics } = admission;
+        let Admission { identity, topics, .. } = admission;
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -328,7 +330,7 @@ impl Hub {
             connection: session.connection,
             time: self.now.wall,
             user: identity.user.clone(),
-            expires_at: identity.expires_at,
+            expires_at: self.told_expiry(Some(&identity)),
         };
         self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
         let entry = self.sessions[slot]
@@ -411,7 +413,7 @@ impl Hub {
             return (self.now.monotonic >= deadline).then_some(Disconnect::Unauthenticated);
         }
         let mut expires_at = session.identity.as_ref()?.expires_at?;
-        if session.dialect.is_hailed() {
+        if session.dialect.is_hailed() || self.concerns.endings {
             expires_at.0 = expires_at.0.saturating_add(EXPIRY_GRACE_MS);
         }
         (self.now.wall >= expires_at).then_some(Disconnect::Expired)
@@ -433,7 +435,7 @@ impl Suspended {
             | Self::History { id, .. }
             | Self::Presence { id, .. }
             | Self::Call(id) => id,
-            Self::Read => None,
+            Self::Read | Self::Renewal => None,
             Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),
         }
     }
@@ -443,7 +445,9 @@ impl Waiting {
     fn is_over(&self) -> bool {
         self.suspended.is_none()
             && self.entry.is_none()
-            && self.admitted.is_none()
+            && self.newcomer.is_none()
+            && self.data.is_none()
+            && self.renewal_due.is_none()
             && self.refused_tokens == 0
             && self.key.is_none()
     }

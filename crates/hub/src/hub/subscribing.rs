@@ -387,7 +387,7 @@ impl Hub {
                     let reply = Reply::Welcomed { welcome, topics };
                     self.reply_to(slot, Lane::Data, id, &reply);
                     self.subscribe_to_own(slot);
-                    self.forget_key(slot);
+                    self.forget_welcome(slot);
                     self.take_suspended(slot);
                     self.go_on(slot);
                 }

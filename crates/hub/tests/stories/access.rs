@@ -329,7 +329,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Arc<Identity> {
 fn admitted(identity: Arc<Identity>) -> Answer {
     Answer::Authenticate(Ok(Admission {
         identity,
-        topics: Vec::new(),
+        ..Admission::default()
     }))
 }
 

@@ -16,7 +16,7 @@ fn names(topics: &[TopicName]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_connection_token_says_who_shows_it_and_what_it_receives() {
-    let Admission { identity, topics } = admitted(json!({
+    let Admission { identity, topics, .. } = admitted(json!({
         "info": {"name": "Ada"},
         "channels": ["news", "$private", "news"],
         "subs": {"news": {"data": {}}, "dialog#ada,bob": {"info": {"a": 1}, "override": {"presence": {"value": true}}}},

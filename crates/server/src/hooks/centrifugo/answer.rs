@@ -48,6 +48,19 @@ pub(super) struct Entry {
     channels: Option<Vec<String>>,
     subs: Option<BTreeMap<String, Option<Leave>>>,
     meta: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+}
+
+/// Who somebody is from now on whose time is over.
+#[derive(Deserialize)]
+pub(super) struct Renewal {
+    #[serde(default)]
+    expired: bool,
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+    meta: Option<Box<RawValue>>,
 }
 
 /// How somebody may receive a channel.
@@ -139,18 +152,14 @@ impl Fault {
 
 impl Entry {
     /// Who it is from now on.
-    pub(super) fn check(self) -> Result<Admission, Unread> {
+    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Admission, Unread> {
+        let data = payload_of(self.data, self.b64data, payload_bytes_max)?;
         let user = self.user.filter(|user| !user.is_empty());
         let user = user.map(|user| UserName::parse(&user)).transpose();
-        let info = match self.b64info.filter(|base64| !base64.is_empty()) {
-            Some(base64) => Some(json_in_base64(&base64)?),
-            None => self.info.map(|info| Arc::from(info.get())),
-        };
-        let expires_at = self.expire_at.filter(|&seconds| seconds > 0);
         let identity = Identity {
             user: user.map_err(|error| format!("`user`: {error}"))?,
-            info,
-            expires_at: expires_at.map(|seconds| Timestamp(seconds.saturating_mul(1_000))),
+            info: info_of(self.info, self.b64info)?,
+            expires_at: end_of(self.expire_at),
             meta: self.meta.map(|meta| Arc::from(meta.get())),
             ..Identity::default()
         };
@@ -173,8 +182,58 @@ impl Entry {
         Ok(Admission {
             identity: Arc::new(identity),
             topics,
+            data,
         })
     }
+}
+
+impl Renewal {
+    /// Who it is from now on who was this until now; nobody where that is over, or no new end is said.
+    pub(super) fn check(self, before: Identity) -> Result<Option<Arc<Identity>>, Unread> {
+        let Some(expires_at) = end_of(self.expire_at).filter(|_| !self.expired) else {
+            return Ok(None);
+        };
+        let meta = self.meta.map(|meta| Arc::from(meta.get()));
+        Ok(Some(Arc::new(Identity {
+            info: info_of(self.info, self.b64info)?.or(before.info),
+            expires_at: Some(expires_at),
+            meta: meta.or(before.meta),
+            ..before
+        })))
+    }
+}
+
+/// When somebody's time is over, by seconds since 1970, of which 0 stands for never.
+fn end_of(seconds: Option<u64>) -> Option<Timestamp> {
+    let seconds = seconds.filter(|&seconds| seconds > 0);
+    seconds.map(|seconds| Timestamp(seconds.saturating_mul(1_000)))
+}
+
+/// What others see of somebody.
+fn info_of(json: Option<Box<RawValue>>, base64: Option<String>) -> Result<Option<Arc<str>>, Unread> {
+    match base64.filter(|base64| !base64.is_empty()) {
+        Some(base64) => json_in_base64(&base64).map(Some),
+        None => Ok(json.map(|json| Arc::from(json.get()))),
+    }
+}
+
+/// A payload, if there is one, held to its bound.
+fn payload_of(
+    json: Option<Box<RawValue>>,
+    base64: Option<String>,
+    bytes_max: usize,
+) -> Result<Option<Payload>, Unread> {
+    let payload = match (base64.filter(|base64| !base64.is_empty()), json) {
+        (Some(base64), _) => {
+            let bytes = STANDARD.decode(base64);
+            Some(Payload::binary(
+                bytes.map_err(|_| "`b64data` is not base64".to_owned())?,
+            ))
+        }
+        (None, json) => json.map(|json| Payload::json(&json)),
+    };
+    check_payload(payload.as_ref(), bytes_max)?;
+    Ok(payload)
 }
 
 impl Leave {
@@ -207,18 +266,7 @@ impl Product {
                     .to_owned(),
             );
         }
-        let base64 = self.b64data.filter(|base64| !base64.is_empty());
-        let payload = match (base64, self.data) {
-            (Some(base64), _) => {
-                let bytes = STANDARD.decode(base64);
-                Some(Payload::binary(
-                    bytes.map_err(|_| "`b64data` is not base64".to_owned())?,
-                ))
-            }
-            (None, json) => json.map(|json| Payload::json(&json)),
-        };
-        check_payload(payload.as_ref(), payload_bytes_max)?;
-        Ok(payload)
+        payload_of(self.data, self.b64data, payload_bytes_max)
     }
 }
 
@@ -241,7 +289,7 @@ mod tests {
 
     fn entry(text: &str) -> Result<Decision<Option<Admission>>, Unread> {
         let said: Said<Entry> = read(text.as_bytes())?;
-        said.check(|entry| entry.map(Entry::check).transpose().map(Ok))
+        said.check(|entry| entry.map(|entry| entry.check(8)).transpose().map(Ok))
     }
 
     fn leave(text: &str) -> Result<Decision<()>, Unread> {
@@ -311,6 +359,8 @@ mod tests {
             r#"{"result":{"b64info":"AP8="}}"#,
             r#"{"result":{"subs":{"a":{"override":{"presence":{"value":false}}}}}}"#,
             r#"{"result":{"expire_at":-1}}"#,
+            r#"{"result":{"data":"too long"}}"#,
+            r#"{"result":{"b64data":"?"}}"#,
         ] {
             assert!(entry(text).is_err(), "{text}");
         }
@@ -373,6 +423,8 @@ mod tests {
             (identity.info.as_deref(), identity.meta.as_deref()),
             (Some(r#"{"a": 1}"#), Some(r#"{"m": 1}"#))
         );
+        let json = serde_json::from_str::<&RawValue>("{}").unwrap();
+        assert_eq!(admission.data, Some(Payload::json(json)));
         let topics: Vec<&str> = admission.topics.iter().map(TopicName::as_str).collect();
         assert_eq!(topics, ["%24a", "b", "c"]);
         let nobody =
@@ -380,6 +432,48 @@ mod tests {
         let identity = nobody.unwrap().unwrap().unwrap().identity;
         assert_eq!((&identity.user, identity.expires_at), (&None, None));
         assert_eq!(identity.info.as_deref(), Some(r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn who_somebody_is_from_now_on_is_said_with_its_end() {
+        let before = Identity {
+            info: Some(Arc::from("1")),
+            meta: Some(Arc::from("2")),
+            expires_at: Some(Timestamp(7_000)),
+            ..Identity::of_user(UserName::parse("ada").unwrap())
+        };
+        let renewed = |text: &str| {
+            let said: Said<Renewal> = read(text.as_bytes())?;
+            said.check(|renewal| {
+                renewal
+                    .map_or(Ok(None), |renewal| renewal.check(before.clone()))
+                    .map(Ok)
+            })
+        };
+        let kept = Identity {
+            expires_at: Some(Timestamp(9_000)),
+            ..before.clone()
+        };
+        assert_eq!(
+            renewed(r#"{"result":{"expire_at":9}}"#),
+            Ok(Ok(Some(Arc::new(kept.clone()))))
+        );
+        let changed = Identity {
+            info: Some(Arc::from("{}")),
+            meta: Some(Arc::from("3")),
+            ..kept
+        };
+        let text = r#"{"result":{"expire_at":9,"info":{},"meta":3,"expired":false}}"#;
+        assert_eq!(renewed(text), Ok(Ok(Some(Arc::new(changed)))));
+        for text in [
+            "{}",
+            r#"{"result":{}}"#,
+            r#"{"result":{"expire_at":0}}"#,
+            r#"{"result":{"expired":true,"expire_at":9}}"#,
+        ] {
+            assert_eq!(renewed(text), Ok(Ok(None)), "{text}");
+        }
+        assert!(renewed(r#"{"result":{"expire_at":9,"b64info":"?"}}"#).is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, subscribe, publish
-//! and rpc, which is what `call` is there.
+//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, refresh, subscribe,
+//! publish and rpc, which is what `call` is there.
 //!
 //! Lines, breakers, deadlines, signatures and counters are those of [`HttpHooks`]; here is only what is said and understood.
 //! Centrifugo never asks who may read or see who is there: it is the operator's rules that say so.
@@ -7,8 +7,10 @@
 mod answer;
 mod question;
 
+use std::sync::Arc;
+
 use fanfare::{
-    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Notice, Payload, TopicName,
+    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Identity, Notice, Payload, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -17,7 +19,7 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Leave, Product, Said};
+use answer::{Entry, Leave, Product, Renewal, Said};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -56,9 +58,27 @@ impl Hooks for CentrifugoHooks {
             return Ok(admission);
         }
         let question = Question::connect(entrant, self.0.headers());
-        let check = |entry: Option<Entry>| entry.map(Entry::check).transpose().map(Ok);
+        let bytes_max = self.0.payload_bytes_max();
+        let check = |entry: Option<Entry>| entry.map(|entry| entry.check(bytes_max)).transpose().map(Ok);
         let decision = self.ask(HookKind::Connect, question, check).await;
         decision.unwrap_or(Ok(None))
+    }
+
+    fn renews(&self) -> bool {
+        self.0.renews()
+    }
+
+    async fn renew(&self, caller: &Caller) -> Result<Option<Arc<Identity>>, Denial> {
+        let question = Question::refresh(caller, self.0.headers());
+        let before = caller.identity.as_deref().cloned().unwrap_or_default();
+        let check = |renewal: Option<Renewal>| {
+            let renewed = renewal.map(|renewal| renewal.check(before));
+            Ok(Ok(renewed.transpose()?.flatten()))
+        };
+        match self.ask(HookKind::Refresh, question, check).await {
+            Some(decision) => decision,
+            None => Unasked.renew(caller).await,
+        }
     }
 
     async fn subscribe(
@@ -72,7 +92,8 @@ impl Hooks for CentrifugoHooks {
         }
         let mut asked = JoinSet::new();
         for topic in topics {
-            let (hooks, letter) = (self.0.clone(), Question::subscribe(caller, topic).into_letter());
+            let question = Question::subscribe(caller, topic, self.0.headers());
+            let (hooks, letter) = (self.0.clone(), question.into_letter());
             asked.spawn(ask_for_leave(hooks, letter));
         }
         // Whoever is refused one of them gets none: what is still under way is broken off.
@@ -83,7 +104,7 @@ impl Hooks for CentrifugoHooks {
     }
 
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
-        let question = Question::publish(caller, draft);
+        let question = Question::publish(caller, draft, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |product: Option<Product>| {
             product.map_or(Ok(Err(answer::no_leave())), |product| {
@@ -101,7 +122,7 @@ impl Hooks for CentrifugoHooks {
     }
 
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
-        let question = Question::rpc(caller, method, payload);
+        let question = Question::rpc(caller, method, payload, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |product: Option<Product>| product.unwrap_or_default().check(bytes_max).map(Ok);
         match self.ask(HookKind::Call, question, check).await {
