@@ -279,7 +279,6 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
             .unwrap_or_default(),
         node: node.unwrap_or_default().to_owned(),
         time: milliseconds(welcome.time),
-        ..ConnectResult::default()
     }
 }
 
