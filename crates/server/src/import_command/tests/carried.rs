@@ -116,6 +116,16 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        r#"{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://b/c", "http_headers": ["Cookie"], "emulated_headers": ["X-Token"]},
+            "refresh": {"enabled": true, "endpoint": "http://b/r", "http_headers": ["Cookie", "X-Tenant"]}}}}"#,
+        &[
+            "hook_refresh_url = \"http://b/r\"",
+            "hook_header = [\"Cookie\", \"X-Tenant\"]",
+            "hook_emulated_header = [\"X-Token\"]",
+        ],
+        &[],
+    ),
+    (
         r#"{"proxy_subscribe_endpoint": "http://b/s", "proxy_subscribe": true}"#,
         &["hook_subscribe_url = \"http://b/s\"", "subscribe = \"hook\""],
         &[],
