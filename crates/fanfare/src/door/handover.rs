@@ -52,7 +52,7 @@ impl Handover {
         match carrier.taken(Vec::new()) {
             Ok(Taken { transport, .. }) => {
                 self.seat
-                    .adopt(transport, self.said, self.opened, (self.place, self.entrant))
+                    .adopt(transport, self.said, self.opened, (self.place, self.entrant));
             }
             Err(error) => return lost(remote, &error),
         }
@@ -84,7 +84,7 @@ impl Handover {
         match Taken::of(upgraded) {
             Ok(Ok(Taken { transport, early })) => {
                 self.seat
-                    .adopt(transport, early, self.opened, (self.place, self.entrant))
+                    .adopt(transport, early, self.opened, (self.place, self.entrant));
             }
             Err(upgraded) => match self.build_bridge(upgraded) {
                 Ok(bridge) => drop(tokio::spawn(bridge)),

@@ -162,8 +162,8 @@ impl Hub {
         let key = session.waiting.take().and_then(|waiting| waiting.key);
         session.waiting = (key.is_some() || data.is_some()).then(|| {
             Box::new(Waiting {
-                key,
                 data,
+                key,
                 ..Waiting::default()
             })
         });

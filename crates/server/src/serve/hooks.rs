@@ -63,8 +63,11 @@ pub(super) fn kept_headers(options: &ServeOptions) -> Vec<HeaderName> {
         &options.hook_publish_url,
         &options.hook_call_url,
     ];
-    let are_told = options.hook_format == HookFormat::Centrifugo && asked.iter().any(|url| url.is_some());
-    are_told.then(|| headers(options)).unwrap_or_default()
+    if options.hook_format == HookFormat::Centrifugo && asked.iter().any(|url| url.is_some()) {
+        headers(options)
+    } else {
+        Vec::new()
+    }
 }
 
 fn notices(options: &ServeOptions) -> io::Result<Option<Notices>> {
