@@ -161,7 +161,7 @@ mod tests {
         let (_, hello) = Dialect::CentrifugeProtobuf.hello("ab").unwrap();
         assert_eq!(hello, *b"\x04\x08\x01\x22\x00\x08\x08\x02\x2a\x04\x0a\x02ab");
         let (_, publish) = Dialect::CentrifugeProtobuf.publish("ab", &"x".repeat(200));
-        let head = b"\xd5\x01\x08\x04\x3a\xcf\x01\x0a\x02ab\x12\xc8\x01xxx";
-        assert_eq!((&publish[..head.len()], publish.len()), (&head[..], 215));
+        let head = b"\xd4\x01\x08\x04\x3a\xcf\x01\x0a\x02ab\x12\xc8\x01xxx";
+        assert_eq!((&publish[..head.len()], publish.len()), (&head[..], 214));
     }
 }
