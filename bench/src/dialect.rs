@@ -47,7 +47,10 @@ impl Dialect {
             Self::Json | Self::Raw => None,
             Self::CentrifugeJson => {
                 let subscribe = format!(r#"{{"id":2,"subscribe":{{"channel":"{topic}"}}}}"#);
-                Some((TEXT, format!("{{\"id\":1,\"connect\":{{}}}}\n{subscribe}").into_bytes()))
+                Some((
+                    TEXT,
+                    format!("{{\"id\":1,\"connect\":{{}}}}\n{subscribe}").into_bytes(),
+                ))
             }
             Self::CentrifugeProtobuf => {
                 let mut commands = command(1, CONNECT, &[]);
@@ -73,7 +76,10 @@ impl Dialect {
         let verb = if subscribes { "subscribe" } else { "unsubscribe" };
         match self {
             Self::Raw => None,
-            Self::Json => Some((TEXT, format!(r#"{{"type":"{verb}","topic":"{topic}"}}"#).into_bytes())),
+            Self::Json => Some((
+                TEXT,
+                format!(r#"{{"type":"{verb}","topic":"{topic}"}}"#).into_bytes(),
+            )),
             Self::CentrifugeJson => {
                 let text = format!(r#"{{"id":3,"{verb}":{{"channel":"{topic}"}}}}"#);
                 Some((TEXT, text.into_bytes()))
