@@ -85,6 +85,7 @@ impl Fanfare {
         revocations: u64,
     ) -> Result<Handover, Refused> {
         let seat = self.take_seat();
+        opened.user_agent = opened.user_agent.map(|name| self.gate().user_agents.shared(name));
         // Whoever the door knows is asked about as well, and may turn out to be nobody.
         let is_asked_about = opened.dialect.is_hailed() && entrant.is_some();
         opened.is_awaited |= is_asked_about && !self.lets_anybody_in();
