@@ -1,20 +1,17 @@
 //! What the application decides: who somebody is, and what the rules leave to it.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use fanfare_hub::access::{Action, Identity};
 use fanfare_hub::{Admission, Answer, Concerns, Denial, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{ConnectionId, Draft, Greeting, Payload, TopicName, UserName};
+use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
 use crate::Fanfare;
-use crate::door::ClientCertificate;
+use crate::entrant::Entrant;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
@@ -158,69 +155,6 @@ impl Caller {
     /// Its user, if it has one.
     pub fn user(&self) -> Option<&UserName> {
         self.identity.as_ref()?.user.as_ref()
-    }
-}
-
-/// Somebody at the door.
-#[derive(Clone, Debug)]
-pub struct Entrant {
-    /// Where it comes from.
-    pub remote: SocketAddr,
-    /// What it asked for: the path and query of its request.
-    pub target: String,
-    /// The dialect that it is to speak.
-    pub dialect: Dialect,
-    /// The headers of its request, and those of its hello that [may go along](crate::Options::emulated_headers).
-    pub headers: HeaderMap,
-    /// What it says of itself, where it speaks first.
-    pub greeting: Option<Box<Greeting>>,
-    /// Its connection, if it has one by now: where it speaks first.
-    pub connection: Option<ConnectionId>,
-    /// The certificate that it has shown, if it did and TLS ends here.
-    pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-impl Entrant {
-    /// A parameter of the address that it asked for, decoded; the first of that name.
-    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, query) = self.target.split_once('?')?;
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        parameters
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value)
-    }
-
-    /// Puts headers of its hello, of these names, to those of its request, which go before them. What is no header is passed
-    /// over.
-    pub(crate) fn emulate(&mut self, names: &[HeaderName]) {
-        let given = self.greeting.iter().flat_map(|greeting| &greeting.headers);
-        for (name, value) in given {
-            let name = names
-                .iter()
-                .find(|listed| listed.as_str().eq_ignore_ascii_case(name));
-            let (Some(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
-                continue;
-            };
-            if !self.headers.contains_key(name) {
-                self.headers.insert(name, value);
-            }
-        }
-    }
-
-    /// What is kept of it for its connection's life: the headers of these names; nothing where there are none.
-    pub(crate) fn kept(&self, names: &[HeaderName]) -> Option<Arc<Self>> {
-        if names.is_empty() {
-            return None;
-        }
-        let is_kept = |name: &HeaderName| names.contains(name);
-        let kept = self.headers.iter().filter(|(name, _)| is_kept(name));
-        Some(Arc::new(Self {
-            headers: kept.map(|(name, value)| (name.clone(), value.clone())).collect(),
-            greeting: None,
-            target: self.target.clone(),
-            certificate: self.certificate.clone(),
-            ..*self
-        }))
     }
 }
 

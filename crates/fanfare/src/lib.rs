@@ -159,6 +159,7 @@ pub mod broker;
 mod clock;
 mod consumers;
 mod door;
+mod entrant;
 mod handle;
 mod hooks;
 mod metrics;
@@ -181,6 +182,7 @@ pub use door::{
     ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule, OriginRuleError,
     WebSocketService,
 };
+pub use entrant::Entrant;
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
@@ -201,7 +203,7 @@ pub use fanfare_protocol::{
     UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
-pub use hooks::{Application, Caller, Entrant, Hooks};
+pub use hooks::{Application, Caller, Hooks};
 pub use metrics::{
     HostCounter, HostFamily, HostHistogram, HostValues, Labels, METRICS_CONTENT_TYPE, resident_bytes,
 };

@@ -17,8 +17,8 @@ use super::exit::Watched;
 use super::gate::Place;
 use super::stream_body::StreamBody;
 use crate::Fanfare;
+use crate::entrant::Entrant;
 use crate::handle::Seat;
-use crate::hooks::Entrant;
 use crate::shard::Transport;
 
 /// A connection on its way from HTTP to its shard.

@@ -13,7 +13,8 @@ use super::certificate::ClientCertificate;
 use super::refusal::Refused;
 use super::request::Query;
 use crate::Fanfare;
-use crate::hooks::{Application, Entrant};
+use crate::entrant::Entrant;
+use crate::hooks::Application;
 
 /// Who somebody at the door turned out to be.
 pub(super) enum Entry {

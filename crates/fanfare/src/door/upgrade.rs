@@ -21,7 +21,8 @@ use super::refusal::Refused;
 use super::request::{Query, choose_dialect, choose_encoding, choose_uni_encoding, wants_native_pings};
 use super::service::Endpoint;
 use crate::Fanfare;
-use crate::hooks::{Application, Entrant};
+use crate::entrant::Entrant;
+use crate::hooks::Application;
 
 impl Fanfare {
     /// Lets a client in; gives the answer to its handshake.

@@ -6,7 +6,7 @@ use fanfare_hub::Opened;
 
 use super::Fanfare;
 use crate::door::{Cause, Place};
-use crate::hooks::Entrant;
+use crate::entrant::Entrant;
 use crate::shard::{Adoption, Counted, Mail, Transport};
 
 /// A place for a connection in a shard; free again when it is dropped without one.

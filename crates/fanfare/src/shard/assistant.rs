@@ -15,8 +15,9 @@ use super::connection::Connection;
 use super::mail::Mail;
 use super::mailbox::Mailbox;
 use crate::Options;
+use crate::entrant::Entrant;
 use crate::handle::WayBack;
-use crate::hooks::{Application, Caller, Entrant};
+use crate::hooks::{Application, Caller};
 
 /// An application and the runtime that its hooks run on.
 ///

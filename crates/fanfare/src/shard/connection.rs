@@ -11,7 +11,7 @@ use mio::net::TcpStream;
 
 use super::{ShardOptions, Transport};
 use crate::door::Place;
-use crate::hooks::Entrant;
+use crate::entrant::Entrant;
 use crate::tls::Session;
 
 /// A connection as its shard sees it. What waits to be written is the hub's.

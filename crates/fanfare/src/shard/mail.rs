@@ -13,7 +13,7 @@ use super::mailbox::Mailbox;
 use super::stats::Counted;
 use super::transport::Transport;
 use crate::door::Place;
-use crate::hooks::Entrant;
+use crate::entrant::Entrant;
 
 /// One thing that a shard is told.
 pub(crate) enum Mail {
