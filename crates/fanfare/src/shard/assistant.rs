@@ -125,13 +125,20 @@ impl Reply {
     }
 }
 
-/// Answers who shows a token, or comes in. Where something is revoked meanwhile, it may have come before the answer to the shard and
-/// found nobody: then the client is to come again.
-async fn let_in(reply: Reply, application: Application, caller: Caller, question: Question) {
+/// Answers who shows a token, or comes in. Where something of it is revoked meanwhile, that may have come before the answer to
+/// the shard and found nobody: then the client is to come again.
+async fn let_in(mut reply: Reply, application: Application, caller: Caller, question: Question) {
     let before = application.revocations();
     let (to, connection) = (Arc::clone(&reply.to), reply.connection);
-    reply.fill(application.clone(), caller, question).await;
-    if application.revocations() != before {
+    reply.answer = application.answer(&caller, question).await;
+    let identity = match &reply.answer {
+        Answer::Authenticate(Ok(admission)) | Answer::Enter(Ok(Some(admission))) => {
+            Some(Arc::clone(&admission.identity))
+        }
+        _ => None,
+    };
+    drop(reply);
+    if identity.is_some_and(|identity| application.is_recalled(&identity, before)) {
         let again = Control::Disconnect(Selector::Connection(connection), Disconnect::Reconnect);
         to.post_unbounded(Mail::Control(Box::new(again), oneshot::channel().0));
     }

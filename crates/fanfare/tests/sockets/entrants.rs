@@ -1,13 +1,14 @@
 //! What the application sees of those who ask to be let in, and of their requests later, over real sockets.
 
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderName;
 use fanfare::{
-    Admission, Application, Caller, Denial, Dialect, Entrant, Hooks, Options, TopicName, TopicRule,
-    TopicRules, Who,
+    Admission, Application, Caller, Denial, Dialect, DoorLimits, Entrant, Hooks, Identity, Listed, Options,
+    TopicName, TopicRule, TopicRules, UserName, Who,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::{Client, upgrade_request};
 use crate::server::{Server, options};
@@ -139,4 +140,97 @@ fn nothing_is_kept_of_a_request_where_no_header_is_named() {
     );
     drop((callers, client, other));
     server.assert_empty();
+}
+
+/// An application whose tokens are the names of its users, and that makes nobody of everyone who says `forget`.
+struct Forgetful;
+
+impl Hooks for Forgetful {
+    async fn authenticate(&self, token: &str) -> Result<Admission, Denial> {
+        match token {
+            "mallory" => Err(Denial::unauthenticated("who is that?")),
+            name => Ok(Admission {
+                identity: Arc::new(Identity::of_user(UserName::parse(name).unwrap())),
+                ..Admission::default()
+            }),
+        }
+    }
+
+    async fn connect(
+        &self,
+        entrant: &Entrant,
+        admission: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        let name = entrant.greeting.as_ref().map(|greeting| &*greeting.name);
+        Ok(admission.filter(|_| name != Some("forget")))
+    }
+}
+
+fn knock(server: &Server, lines: &[&str]) -> Client {
+    let mut client = Client::connect(server.address);
+    client.send(upgrade_request("/connection/websocket", lines).as_bytes());
+    assert_eq!(client.response().map(|response| response.status), Some(101));
+    client
+}
+
+#[test]
+fn whom_the_application_makes_nobody_is_let_in_only_where_such_may() {
+    for anonymous in [true, false] {
+        let server = Server::with(Options {
+            anonymous,
+            is_development: false,
+            application: Some(Application::new(Forgetful)),
+            ..options()
+        });
+        for (lines, connect) in [
+            (&["Authorization: Bearer ada"][..], json!({"name": "forget"})),
+            (&[], json!({"name": "forget", "token": "ada"})),
+        ] {
+            let mut client = knock(&server, lines);
+            client.send_json(json!({"id": 1, "connect": connect}));
+            if anonymous {
+                assert!(client.json()["connect"].is_object());
+                let page = server
+                    .runtime
+                    .block_on(server.fanfare.connections(Listed::All, 0, 10));
+                assert_eq!(page.unwrap().connections[0].user, None);
+            } else {
+                assert_eq!(client.ending().code, 3501);
+            }
+            drop(client);
+            server.assert_empty();
+        }
+    }
+}
+
+#[test]
+fn who_guesses_tokens_in_its_hello_is_not_listened_to_for_a_while() {
+    let server = Server::with(Options {
+        is_development: false,
+        trusted_proxies: vec!["127.0.0.0/8".parse().unwrap()],
+        door: DoorLimits {
+            refused_tokens_per_address: NonZeroU32::new(4),
+            connections_per_address_max: None,
+            ..DoorLimits::default()
+        },
+        application: Some(Application::new(Forgetful)),
+        ..options()
+    });
+    // They came before anybody guessed.
+    let mut clients: Vec<Client> = (0..20)
+        .map(|_| knock(&server, &["X-Forwarded-For: 192.0.2.1"]))
+        .collect();
+    let codes: Vec<u64> = clients
+        .iter_mut()
+        .map(|client| {
+            client.send_json(json!({"id": 1, "connect": {"token": "mallory"}}));
+            let frame = client.message().unwrap();
+            match serde_json::from_slice::<Value>(&frame.payload) {
+                Ok(answer) => answer["error"]["code"].as_u64().unwrap(),
+                Err(_) => u64::from(u16::from_be_bytes([frame.payload[0], frame.payload[1]])),
+            }
+        })
+        .collect();
+    assert_eq!(codes[..4], [3500; 4], "{codes:?}");
+    assert!(codes.contains(&111), "its tokens are not looked at: {codes:?}");
 }
