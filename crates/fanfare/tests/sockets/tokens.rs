@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::tokens::{
     Algorithm, IssuerOptions, Revocation, SigningKey, TokenKey, TokenLimits, TokenRefusal, Tokens,
@@ -503,6 +503,8 @@ fn who_says_hello_while_something_of_it_is_revoked_is_to_come_again() {
         match code {
             Some(code) => assert_eq!(client.ending().code, code),
             None => {
+                // What would come of it comes at once.
+                std::thread::sleep(Duration::from_millis(50));
                 let reply = client.ask(json!({"id": 2, "unsubscribe": {"channel": "a"}}));
                 assert!(reply["unsubscribe"].is_object(), "{reply}");
             }
