@@ -79,6 +79,7 @@ impl Hub {
             Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
             Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
             Verb::Subscribe { .. } => self.subscribe_command(slot, id, verb),
+            Verb::Renew { topic, token } => self.renew_command(slot, id, &topic, token.into()),
             Verb::Unsubscribe { topics } => self.unsubscribe_command(slot, id, &topics),
             Verb::Publish {
                 topic,
@@ -343,7 +344,7 @@ impl Hub {
     }
 
     /// The name of a topic, shared with the topic itself where it is known here.
-    fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
+    pub(super) fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
         TopicName::check(name)?;
         self.names
             .get_key_value(name)

@@ -106,6 +106,9 @@ pub(crate) fn push(wrapping: Wrapping, push: &Push, bytes: &mut Vec<u8>) {
         Push::PositionLost { topic } => {
             put_unsubscribe(wrapping, topic, (2500, "insufficient state"), bytes);
         }
+        Push::LeaveEnded { topic } => {
+            put_unsubscribe(wrapping, topic, (2501, "subscription expired"), bytes);
+        }
         Push::Goodbye(goodbye) if wrapping.has_goodbye() => {
             let (code, reason) = disconnect_of(&goodbye.disconnect);
             let push = reply::Push {
@@ -142,7 +145,7 @@ fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
                         epoch,
                         offset,
                         positioned: begun.is_recoverable,
-                        ..reply::Subscribe::default()
+                        data: given(wrapping.encoding, begun),
                     }),
                     ..reply::Push::default()
                 };
@@ -239,6 +242,13 @@ fn answer(wrapping: Wrapping, reply: &Reply) -> Result<reply::Reply, reply::Erro
                 ..nothing()
             }
         }
+        Reply::Renewed { granted } => {
+            let (expires, ttl) = lifetime(granted.expires_at, granted.time);
+            reply::Reply {
+                sub_refresh: Some(reply::Lifetime { expires, ttl }),
+                ..nothing()
+            }
+        }
         // Nothing that a client of this protocol can ask for.
         Reply::Pong { .. } => nothing(),
         Reply::Error {
@@ -283,7 +293,12 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
 /// Where a subscription begins. A client that goes on from where it was counts on from there with what it has missed.
 fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
     let (epoch, offset) = place(begun.position, begun.is_recoverable);
+    let granted = begun.granted.as_deref();
+    let (expires, ttl) = granted.map_or((false, 0), |granted| lifetime(granted.expires_at, granted.time));
     SubscribeResult {
+        expires,
+        ttl,
+        data: given(encoding, begun),
         recoverable: begun.is_recoverable,
         positioned: begun.is_recoverable,
         epoch,
@@ -296,8 +311,15 @@ fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
         delta: begun.has_deltas,
         recovered: begun.recovered == Some(Ok(())),
         was_recovering: begun.recovered.is_some(),
-        ..SubscribeResult::default()
     }
+}
+
+/// What the application gives with a subscription; nothing where it has no form.
+fn given(encoding: Encoding, begun: &SubscribedTopic) -> Bytes {
+    let payload = begun.granted.as_ref().and_then(|granted| granted.data.as_ref());
+    payload
+        .and_then(|payload| data(encoding, payload))
+        .unwrap_or_default()
 }
 
 fn place(position: Position, is_told: bool) -> (String, u64) {

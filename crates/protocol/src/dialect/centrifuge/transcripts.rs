@@ -57,6 +57,7 @@ fn welcomed(dialect: Dialect) -> Reply {
             is_recoverable: true,
             has_deltas: false,
             publications: Vec::new(),
+            granted: None,
         }],
     }
 }

@@ -620,6 +620,7 @@ fn replies_are_written() {
         is_recoverable: false,
         has_deltas: false,
         publications: Vec::new(),
+        granted: None,
     };
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
@@ -632,6 +633,7 @@ fn replies_are_written() {
         is_recoverable: false,
         has_deltas: false,
         publications: Vec::new(),
+        granted: None,
     });
     assert_eq!(
         reply(None, &Reply::Subscribed { topics: back.into() }),

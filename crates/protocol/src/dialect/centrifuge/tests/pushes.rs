@@ -205,6 +205,7 @@ fn subscribe() {
         recovered: None,
         is_recoverable,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     };
     check(

@@ -31,6 +31,7 @@ fn begun(name: &str) -> SubscribedTopic {
         recovered: None,
         is_recoverable: true,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     }
 }
