@@ -204,7 +204,7 @@ impl Hub {
     fn draft(&mut self, slot: usize, topic: TopicName, payload: Payload, options: PublishOptions) -> Draft {
         self.counters.publish_commands += 1;
         Draft {
-            from: self.publisher(slot),
+            from: self.publisher(slot, Some(&topic)),
             ..Draft::new(topic, payload, self.now.wall).with(options)
         }
     }
@@ -242,7 +242,7 @@ impl Hub {
                     return self.forbid(slot, ticket.id, Action::Publish, &topic);
                 }
                 let direct = Direct {
-                    from: self.publisher(slot),
+                    from: self.publisher(slot, None),
                     time: self.now.wall,
                     payload,
                 };
@@ -331,7 +331,8 @@ impl Hub {
         }
     }
 
-    fn publisher(&self, slot: usize) -> Option<Publisher> {
+    /// Who publishes, as others see it, or others in a topic.
+    fn publisher(&self, slot: usize, topic: Option<&TopicName>) -> Option<Publisher> {
         let session = self.sessions[slot].as_ref()?;
         Some(Publisher {
             connection: session.connection,
@@ -340,6 +341,7 @@ impl Hub {
                 .identity
                 .as_ref()
                 .and_then(|identity| identity.info.clone()),
+            topic_info: topic.and_then(|topic| session.topic_info(topic)).cloned(),
         })
     }
 

@@ -127,7 +127,6 @@ impl Hub {
             Some((held.made_by, held.leave.info.clone()))
         });
         let (made_by, info) = before.unwrap_or((MadeBy::Client, None));
-        let is_seen_otherwise = leave.info.is_some() && leave.info != info;
         let leave = Leave {
             info: leave.info.or(info),
             data: None,
@@ -135,9 +134,8 @@ impl Hub {
         };
         let topics = std::slice::from_ref(topic);
         self.keep_leaves(slot, topics, [(topic.clone(), leave)], made_by);
-        if is_seen_otherwise && let Some(&index) = self.names.get(topic) {
-            self.note_coming(slot, index);
-            self.report_later(index);
+        if let Some(&index) = self.names.get(topic) {
+            self.note_change_in(slot, index);
         }
     }
 

@@ -439,7 +439,8 @@ impl Hub {
         let now = self.topics.get(index as usize)?.position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
-        let recovered = begin.recovered.filter(|_| !session.is_subscriber(index));
+        let is_here = session.is_subscriber(index);
+        let recovered = begin.recovered.filter(|_| !is_here);
         if session.seat(index).is_some() {
             self.close_notice(slot, index);
             self.catch_up(slot, index);
@@ -460,6 +461,9 @@ impl Hub {
         } else {
             self.join_topic(slot, index, key, manner)?;
             self.set_wants(slot, index, wants);
+        }
+        if is_here {
+            self.note_change_in(slot, index);
         }
         let granted = self.grant(slot, index);
         let topic = self.topics.get(index as usize)?;

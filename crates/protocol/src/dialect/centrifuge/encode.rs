@@ -477,21 +477,13 @@ fn on_one_line(json: Bytes) -> Bytes {
 }
 
 fn publisher(encoding: Encoding, from: &Publisher) -> ClientInfo {
-    client_info(
-        encoding,
-        from.connection,
-        from.user.as_ref(),
-        from.info.as_deref(),
-    )
+    let infos = [from.info.as_deref(), from.topic_info.as_deref()];
+    client_info(encoding, from.connection, from.user.as_ref(), infos)
 }
 
 fn info_of(encoding: Encoding, present: &Present) -> ClientInfo {
-    client_info(
-        encoding,
-        present.connection,
-        present.user.as_ref(),
-        present.info.as_deref(),
-    )
+    let infos = [present.info.as_deref(), present.topic_info.as_deref()];
+    client_info(encoding, present.connection, present.user.as_ref(), infos)
 }
 
 fn of_client(encoding: Encoding, present: &Present) -> reply::OfClient {
@@ -500,22 +492,25 @@ fn of_client(encoding: Encoding, present: &Present) -> reply::OfClient {
     }
 }
 
+/// A connection as others see it everywhere, and in a channel.
 fn client_info(
     encoding: Encoding,
     connection: ConnectionId,
     user: Option<&UserName>,
-    info: Option<&str>,
+    infos: [Option<&str>; 2],
 ) -> ClientInfo {
-    let conn_info = info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
-    let conn_info = conn_info.unwrap_or_default();
+    let [conn_info, chan_info] = infos.map(|info| {
+        let info = info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
+        match encoding {
+            Encoding::Json => on_one_line(info.unwrap_or_default()),
+            Encoding::Protobuf => info.unwrap_or_default(),
+        }
+    });
     ClientInfo {
         user: user.map(ToString::to_string).unwrap_or_default(),
         client: client_of(connection),
-        conn_info: match encoding {
-            Encoding::Json => on_one_line(conn_info),
-            Encoding::Protobuf => conn_info,
-        },
-        chan_info: Bytes::new(),
+        conn_info,
+        chan_info,
     }
 }
 

@@ -68,6 +68,7 @@ fn came() -> Push {
         user: UserName::parse("ann").ok(),
         info: None,
         since: Timestamp(5),
+        topic_info: None,
     };
     Push::Attendance(PresenceDiff {
         topic: a(),

@@ -353,6 +353,8 @@ struct Member<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_info: Option<&'a RawValue>,
     since: u64,
 }
 
@@ -372,6 +374,7 @@ impl<'a> Member<'a> {
             connection: present.connection.to_string(),
             user: present.user.as_ref().map(UserName::as_str),
             info: raw(present.info.as_ref()),
+            topic_info: raw(present.topic_info.as_ref()),
             since: present.since.0,
         }
     }
@@ -389,6 +392,8 @@ struct From<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_info: Option<&'a RawValue>,
 }
 
 impl<'a> From<'a> {
@@ -397,6 +402,7 @@ impl<'a> From<'a> {
             connection: publisher.connection.to_string(),
             user: publisher.user.as_ref().map(UserName::as_str),
             info: raw(publisher.info.as_ref()),
+            topic_info: raw(publisher.topic_info.as_ref()),
         }
     }
 }

@@ -171,6 +171,7 @@ fn join_and_leave() {
         user,
         info: None,
         since: Timestamp(0),
+        topic_info: None,
     };
     let diff = Push::Attendance(PresenceDiff {
         topic: topic("a"),

@@ -200,6 +200,7 @@ fn presence_and_its_stats() {
         user: ada().user,
         info: ada().info,
         since: Timestamp(0),
+        topic_info: None,
     };
     let page = PresencePage {
         topic: topic("a"),
