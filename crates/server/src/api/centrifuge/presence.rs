@@ -56,8 +56,7 @@ impl Client {
         user: Option<&UserName>,
         infos: [Option<&Arc<str>>; 2],
     ) -> Self {
-        let [conn_info, chan_info] =
-            infos.map(|info| info.and_then(|info| serde_json::from_str(info).ok()));
+        let [conn_info, chan_info] = infos.map(|info| info.and_then(|info| serde_json::from_str(info).ok()));
         Self {
             client: client_of(connection),
             user: user.map(UserName::to_string).unwrap_or_default(),
