@@ -188,8 +188,8 @@ pub use fanfare_hub::access::{
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
-    SlowRule, SlowRules,
+    Admission, Attendee, ConnectionRow, Denial, Leave, Leaves, Limits, Listed, RenewedBy, Retention, Role,
+    RosterPage, Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};

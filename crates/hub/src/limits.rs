@@ -163,13 +163,13 @@ impl Default for Limits {
     }
 }
 
-/// How long after the end of its token a client may still show a new one, where its dialect has it do so only then, and how
-/// long the application may take to say who it is from now on, where that is asked; in milliseconds.
+/// How long after the end of its token, or of a subscription, a client may still show a new one, where its dialect has it do
+/// so only then, in milliseconds. As long an application may take that renews a subscription, or an identity.
 pub(crate) const EXPIRY_GRACE_MS: u64 = 25_000;
 
-/// How long after nobody has answered who a client is from now on that is asked again, at the earliest, in milliseconds. Each
-/// connection has an offset of its own, up to as much again, so that they do not all ask at once.
-pub(crate) const RENEWAL_RETRY_MS: u64 = 2_000;
+/// When the application is asked again whether a subscription goes on, after it has not answered, in milliseconds; and at the
+/// latest whether an identity does.
+pub(crate) const RENEWAL_RETRY_MS: u64 = 5_000;
 
 /// Publications that a client has missed and is given with the reply to its subscribe command, where its dialect has it so.
 /// Beyond, it is told that it cannot go on from where it was.

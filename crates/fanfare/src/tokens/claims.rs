@@ -164,10 +164,12 @@ impl Claims {
             meta: self.meta(),
         };
         let identity = Arc::new(identity);
+        let leaves = self.leaves()?;
         Ok(Admission {
             identity,
             topics,
-            ..Admission::default()
+            leaves,
+            data: None,
         })
     }
 
@@ -300,7 +302,7 @@ const TOPICS_MAX: usize = 128;
 const PATTERNS_MAX: usize = 64;
 
 /// The public info, which goes out with every publication of the client.
-const INFO_BYTES_MAX: usize = 1 << 10;
+pub(super) const INFO_BYTES_MAX: usize = 1 << 10;
 
 /// An id, which a table of revoked ones may have to keep.
 pub(super) const ID_BYTES_MAX: usize = 255;

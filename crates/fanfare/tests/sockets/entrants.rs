@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use axum::http::HeaderName;
 use fanfare::{
-    Admission, Application, Caller, Denial, Dialect, DoorLimits, Entrant, Hooks, Identity, Listed, Options,
-    TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, Dialect, DoorLimits, Entrant, Hooks, Identity, Leaves, Listed,
+    Options, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::{Value, json};
 
@@ -30,9 +30,9 @@ impl Hooks for Watcher {
         Ok(admission)
     }
 
-    async fn subscribe(&self, caller: &Caller, _: &[TopicName], _: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(&self, caller: &Caller, _: &[TopicName], _: Option<&str>) -> Result<Leaves, Denial> {
         self.callers.lock().unwrap().push(caller.clone());
-        Ok(())
+        Ok(Leaves::default())
     }
 }
 

@@ -8,7 +8,7 @@ use fanfare_protocol::{CommandId, Greeting, Millis, SessionKey, TopicName, Wante
 
 use super::Hub;
 use crate::ask::{Admission, Denial, Newcomer, Question, Suspended, Waiting};
-use crate::session::{Session, SessionState};
+use crate::session::{MadeBy, Session, SessionState};
 use crate::{Output, WantedTopic};
 
 impl Hub {
@@ -145,13 +145,17 @@ impl Hub {
     ) {
         let half_interval_ms = self.limits.ping_interval_ms / 2;
         let now = self.now.monotonic;
+        let identity = admission
+            .as_ref()
+            .map(|admission| Arc::clone(&admission.identity));
+        let Admission {
+            topics, leaves, data, ..
+        } = admission.unwrap_or_default();
+        self.keep_leaves(slot, &topics, leaves, MadeBy::Application);
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
-        session.identity = admission
-            .as_ref()
-            .map(|admission| Arc::clone(&admission.identity));
-        let Admission { topics, data, .. } = admission.unwrap_or_default();
+        session.identity = identity;
         if data
             .as_ref()
             .is_some_and(|data| !session.dialect.carries(data.kind()))

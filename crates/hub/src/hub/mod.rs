@@ -10,6 +10,7 @@ mod fan_out;
 mod filtering;
 mod gathering;
 mod hailing;
+mod leaves;
 mod listing;
 mod numbering;
 mod pacing;
@@ -405,12 +406,12 @@ impl Hub {
         let entry = (opened.topics, wishes);
         if is_hailed {
             self.awaited += 1;
-            let (topics, data) = (opened.granted_topics, opened.data);
-            let is_known = opened.identity.is_some() || !topics.is_empty();
+            let is_known = opened.identity.is_some() || !opened.granted_topics.is_empty();
             let known = is_known.then(|| Admission {
                 identity: opened.identity.unwrap_or_default(),
-                topics,
-                data,
+                topics: opened.granted_topics,
+                leaves: opened.leaves,
+                data: opened.data,
             });
             let may_be_nobody = !opened.is_awaited;
             self.await_hello(slot, Newcomer { known, may_be_nobody }, opened.key);
@@ -418,7 +419,7 @@ impl Hub {
             self.awaited += 1;
             self.keep_entry(slot, entry);
         } else {
-            self.enter(slot, Some(entry), opened.granted_topics);
+            self.enter(slot, Some(entry), (opened.granted_topics, opened.leaves));
         }
         if self.drain.is_some() {
             self.say_shutdown(slot);

@@ -21,7 +21,7 @@ impl Hub {
     /// Asks who a client is from now on, if its identity has come to its end and nothing else is asked.
     pub(super) fn renew_if_due(&mut self, slot: usize) {
         if self.concerns.endings && self.is_renewal_due(slot) {
-            self.ask(slot, Suspended::Renewal, Question::Renew);
+            self.ask(slot, Suspended::Ending, Question::Renew);
         }
     }
 
@@ -38,16 +38,16 @@ impl Hub {
     }
 
     /// The application has said who a client is from now on.
-    pub(super) fn renewed(&mut self, slot: usize, outcome: Result<Option<Arc<Identity>>, Denial>) {
+    pub(super) fn identity_renewed(&mut self, slot: usize, outcome: Result<Option<Arc<Identity>>, Denial>) {
         match outcome {
-            Ok(Some(identity)) => self.renew(slot, identity),
+            Ok(Some(identity)) => self.renew_identity(slot, identity),
             Err(Denial::Closed(cause)) => self.disconnect(slot, &cause, None),
             Err(Denial::Refused { code, .. }) if code.is_temporary() => self.renew_later(slot),
             Ok(None) | Err(Denial::Refused { .. }) => self.disconnect(slot, &Disconnect::Expired, None),
         }
     }
 
-    fn renew(&mut self, slot: usize, identity: Arc<Identity>) {
+    fn renew_identity(&mut self, slot: usize, identity: Arc<Identity>) {
         let now = self.now.wall;
         let Some(session) = &mut self.sessions[slot] else {
             return;
@@ -71,12 +71,13 @@ impl Hub {
         }
     }
 
-    /// Nobody has answered: the client stays who it is for a while.
+    /// Nobody has answered: the client stays who it is for a while. Those that were asked about together are not asked about
+    /// again together.
     fn renew_later(&mut self, slot: usize) {
         let now = self.now.monotonic;
         if let Some(session) = &mut self.sessions[slot] {
-            let offset = u64::from(session.connection.nonce()) % RENEWAL_RETRY_MS;
-            let again_at = Millis(now.0 + RENEWAL_RETRY_MS + offset);
+            let early_ms = u64::from(session.connection.nonce()) % (RENEWAL_RETRY_MS / 2);
+            let again_at = Millis(now.0 + RENEWAL_RETRY_MS - early_ms);
             session.waiting.get_or_insert_default().renewal_due = Some(again_at);
         }
     }

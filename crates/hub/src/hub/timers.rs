@@ -93,7 +93,11 @@ impl Hub {
             return self.disconnect(slot, &cause, None);
         }
         self.renew_if_due(slot);
-        let Some(session) = &self.sessions[slot] else {
+        let has_leaves = |session: &Session| session.leaves.is_some();
+        if self.sessions[slot].as_ref().is_some_and(has_leaves) {
+            self.check_leaves(slot);
+        }
+        let Some(session) = self.sessions[slot].as_ref().filter(|session| session.is_here()) else {
             return;
         };
         // Of one that is not read from, nothing can be heard.

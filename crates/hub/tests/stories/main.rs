@@ -16,6 +16,7 @@ mod entering;
 mod fan_out;
 mod hailing;
 mod history;
+mod leaves;
 mod occupancy;
 mod pacing;
 mod presence;

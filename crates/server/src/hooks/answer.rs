@@ -67,7 +67,7 @@ pub(super) struct Entry {
 /// Who somebody is from now on: what is not said stays as it was, and when it ends is said.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Renewal {
+pub(super) struct Refreshed {
     expires_in_s: u64,
     info: Option<Box<RawValue>>,
     claims: Option<BTreeMap<Box<str>, Values>>,
@@ -248,6 +248,7 @@ impl Entry {
         let Admission {
             identity,
             topics: known_topics,
+            leaves,
             data: known_data,
         } = known.unwrap_or_default();
         let mut identity = Identity::clone(&identity);
@@ -256,14 +257,16 @@ impl Entry {
         }
         change(&mut identity, self.info, self.claims, self.grants)?;
         if let Some(seconds) = self.expires_in_s {
-            identity.expires_at = Some(after(now, seconds));
+            identity.expires_at = Some(in_seconds(now, seconds));
         }
         let mut topics = known_topics;
         topics.extend(parse_topics(&self.topics)?);
-        let data = payload_of(self.data, self.text, self.data_base64, payload_bytes_max)?;
+        let data = payload_of(self.data, self.text, self.data_base64)?;
+        check_payload(data.as_ref(), payload_bytes_max)?;
         Ok(Some(Admission {
             identity: Arc::new(identity),
             topics,
+            leaves,
             data: data.or(known_data),
         }))
     }
@@ -286,11 +289,11 @@ impl Entry {
     }
 }
 
-impl Renewal {
+impl Refreshed {
     /// Who somebody is from now on who was this until now.
     pub(super) fn check(self, mut identity: Identity, now: Timestamp) -> Result<Identity, Unread> {
         change(&mut identity, self.info, self.claims, self.grants)?;
-        identity.expires_at = Some(after(now, self.expires_in_s));
+        identity.expires_at = Some(in_seconds(now, self.expires_in_s));
         Ok(identity)
     }
 }
@@ -315,11 +318,6 @@ fn change(
         identity.grants = grants.check()?;
     }
     Ok(())
-}
-
-fn after(now: Timestamp, seconds: u64) -> Timestamp {
-    let ms = Duration::from_secs(seconds).as_millis() as u64;
-    Timestamp(now.0.saturating_add(ms))
 }
 
 impl Values {
@@ -352,21 +350,22 @@ impl GrantsText {
 impl Consent {
     /// Holds it to the bound of a payload.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Checked, Unread> {
+        let payload = payload_of(self.data, self.text, self.data_base64)?;
+        check_payload(payload.as_ref(), payload_bytes_max)?;
         Ok(Checked {
-            payload: payload_of(self.data, self.text, self.data_base64, payload_bytes_max)?,
+            payload,
             subscribe: parse_topics(&self.subscribe)?,
         })
     }
 }
 
-/// The one payload that is said, if one is, held to its bound.
-fn payload_of(
+/// A payload in one of the words for it, if there is one.
+pub(super) fn payload_of(
     json: Option<Box<RawValue>>,
     text: Option<String>,
     base64: Option<String>,
-    bytes_max: usize,
 ) -> Result<Option<Payload>, Unread> {
-    let payload = match (json, text, base64) {
+    Ok(match (json, text, base64) {
         (None, None, None) => None,
         (Some(json), None, None) => Some(Payload::json(&json)),
         (None, Some(text), None) => Some(Payload::text(text)),
@@ -377,12 +376,16 @@ fn payload_of(
             ))
         }
         _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
-    };
-    check_payload(payload.as_ref(), bytes_max)?;
-    Ok(payload)
+    })
 }
 
-fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
+/// The time in so many seconds.
+pub(super) fn in_seconds(now: Timestamp, seconds: u64) -> Timestamp {
+    let ms = Duration::from_secs(seconds).as_millis() as u64;
+    Timestamp(now.0.saturating_add(ms))
+}
+
+pub(super) fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
     let topics: Result<_, _> = texts.iter().map(|text| TopicName::parse(text)).collect();
     topics.map_err(|error| format!("a topic: {error}"))
 }

@@ -15,17 +15,20 @@ pub(super) enum HookKind {
     Inspect,
     /// What does this procedure give?
     Call,
+    /// May it go on receiving this topic?
+    SubRefresh,
 }
 
 impl HookKind {
     /// Every kind, in the order of the rows of counters.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Connect,
         Self::Refresh,
         Self::Subscribe,
         Self::Publish,
         Self::Inspect,
         Self::Call,
+        Self::SubRefresh,
     ];
 
     /// Its name in requests, metrics and logs.
@@ -37,6 +40,7 @@ impl HookKind {
             Self::Publish => "publish",
             Self::Inspect => "inspect",
             Self::Call => "call",
+            Self::SubRefresh => "sub_refresh",
         }
     }
 }

@@ -39,6 +39,7 @@ pub(super) fn map(settings: &Settings, draft: &mut Draft) -> Hooks {
         publish: of_channels(settings, draft, "publish", "hook_publish_url"),
         is_connect_lost,
     };
+    map_renewals(settings, draft);
     map_calls(settings, draft);
     if OPTIONS
         .iter()
@@ -156,9 +157,14 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
             },
             Endpoint::Unasked | Endpoint::Missing => "its proxy has no endpoint".to_owned(),
         };
-        let text = format!(
-            "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
-        );
+        let text = match kind {
+            RENEWALS => format!(
+                "{why}; its subscriptions end with their `expire_at` until you let one backend answer for all, at {option}"
+            ),
+            _ => format!(
+                "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
+            ),
+        };
         draft.lost(
             place_of(at),
             &settings.shown(&format!("{at}.{kind}_proxy_enabled")),
@@ -174,6 +180,27 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
         );
     }
     asked
+}
+
+/// Subscriptions are renewed by one URL, whatever namespace they are of.
+fn map_renewals(settings: &Settings, draft: &mut Draft) {
+    if of_channels(settings, draft, RENEWALS, "hook_sub_refresh_url").is_none() {
+        return;
+    }
+    let named = (0..settings.elements(NAMESPACES)).map(|index| format!("{NAMESPACES}[{index}]"));
+    let mut places = std::iter::once(WITHOUT.to_owned()).chain(named);
+    let is_unasked = |at: &String| {
+        let endpoint = |kind| Endpoint::of_channels(settings, at, kind);
+        endpoint(RENEWALS) == Endpoint::Unasked && endpoint("subscribe") != Endpoint::Unasked
+    };
+    if places.any(|at| is_unasked(&at)) {
+        let text = "subscriptions of all namespaces are asked about when the `expire_at` has come that the subscribe proxy gave";
+        draft.note(
+            Place::Hooks,
+            &settings.shown("channel.proxy.sub_refresh.endpoint"),
+            text,
+        );
+    }
 }
 
 fn place_of(at: &str) -> Place {
@@ -263,6 +290,9 @@ fn map_headers(settings: &Settings, draft: &mut Draft, key: &str, option: &'stat
     }
 }
 
+/// The kind of the proxy that is asked whether a subscription goes on.
+const RENEWALS: &str = "sub_refresh";
+
 /// What the default proxies are called.
 const DEFAULT: &str = "default";
 
@@ -270,10 +300,11 @@ const WITHOUT: &str = "channel.without_namespace";
 const NAMESPACES: &str = "channel.namespaces";
 
 /// The proxies that are not in a list, and that hooks take the place of.
-const PROXIES: [&str; 5] = [
+const PROXIES: [&str; 6] = [
     "client.proxy.connect",
     "client.proxy.refresh",
     "channel.proxy.subscribe",
     "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
     "rpc.proxy",
 ];

@@ -20,6 +20,7 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
         &options.hook_publish_url,
         &options.hook_inspect_url,
         &options.hook_call_url,
+        &options.hook_sub_refresh_url,
     ];
     if urls.iter().all(|url| url.is_none()) && options.notice_url.is_none() {
         return Ok(None);
@@ -62,6 +63,7 @@ pub(super) fn kept_headers(options: &ServeOptions) -> Vec<HeaderName> {
         &options.hook_subscribe_url,
         &options.hook_publish_url,
         &options.hook_call_url,
+        &options.hook_sub_refresh_url,
     ];
     if options.hook_format == HookFormat::Centrifugo && asked.iter().any(|url| url.is_some()) {
         headers(options)

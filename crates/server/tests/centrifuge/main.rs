@@ -25,6 +25,7 @@ mod choices;
 mod endings;
 mod histories;
 mod interruptions;
+mod leaves;
 mod mixed_room;
 mod proxied;
 mod refusals;

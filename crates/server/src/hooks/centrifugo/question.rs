@@ -106,7 +106,7 @@ impl<'a> Question<'a> {
         Self::of(caller, names, JSON, About::Refresh {})
     }
 
-    /// May this connection receive this topic?
+    /// May this connection receive this topic? The same is asked when it is to go on.
     pub(super) fn subscribe(caller: &'a Caller, topic: &'a TopicName, names: &[HeaderName]) -> Self {
         let channel = centrifuge::channel_of(topic.as_str());
         Self::of(caller, names, JSON, About::Subscribe { channel })
