@@ -548,5 +548,20 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     shard.turn();
     let told = String::from_utf8_lossy(&shard.read_bytes(json)).into_owned();
     assert!(told.contains(r#""topic_info":{"role":"guest"}"#), "{told}");
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 6, "unsubscribe": {"channel": "a"}}),
+    );
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 7, "publish": {"channel": "a", "data": 1}}),
+    );
+    let heard = hear(&mut shard, watcher);
+    assert_eq!(
+        heard[0]["push"]["pub"]["info"], elsewhere,
+        "it goes with the subscription"
+    );
     shard.end();
 }
