@@ -511,7 +511,11 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         .iter()
         .map(|push| &push["push"]["join"]["info"]["client"])
         .collect();
-    assert_eq!(joined, [&json!(client_of(second))], "it knows of itself");
+    assert_eq!(
+        joined,
+        [&json!(client_of(first)), &json!(client_of(second))],
+        "itself first"
+    );
     hear(&mut shard, second);
     say(
         &mut shard,
@@ -541,6 +545,42 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         hear(&mut shard, first)[0]["push"]["leave"]["info"]["client"],
         client_of(second)
     );
+    shard.end();
+}
+
+#[test]
+fn who_comes_and_goes_is_told_to_all_where_the_rule_says_so() {
+    let rule = TopicRule {
+        keeps_presence: Some(true),
+        tells_presence: true,
+        ..TopicRule::new("a").unwrap().subscribe(Who::Anyone)
+    };
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    let (first, second) = (client(&mut shard), client(&mut shard));
+    let other = shard.client(&["a"]);
+    let comes = |shard: &mut Shard, client| {
+        say(shard, client, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+        shard.pass(2_000);
+    };
+    comes(&mut shard, first);
+    comes(&mut shard, second);
+    let told = |messages: Vec<Value>, what: &str| -> Vec<Value> {
+        let infos = messages
+            .iter()
+            .map(|message| message["push"][what]["info"]["client"].clone());
+        infos.filter(|client| !client.is_null()).collect()
+    };
+    let heard = hear(&mut shard, first);
+    assert_eq!(heard[0]["id"], 2, "the reply comes first: {heard:?}");
+    assert_eq!(
+        told(heard, "join"),
+        [json!(client_of(first)), json!(client_of(second))]
+    );
+    assert_eq!(told(hear(&mut shard, second), "join"), [json!(client_of(second))]);
+    shard.lose(second);
+    shard.pass(2_000);
+    assert_eq!(told(hear(&mut shard, first), "leave"), [json!(client_of(second))]);
+    assert_eq!(shard.read(other), [""; 0], "in other dialects who asks is told");
     shard.end();
 }
 

@@ -100,7 +100,14 @@ fn carry_keys(settings: &Settings, draft: &mut Draft) {
         let taken: Vec<_> = texts
             .filter(|text| refusal("token_key", text).is_none())
             .collect();
-        if taken.is_empty() {
+        let weak = toml::Value::from(format!("weak-hs256:{material}"));
+        let is_short = *key == "hmac_secret_key" && !material.starts_with('@');
+        if taken.is_empty() && is_short && refusal("token_key", &weak).is_none() {
+            let text = "it is so short that who sees one token can guess it, and is anybody then, as before; it verifies HS256 alone; \
+                        make another with `fanfare keygen HS256`, and give it to the backend";
+            draft.note(Place::Tokens, &settings.shown(&path), text);
+            keys.push(weak);
+        } else if taken.is_empty() {
             draft.lost(
                 Place::Tokens,
                 &settings.shown(&path),
