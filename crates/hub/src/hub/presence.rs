@@ -136,6 +136,8 @@ impl Hub {
         if !self.rules.keeps_presence_of(&topic) {
             return self.reject(slot, not_kept(id, &topic));
         }
+        // Who came and went before this command is counted.
+        self.report();
         let Some(session) = &self.sessions[slot] else {
             return;
         };

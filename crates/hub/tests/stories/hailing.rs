@@ -288,6 +288,29 @@ fn who_missed_too_much_or_was_elsewhere_begins_now() {
 
 /// Reads are answered late, and meanwhile there is more in each of the topics.
 #[test]
+fn who_knows_no_epoch_goes_on_behind_an_offset_of_whichever_there_is() {
+    let mut shard = keeping(3);
+    publish(&mut shard, "a", 5);
+    let first = client(&mut shard);
+    let from = |id: u32, offset: u64| {
+        let from = json!({"channel": "a", "recover": true, "offset": offset, "flag": 2});
+        json!({"id": id, "subscribe": from})
+    };
+    say(&mut shard, first, &from(2, 1));
+    assert_eq!(
+        hear(&mut shard, first)[0]["error"]["code"],
+        112,
+        "it is too long ago"
+    );
+    say(&mut shard, first, &from(3, 3));
+    let begun = hear(&mut shard, first)[0]["subscribe"].clone();
+    assert_eq!(begun["recovered"], true, "{begun}");
+    assert_eq!(begun["epoch"], epoch(&shard, "a"));
+    assert_eq!(begun["publications"].as_array().unwrap().len(), 2);
+    shard.end();
+}
+
+#[test]
 fn what_was_missed_of_several_topics_is_in_the_welcome_and_nothing_comes_before_it() {
     let mut shard = keeping(1_000);
     for name in ["a", "b", "c"] {
@@ -498,7 +521,16 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
             first,
             &json!({"id": 2, "subscribe": {"channel": name, "join_leave": true}}),
         );
-        assert!(hear(&mut shard, first)[0]["error"].is_null(), "{name}");
+        let heard = hear(&mut shard, first);
+        assert!(heard[0]["error"].is_null(), "{name}");
+        let joined = heard
+            .get(1)
+            .map(|push| push["push"]["join"]["info"]["client"].clone());
+        assert_eq!(
+            joined,
+            (name == "a").then(|| json!(client_of(first))),
+            "{heard:?}"
+        );
     }
     say(
         &mut shard,
@@ -513,8 +545,8 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         .collect();
     assert_eq!(
         joined,
-        [&json!(client_of(first)), &json!(client_of(second))],
-        "itself first"
+        [&json!(client_of(second))],
+        "of itself it was told at once"
     );
     hear(&mut shard, second);
     say(
@@ -545,6 +577,28 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         hear(&mut shard, first)[0]["push"]["leave"]["info"]["client"],
         client_of(second)
     );
+    shard.end();
+}
+
+#[test]
+fn who_has_just_gone_is_not_counted() {
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::open());
+    let only = client(&mut shard);
+    let commands = |name: &str| {
+        let command = json!({"id": 2, name: {"channel": "a"}});
+        format!(
+            "{command}\n{}",
+            json!({"id": 3, "presence_stats": {"channel": "a"}})
+        )
+    };
+    for (name, count) in [
+        ("subscribe", json!({"num_clients": 1, "num_users": 1})),
+        ("unsubscribe", json!({})),
+    ] {
+        shard.say(only, &commands(name));
+        shard.turn();
+        assert_eq!(hear(&mut shard, only)[1]["presence_stats"], count, "{name}");
+    }
     shard.end();
 }
 

@@ -69,6 +69,8 @@ fn carry_demands(settings: &Settings, draft: &mut Draft) {
          in without a name, which is one of the subscribers where another token lets it subscribe",
     );
     draft.set(Place::Tokens, "token_lifetime_max", "0s", &subject);
+    // Who comes with a token that is just over is told so, and asks the backend for another.
+    draft.set(Place::Tokens, "token_leeway", "0s", &subject);
     if let Some(issuer) = settings.text("client.token.issuer") {
         draft.set(
             Place::Tokens,

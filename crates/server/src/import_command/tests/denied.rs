@@ -11,8 +11,8 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ),
     (
         r#"{"api_insecure": true}"#,
-        "lost: api_insecure: nobody may call without a key",
-        &["sha256$0000"],
+        "lost: api_insecure: programs of this machine may call",
+        &["!api_key"],
     ),
     (
         r#"{"http_api": {"key": "k", "disabled": true}}"#,
