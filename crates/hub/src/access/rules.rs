@@ -220,6 +220,12 @@ impl TopicRules {
         self.of(topic).is_some_and(|rule| rule.gives_newest)
     }
 
+    /// Whether a rule says of a topic that nothing of it is kept.
+    pub fn keeps_nothing_of(&self, topic: &TopicName) -> bool {
+        let own = self.of(topic).and_then(|rule| rule.retention);
+        own.is_some_and(|retention| !retention.keeps())
+    }
+
     /// Whether subscribers are told who comes and goes though they did not ask.
     pub fn tells_presence_of(&self, topic: &TopicName) -> bool {
         self.keeps_presence_of(topic) && self.of(topic).is_some_and(|rule| rule.tells_presence)

@@ -581,24 +581,40 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
 }
 
 #[test]
+fn there_is_no_history_where_the_rule_keeps_none() {
+    let rule = |pattern: &str| TopicRule::new(pattern).unwrap().history(Who::Anyone);
+    let none = rule("none").retention(Retention::default());
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([none, rule("some")]));
+    let reader = client(&mut shard);
+    for (name, code) in [("none", json!(108)), ("some", json!(null))] {
+        say(
+            &mut shard,
+            reader,
+            &json!({"id": 2, "history": {"channel": name}}),
+        );
+        assert_eq!(hear(&mut shard, reader)[0]["error"]["code"], code, "{name}");
+    }
+    shard.end();
+}
+
+#[test]
 fn who_has_just_gone_is_not_counted() {
     let mut shard = Shard::with_rules(Limits::default(), TopicRules::open());
     let only = client(&mut shard);
-    let commands = |name: &str| {
-        let command = json!({"id": 2, name: {"channel": "a"}});
-        format!(
-            "{command}\n{}",
-            json!({"id": 3, "presence_stats": {"channel": "a"}})
-        )
-    };
-    for (name, count) in [
-        ("subscribe", json!({"num_clients": 1, "num_users": 1})),
-        ("unsubscribe", json!({})),
+    say(&mut shard, only, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+    hear(&mut shard, only);
+    for command in [
+        json!({"id": 3, "unsubscribe": {"channel": "a"}}),
+        json!({"id": 4, "presence_stats": {"channel": "a"}}),
     ] {
-        shard.say(only, &commands(name));
-        shard.turn();
-        assert_eq!(hear(&mut shard, only)[1]["presence_stats"], count, "{name}");
+        shard.say(only, &command.to_string());
     }
+    shard.turn();
+    let stats = hear(&mut shard, only)
+        .into_iter()
+        .find(|reply| reply["id"] == 4)
+        .unwrap();
+    assert_eq!(stats["presence_stats"]["num_clients"], 0);
     shard.end();
 }
 
