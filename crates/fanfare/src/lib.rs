@@ -174,6 +174,7 @@ mod tls;
 mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
+mod user_topic;
 
 pub use broker::{StorageError, StorageOptions};
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
@@ -211,3 +212,4 @@ pub use notices::{Happening, Notice};
 pub use options::Options;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, Tls, TlsError, TlsOptions, TlsVersion};
+pub use user_topic::{UserTopic, UserTopicError};

@@ -435,8 +435,10 @@ impl Hub {
         self.fan_out(index);
         let wishes = options.wishes;
         let manner = wishes.map_or(Manner::AtOnce, |wishes| wishes.manner);
-        let wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
-        let now = self.topics.get(index as usize)?.position;
+        let mut wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
+        let Topic { name, position, .. } = self.topics.get(index as usize)?;
+        wants.presence |= self.is_hailed(slot) && self.rules.tells_presence_of(name);
+        let now = *position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
         let is_here = session.is_subscriber(index);
@@ -446,7 +448,7 @@ impl Hub {
             self.catch_up(slot, index);
             if let Some(wishes) = wishes {
                 self.reseat(slot, index, wishes.manner)?;
-                self.set_wants(slot, index, wishes.wants);
+                self.set_wants(slot, index, wants);
             }
         } else if session.comer_of(index).is_some() {
             if wishes.is_some() {
