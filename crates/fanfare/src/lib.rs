@@ -186,8 +186,8 @@ pub use fanfare_hub::access::{
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
-    SlowRule, SlowRules,
+    Admission, Amendment, Attendee, ConnectionRow, Denial, Limits, Listed, Renewal, Retention, Role, RosterPage,
+    Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
@@ -196,7 +196,7 @@ pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
     Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
+    Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
     TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName,
     UserNameError,
 };

@@ -26,6 +26,7 @@ use super::partition::Partition;
 use super::publishing::position;
 use super::room::{HistoryRoom, TopicRoom};
 use super::topic_log::{Asked, Log, Terms};
+use super::versions::Versions;
 use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
@@ -87,12 +88,14 @@ pub(crate) struct Figures {
     pub(crate) history_bytes: u64,
     /// Publications that were dropped before their time for want of room.
     pub(crate) history_squeezed: u64,
-    /// Idempotency keys remembered.
+    /// Idempotency keys remembered, and versions of topics.
     pub(crate) idempotency_keys: u64,
-    /// Idempotency keys that were forgotten before their time for want of room.
+    /// Those of them that were forgotten before their time for want of room.
     pub(crate) idempotency_keys_forgotten: u64,
     /// Publications that were repetitions.
     pub(crate) repetitions: u64,
+    /// Publications that were out of date.
+    pub(crate) outdated: u64,
 }
 
 impl LocalBroker {
@@ -107,6 +110,7 @@ impl LocalBroker {
                 names: HashMap::with_hasher(hasher.clone()),
                 logs: Slab::new(),
                 keys: Keys::new(hasher.clone()),
+                versions: Versions::new(hasher.clone()),
                 next_epoch,
             })
         };
@@ -260,8 +264,8 @@ impl LocalBroker {
         partition.remove_if_unused(log, &self.room);
     }
 
-    /// Drops history that is older than its age, topics that have nothing left, and idempotency keys whose window is
-    /// over. One lock at a time, and none where nothing is kept; call it about once a second.
+    /// Drops history that is older than its age, topics that have nothing left, and idempotency keys and versions whose
+    /// window is over. One lock at a time, and none where nothing is kept; call it about once a second.
     pub fn expire(&self, now: Timestamp) {
         if self.history.publications() == 0 && self.keys.keys() == 0 {
             return;
@@ -269,6 +273,8 @@ impl LocalBroker {
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
             partition.keys.expire(now, &self.keys);
+            let Partition { versions, names, .. } = &mut *partition;
+            versions.expire(now, &self.keys, |topic| names.contains_key(topic));
             self.trim(&mut partition, now);
         }
     }
@@ -293,6 +299,7 @@ impl LocalBroker {
             idempotency_keys: self.keys.keys() as u64,
             idempotency_keys_forgotten: self.keys.forgotten(),
             repetitions: self.keys.repeated(),
+            outdated: self.keys.outdated(),
         }
     }
 

@@ -10,12 +10,14 @@ use slab::Slab;
 use super::keys::Keys;
 use super::room::TopicRoom;
 use super::topic_log::{Log, Terms};
+use super::versions::Versions;
 
 /// Topics behind one lock.
 pub(super) struct Partition {
     pub(super) names: HashMap<TopicName, u32, FixedState>,
     pub(super) logs: Slab<Log>,
     pub(super) keys: Keys,
+    pub(super) versions: Versions,
     /// The epoch of the next log that begins here.
     pub(super) next_epoch: u64,
 }

@@ -9,7 +9,7 @@ use fanfare_protocol::{CommandId, ConnectionId, Draft, Millis, Payload, Rejectio
 
 use super::Hub;
 use crate::access::{Action, Subject, TopicRules, Verdict};
-use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
+use crate::ask::{Admission, Amendment, Answer, Denial, Question, Suspended, Waiting};
 use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
@@ -241,14 +241,14 @@ impl Hub {
         &mut self,
         slot: usize,
         mut drafts: VecDeque<(Ticket, Draft)>,
-        outcome: Result<Option<Payload>, Denial>,
+        outcome: Result<Amendment, Denial>,
     ) {
         let Some((ticket, mut draft)) = drafts.pop_front() else {
             return;
         };
         match outcome {
-            Ok(payload) => {
-                draft.payload = payload.unwrap_or(draft.payload);
+            Ok(amendment) => {
+                amendment.apply(&mut draft);
                 self.outputs.push_back(Output::Publish(draft, ticket));
             }
             Err(denial) => self.deny(slot, ticket.id, denial),

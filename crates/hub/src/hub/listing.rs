@@ -171,6 +171,9 @@ impl Hub {
                 hub.disconnect(slot, &cause, None);
                 true
             }),
+            Control::Renew(selector, renewal) => {
+                self.each(&selector, |hub, slot| hub.renew(slot, &renewal).is_some())
+            }
         }
     }
 

@@ -16,6 +16,7 @@ mod pacing;
 mod presence;
 mod rates;
 mod reading;
+mod renewing;
 mod seats;
 mod subscribing;
 mod timers;

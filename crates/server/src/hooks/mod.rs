@@ -27,7 +27,7 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Action, Admission, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice,
+    Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice,
     Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
@@ -238,13 +238,14 @@ impl Hooks for HttpHooks {
         checked.await.map(drop)
     }
 
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let Some(backend) = self.backend(HookKind::Publish) else {
             return Unasked.publish(caller, draft).await;
         };
         let question = Question::publish(caller, draft);
         let checked = self.ask_about(HookKind::Publish, caller, backend, question);
-        Ok(checked.await?.payload)
+        let payload = checked.await?.payload;
+        Ok(payload.map(Amendment::from).unwrap_or_default())
     }
 
     async fn inspect(&self, caller: &Caller, action: Action, topic: &TopicName) -> Result<(), Denial> {

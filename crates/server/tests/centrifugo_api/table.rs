@@ -90,10 +90,6 @@ fn every_row_about_a_parameter_is_true() {
                     }
                 }
                 "passed over" => assert_eq!(with(nonsense()), fine, "{what}"),
-                "no" if method == "refresh" && parameter != "session" => {
-                    let parameters = json!({"user": "ana", parameter: value_of(method, parameter)});
-                    stand.assert_refused(method, parameters, 108, "only `expired`");
-                }
                 "no" => assert_eq!(with(value_of(method, parameter)), (200, json!(108)), "{what}"),
                 _ => panic!("{what} is neither yes, no nor passed over"),
             }

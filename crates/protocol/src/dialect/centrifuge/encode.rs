@@ -154,6 +154,14 @@ fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
                 put_unsubscribe(wrapping, topic, (2000, "server unsubscribe"), bytes);
             }
         }
+        Reply::Authenticated { expires_at, time, .. } => {
+            let (expires, ttl) = lifetime(*expires_at, *time);
+            let push = reply::Push {
+                refresh: Some(reply::Lifetime { expires, ttl }),
+                ..reply::Push::default()
+            };
+            put_push(wrapping, push, bytes);
+        }
         _ => {}
     }
 }

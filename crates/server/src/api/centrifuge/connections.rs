@@ -3,10 +3,12 @@
 //! Centrifugo's `user` is whose connections they are and `client` chooses one of them. That nobody is there is no error.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use fanfare::centrifuge::{client_of, connection_of};
-use fanfare::{ConnectionRow, Disconnect, Selector, TopicName, UserName};
+use fanfare::{ConnectionRow, Disconnect, Renewal, Selector, Timestamp, TopicName, UserName};
 use serde::Deserialize;
+use serde_json::Value;
 use serde::de::{Deserializer, IgnoredAny};
 
 use super::answer::{Done, Failure};
@@ -66,12 +68,14 @@ struct Ending {
     reason: Option<String>,
 }
 
-/// The parameters of `refresh`. What a connection is told anew cannot be done here: `info` and `expire_at` are not read.
+/// The parameters of `refresh`.
 #[derive(Deserialize)]
 pub(super) struct Refreshing {
     #[serde(flatten)]
     names: Names,
     expired: Option<bool>,
+    expire_at: Option<i64>,
+    info: Option<Value>,
 }
 
 impl Subscribing {
@@ -181,40 +185,67 @@ impl Ending {
 impl Refreshing {
     pub(super) async fn run(self, desk: Desk<'_>) -> Result<Done, Failure> {
         desk.caller.check(Scope::Admin)?;
+        let renewal = self.renewal()?;
         let whom = self.names.whom()?;
-        if !self.expired.unwrap_or_default() {
-            return Err(Failure::not_available(
-                "of `refresh` only `expired` is available here, clients refresh themselves with a new token",
-            ));
-        }
-        if let Some(selector) = whom.selector(desk).await? {
-            desk.api.fanfare.disconnect(selector, Disconnect::Expired).await?;
-        }
+        let Some(selector) = whom.selector(desk).await? else {
+            return Ok(Done::Nothing {});
+        };
+        let fanfare = &desk.api.fanfare;
+        match renewal {
+            Some(renewal) => fanfare.renew(selector, renewal).await?,
+            None => fanfare.disconnect(selector, Disconnect::Expired).await?,
+        };
         Ok(Done::Nothing {})
+    }
+
+    /// What is said anew; none where it is over.
+    fn renewal(&self) -> Result<Option<Renewal>, Failure> {
+        let info = self.info.as_ref().map(|info| Arc::<str>::from(info.to_string()));
+        if info.as_ref().is_some_and(|info| info.len() > INFO_BYTES_MAX) {
+            let message = format!("`info` has at most {INFO_BYTES_MAX} bytes of JSON, as in tokens");
+            return Err(Failure::bad_request(message));
+        }
+        let expires_at = match u64::try_from(self.expire_at.unwrap_or_default()) {
+            Ok(0) => None,
+            Ok(seconds) => Some(Timestamp(seconds.saturating_mul(1_000))),
+            Err(_) => {
+                let message = "`expire_at` is a time in seconds since 1970, or 0 for never";
+                return Err(Failure::bad_request(message));
+            }
+        };
+        let is_over = expires_at.is_some_and(|end| end <= now());
+        Ok((!is_over && !self.expired.unwrap_or_default()).then_some(Renewal { expires_at, info }))
     }
 }
 
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(since.as_millis() as u64)
+}
+
+/// The longest `info`, in bytes of its JSON: as long as in a token.
+const INFO_BYTES_MAX: usize = 1 << 10;
+
 impl Names {
-    /// Those of a user, of which `client` is one, or a client whosever it is. What is empty is not given.
+    /// Those of a user, of which `client` and `session` are one, or that one whosever it is. What is empty is not given.
     ///
     /// # Errors
-    /// Nobody is named, the user's name is none, or a session is named.
+    /// Nobody is named, or the user's name is none.
     fn whom(self) -> Result<Whom, Failure> {
         let given = |name: Option<String>| name.filter(|name| !name.is_empty());
-        if given(self.session).is_some() {
-            return Err(Failure::not_available(
-                "`session` is not available here, name the connection by `client`",
-            ));
-        }
-        let (user, client) = (given(self.user), given(self.client));
-        if user.is_none() && client.is_none() {
+        let (user, client, session) = (given(self.user), given(self.client), given(self.session));
+        if user.is_none() && client.is_none() && session.is_none() {
             return Err(Failure::bad_request(
-                "`user` is missing or empty, name a user, or one connection by `client`",
+                "`user` is missing or empty, name a user, or one connection by `client` or `session`",
             ));
         }
         let user = user.as_deref().map(UserName::parse).transpose();
         let user = user.map_err(|error| Failure::bad_request(format!("`user`: {error}")))?;
-        Ok(Whom { user, client })
+        Ok(Whom {
+            user,
+            client,
+            session,
+        })
     }
 }
 
@@ -222,12 +253,13 @@ impl Names {
 struct Whom {
     user: Option<UserName>,
     client: Option<String>,
+    session: Option<String>,
 }
 
 impl Whom {
     /// Their selector; none where nobody is there.
     async fn selector(&self, desk: Desk<'_>) -> Result<Option<Selector>, Failure> {
-        if let (Some(user), None) = (&self.user, &self.client) {
+        if let Some(user) = self.whole_user() {
             return Ok(Some(Selector::User(user.clone())));
         }
         let row = self.row(desk).await?;
@@ -236,19 +268,32 @@ impl Whom {
 
     /// Their connections.
     async fn rows(&self, desk: Desk<'_>) -> Result<Vec<ConnectionRow>, Failure> {
-        match (&self.user, &self.client) {
-            (Some(user), None) => Ok(desk.api.fanfare.connections_of(user).await?),
-            _ => Ok(self.row(desk).await?.into_iter().collect()),
+        match self.whole_user() {
+            Some(user) => Ok(desk.api.fanfare.connections_of(user).await?),
+            None => Ok(self.row(desk).await?.into_iter().collect()),
         }
     }
 
-    /// The connection that `client` names, if it is there and the user's, where one is named. An id that this server has
-    /// not given is nobody's.
+    /// The user, where all of its connections are meant.
+    fn whole_user(&self) -> Option<&UserName> {
+        let is_one = self.client.is_some() || self.session.is_some();
+        self.user.as_ref().filter(|_| !is_one)
+    }
+
+    /// The connection that is named, if it is there and the user's, where one is named. An id or a session that this server
+    /// has not given is nobody's.
     async fn row(&self, desk: Desk<'_>) -> Result<Option<ConnectionRow>, Failure> {
-        let Some(connection) = self.client.as_deref().and_then(connection_of) else {
+        let fanfare = &desk.api.fanfare;
+        let by_client = self.client.as_deref().map(connection_of);
+        let by_session = match &self.session {
+            Some(session) => Some(fanfare.connection_of_session(session).await?),
+            None => None,
+        };
+        let is_one = by_client.is_none() || by_session.is_none() || by_client == by_session;
+        let Some(connection) = by_client.or(by_session).flatten().filter(|_| is_one) else {
             return Ok(None);
         };
-        let row = desk.api.fanfare.connection(connection).await?;
+        let row = fanfare.connection(connection).await?;
         Ok(row.filter(|row| self.user.is_none() || row.user == self.user))
     }
 }

@@ -8,7 +8,7 @@ mod answer;
 mod question;
 
 use fanfare::{
-    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Notice, Payload, TopicName,
+    Action, Admission, Amendment, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Notice, Payload, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Leave, Product, Said};
+use answer::{Entry, Leave, Product, Publishing, Said};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -82,12 +82,12 @@ impl Hooks for CentrifugoHooks {
         Ok(())
     }
 
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let question = Question::publish(caller, draft);
         let bytes_max = self.0.payload_bytes_max();
-        let check = |product: Option<Product>| {
-            product.map_or(Ok(Err(answer::no_leave())), |product| {
-                product.check(bytes_max).map(Ok)
+        let check = |publishing: Option<Publishing>| {
+            publishing.map_or(Ok(Err(answer::no_leave())), |publishing| {
+                publishing.check(bytes_max).map(Ok)
             })
         };
         match self.ask(HookKind::Publish, question, check).await {
