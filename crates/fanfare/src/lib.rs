@@ -182,7 +182,7 @@ pub use door::{
     WebSocketService,
 };
 pub use fanfare_hub::access::{
-    Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
+    Access, Action, Grants, Identity, KeyScopes, PersonalTopic, PersonalTopicError, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{

@@ -266,6 +266,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "subscribe = \"anyone\"",
     ),
     (
+        "personal_topic",
+        "inbox",
+        "\"inbox\"",
+        "it has no `{user}`",
+        "write one topic for each user, such as `inbox:{user}`",
+    ),
+    (
         "compression",
         "gzip",
         "\"gzip\"",

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use fanfare_protocol::{TopicName, TopicTemplate, TopicTemplateError};
 
-use super::{Action, Identity, KeyScopes, Subject, Verdict};
+use super::{Action, Identity, KeyScopes, PersonalTopic, Subject, Verdict};
 use crate::{Retention, SlowRule};
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
@@ -33,6 +33,8 @@ pub struct TopicRules {
     pub keeps_presence: bool,
     /// Whether the topics of which no rule says it are sent as deltas to those who ask for that. Default: not.
     pub sends_deltas: bool,
+    /// What each connection of a user is subscribed to when it is let in, whatever the rules say. Default: nothing.
+    pub personal: Option<PersonalTopic>,
 }
 
 /// What is done with the topics of a pattern. See [`TopicRules`].
@@ -61,6 +63,9 @@ pub struct TopicRule {
     /// Whether subscribers are given the newest publication that is kept and nothing before it, where their dialect gives what
     /// was missed in its reply, and also when they ask for none: a topic of which only the present state matters.
     pub gives_newest: bool,
+    /// Whether subscribers of dialects in which clients speak first are told who comes and goes without asking, and whether they
+    /// may see presence or not, where it is kept who is there.
+    pub tells_presence: bool,
 }
 
 /// Who may do what with a topic.
@@ -114,6 +119,7 @@ impl TopicRule {
             keeps_presence: None,
             sends_deltas: None,
             gives_newest: false,
+            tells_presence: false,
         })
     }
 
@@ -195,6 +201,7 @@ impl TopicRules {
             },
             keeps_presence: true,
             sends_deltas: true,
+            personal: None,
         }
     }
 
@@ -214,6 +221,11 @@ impl TopicRules {
     /// Whether subscribers are given the newest publication and nothing before it.
     pub fn gives_newest_of(&self, topic: &TopicName) -> bool {
         self.of(topic).is_some_and(|rule| rule.gives_newest)
+    }
+
+    /// Whether subscribers are told who comes and goes without asking.
+    pub fn tells_presence_of(&self, topic: &TopicName) -> bool {
+        self.of(topic).is_some_and(|rule| rule.tells_presence) && self.keeps_presence_of(topic)
     }
 
     /// Whether it is kept who is in a topic. Never, of the server's own.

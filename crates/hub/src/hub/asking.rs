@@ -13,7 +13,7 @@ use crate::ask::{Admission, Amendment, Answer, Denial, Question, Suspended, Wait
 use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
-use crate::session::{Manner, NO_USER, Role, SessionState, Wishes};
+use crate::session::{Manner, NO_USER, Role, Session, SessionState, Wishes};
 use crate::{Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
@@ -355,10 +355,20 @@ impl Hub {
         if session.is_none_or(|session| session.role == Role::Publisher) {
             return;
         }
+        let granted = self.with_personal(slot, granted);
         self.subscribe_granted(slot, &granted);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
         }
+    }
+
+    /// Topics that were granted, and that which each user has.
+    pub(super) fn with_personal(&self, slot: usize, mut topics: Vec<TopicName>) -> Vec<TopicName> {
+        let user = self.sessions[slot].as_ref().and_then(Session::user);
+        let personal = self.rules.personal.as_ref().zip(user);
+        let topic = personal.and_then(|(personal, user)| personal.of(user));
+        topics.extend(topic.filter(|topic| !topics.contains(topic)));
+        topics
     }
 
     /// Takes note that it is known who a connection is.

@@ -132,6 +132,7 @@ impl Hub {
     fn let_in(&mut self, slot: usize, id: Option<CommandId>, topics: Vec<TopicName>, places: &[WantedTopic]) {
         let half_interval_ms = self.limits.ping_interval_ms / 2;
         let now = self.now.monotonic;
+        let topics = self.with_personal(slot, topics);
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };

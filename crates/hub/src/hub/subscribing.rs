@@ -429,8 +429,10 @@ impl Hub {
         self.fan_out(index);
         let wishes = options.wishes;
         let manner = wishes.map_or(Manner::AtOnce, |wishes| wishes.manner);
-        let wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
-        let now = self.topics.get(index as usize)?.position;
+        let mut wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
+        let topic = self.topics.get(index as usize)?;
+        wants.presence |= self.is_hailed(slot) && self.rules.tells_presence_of(&topic.name);
+        let now = topic.position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
         let recovered = begin.recovered.filter(|_| !session.is_subscriber(index));

@@ -2,10 +2,14 @@
 
 use fanfare_hub::access::{TopicRule, TopicRules, Who};
 use fanfare_hub::broker::BrokerEvent;
-use fanfare_hub::{Admission, Answer, Control, Denial, Input, Limits, Output, Retention, Selector};
+use fanfare_hub::{
+    Admission, Answer, Control, Denial, Input, Limits, Output, Renewal, Retention, Selector,
+};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp};
+use fanfare_protocol::{
+    ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp, UserName,
+};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
@@ -771,5 +775,60 @@ fn of_a_topic_that_has_a_state_the_newest_is_given() {
     assert_eq!(begin(&mut shard, None), (true, vec![5]));
     assert_eq!(begin(&mut shard, Some(2)), (true, vec![5]));
     assert_eq!(begin(&mut shard, Some(5)), (true, vec![]), "it has that");
+    shard.end();
+}
+
+#[test]
+fn a_client_is_told_when_it_ends_and_ends_then() {
+    let mut shard = Shard::new();
+    let user = Some("ada");
+    let [hailed, other, awaited] = [false, false, true].map(|is_awaited| {
+        let dialect = Dialect::CentrifugeJson;
+        shard.open(Door {
+            dialect,
+            user: user.filter(|_| !is_awaited),
+            is_awaited,
+            ..Door::default()
+        })
+    });
+    let plain = shard.open(Door {
+        user,
+        ..Door::default()
+    });
+    for client in [hailed, other] {
+        say(&mut shard, client, &json!({"id": 1, "connect": {}}));
+    }
+    shard.turn();
+    [hailed, other, plain].map(|client| shard.read(client));
+    let ada = Selector::User(UserName::parse("ada").unwrap());
+    let ends_at = |shard: &Shard, ms: u64| Renewal {
+        expires_at: Some(Timestamp(shard.now.wall.0 + ms)),
+        ..Renewal::default()
+    };
+    let soon = ends_at(&shard, 2_000);
+    assert_eq!(shard.control(Control::Renew(ada, soon.clone())), 3);
+    let nobody = Control::Renew(Selector::Connection(awaited), soon.clone());
+    assert_eq!(shard.control(nobody), 0, "it has yet to say who it is");
+    let never = Control::Renew(Selector::Connection(other), Renewal::default());
+    assert_eq!(shard.control(never), 1);
+    shard.turn();
+    let refresh = |ttl: u64| json!({"push": {"refresh": {"expires": true, "ttl": ttl}}});
+    assert_eq!(hear(&mut shard, hailed), [refresh(2)]);
+    assert_eq!(hear(&mut shard, other), [refresh(2), json!({"push": {"refresh": {}}})]);
+    let told = hear(&mut shard, plain);
+    let end = soon.expires_at.map(|end| end.0);
+    assert_eq!(
+        told,
+        [json!({"type": "authenticated", "user": "ada", "expires_at": end})]
+    );
+    shard.pass(2_500);
+    let ending = hear(&mut shard, plain);
+    assert_eq!(ending.last(), Some(&json!(3009)));
+    assert_eq!(hear(&mut shard, hailed), [] as [Value; 0], "it may show another token");
+    shard.pass(26_000);
+    let ending = hear(&mut shard, hailed);
+    assert_eq!(ending.last(), Some(&json!(3005)));
+    let stays = hear(&mut shard, other);
+    assert!(stays.iter().all(|ping| *ping == json!({})), "{stays:?}");
     shard.end();
 }

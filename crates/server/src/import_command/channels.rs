@@ -42,6 +42,7 @@ pub(super) fn map(world: &World<'_>, draft: &mut Draft) {
         draft.rule(Place::WithoutNamespace, closed("*"));
         return;
     };
+    map_personal(settings, draft, &signs);
     let spaces = spaces(settings, draft, &signs);
     for space in spaces.iter().filter(|_| !signs.private.is_empty()) {
         let pattern = format!("{}{}*", signs.private, space.prefix);
@@ -65,6 +66,24 @@ pub(super) fn map(world: &World<'_>, draft: &mut Draft) {
         let pattern = format!("{}*", space.prefix);
         space.add_rule(world, draft, (space.place, &pattern), subscribe);
     }
+}
+
+/// The channel that each user is subscribed to by itself.
+fn map_personal(settings: &Settings, draft: &mut Draft, signs: &Signs) {
+    let at = |key: &str| format!("client.subscribe_to_user_personal_channel.{key}");
+    if !settings.switch(&at("enabled")) {
+        return;
+    }
+    let namespace = settings.text_or(&at("personal_channel_namespace"), "");
+    let prefix = if namespace.is_empty() {
+        namespace
+    } else {
+        topic_of(&namespace).into_owned() + &signs.namespace
+    };
+    let users = within(&settings.text_or("channel.user_boundary", "#"));
+    let topic = format!("{prefix}{users}{{user}}");
+    let subject = settings.shown(&at("enabled"));
+    draft.set(Place::Access, "personal_topic", topic, &subject);
 }
 
 impl Signs {
@@ -193,14 +212,6 @@ impl Space {
         if let Some((key, text)) = self.closed_by(world) {
             self.lost(world, draft, key, text);
         }
-        if world.settings.text_or(&self.key("force_recovery_mode"), "stream") == "cache" {
-            self.lost(
-                world,
-                draft,
-                "force_recovery_mode",
-                "all that was missed is recovered, not the newest alone; keep less with history_frames",
-            );
-        }
         if self.switch(world, "join_leave") && !self.switch(world, "presence") {
             let text = "to tell who comes and goes it is kept who is there, which those may ask who may see presence";
             draft.note(self.place, &world.settings.shown(&self.key("join_leave")), text);
@@ -262,6 +273,13 @@ impl Space {
         let deltas = world.settings.texts(&self.key("allowed_delta_types"));
         if deltas.iter().any(|kind| kind == DELTAS) {
             rule.push(("deltas", true.into()));
+        }
+        let mode = world.settings.text_or(&self.key("force_recovery_mode"), "stream");
+        if mode == "cache" && kept.is_some() && recovers {
+            rule.push(("give_newest", true.into()));
+        }
+        if self.switch(world, "join_leave") && self.switch(world, "force_push_join_leave") {
+            rule.push(("tell_presence", true.into()));
         }
         rule.extend(kept.unwrap_or_else(|| vec![("history_frames", 0.into())]));
         draft.rule(place, rule);

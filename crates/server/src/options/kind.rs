@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{Network, Origin, TlsVersion};
+use fanfare::{Network, Origin, PersonalTopic, TlsVersion};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     SlowRules { at: Place<Vec<SlowRuleOption>> },
     /// Any number of rules of topics.
     TopicRules { at: Place<Vec<TopicRuleOption>> },
+    /// A topic of which each user has one, if there is one.
+    MaybePersonalTopic { at: Place<Option<PersonalTopic>> },
     /// Any number of networks.
     Networks { at: Place<Vec<Network>> },
     /// Any number of keys of the HTTP API, which are never shown.
@@ -124,6 +126,7 @@ impl Kind {
             Self::Origins { at } => *at(into) = all(texts)?,
             Self::SlowRules { at } => *at(into) = all(texts)?,
             Self::TopicRules { at } => *at(into) = all(texts)?,
+            Self::MaybePersonalTopic { at } => *at(into) = Some(value::personal_topic(one())?),
             Self::Networks { at } => *at(into) = all(texts)?,
             Self::ApiKeys { at } => *at(into) = all(texts)?,
             Self::TokenKeys { at } => *at(into) = all(texts)?,
@@ -164,6 +167,7 @@ impl Kind {
             Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
+            Self::MaybePersonalTopic { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => Vec::new(),
             Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
@@ -194,6 +198,7 @@ impl Kind {
             Self::Origins { at } => at(into).clone_from(at(from)),
             Self::SlowRules { at } => at(into).clone_from(at(from)),
             Self::TopicRules { at } => at(into).clone_from(at(from)),
+            Self::MaybePersonalTopic { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
             Self::ApiKeys { at } => at(into).clone_from(at(from)),
             Self::TokenKeys { at } => at(into).clone_from(at(from)),
@@ -284,6 +289,7 @@ impl Kind {
             Self::Origins { .. } => "ORIGIN",
             Self::SlowRules { .. } => "PATTERN=RULE",
             Self::TopicRules { .. } => "RULE",
+            Self::MaybePersonalTopic { .. } => "TOPIC",
             Self::Networks { .. } => "NETWORK",
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
             Self::MaybeKeysUrl { .. } => "URL",
@@ -321,6 +327,7 @@ impl Kind {
             Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
             Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
             Self::TopicRules { .. } => "list of tables".to_owned(),
+            Self::MaybePersonalTopic { .. } => "name of a topic with `{user}`".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::ApiKeys { .. } => {
                 "list of keys of 16 to 256 bytes, or of `NAME SCOPE… sha256$HEX`".to_owned()

@@ -57,6 +57,7 @@ fn item(kind: &Kind) -> Value {
         Kind::Address { .. }
         | Kind::Origins { .. }
         | Kind::SlowRules { .. }
+        | Kind::MaybePersonalTopic { .. }
         | Kind::Networks { .. }
         | Kind::TokenKeys { .. }
         | Kind::MaybeKeysUrl { .. }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{DoorLimits, Fsync, Network, Origin, TlsVersion};
+use fanfare::{DoorLimits, Fsync, Network, Origin, PersonalTopic, TlsVersion};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -111,9 +111,12 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas` and to `give_newest`. The first pattern that matches a topic
-        /// decides; without one, nobody may do anything that was not granted to it.
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence` and to `tell_presence`, to send
+        /// `deltas` and to `give_newest`. The first pattern that matches a topic decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
+        /// Topic that each connection of a user is subscribed to when it is let in, whatever topic_rule says: `{user}` in it is the
+        /// user's name.
+        personal_topic: Option<PersonalTopic> = None, MaybePersonalTopic ("none");
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
         /// do (`publish:PATTERN`, `stats`, `admin`) and its hash, as `fanfare keygen api-key` prints it.
         /// Prefer the file or the environment: flags are visible in the list of processes.

@@ -281,6 +281,7 @@ fn topic_rules(options: &ServeOptions) -> TopicRules {
         by_pattern: rules.map(|rule| rule.to_rule(retention)).collect(),
         keeps_presence: options.keep_presence || open.keeps_presence,
         sends_deltas: open.sends_deltas,
+        personal: options.personal_topic.clone(),
         otherwise: open.otherwise,
     }
 }

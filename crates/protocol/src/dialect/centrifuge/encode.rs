@@ -86,18 +86,14 @@ pub(crate) fn push(wrapping: Wrapping, push: &Push, bytes: &mut Vec<u8>) {
     match push {
         Push::Attendance(diff) => {
             let channel = channel(&diff.topic);
-            for present in &diff.came {
+            let came = diff.came.iter().map(|present| (present, true));
+            let went = diff.went.iter().map(|present| (present, false));
+            for (present, is_here) in came.chain(went) {
+                let client = || of_client(wrapping.encoding, present);
                 let push = reply::Push {
                     channel: channel.clone(),
-                    join: Some(of_client(wrapping.encoding, present)),
-                    ..reply::Push::default()
-                };
-                put_push(wrapping, push, bytes);
-            }
-            for present in &diff.went {
-                let push = reply::Push {
-                    channel: channel.clone(),
-                    leave: Some(of_client(wrapping.encoding, present)),
+                    join: is_here.then(client),
+                    leave: (!is_here).then(client),
                     ..reply::Push::default()
                 };
                 put_push(wrapping, push, bytes);

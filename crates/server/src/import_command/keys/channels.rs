@@ -53,9 +53,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &["force_push_join_leave"],
-        fate: Fate::Lost(
-            "who comes and goes is told to those who ask (`joinLeave: true`) and may see presence; say `presence = \"subscribers\"` if all may",
-        ),
+        fate: Fate::Judged("`tell_presence`, where there is `join_leave`"),
     },
     Group {
         under: CHANNELS,
@@ -80,7 +78,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &["force_recovery_mode=stream"],
-        fate: Fate::Judged("`cache` is not carried over: all that was missed is recovered"),
+        fate: Fate::Judged("`give_newest`, where it is `cache` and clients may recover"),
     },
     Group {
         under: CHANNELS,

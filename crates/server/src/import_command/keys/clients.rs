@@ -42,16 +42,8 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
-        keys: &["enabled"],
-        fate: Fate::Lost(
-            "no channel is subscribed to by itself; name it in the connection token (`subs`), or publish to the topic `$user:NAME`, \
-             which every connection of a user receives",
-        ),
-    },
-    Group {
-        under: &["client.subscribe_to_user_personal_channel"],
-        keys: &["personal_channel_namespace"],
-        fate: WITH_FEATURE,
+        keys: &["enabled", "personal_channel_namespace"],
+        fate: Fate::Judged("`personal_topic`"),
     },
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
@@ -176,7 +168,9 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["expired_close_delay=25s", "expired_sub_close_delay=25s"],
-        fate: Fate::Note("a connection ends when its token has and token_leeway is over, too"),
+        fate: Fate::Note(
+            "a client of Centrifuge has 25s behind the end of its token to show another one, whatever it speaks over",
+        ),
     },
     Group {
         under: &["client"],
@@ -201,7 +195,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["connect_include_server_time"],
-        fate: Fate::Note("the reply to connect has no time"),
+        fate: Fate::Needless("the reply to connect always has the time"),
     },
     Group {
         under: &["client"],
@@ -209,7 +203,7 @@ pub(super) const GROUPS: &[Group] = &[
             "history_max_publication_limit=300",
             "recovery_max_publication_limit=300",
         ],
-        fate: Fate::Note("how much is read at once is fixed"),
+        fate: Fate::Note("300 publications are read at once, and 300 recovered"),
     },
     Group {
         under: &["client"],

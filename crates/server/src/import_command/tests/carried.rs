@@ -102,6 +102,21 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
     ),
     (r#"{"log_level": "none"}"#, &["log = \"off\""], &[]),
     (
+        r#"{"history_size": 5, "history_ttl": "9s", "allow_recovery": true, "force_recovery_mode": "cache"}"#,
+        &["give_newest = true"],
+        &[],
+    ),
+    (
+        r#"{"join_leave": true, "force_push_join_leave": true}"#,
+        &["keep_presence = true", "tell_presence = true"],
+        &[],
+    ),
+    (
+        r#"{"client": {"subscribe_to_user_personal_channel": {"enabled": true, "personal_channel_namespace": "own"}}, "channel": {"namespaces": [{"name": "own"}]}}"#,
+        &["personal_topic = \"own:%23{user}\""],
+        &[],
+    ),
+    (
         r#"{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://b/c", "timeout": "3s", "http_headers": ["Cookie"]}}}}"#,
         &[
             "hook_connect_url = \"http://b/c\"",

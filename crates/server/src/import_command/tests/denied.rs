@@ -161,14 +161,9 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         &[],
     ),
     (
-        r#"{"force_recovery_mode": "cache"}"#,
-        "lost: force_recovery_mode",
-        &[],
-    ),
-    (
-        r#"{"user_subscribe_to_personal": true}"#,
-        "lost: user_subscribe_to_personal",
-        &[],
+        r#"{"user_subscribe_to_personal": true, "user_personal_single_connection": true}"#,
+        "lost: user_personal_single_connection",
+        &["personal_topic = \"%23{user}\""],
     ),
     (
         r#"{"grpc_api": true, "grpc_api_port": 1}"#,
