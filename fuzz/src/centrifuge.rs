@@ -46,7 +46,10 @@ fn aside(is_protobuf: bool, body: &[u8]) {
         assert_eq!(session_of(connection, secret), aside.session);
     }
     let fields = [aside.node.as_bytes(), aside.session.as_bytes(), &aside.commands];
-    let message: Vec<u8> = (1..).zip(fields).flat_map(|(number, value)| field(number, value)).collect();
+    let message: Vec<u8> = (1..)
+        .zip(fields)
+        .flat_map(|(number, value)| field(number, value))
+        .collect();
     assert!(Aside::read(true, &message) == Some(aside.clone()), "in Protobuf");
     if let Ok(commands) = std::str::from_utf8(&aside.commands) {
         let json = json!({"node": aside.node, "session": aside.session, "data": commands}).to_string();

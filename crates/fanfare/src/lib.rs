@@ -182,12 +182,13 @@ pub use door::{
     WebSocketService,
 };
 pub use fanfare_hub::access::{
-    Access, Action, Grants, Identity, KeyScopes, PersonalTopic, PersonalTopicError, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
+    Access, Action, Grants, Identity, KeyScopes, PersonalTopic, PersonalTopicError, Subject, TopicRule,
+    TopicRules, Verdict, Who, WhoError,
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Amendment, Attendee, ConnectionRow, Denial, Limits, Listed, Renewal, Retention, Role, RosterPage,
-    Selector, SlowRule, SlowRules,
+    Admission, Amendment, Attendee, ConnectionRow, Denial, Limits, Listed, Renewal, Retention, Role,
+    RosterPage, Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
@@ -196,9 +197,9 @@ pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
     Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
-    TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName,
-    UserNameError,
+    Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError,
+    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
+    Turn, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
 pub use hooks::{Application, Caller, Entrant, Hooks};

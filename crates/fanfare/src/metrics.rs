@@ -63,7 +63,7 @@ impl Fanfare {
 
 impl Fanfare {
     /// What was counted beside the shards.
-    fn counts(&self) -> [(&'static str, &'static str, u64); 5] {
+    fn counts(&self) -> [(&'static str, &'static str, u64); 6] {
         let kept = self.kept();
         [
             ("fanfare_notices_lost", NOTICES_LOST_HELP, self.notices_lost()),

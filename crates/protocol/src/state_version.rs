@@ -56,7 +56,11 @@ mod tests {
             (version(2, ""), version(2, "a"), true),
             (version(3, ""), version(2, "a"), false),
         ] {
-            assert_eq!(version.is_outdated_by(&newest), is_outdated, "{version:?} {newest:?}");
+            assert_eq!(
+                version.is_outdated_by(&newest),
+                is_outdated,
+                "{version:?} {newest:?}"
+            );
         }
     }
 }

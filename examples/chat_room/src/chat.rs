@@ -1,8 +1,8 @@
 //! What the chat decides: who may come in, what a message is, and what is told of who comes and goes.
 
 use fanfare::{
-    Admission, Amendment, Caller, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity, Notice,
-    Payload, UserName,
+    Admission, Amendment, Caller, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity,
+    Notice, Payload, UserName,
 };
 use serde::{Deserialize, Serialize};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare::{
-    Admission, Amendment, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity,
-    Notice, Payload, TopicName, UserName,
+    Admission, Amendment, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks,
+    Identity, Notice, Payload, TopicName, UserName,
 };
 
 use crate::rate::Rates;

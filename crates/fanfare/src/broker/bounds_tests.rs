@@ -211,10 +211,7 @@ fn a_topic_forgets_its_own_oldest_keys_when_there_are_too_many() {
 
 /// Publishes a version of a state; gives its offset.
 fn publish_version(broker: &LocalBroker, name: &str, number: u64, time: Timestamp) -> u64 {
-    let version = StateVersion {
-        number,
-        epoch: None,
-    };
+    let version = StateVersion { number, epoch: None };
     let draft = Draft {
         version: Some(Box::new(version)),
         ..Draft::new(topic(name), Payload::text("x"), time)
@@ -247,7 +244,11 @@ fn a_version_is_known_while_its_topic_is_in_use_and_for_a_window_after() {
     assert_eq!(broker.figures().idempotency_keys, 0);
     assert_eq!(publish_version(&broker, "a", 1, later), 1, "and no more");
     broker.expire(Timestamp(later.0 + 11_000));
-    assert_eq!(publish_version(&broker, "a", 1, later), 1, "but while the topic is there");
+    assert_eq!(
+        publish_version(&broker, "a", 1, later),
+        1,
+        "but while the topic is there"
+    );
 }
 
 #[test]
@@ -264,7 +265,10 @@ fn versions_have_the_room_of_keys_and_no_more() {
     let again = ["a", "b", "c"].map(|name| publish_version(&broker, name, 1, now));
     assert_eq!(again, [1, 1, 2], "of the third no version is known");
     let figures = broker.figures();
-    assert_eq!((figures.idempotency_keys, figures.idempotency_keys_forgotten), (2, 2));
+    assert_eq!(
+        (figures.idempotency_keys, figures.idempotency_keys_forgotten),
+        (2, 2)
+    );
 }
 
 #[test]

@@ -389,10 +389,7 @@ fn what_a_failed_disk_does_not_remove_is_kept() {
 
 /// The same with a version.
 fn state(name: &str, text: &str, number: u64) -> Publishing {
-    let version = StateVersion {
-        number,
-        epoch: None,
-    };
+    let version = StateVersion { number, epoch: None };
     Publishing {
         version: Some(Box::new(version)),
         ..draft(name, text)

@@ -195,9 +195,7 @@ impl LocalBroker {
                 if let Some(known) = Known::of(&publication.draft) {
                     partition.keys.forget(&known, &self.keys);
                 }
-                partition
-                    .versions
-                    .forget(&publication.draft, place, &self.keys);
+                partition.versions.forget(&publication.draft, place, &self.keys);
                 Err(refusal_of(&error))
             }
         }

@@ -166,7 +166,8 @@ impl Fanfare {
     /// When its shard is busy or gone.
     pub async fn connection_of_session(&self, session: &str) -> Result<Option<ConnectionId>, CallError> {
         let known = parse_session(session);
-        let Some((connection, secret)) = known.filter(|(id, _)| id.shard() < self.inner.mailboxes.len()) else {
+        let Some((connection, secret)) = known.filter(|(id, _)| id.shard() < self.inner.mailboxes.len())
+        else {
             return Ok(None);
         };
         let (answer, answered) = oneshot::channel();

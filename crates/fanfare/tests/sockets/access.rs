@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::{
-    Admission, Amendment, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Limits,
-    Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Amendment, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks,
+    Identity, Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 use tokio::sync::Notify;

@@ -59,7 +59,9 @@ pub enum PersonalTopicError {
     #[error("it has no `{{user}}`, write one topic for each user, such as `inbox:{{user}}`")]
     NoPlace,
     /// It is for more than one topic.
-    #[error("beside `{{user}}` there is a brace or a `*`, write the name of one topic, such as `inbox:{{user}}`")]
+    #[error(
+        "beside `{{user}}` there is a brace or a `*`, write the name of one topic, such as `inbox:{{user}}`"
+    )]
     Pattern,
     /// No topic has such a name.
     #[error(transparent)]

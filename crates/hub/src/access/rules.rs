@@ -446,10 +446,9 @@ mod tests {
                 ..TopicRule::new(pattern).unwrap()
             };
             let compiled = TopicRules {
-                sends_deltas: false,
-                keeps_presence: false,
                 by_pattern: rules.iter().map(rule).collect(),
                 otherwise: access(otherwise),
+                ..TopicRules::default()
             };
             let patterns: Vec<TopicPattern> = grants.iter().map(|grant| grant.parse().unwrap()).collect();
             let identity = Identity {

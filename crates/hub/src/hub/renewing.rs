@@ -11,7 +11,9 @@ use crate::outbox::Lane;
 impl Hub {
     /// Has a client end at another time, and perhaps be seen otherwise, and tells it so. None where it has yet to say who it is.
     pub(super) fn renew(&mut self, slot: usize, renewal: &Renewal) -> Option<()> {
-        let session = self.sessions[slot].as_mut().filter(|session| !session.is_awaited())?;
+        let session = self.sessions[slot]
+            .as_mut()
+            .filter(|session| !session.is_awaited())?;
         let identity = Arc::make_mut(session.identity.get_or_insert_default());
         identity.expires_at = renewal.expires_at;
         let is_seen_anew = renewal.info.is_some() && identity.info != renewal.info;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::access::{Access, Grants, Identity, TopicRule, TopicRules, Who};
+use fanfare_hub::access::{Grants, Identity, TopicRule, TopicRules, Who};
 use fanfare_hub::{Admission, Amendment, Answer, Denial, Hold, Input, Limits, Output, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
@@ -20,10 +20,8 @@ fn rules(rules: &[(&str, Who, Who)]) -> TopicRules {
             .publish(publish)
     };
     TopicRules {
-        sends_deltas: false,
-        keeps_presence: false,
         by_pattern: rules.iter().map(rule).collect(),
-        otherwise: Access::default(),
+        ..TopicRules::default()
     }
 }
 

@@ -2,14 +2,10 @@
 
 use fanfare_hub::access::{TopicRule, TopicRules, Who};
 use fanfare_hub::broker::BrokerEvent;
-use fanfare_hub::{
-    Admission, Answer, Control, Denial, Input, Limits, Output, Renewal, Retention, Selector,
-};
+use fanfare_hub::{Admission, Answer, Control, Denial, Input, Limits, Output, Renewal, Retention, Selector};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{
-    ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp, UserName,
-};
+use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp, UserName};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
@@ -799,7 +795,9 @@ fn a_client_is_told_when_it_ends_and_ends_then() {
         say(&mut shard, client, &json!({"id": 1, "connect": {}}));
     }
     shard.turn();
-    [hailed, other, plain].map(|client| shard.read(client));
+    for client in [hailed, other, plain] {
+        shard.read(client);
+    }
     let ada = Selector::User(UserName::parse("ada").unwrap());
     let ends_at = |shard: &Shard, ms: u64| Renewal {
         expires_at: Some(Timestamp(shard.now.wall.0 + ms)),
@@ -814,7 +812,10 @@ fn a_client_is_told_when_it_ends_and_ends_then() {
     shard.turn();
     let refresh = |ttl: u64| json!({"push": {"refresh": {"expires": true, "ttl": ttl}}});
     assert_eq!(hear(&mut shard, hailed), [refresh(2)]);
-    assert_eq!(hear(&mut shard, other), [refresh(2), json!({"push": {"refresh": {}}})]);
+    assert_eq!(
+        hear(&mut shard, other),
+        [refresh(2), json!({"push": {"refresh": {}}})]
+    );
     let told = hear(&mut shard, plain);
     let end = soon.expires_at.map(|end| end.0);
     assert_eq!(
@@ -824,11 +825,109 @@ fn a_client_is_told_when_it_ends_and_ends_then() {
     shard.pass(2_500);
     let ending = hear(&mut shard, plain);
     assert_eq!(ending.last(), Some(&json!(3009)));
-    assert_eq!(hear(&mut shard, hailed), [] as [Value; 0], "it may show another token");
+    assert_eq!(
+        hear(&mut shard, hailed),
+        [] as [Value; 0],
+        "it may show another token"
+    );
     shard.pass(26_000);
     let ending = hear(&mut shard, hailed);
     assert_eq!(ending.last(), Some(&json!(3005)));
     let stays = hear(&mut shard, other);
     assert!(stays.iter().all(|ping| *ping == json!({})), "{stays:?}");
+    shard.end();
+}
+
+#[test]
+fn who_comes_and_goes_is_told_without_asking_where_the_rule_says_so() {
+    let rule = |pattern, tells_presence| TopicRule {
+        tells_presence,
+        ..TopicRule::new(pattern)
+            .unwrap()
+            .subscribe(Who::Anyone)
+            .keep_presence()
+    };
+    let unkept = TopicRule {
+        keeps_presence: Some(false),
+        ..rule("c", true)
+    };
+    let rules = TopicRules::from([rule("a", true), rule("b", false), unkept]);
+    let mut shard = Shard::with_rules(Limits::default(), rules);
+    let first = client(&mut shard);
+    let by_server = Control::Subscribe(Selector::Connection(first), vec![topic("a")]);
+    assert_eq!(shard.control(by_server), 1);
+    for name in ["b", "c"] {
+        say(
+            &mut shard,
+            first,
+            &json!({"id": 2, "subscribe": {"channel": name}}),
+        );
+    }
+    let plain = shard.client(&["a"]);
+    let second = client(&mut shard);
+    for name in ["a", "b", "c"] {
+        say(
+            &mut shard,
+            second,
+            &json!({"id": 2, "subscribe": {"channel": name}}),
+        );
+    }
+    shard.turn();
+    hear(&mut shard, first);
+    shard.lose(second);
+    shard.pass(2_000);
+    hear(&mut shard, first);
+    let third = client(&mut shard);
+    say(
+        &mut shard,
+        third,
+        &json!({"id": 2, "subscribe": {"channel": "a"}}),
+    );
+    shard.pass(2_000);
+    let more = hear(&mut shard, first);
+    let pushes: Vec<_> = more.iter().filter(|told| told["push"].is_object()).collect();
+    let came = &pushes[0]["push"];
+    assert_eq!(
+        (pushes.len(), &came["channel"], &came["join"]["info"]["client"]),
+        (1, &json!("a"), &json!(client_of(third))),
+        "{pushes:?}"
+    );
+    assert_eq!(shard.read(plain), [""; 0], "whoever can ask is told when it does");
+    shard.end();
+}
+
+#[test]
+fn each_connection_of_a_user_is_subscribed_to_what_is_personal() {
+    let rules = TopicRules {
+        personal: Some("%23{user}".parse().unwrap()),
+        ..TopicRules::default()
+    };
+    let mut shard = Shard::with_rules(Limits::default(), rules);
+    let hello = |shard: &mut Shard, user: Option<&'static str>, granted_topics| {
+        let client = shard.open(Door {
+            user,
+            granted_topics,
+            ..door()
+        });
+        say(shard, client, &json!({"id": 1, "connect": {}}));
+        let told = hear(shard, client).remove(0)["connect"]["subs"].clone();
+        let subs = told.as_object().map(|subs| subs.keys().cloned().collect());
+        (client, subs.unwrap_or_else(Vec::new))
+    };
+    let (ada, subs) = hello(&mut shard, Some("ada"), &["news"]);
+    assert_eq!(subs, ["#ada", "news"]);
+    assert_eq!(hello(&mut shard, Some("ada"), &["%23ada"]).1, ["#ada"]);
+    assert_eq!(hello(&mut shard, None, &[]).1, [] as [String; 0]);
+    let plain = shard.open(Door {
+        user: Some("ada"),
+        ..Door::default()
+    });
+    shard.turn();
+    let heard = shard.read(plain);
+    assert!(heard.iter().any(|one| one.contains("subscribed")), "{heard:?}");
+    publish(&mut shard, "%23ada", 1);
+    let heard = hear(&mut shard, ada);
+    assert_eq!(heard[0]["push"]["channel"], "#ada");
+    assert_eq!(shard.read(plain).len(), 1);
     shard.end();
 }

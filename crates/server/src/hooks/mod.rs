@@ -27,8 +27,8 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice,
-    Payload, Selector, Timestamp, TopicName,
+    Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily,
+    Notice, Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
 

@@ -180,10 +180,16 @@ fn a_session_is_one_connection_for_whoever_knows_its_name() {
     let named = json!({"session": session, "client": id, "user": "", "channel": "a"});
     stand.done("subscribe", named.clone());
     let mut heard = one.json();
-    assert!(heard["subscribe"].is_object() && heard["channel"] == "a", "{heard}");
+    assert!(
+        heard["subscribe"].is_object() && heard["channel"] == "a",
+        "{heard}"
+    );
     stand.done("unsubscribe", named);
     heard = one.json();
-    assert!(heard["unsubscribe"].is_object() && heard["channel"] == "a", "{heard}");
+    assert!(
+        heard["unsubscribe"].is_object() && heard["channel"] == "a",
+        "{heard}"
+    );
     stand.done("refresh", json!({"session": session}));
     assert_eq!(one.json(), json!({"refresh": {}}));
     stand.done("disconnect", json!({"session": session}));
@@ -220,20 +226,36 @@ fn a_refresh_says_when_a_connection_ends_and_what_others_see_of_it() {
     let id = told["connect"]["client"].as_str().unwrap();
     client.ask(json!({"id": 2, "subscribe": {"channel": "a"}}));
     let end = now() + 100;
-    stand.done("refresh", json!({"client": id, "expire_at": end, "info": {"n": 1}}));
+    stand.done(
+        "refresh",
+        json!({"client": id, "expire_at": end, "info": {"n": 1}}),
+    );
     let refresh = client.json()["push"]["refresh"].clone();
     assert_eq!(refresh["expires"], true);
-    assert!((60..=100).contains(&refresh["ttl"].as_u64().unwrap()), "{refresh}");
+    assert!(
+        (60..=100).contains(&refresh["ttl"].as_u64().unwrap()),
+        "{refresh}"
+    );
     let seen = || stand.done("presence", json!({"channel": "a"}))["presence"][id]["conn_info"].clone();
     eventually("it is seen anew", || seen() == json!({"n": 1}));
-    for never in [json!({"client": id}), json!({"client": id, "expire_at": 0, "info": null})] {
+    for never in [
+        json!({"client": id}),
+        json!({"client": id, "expire_at": 0, "info": null}),
+    ] {
         stand.done("refresh", never);
         assert_eq!(client.json(), json!({"push": {"refresh": {}}}));
     }
-    assert_eq!(seen(), json!({"n": 1}), "and as before where nothing is said of that");
+    assert_eq!(
+        seen(),
+        json!({"n": 1}),
+        "and as before where nothing is said of that"
+    );
     for (over, words) in [
         (json!({"client": id, "expire_at": -1}), "`expire_at` is a time"),
-        (json!({"client": id, "info": "x".repeat(1_025)}), "`info` has at most 1024 bytes"),
+        (
+            json!({"client": id, "info": "x".repeat(1_025)}),
+            "`info` has at most 1024 bytes",
+        ),
     ] {
         stand.assert_refused("refresh", over, 107, words);
     }

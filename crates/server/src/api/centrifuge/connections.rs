@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use fanfare::centrifuge::{client_of, connection_of};
 use fanfare::{ConnectionRow, Disconnect, Renewal, Selector, Timestamp, TopicName, UserName};
 use serde::Deserialize;
-use serde_json::Value;
 use serde::de::{Deserializer, IgnoredAny};
+use serde_json::Value;
 
 use super::answer::{Done, Failure};
 use super::{Desk, topic_named};

@@ -142,7 +142,11 @@ impl Content {
         }
         let (payload, options) = (self.payload.clone(), self.options.clone());
         let published = match self.version.clone() {
-            Some(version) => fanfare.publish_state(topic.as_str(), payload, version, options).await,
+            Some(version) => {
+                fanfare
+                    .publish_state(topic.as_str(), payload, version, options)
+                    .await
+            }
             None => fanfare.publish_with(topic.as_str(), payload, options).await,
         };
         let position = published?.position;
