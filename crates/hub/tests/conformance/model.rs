@@ -204,14 +204,15 @@ impl Model {
         if !version.is_outdated_by(newest) {
             return None;
         }
-        let log = state.topics.get_mut(&draft.topic);
-        match self.fault {
-            Fault::OutdatedToldItsPlace => Some(*place),
-            _ => log.map(|log| {
-                log.position.offset += u64::from(self.fault == Fault::OutdatedPlaced);
-                log.position
-            }),
-        }
+        let place = *place;
+        let Some(log) = state.topics.get_mut(&draft.topic) else {
+            return Some(place);
+        };
+        log.position.offset += u64::from(self.fault == Fault::OutdatedPlaced);
+        Some(match self.fault {
+            Fault::OutdatedToldItsPlace => place,
+            _ => log.position,
+        })
     }
 
     /// Where the publication is said to stand that this one repeats.
