@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_hub::access::Identity;
-use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule, WantedTopic};
+use fanfare_hub::{Control, Input, Leave, Opened, Role, Selector, SlowRule, WantedTopic};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::websocket::Opcode;
@@ -107,6 +107,7 @@ impl World {
             topics: topics.into_iter().map(wanted).collect(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            leaves: Vec::new(),
             occupancy,
             presence: wants_presence,
             every,
@@ -344,7 +345,7 @@ impl World {
             }
             3..5 => {
                 self.clients[index].is_governed = true;
-                Control::Subscribe(selector, topics)
+                Control::Subscribe(selector, topics, Leave::default())
             }
             _ => {
                 self.clients[index].is_governed = true;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::http::HeaderMap;
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Amendment, Answer, Denial, Question};
+use fanfare_hub::{Admission, Amendment, Answer, Denial, Leave, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
@@ -63,15 +63,52 @@ pub trait Hooks: Send + Sync + 'static {
         async { Ok(admission) }
     }
 
-    /// Whether somebody may receive all of these topics. By default not.
+    /// Whether somebody may receive all of these topics, for how long, and what comes with them: `Ok(Leaves::default())` is
+    /// a plain yes. Asked again with a token where somebody shows another one for a topic that it has. By default not.
+    ///
+    /// ```
+    /// use fanfare::{Caller, Denial, Hooks, Leave, Leaves, Payload, Timestamp, TopicName};
+    ///
+    /// struct Shop {
+    ///     sale_ends_at: Timestamp,
+    /// }
+    ///
+    /// impl Hooks for Shop {
+    ///     async fn subscribe(
+    ///         &self,
+    ///         _: &Caller,
+    ///         _: &[TopicName],
+    ///         _: Option<&str>,
+    ///     ) -> Result<Leaves, Denial> {
+    ///         Ok(Leaves::from(Leave {
+    ///             expires_at: Some(self.sale_ends_at),
+    ///             data: Some(Payload::text("everything must go")),
+    ///             ..Leave::default()
+    ///         }))
+    ///     }
+    /// }
+    /// ```
     fn subscribe(
         &self,
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> impl Future<Output = Result<(), Denial>> + Send {
+    ) -> impl Future<Output = Result<Leaves, Denial>> + Send {
         let _ = (caller, topics, token);
         async { Err(Denial::forbidden("this topic is not open to you")) }
+    }
+
+    /// Whether somebody may go on receiving a topic whose [leave](Leave) has ended, which did not come from a token, and from
+    /// now on how long: `Ok(Leave::default())` is for ever. Its commands do not wait for this. A refusal ends the
+    /// subscription; after a temporary one, such as [`Denial::unavailable`], it is asked again every five seconds until 25
+    /// seconds have passed. By default not.
+    fn renew_subscription(
+        &self,
+        caller: &Caller,
+        topic: &TopicName,
+    ) -> impl Future<Output = Result<Leave, Denial>> + Send {
+        let _ = (caller, topic);
+        async { Err(Denial::forbidden("this topic is not open to you any more")) }
     }
 
     /// Whether somebody may publish this, and what is published in its place, if something else is; a
@@ -260,12 +297,14 @@ impl Application {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         #[cfg(feature = "tokens")]
         if let (Some(tokens), Some(token)) = (&self.tokens, token) {
             let whose = (caller.user(), caller.connection);
             let outcome = tokens.authorise(token, whose, topics).await;
-            return outcome.map_err(TokenRefusal::denial_to_subscribe);
+            return outcome
+                .map(Leaves::from)
+                .map_err(TokenRefusal::denial_to_subscribe);
         }
         self.hooks.subscribe(caller, topics, token).await
     }
@@ -295,6 +334,10 @@ impl Application {
             Question::Inspect { action, topic } => {
                 Answer::Inspect(self.hooks.inspect(caller, action, &topic).await)
             }
+            Question::RenewSubscription { topic } => {
+                let outcome = self.hooks.renew_subscription(caller, &topic).await;
+                Answer::RenewSubscription(topic, outcome)
+            }
             Question::Call { method, payload } => {
                 Answer::Call(self.hooks.call(caller, &method, &payload).await)
             }
@@ -322,7 +365,8 @@ trait AnyHooks: Send + Sync {
         caller: &'a Caller,
         topics: &'a [TopicName],
         token: Option<&'a str>,
-    ) -> Deciding<'a, ()>;
+    ) -> Deciding<'a, Leaves>;
+    fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave>;
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment>;
     fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
@@ -359,8 +403,12 @@ impl<H: Hooks> AnyHooks for H {
         caller: &'a Caller,
         topics: &'a [TopicName],
         token: Option<&'a str>,
-    ) -> Deciding<'a, ()> {
+    ) -> Deciding<'a, Leaves> {
         Box::pin(Hooks::subscribe(self, caller, topics, token))
+    }
+
+    fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave> {
+        Box::pin(Hooks::renew_subscription(self, caller, topic))
     }
 
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment> {

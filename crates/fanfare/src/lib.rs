@@ -187,8 +187,8 @@ pub use fanfare_hub::access::{
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Amendment, Attendee, ConnectionRow, Denial, Limits, Listed, Renewal, Retention, Role,
-    RosterPage, Selector, SlowRule, SlowRules,
+    Admission, Amendment, Attendee, ConnectionRow, Denial, Leave, Leaves, Limits, Listed, Renewal, RenewedBy,
+    Retention, Role, RosterPage, Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};

@@ -11,7 +11,7 @@ use fanfare_protocol::{
 use crate::access::{Action, Identity};
 use crate::hub::Look;
 use crate::session::Wishes;
-use crate::{Ticket, WantedTopic};
+use crate::{Leave, Leaves, Ticket, WantedTopic};
 
 /// What the application is to decide. Until it has, the connection that asks is not read from, so that its commands
 /// stay in order and its line is TCP's.
@@ -38,6 +38,12 @@ pub enum Question {
         /// The topic.
         topic: TopicName,
     },
+    /// May it go on receiving this topic, now that its leave has ended? It is asked beside what the connection asks itself,
+    /// which is read from meanwhile; about one topic at a time.
+    RenewSubscription {
+        /// The topic.
+        topic: TopicName,
+    },
     /// What does this procedure give?
     Call {
         /// Its name.
@@ -53,11 +59,13 @@ pub enum Answer {
     /// Who it is.
     Authenticate(Result<Admission, Denial>),
     /// It may receive the topics.
-    Subscribe(Result<(), Denial>),
+    Subscribe(Result<Leaves, Denial>),
     /// It may publish, with this said otherwise.
     Publish(Result<Amendment, Denial>),
     /// It may see what it asked for.
     Inspect(Result<(), Denial>),
+    /// For how long it may go on receiving the topic, from now on; and how others see it there, where that is another.
+    RenewSubscription(TopicName, Result<Leave, Denial>),
     /// What the procedure gave.
     Call(Result<Payload, Denial>),
 }
@@ -69,6 +77,8 @@ pub struct Admission {
     pub identity: Arc<Identity>,
     /// Topics that it is subscribed to whatever the rules say.
     pub topics: Vec<TopicName>,
+    /// What comes with some of them; with the others nothing does.
+    pub leaves: Vec<(TopicName, Leave)>,
 }
 
 /// What the application says of a publication in place of its publisher, or beside it. What it leaves out stays as it is; by
@@ -140,8 +150,12 @@ pub(crate) enum Suspended {
     Subscribe {
         id: Option<CommandId>,
         topics: Vec<WantedTopic>,
+        /// Those that the application was asked about.
+        asked: Vec<TopicName>,
         wishes: Wishes,
     },
+    /// To go on receiving a topic.
+    Renew { id: Option<CommandId>, topic: TopicName },
     /// To publish; behind the first, what is still to be looked at.
     Publish(VecDeque<(Ticket, Draft)>),
     /// To read history.
@@ -213,6 +227,11 @@ impl Denial {
         )
     }
 
+    /// Whether it may be otherwise later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.is_temporary())
+    }
+
     /// The answer of nobody: the application could not be asked.
     pub fn unavailable() -> Self {
         Self::Refused {
@@ -229,9 +248,10 @@ impl Question {
     pub fn unasked(&self) -> Answer {
         self.denied(match self {
             Self::Authenticate { .. } => Denial::unauthenticated("tokens are not accepted here"),
-            Self::Subscribe { .. } | Self::Publish(_) | Self::Inspect { .. } => {
-                Denial::forbidden("there is no application to ask for leave")
-            }
+            Self::Subscribe { .. }
+            | Self::Publish(_)
+            | Self::Inspect { .. }
+            | Self::RenewSubscription { .. } => Denial::forbidden("there is no application to ask for leave"),
             Self::Call { .. } => Denial::refused(ErrorCode::NotAvailable, "there are no methods here"),
         })
     }
@@ -243,6 +263,7 @@ impl Question {
             Self::Subscribe { .. } => Answer::Subscribe(Err(denial)),
             Self::Publish(_) => Answer::Publish(Err(denial)),
             Self::Inspect { .. } => Answer::Inspect(Err(denial)),
+            Self::RenewSubscription { topic } => Answer::RenewSubscription(topic.clone(), Err(denial)),
             Self::Call { .. } => Answer::Call(Err(denial)),
         }
     }

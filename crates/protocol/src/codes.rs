@@ -118,6 +118,8 @@ disconnects! {
     Shed 3007 "shed" 12 "The server's memory for what waits was full, and most of it waited for this client.";
     MessageTimeout 3008 "message timeout" 13 "A message was begun and not finished in time.";
     Expired 3009 "expired" 14 "The client's token has expired; connect again with a new one.";
+    SubscriptionExpired 3010 "subscription expired" 22
+        "A subscription has ended, in a dialect that cannot say so or does not ask for it again; connect again.";
     Disconnected 3500 "disconnected" 15 "The API closed the connection for good.";
     Flooding 3501 "flooding" 16 "The client went on asking too much after it was told to wait.";
     Unauthenticated 3502 "unauthenticated" 17

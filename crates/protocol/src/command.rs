@@ -111,6 +111,13 @@ pub enum Verb<'a> {
     },
     /// The server's ping has come, in a dialect that has its own.
     Pong,
+    /// Go on receiving a topic that the client is subscribed to.
+    Renew {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+        /// The token that allows it.
+        token: Cow<'a, str>,
+    },
 }
 
 /// A topic that is to be received.

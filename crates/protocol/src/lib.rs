@@ -41,7 +41,7 @@ pub use pattern::{PATTERN_STARS_MAX, TopicPattern, TopicPatternError};
 pub use position::{Epoch, Millis, Position, Timestamp};
 pub use presence::{Attendance, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Present};
 pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, Publisher};
-pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
+pub use reply::{Goodbye, Granted, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
 pub use session_key::SessionKey;
 pub use since::{Loss, Since, SinceError};
 pub use state_version::StateVersion;

@@ -66,6 +66,11 @@ pub enum Reply {
         /// When it must have said so again.
         expires_at: Option<Timestamp>,
     },
+    /// The client goes on receiving a topic.
+    Renewed {
+        /// For how long.
+        granted: Granted,
+    },
     /// The way to the hub and back works.
     Pong {
         /// The server's wall clock.
@@ -101,6 +106,19 @@ pub struct SubscribedTopic {
     pub has_deltas: bool,
     /// What follows the position, in a dialect in which it is part of the reply.
     pub publications: Vec<Arc<Publication>>,
+    /// What comes with it, where anything does.
+    pub granted: Option<Box<Granted>>,
+}
+
+/// What a client is told of its leave to receive a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// When it ends unless the client has shown another token by then; `None` where that is not the client's matter.
+    pub expires_at: Option<Timestamp>,
+    /// The server's wall clock.
+    pub time: Timestamp,
+    /// What the application gives.
+    pub data: Option<Payload>,
 }
 
 /// Publications of a topic as a client asked for them.
@@ -147,6 +165,11 @@ pub enum Push {
     Missed(Missed),
     /// A gap in a topic's offsets was found: the client is not subscribed to it any more and should do so anew.
     PositionLost {
+        /// The topic.
+        topic: TopicName,
+    },
+    /// The leave to receive a topic has ended: the client is not subscribed to it any more.
+    LeaveEnded {
         /// The topic.
         topic: TopicName,
     },

@@ -46,6 +46,7 @@ impl Hooks for Chat {
         Ok(Some(Admission {
             identity: Identity::of_user(user).into(),
             topics: Vec::new(),
+            ..Admission::default()
         }))
     }
 

@@ -60,7 +60,7 @@ impl Fanfare {
             let user = query.user().cloned()?;
             Some(Admission {
                 identity: Arc::new(Identity::of_user(user)),
-                topics: Vec::new(),
+                ..Admission::default()
             })
         };
         // Where nobody can tell what a token means it may be for a proxy in front, or for the application's `connect`.
@@ -123,7 +123,7 @@ impl Fanfare {
 fn known_to_host(parts: &Parts) -> Option<Admission> {
     let of = |identity: &Arc<Identity>| Admission {
         identity: Arc::clone(identity),
-        topics: Vec::new(),
+        ..Admission::default()
     };
     let admission = parts.extensions.get::<Admission>().cloned();
     admission.or_else(|| parts.extensions.get().map(of))

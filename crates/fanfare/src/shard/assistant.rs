@@ -16,8 +16,8 @@ use crate::hooks::{Application, Caller};
 
 /// An application and the runtime that its hooks run on.
 ///
-/// A connection asks one question at a time and is not read from meanwhile, so there are never more tasks than
-/// connections.
+/// A connection asks one question at a time and is not read from meanwhile, and beside it one at a time is asked about
+/// subscriptions of it that end: so there are never more tasks than twice the connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Assistant {
     application: Application,

@@ -83,6 +83,7 @@ impl Fixture {
             topics: Vec::new(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            leaves: Vec::new(),
             occupancy: false,
             presence: false,
             every: None,

@@ -9,8 +9,8 @@ use fanfare::tokens::{
     TokensOptions,
 };
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Limits, Options, TopicName,
-    TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Leaves, Limits, Options,
+    TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -394,14 +394,21 @@ impl Hooks for Backend {
         }
     }
 
-    async fn subscribe(&self, caller: &Caller, _: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        _: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<Leaves, Denial> {
         assert_eq!(token, None, "a token decides alone");
         let user = caller
             .identity
             .as_ref()
             .and_then(|identity| identity.user.as_ref());
         let is_ada = user.is_some_and(|user| user.as_str() == "ada");
-        is_ada.then_some(()).ok_or_else(|| Denial::forbidden("not you"))
+        is_ada
+            .then(Leaves::default)
+            .ok_or_else(|| Denial::forbidden("not you"))
     }
 }
 

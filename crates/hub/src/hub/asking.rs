@@ -14,7 +14,7 @@ use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
 use crate::session::{Manner, NO_USER, Role, Session, SessionState, Wishes};
-use crate::{Output, SlowRule, Ticket, WantedTopic};
+use crate::{Leave, Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
     /// The rule for slow clients of a topic.
@@ -86,10 +86,20 @@ impl Hub {
             }
         }
         if asked.is_empty() {
+            self.forget_leaves(slot, &topics);
             return self.subscribe(slot, id, &topics, wishes);
         }
-        let question = Question::Subscribe { topics: asked, token };
-        self.ask(slot, Suspended::Subscribe { id, topics, wishes }, question);
+        let question = Question::Subscribe {
+            topics: asked.clone(),
+            token,
+        };
+        let suspended = Suspended::Subscribe {
+            id,
+            topics,
+            asked,
+            wishes,
+        };
+        self.ask(slot, suspended, question);
     }
 
     /// A topic that the client is subscribed to, or is about to be, in a dialect in which that is asked for once.
@@ -167,6 +177,9 @@ impl Hub {
         let Some(slot) = self.open_slot_of(connection) else {
             return;
         };
+        if let Answer::RenewSubscription(topic, outcome) = answer {
+            return self.renewal_decided(slot, &topic, outcome);
+        }
         let Some(suspended) = self.take_suspended(slot) else {
             return;
         };
@@ -178,8 +191,21 @@ impl Hub {
             (Suspended::Hello { id, places }, Answer::Authenticate(outcome)) => {
                 self.hello_answered(slot, id, places, outcome);
             }
-            (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
-                Ok(()) => self.subscribe(slot, id, &topics, wishes),
+            (
+                Suspended::Subscribe {
+                    id,
+                    topics,
+                    asked,
+                    wishes,
+                },
+                Answer::Subscribe(outcome),
+            ) => match outcome {
+                Ok(leaves) => self.subscribe_with_leave(slot, id, (&topics, leaves.for_each(asked)), wishes),
+                Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
+                Err(denial) => self.deny(slot, id, denial),
+            },
+            (Suspended::Renew { id, topic }, Answer::Subscribe(outcome)) => match outcome {
+                Ok(leaves) => self.renewed(slot, id, topic, leaves),
                 Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
                 Err(denial) => self.deny(slot, id, denial),
             },
@@ -301,7 +327,11 @@ impl Hub {
 
     /// The client is who it says: a new one is let in, another one's identity takes the place of the old.
     fn identified(&mut self, slot: usize, id: Option<CommandId>, admission: Admission) {
-        let Admission { identity, topics } = admission;
+        let Admission {
+            identity,
+            topics,
+            leaves,
+        } = admission;
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -335,9 +365,9 @@ impl Hub {
             .as_mut()
             .and_then(|session| session.waiting.take()?.entry);
         if is_new {
-            self.enter(slot, entry, topics);
+            self.enter(slot, entry, (topics, leaves));
         } else {
-            self.subscribe_granted(slot, &topics);
+            self.subscribe_granted(slot, &topics, leaves);
         }
     }
 
@@ -347,7 +377,7 @@ impl Hub {
         &mut self,
         slot: usize,
         entry: Option<(Vec<WantedTopic>, Wishes)>,
-        granted: Vec<TopicName>,
+        (granted, leaves): (Vec<TopicName>, Vec<(TopicName, Leave)>),
     ) {
         self.count_user(slot);
         self.subscribe_to_own(slot);
@@ -356,7 +386,7 @@ impl Hub {
             return;
         }
         let granted = self.with_personal(slot, granted);
-        self.subscribe_granted(slot, &granted);
+        self.subscribe_granted(slot, &granted, leaves);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
         }
@@ -399,9 +429,9 @@ impl Hub {
     }
 
     /// Subscribes to what was granted, as far as the limit goes: past it to none of it.
-    fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName]) {
+    fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName], leaves: Vec<(TopicName, Leave)>) {
         if !topics.is_empty() {
-            self.subscribe_by_application(slot, topics);
+            self.subscribe_by_application(slot, topics, leaves);
         }
     }
 
@@ -440,6 +470,7 @@ impl Suspended {
             Self::Authenticate(id)
             | Self::Hello { id, .. }
             | Self::Subscribe { id, .. }
+            | Self::Renew { id, .. }
             | Self::History { id, .. }
             | Self::Presence { id, .. }
             | Self::Call(id) => id,

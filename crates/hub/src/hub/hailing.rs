@@ -6,7 +6,7 @@ use fanfare_protocol::{CommandId, Millis, SessionKey, TopicName, Wanted};
 
 use super::Hub;
 use crate::ask::{Admission, Denial, Question, Suspended, Waiting};
-use crate::session::{Session, SessionState};
+use crate::session::{MadeBy, Session, SessionState};
 use crate::{Output, WantedTopic};
 
 impl Hub {
@@ -63,7 +63,12 @@ impl Hub {
         outcome: Result<Admission, Denial>,
     ) {
         match outcome {
-            Ok(Admission { identity, topics }) => {
+            Ok(Admission {
+                identity,
+                topics,
+                leaves,
+            }) => {
+                self.keep_leaves(slot, &topics, leaves, MadeBy::Application);
                 if let Some(session) = &mut self.sessions[slot] {
                     session.identity = Some(identity);
                 }

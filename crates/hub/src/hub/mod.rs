@@ -10,6 +10,7 @@ mod fan_out;
 mod filtering;
 mod gathering;
 mod hailing;
+mod leaves;
 mod listing;
 mod numbering;
 mod pacing;
@@ -38,7 +39,7 @@ use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::replays::Replays;
-use crate::session::{Session, SessionState, Wishes};
+use crate::session::{MadeBy, Session, SessionState, Wishes};
 use crate::topic::{Topic, Wants};
 use crate::{Counters, Input, Limits, Now, Opened, Output};
 
@@ -396,12 +397,13 @@ impl Hub {
         if is_hailed {
             self.awaited += 1;
             let admitted = (!opened.is_awaited).then_some(opened.granted_topics);
+            self.keep_leaves(slot, &[], opened.leaves, MadeBy::Application);
             self.await_hello(slot, admitted, opened.key);
         } else if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
         } else {
-            self.enter(slot, Some(entry), opened.granted_topics);
+            self.enter(slot, Some(entry), (opened.granted_topics, opened.leaves));
         }
         if self.drain.is_some() {
             self.say_shutdown(slot);

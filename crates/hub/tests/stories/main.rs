@@ -15,6 +15,7 @@ mod driver;
 mod fan_out;
 mod hailing;
 mod history;
+mod leaves;
 mod occupancy;
 mod pacing;
 mod presence;

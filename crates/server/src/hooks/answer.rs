@@ -230,6 +230,7 @@ impl Entry {
         let Admission {
             identity,
             topics: known_topics,
+            leaves,
         } = known.unwrap_or_default();
         let mut identity = Identity::clone(&identity);
         if let Some(user) = self.user {
@@ -248,14 +249,14 @@ impl Entry {
             identity.grants = grants.check()?;
         }
         if let Some(seconds) = self.expires_in_s {
-            let ms = Duration::from_secs(seconds).as_millis() as u64;
-            identity.expires_at = Some(Timestamp(now.0.saturating_add(ms)));
+            identity.expires_at = Some(in_seconds(now, seconds));
         }
         let mut topics = known_topics;
         topics.extend(parse_topics(&self.topics)?);
         Ok(Some(Admission {
             identity: Arc::new(identity),
             topics,
+            leaves,
         }))
     }
 
@@ -303,18 +304,7 @@ impl GrantsText {
 impl Consent {
     /// Holds it to the bound of a payload.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Checked, Unread> {
-        let payload = match (self.data, self.text, self.data_base64) {
-            (None, None, None) => None,
-            (Some(json), None, None) => Some(Payload::json(&json)),
-            (None, Some(text), None) => Some(Payload::text(text)),
-            (None, None, Some(base64)) => {
-                let bytes = STANDARD.decode(base64);
-                Some(Payload::binary(
-                    bytes.map_err(|_| "`data_base64` is not base64".to_owned())?,
-                ))
-            }
-            _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
-        };
+        let payload = payload_of(self.data, self.text, self.data_base64)?;
         check_payload(payload.as_ref(), payload_bytes_max)?;
         Ok(Checked {
             payload,
@@ -323,7 +313,33 @@ impl Consent {
     }
 }
 
-fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
+/// A payload in one of the words for it, if there is one.
+pub(super) fn payload_of(
+    json: Option<Box<RawValue>>,
+    text: Option<String>,
+    base64: Option<String>,
+) -> Result<Option<Payload>, Unread> {
+    Ok(match (json, text, base64) {
+        (None, None, None) => None,
+        (Some(json), None, None) => Some(Payload::json(&json)),
+        (None, Some(text), None) => Some(Payload::text(text)),
+        (None, None, Some(base64)) => {
+            let bytes = STANDARD.decode(base64);
+            Some(Payload::binary(
+                bytes.map_err(|_| "`data_base64` is not base64".to_owned())?,
+            ))
+        }
+        _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
+    })
+}
+
+/// The time in so many seconds.
+pub(super) fn in_seconds(now: Timestamp, seconds: u64) -> Timestamp {
+    let ms = Duration::from_secs(seconds).as_millis() as u64;
+    Timestamp(now.0.saturating_add(ms))
+}
+
+pub(super) fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
     let topics: Result<_, _> = texts.iter().map(|text| TopicName::parse(text)).collect();
     topics.map_err(|error| format!("a topic: {error}"))
 }
@@ -423,7 +439,7 @@ mod tests {
                 token_id: Some("t1".into()),
                 ..Identity::of_user(UserName::parse("ada").unwrap())
             }),
-            topics: Vec::new(),
+            ..Admission::default()
         };
         assert_eq!(entry(r#"{"allow":{}}"#).check(None, NOW), Ok(None));
         let kept = entry(r#"{"allow":{}}"#).check(Some(before.clone()), NOW);

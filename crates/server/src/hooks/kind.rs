@@ -13,16 +13,19 @@ pub(super) enum HookKind {
     Inspect,
     /// What does this procedure give?
     Call,
+    /// May it go on receiving this topic?
+    SubRefresh,
 }
 
 impl HookKind {
     /// Every kind, in the order of the rows of counters.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Connect,
         Self::Subscribe,
         Self::Publish,
         Self::Inspect,
         Self::Call,
+        Self::SubRefresh,
     ];
 
     /// Its name in requests, metrics and logs.
@@ -33,6 +36,7 @@ impl HookKind {
             Self::Publish => "publish",
             Self::Inspect => "inspect",
             Self::Call => "call",
+            Self::SubRefresh => "sub_refresh",
         }
     }
 }

@@ -17,6 +17,7 @@ mod format;
 mod kind;
 mod line;
 mod metrics;
+mod permit;
 mod question;
 mod signature;
 mod url;
@@ -28,7 +29,7 @@ use std::time::SystemTime;
 use axum::http::HeaderName;
 use fanfare::{
     Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily,
-    Notice, Payload, Selector, Timestamp, TopicName,
+    Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
 
@@ -43,14 +44,15 @@ pub(crate) use courier::Courier;
 use courier::Letter;
 pub(crate) use format::HookFormat;
 use kind::HookKind;
+use permit::{Permit, Renewal};
 use question::Question;
 pub(crate) use signature::Signer;
 pub(crate) use url::{HookHeader, HookUrl};
 
 /// What there is to be set about hooks.
 pub(crate) struct HookSettings {
-    /// The URL of each kind, of connect, subscribe, publish, inspect and call. A kind without one is not asked.
-    pub(crate) urls: [Option<HookUrl>; 5],
+    /// The URL of each kind, of connect, subscribe, publish, inspect, call and sub_refresh. A kind without one is not asked.
+    pub(crate) urls: [Option<HookUrl>; 6],
     /// What requests are signed with, each.
     pub(crate) secrets: Vec<Secret>,
     /// Headers of clients that go along when they connect.
@@ -225,7 +227,7 @@ impl Hooks for HttpHooks {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         if token.is_some() {
             // Among the topics may be some of which the rules say no: those are not the backend's to give.
             return Err(Denial::forbidden("no token opens topics here"));
@@ -233,9 +235,23 @@ impl Hooks for HttpHooks {
         let Some(backend) = self.backend(HookKind::Subscribe) else {
             return Unasked.subscribe(caller, topics, token).await;
         };
-        let question = Question::subscribe(caller, topics);
-        let checked = self.ask_about(HookKind::Subscribe, caller, backend, question);
-        checked.await.map(drop)
+        let letter = Question::subscribe(caller, topics).into_letter();
+        let bytes_max = self.payload_bytes_max();
+        let check = |permit: Permit| permit.check(bytes_max, now());
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        let (leave, beside) = self.ask(HookKind::Subscribe, backend, letter, read).await?;
+        subscribe(caller, &beside).await;
+        Ok(Leaves::from(leave))
+    }
+
+    async fn renew_subscription(&self, caller: &Caller, topic: &TopicName) -> Result<Leave, Denial> {
+        let Some(backend) = self.backend(HookKind::SubRefresh) else {
+            return Unasked.renew_subscription(caller, topic).await;
+        };
+        let letter = Question::renew(caller, topic).into_letter();
+        let check = |renewal: Renewal| Ok(renewal.leave(now()));
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        self.ask(HookKind::SubRefresh, backend, letter, read).await
     }
 
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {

@@ -48,6 +48,9 @@ pub(super) enum About<'a> {
         action: &'static str,
         topic: &'a str,
     },
+    Renew {
+        topic: &'a str,
+    },
     Call {
         method: &'a str,
         #[serde(flatten)]
@@ -130,6 +133,12 @@ impl<'a> Question<'a> {
             topic: topic.as_str(),
         };
         Self::of(HookKind::Inspect, caller, about)
+    }
+
+    /// May this connection go on receiving this topic?
+    pub(super) fn renew(caller: &'a Caller, topic: &'a TopicName) -> Self {
+        let topic = topic.as_str();
+        Self::of(HookKind::SubRefresh, caller, About::Renew { topic })
     }
 
     /// What does this procedure give to this connection?

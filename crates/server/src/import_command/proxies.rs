@@ -38,6 +38,7 @@ pub(super) fn map(settings: &Settings, draft: &mut Draft) -> Hooks {
         publish: of_channels(settings, draft, "publish", "hook_publish_url"),
         is_connect_lost,
     };
+    map_renewals(settings, draft);
     map_calls(settings, draft);
     if OPTIONS
         .iter()
@@ -171,9 +172,14 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
             },
             Endpoint::Unasked | Endpoint::Missing => "its proxy has no endpoint".to_owned(),
         };
-        let text = format!(
-            "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
-        );
+        let text = match kind {
+            RENEWALS => format!(
+                "{why}; its subscriptions end with their `expire_at` until you let one backend answer for all, at {option}"
+            ),
+            _ => format!(
+                "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
+            ),
+        };
         draft.lost(
             place_of(at),
             &settings.shown(&format!("{at}.{kind}_proxy_enabled")),
@@ -189,6 +195,27 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
         );
     }
     asked
+}
+
+/// Subscriptions are renewed by one URL, whatever namespace they are of.
+fn map_renewals(settings: &Settings, draft: &mut Draft) {
+    if of_channels(settings, draft, RENEWALS, "hook_sub_refresh_url").is_none() {
+        return;
+    }
+    let named = (0..settings.elements(NAMESPACES)).map(|index| format!("{NAMESPACES}[{index}]"));
+    let mut places = std::iter::once(WITHOUT.to_owned()).chain(named);
+    let is_unasked = |at: &String| {
+        let endpoint = |kind| Endpoint::of_channels(settings, at, kind);
+        endpoint(RENEWALS) == Endpoint::Unasked && endpoint("subscribe") != Endpoint::Unasked
+    };
+    if places.any(|at| is_unasked(&at)) {
+        let text = "subscriptions of all namespaces are asked about when the `expire_at` has come that the subscribe proxy gave";
+        draft.note(
+            Place::Hooks,
+            &settings.shown("channel.proxy.sub_refresh.endpoint"),
+            text,
+        );
+    }
 }
 
 fn place_of(at: &str) -> Place {
@@ -290,7 +317,15 @@ fn map_headers(settings: &Settings, draft: &mut Draft, has_connect: bool) {
 const ONLY_CONNECT: &str = "headers are told to the connect hook alone; let it answer who the user is, and other hooks are told that";
 
 /// Hooks beside that of connect.
-const OTHERS: [&str; 3] = ["hook_subscribe_url", "hook_publish_url", "hook_call_url"];
+const OTHERS: [&str; 4] = [
+    "hook_subscribe_url",
+    "hook_publish_url",
+    "hook_sub_refresh_url",
+    "hook_call_url",
+];
+
+/// The kind of the proxy that is asked whether a subscription goes on.
+const RENEWALS: &str = "sub_refresh";
 
 /// What the default proxies are called.
 const DEFAULT: &str = "default";
@@ -299,10 +334,11 @@ const WITHOUT: &str = "channel.without_namespace";
 const NAMESPACES: &str = "channel.namespaces";
 
 /// The proxies that are not in a list, and that hooks take the place of.
-const PROXIES: [&str; 5] = [
+const PROXIES: [&str; 6] = [
     "client.proxy.connect",
     "client.proxy.refresh",
     "channel.proxy.subscribe",
     "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
     "rpc.proxy",
 ];

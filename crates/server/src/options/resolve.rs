@@ -248,6 +248,7 @@ fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
         ("hook_publish_url", &options.hook_publish_url),
         ("hook_inspect_url", &options.hook_inspect_url),
         ("hook_call_url", &options.hook_call_url),
+        ("hook_sub_refresh_url", &options.hook_sub_refresh_url),
         ("notice_url", &options.notice_url),
     ];
     let (url, _) = urls.into_iter().find(|(_, url)| url.is_some())?;

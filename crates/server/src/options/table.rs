@@ -155,6 +155,8 @@ options! {
         hook_inspect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that answers the procedures clients call.
         hook_call_url: Option<HookUrl> = None, MaybeUrl ("there are no procedures");
+        /// URL that is asked whether a client may go on receiving a topic when the leave that a hook gave for it has ended.
+        hook_sub_refresh_url: Option<HookUrl> = None, MaybeUrl ("the subscription ends");
         /// Key that requests to hooks are signed with, at least 16 bytes. With several, each signs.
         /// Prefer the file or the environment: flags are visible in the list of processes.
         hook_secret: Vec<Secret> = Vec::new(), Secrets;

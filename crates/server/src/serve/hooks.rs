@@ -17,6 +17,7 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
         &options.hook_publish_url,
         &options.hook_inspect_url,
         &options.hook_call_url,
+        &options.hook_sub_refresh_url,
     ];
     if urls.iter().all(|url| url.is_none()) && options.notice_url.is_none() {
         return Ok(None);

@@ -45,6 +45,13 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`https://backend.example/fanfare`",
     ),
     (
+        "hook_sub_refresh_url",
+        "backend.example/refresh",
+        "\"backend.example/refresh\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
         "hook_header",
         "a b",
         "[\"a b\"]",

@@ -16,7 +16,9 @@ fn names(topics: &[TopicName]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_connection_token_says_who_shows_it_and_what_it_receives() {
-    let Admission { identity, topics } = admitted(json!({
+    let Admission {
+        identity, topics, ..
+    } = admitted(json!({
         "info": {"name": "Ada"},
         "channels": ["news", "$private", "news"],
         "subs": {"news": {"data": {}}, "dialog#ada,bob": {"info": {"a": 1}, "override": {"presence": {"value": true}}}},
@@ -201,7 +203,7 @@ async fn every_algorithm_carries_them() {
         let token = signing.sign(&claims(&json!({"channel": "$a"})));
         let whose = (Some(&ada()), ConnectionId::new(0, 1, 2));
         let outcome = tokens.authorise(&token, whose, &admission.topics).await;
-        assert_eq!(outcome, Ok(()), "{algorithm}");
+        assert!(outcome.is_ok(), "{algorithm}");
     }
 }
 

@@ -54,6 +54,7 @@ pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
         Disconnect::Shutdown => (3001, "shutdown"),
         Disconnect::Internal | Disconnect::Overloaded => (3004, "internal server error"),
         Disconnect::Expired => (3005, "connection expired"),
+        Disconnect::SubscriptionExpired => (3006, "subscription expired"),
         Disconnect::Slow | Disconnect::Shed | Disconnect::Stalled => (3008, "slow"),
         Disconnect::PositionLost => (3010, "insufficient state"),
         Disconnect::Reconnect => (3011, "force reconnect"),

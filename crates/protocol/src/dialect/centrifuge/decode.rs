@@ -120,12 +120,19 @@ fn verb_of(encoding: Encoding, said: Said) -> Result<Verb<'static>, Refused> {
         return Ok(Verb::Authenticate { token });
     }
     match said.sub_refresh {
-        Some(_) => Err(Refused::Command(
-            ErrorCode::NotAvailable,
-            "subscriptions have no life of their own here",
-        )),
+        Some(refresh) => sub_refresh(refresh),
         None => Err(BAD_REQUEST),
     }
+}
+
+fn sub_refresh(asked: request::SubRefresh) -> Result<Verb<'static>, Refused> {
+    let topic = topic(&asked.channel)?;
+    if asked.r#type != 0 {
+        let message = "shared polls are not available here, refresh the subscription to a stream";
+        return Err(Refused::Command(ErrorCode::NotAvailable, message));
+    }
+    let token = Cow::Owned(asked.token);
+    Ok(Verb::Renew { topic, token })
 }
 
 /// The topic of a channel. Its name is checked by the hub; to name none is no way to speak.

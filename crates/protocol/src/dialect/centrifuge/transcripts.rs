@@ -57,6 +57,7 @@ fn welcomed(dialect: Dialect) -> Reply {
             is_recoverable: true,
             has_deltas: false,
             publications: Vec::new(),
+            granted: None,
         }],
     }
 }
@@ -67,6 +68,7 @@ fn came() -> Push {
         user: UserName::parse("ann").ok(),
         info: None,
         since: Timestamp(5),
+        topic_info: None,
     };
     Push::Attendance(PresenceDiff {
         topic: a(),

@@ -167,6 +167,7 @@ fn everything_but_messages_is_named_by_its_type() {
             is_recoverable: false,
             has_deltas: false,
             publications: Vec::new(),
+            granted: None,
         }],
     };
     let missed = Push::Missed(Missed {

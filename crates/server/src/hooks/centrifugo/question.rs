@@ -80,7 +80,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// May this connection receive this topic?
+    /// May this connection receive this topic? The same is asked when it is to go on.
     pub(super) fn subscribe(caller: &'a Caller, topic: &'a TopicName) -> Self {
         let channel = centrifuge::channel_of(topic.as_str());
         Self::of(caller, JSON, About::Subscribe { channel })

@@ -31,6 +31,11 @@ pub(super) const GROUPS: &[Group] = &[
         fate: Fate::Carried("hook_publish_url"),
     },
     Group {
+        under: &["channel.proxy.sub_refresh"],
+        keys: &["endpoint"],
+        fate: Fate::Carried("hook_sub_refresh_url"),
+    },
+    Group {
         under: &["rpc.proxy"],
         keys: &["endpoint"],
         fate: Fate::Carried("hook_call_url"),
@@ -195,13 +200,13 @@ const ASKED: &[&str] = &[
     "client.proxy.refresh",
     "channel.proxy.subscribe",
     "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
     "rpc.proxy",
     "proxies[]",
 ];
 
 /// Proxies that nothing takes the place of.
 const UNASKED: &[&str] = &[
-    "channel.proxy.sub_refresh",
     "channel.proxy.subscribe_stream",
     "channel.proxy.map_publish",
     "channel.proxy.map_remove",

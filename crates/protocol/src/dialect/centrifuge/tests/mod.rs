@@ -51,6 +51,7 @@ fn ada() -> Publisher {
         connection: client(),
         user: Some(UserName::parse("ada").unwrap()),
         info: Some(Arc::from(r#"{"n":1}"#)),
+        topic_info: None,
     }
 }
 

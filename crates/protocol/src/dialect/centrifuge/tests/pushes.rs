@@ -171,6 +171,7 @@ fn join_and_leave() {
         user,
         info: None,
         since: Timestamp(0),
+        topic_info: None,
     };
     let diff = Push::Attendance(PresenceDiff {
         topic: topic("a"),
@@ -205,6 +206,7 @@ fn subscribe() {
         recovered: None,
         is_recoverable,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     };
     check(

@@ -31,6 +31,7 @@ fn begun(name: &str) -> SubscribedTopic {
         recovered: None,
         is_recoverable: true,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     }
 }
@@ -199,6 +200,7 @@ fn presence_and_its_stats() {
         user: ada().user,
         info: ada().info,
         since: Timestamp(0),
+        topic_info: None,
     };
     let page = PresencePage {
         topic: topic("a"),
