@@ -2,6 +2,7 @@
 
 use crate::attack_kind::Kind;
 use crate::attacker::Findings;
+use crate::dialect::Dialect;
 use crate::feed::{FeedPlan, FeedResult};
 use crate::generator::{Generator, Window};
 use crate::goal::Goal;
@@ -157,6 +158,7 @@ impl Options {
     fn plan(&self) -> FeedPlan {
         FeedPlan {
             topic: "room",
+            dialect: Dialect::Raw,
             subscribers: self.room,
             rate: self.rate,
             burst: 1,

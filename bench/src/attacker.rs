@@ -179,7 +179,7 @@ impl Attack<'_> {
             receive_buffer_bytes: (!script.is_read).then_some(UNREAD_BUFFER_BYTES),
             ..Target::plain(self.options.address)
         };
-        let mut connection = target.connect_one(query)?;
+        let mut connection = target.connect_one(query.to_owned())?;
         if matches!(script.pace, Pace::Leave) {
             connection.close();
             return Ok(None);

@@ -3,11 +3,10 @@
 //! Opening is blocking, with a bounded number of connections under way; what comes out is a non-blocking socket for
 //! the generator's poll. The server's `Sec-WebSocket-Accept` is not checked: a measurement trusts its server.
 
-use crate::wire::{self, FrameParser};
+use crate::dialect::Said;
+use crate::wire::{self, Frame, FrameParser};
 use mio::net::TcpStream;
-use serde::Deserialize;
 use socket2::{Domain, Socket, Type};
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -19,14 +18,32 @@ pub(crate) struct Target {
     pub(crate) address: SocketAddr,
     /// The `User-Agent` line and those that browsers send beside it, or none.
     pub(crate) user_agent: Option<String>,
-    /// The `type`s of the pushes that say the connection is settled; empty when the upgrade alone says so.
-    pub(crate) greetings: &'static [&'static str],
+    /// What is in the messages that say the connection is settled; empty when the upgrade alone says so.
+    pub(crate) greetings: &'static [&'static [u8]],
     /// An extension to offer, with its parameters; a server that does not grant it is an error.
     pub(crate) extension: Option<&'static str>,
     /// Size of the kernel's receive buffer; without it the system chooses.
     pub(crate) receive_buffer_bytes: Option<usize>,
     /// Streams of server-sent events instead of WebSockets: what they say is not read.
     pub(crate) is_stream: bool,
+}
+
+/// What one connection asks for.
+pub(crate) struct Entry {
+    /// The path and query of its request.
+    pub(crate) path: String,
+    /// What it says right behind that.
+    pub(crate) hello: Option<Said>,
+}
+
+impl From<String> for Entry {
+    /// A WebSocket of Fanfare's own, of which a query says everything.
+    fn from(query: String) -> Self {
+        Self {
+            path: format!("/ws?{query}"),
+            hello: None,
+        }
+    }
 }
 
 impl Target {
@@ -42,15 +59,18 @@ impl Target {
         }
     }
 
-    /// Opens one connection for every query, in order, `IN_FLIGHT_MAX` of them under way at a time.
-    pub(crate) fn connect_all(&self, queries: impl Iterator<Item = String>) -> io::Result<Vec<Connection>> {
+    /// Opens one connection for every entry, in order, `IN_FLIGHT_MAX` of them under way at a time.
+    pub(crate) fn connect_all(
+        &self,
+        entries: impl Iterator<Item = impl Into<Entry>>,
+    ) -> io::Result<Vec<Connection>> {
         let mut opening = VecDeque::with_capacity(IN_FLIGHT_MAX);
-        let mut open = Vec::with_capacity(queries.size_hint().0);
-        for query in queries {
+        let mut open = Vec::with_capacity(entries.size_hint().0);
+        for entry in entries {
             if opening.len() == IN_FLIGHT_MAX {
                 open.extend(opening.pop_front().map(Opening::finish).transpose()?);
             }
-            opening.push_back(self.begin(&query)?);
+            opening.push_back(self.begin(&entry.into())?);
         }
         for rest in opening {
             open.push(rest.finish()?);
@@ -59,15 +79,19 @@ impl Target {
     }
 
     /// Opens one connection.
-    pub(crate) fn connect_one(&self, query: &str) -> io::Result<Connection> {
-        self.begin(query)?.finish()
+    pub(crate) fn connect_one(&self, entry: impl Into<Entry>) -> io::Result<Connection> {
+        self.begin(&entry.into())?.finish()
     }
 
-    fn begin(&self, query: &str) -> io::Result<Opening> {
+    fn begin(&self, entry: &Entry) -> io::Result<Opening> {
         let mut stream = self.connect_patiently()?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(OPEN_TIMEOUT))?;
-        stream.write_all(self.request(query).as_bytes())?;
+        let mut request = self.request(&entry.path).into_bytes();
+        if let Some((opcode, message)) = &entry.hello {
+            wire::push_masked(&mut request, *opcode, message, MASK);
+        }
+        stream.write_all(&request)?;
         Ok(Opening {
             stream,
             greetings: self.greetings,
@@ -99,7 +123,7 @@ impl Target {
         Ok(socket.into())
     }
 
-    fn request(&self, query: &str) -> String {
+    fn request(&self, path: &str) -> String {
         let address = self.address;
         let browser = self.user_agent.as_deref().map_or(String::new(), |user_agent| {
             format!(
@@ -112,11 +136,11 @@ impl Target {
         });
         if self.is_stream {
             return format!(
-                "GET /sse?{query} HTTP/1.1\r\nHost: {address}\r\n{browser}Accept: text/event-stream\r\n\r\n"
+                "GET {path} HTTP/1.1\r\nHost: {address}\r\n{browser}Accept: text/event-stream\r\n\r\n"
             );
         }
         format!(
-            "GET /ws?{query} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{browser}{extension}\
+            "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{browser}{extension}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
     }
@@ -125,7 +149,7 @@ impl Target {
 /// A connection whose request is sent and whose answers are not read yet.
 struct Opening {
     stream: std::net::TcpStream,
-    greetings: &'static [&'static str],
+    greetings: &'static [&'static [u8]],
     extension: Option<&'static str>,
     is_stream: bool,
 }
@@ -137,12 +161,11 @@ impl Opening {
         let mut rest = self.read_upgrade()?;
         while !self.is_stream {
             let mut refusal = None;
-            parser.feed(&mut rest, |frame| match push_type(frame.payload) {
-                Some(kind) if kind == "error" || kind == "goodbye" => {
+            parser.feed(&mut rest, |frame| {
+                if is_refusal(&frame) {
                     refusal = Some(String::from_utf8_lossy(frame.payload).into_owned());
                 }
-                Some(kind) => greetings.retain(|greeting| *greeting != kind),
-                None => {}
+                greetings.retain(|greeting| !contains(frame.payload, greeting));
             })?;
             if let Some(refusal) = refusal {
                 return Err(io::Error::other(format!("server refuses: {refusal}")));
@@ -209,16 +232,15 @@ fn read_some(stream: &mut std::net::TcpStream) -> io::Result<Vec<u8>> {
     }
 }
 
-fn push_type(payload: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Push<'a> {
-        #[serde(borrow)]
-        r#type: Cow<'a, str>,
-    }
-    let text = std::str::from_utf8(payload).ok()?;
-    serde_json::from_str::<Push<'_>>(text)
-        .ok()
-        .map(|push| push.r#type.into_owned())
+/// Whether a server says no: in `json`, in Centrifuge's JSON, or by closing.
+fn is_refusal(frame: &Frame<'_>) -> bool {
+    let words: [&[u8]; 3] = [br#""type":"error""#, br#""type":"goodbye""#, br#","error":{"#];
+    frame.opcode == wire::CLOSE || words.iter().any(|words| contains(frame.payload, words))
+}
+
+/// Whether `words` stand somewhere in a payload.
+pub(crate) fn contains(payload: &[u8], words: &[u8]) -> bool {
+    payload.windows(words.len()).any(|window| window == words)
 }
 
 /// An open connection; its socket does not block.
@@ -255,7 +277,7 @@ impl Connection {
             self.parser
                 .feed(&mut buffer[..count], |frame| match frame.opcode {
                     wire::TEXT | wire::BINARY => on_payload(frame.payload),
-                    wire::PING => wire::push_masked(unsent, wire::PONG, frame.payload, PONG_MASK),
+                    wire::PING => wire::push_masked(unsent, wire::PONG, frame.payload, MASK),
                     wire::CLOSE => close = Some(close_text(frame.payload)),
                     _ => {}
                 })?;
@@ -296,7 +318,7 @@ impl Connection {
     /// Says goodbye with a close frame, as a page does that is left; the socket is closed right behind it.
     pub(crate) fn close(mut self) {
         let mut frame = Vec::new();
-        wire::push_masked(&mut frame, wire::CLOSE, &1001_u16.to_be_bytes(), PONG_MASK);
+        wire::push_masked(&mut frame, wire::CLOSE, &1001_u16.to_be_bytes(), MASK);
         // The server may have gone already, and then there is nobody to say goodbye to.
         let _ = self.send(&frame);
     }
@@ -318,36 +340,41 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 /// With pauses of 100 ms: longer than the second after which Linux gives a loopback port out again.
 const CONNECT_TRIES: usize = 50;
 const HEAD_BYTES_MAX: usize = 16 << 10;
-const PONG_MASK: [u8; 4] = [0x5a, 0x31, 0xc4, 0x7e];
+const MASK: [u8; 4] = [0x5a, 0x31, 0xc4, 0x7e];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dialect::Dialect;
 
     #[test]
-    fn the_type_of_a_push_is_found_and_noise_has_none() {
-        assert_eq!(
-            push_type(br#"{"connection":"a1","type":"welcome"}"#).as_deref(),
-            Some("welcome")
-        );
-        assert_eq!(push_type(br#"{"connection":"a1"}"#), None);
-        assert_eq!(push_type(b"\xff"), None);
+    fn a_refusal_is_told_from_a_greeting() {
+        let frame = |opcode, payload| Frame { opcode, payload };
+        for refusal in [
+            frame(wire::TEXT, br#"{"type":"goodbye","code":3001}"#),
+            frame(wire::TEXT, br#"{"id":1,"error":{"code":103}}"#),
+            frame(wire::CLOSE, b"\x0d\xad"),
+        ] {
+            assert!(is_refusal(&refusal), "{refusal:?}");
+        }
+        assert!(!is_refusal(&frame(wire::TEXT, br#"{"type":"welcome"}"#)));
+        assert!(!contains(b"ab", b"abc") && contains(b"abc", b"bc"));
     }
 
     #[test]
     fn a_browser_sends_more_than_it_must() {
         let mut target = Target::plain(SocketAddr::from(([127, 0, 0, 1], 80)));
-        assert!(!target.request("topic=a").contains("User-Agent"));
+        assert!(!target.request("/ws?topic=a").contains("User-Agent"));
         target.user_agent = Some("Browser/1".to_owned());
         target.extension = Some("permessage-deflate");
         assert!(
             target
-                .request("topic=a")
+                .request("/ws?topic=a")
                 .contains("\r\nUser-Agent: Browser/1\r\nOrigin: http://127.0.0.1:80\r\n")
         );
         assert!(
             target
-                .request("topic=a")
+                .request("/ws?topic=a")
                 .contains("\r\nSec-WebSocket-Extensions: permessage-deflate\r\n")
         );
     }
@@ -356,7 +383,7 @@ mod tests {
     fn open_against(pieces: &'static [&'static [u8]]) -> io::Result<Vec<Connection>> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut target = Target::plain(listener.local_addr().unwrap());
-        target.greetings = &["welcome", "subscribed"];
+        target.greetings = Dialect::Json.greetings();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             stream.set_nodelay(true).unwrap();

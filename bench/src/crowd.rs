@@ -1,6 +1,6 @@
 //! Many connections behind one poll, which all say and hear something.
 
-use crate::client::Connection;
+use crate::client::{Connection, contains};
 use crate::wire::{self, TEXT};
 use mio::{Events, Interest, Poll, Token};
 use std::io;
@@ -58,10 +58,7 @@ impl Crowd {
 
 /// What a text is about, without reading it whole.
 pub(crate) fn is_of_type(payload: &[u8], kind: &str) -> bool {
-    let wanted = format!("\"type\":\"{kind}\"");
-    payload
-        .windows(wanted.len())
-        .any(|window| window == wanted.as_bytes())
+    contains(payload, format!("\"type\":\"{kind}\"").as_bytes())
 }
 
 const MASK: [u8; 4] = [0x1f, 0x83, 0x5e, 0x07];

@@ -2,6 +2,7 @@
 
 use crate::client::Target;
 use crate::crowd::{Crowd, is_of_type};
+use crate::dialect::WELCOME;
 use crate::goal::Goal;
 use crate::report::{self, Spread, Table, figure};
 use crate::server::{self, Recipe};
@@ -94,7 +95,7 @@ impl Options {
         let cores = [self.common.server_core, self.common.generator_core];
         let server = recipe.start_on(&cores)?;
         let target = Target {
-            greetings: &["welcome"],
+            greetings: &[WELCOME],
             ..Target::plain(server.address)
         };
         let queries = (0..self.publishers).map(|_| "dialect=json".to_owned());

@@ -1,5 +1,6 @@
 //! `fanout`: what a delivery costs a server, beside what it costs the bare loop.
 
+use crate::dialect::Dialect;
 use crate::feed::{FeedPlan, PAYLOAD_BYTES_MIN};
 use crate::generator::{Generator, Window};
 use crate::report::{self, Spread, Table, figure, optional};
@@ -16,13 +17,19 @@ pub(crate) struct Options {
     common: Common,
     #[command(flatten)]
     baseline: Baseline,
+    /// What subscribers of the server speak
+    #[arg(long, value_enum, default_value_t = Dialect::Raw)]
+    dialect: Dialect,
+    /// What subscribers of the baseline speak
+    #[arg(long, value_enum, default_value_t = Dialect::Raw)]
+    baseline_dialect: Dialect,
     /// Connections that receive
     #[arg(long, default_value_t = 1000)]
     subscribers: usize,
     /// Publications per second
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     rate: u32,
-    /// Bytes of a payload, at least 32
+    /// Bytes of a payload, at least 33
     #[arg(long, default_value_t = 100)]
     bytes: usize,
     /// Publications the publisher sends in one write
@@ -48,6 +55,8 @@ struct Run {
 
 #[derive(Debug, Serialize)]
 struct Report {
+    dialect: Dialect,
+    baseline_dialect: Dialect,
     subscribers: usize,
     rate: u32,
     bytes: usize,
@@ -76,8 +85,8 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     let mut runs = Vec::new();
     for number in 1..=options.runs {
         let first = runs.len();
-        for recipe in &recipes {
-            let window = one_run(options, recipe)?;
+        for (recipe, dialect) in recipes.iter().zip([options.dialect, options.baseline_dialect]) {
+            let window = one_run(options, recipe, dialect)?;
             println!(
                 "run {number}: {} {} µs per delivery",
                 recipe.name,
@@ -100,9 +109,9 @@ pub(crate) fn run(options: &Options) -> io::Result<Outcome> {
     Ok(Outcome::of(report.runs.iter().all(|run| run.window.is_clean())))
 }
 
-fn one_run(options: &Options, recipe: &Recipe) -> io::Result<Window> {
+fn one_run(options: &Options, recipe: &Recipe, dialect: Dialect) -> io::Result<Window> {
     let server = recipe.start(options.common.server_core)?;
-    let mut generator = Generator::connect(&server, &[options.plan()])?;
+    let mut generator = Generator::connect(&server, &[options.plan(dialect)])?;
     generator.warm_up(WARM_UP)?;
     let window = generator.measure(&server, &[0], Duration::from_secs(options.seconds))?;
     drop(generator);
@@ -111,9 +120,10 @@ fn one_run(options: &Options, recipe: &Recipe) -> io::Result<Window> {
 }
 
 impl Options {
-    fn plan(&self) -> FeedPlan {
+    fn plan(&self, dialect: Dialect) -> FeedPlan {
         FeedPlan {
             topic: "bench",
+            dialect,
             subscribers: self.subscribers,
             rate: self.rate,
             burst: self.burst,
@@ -128,6 +138,8 @@ impl Options {
             .map(|recipe| Summary::of(&recipe.name, &runs))
             .collect();
         Report {
+            dialect: self.dialect,
+            baseline_dialect: self.baseline_dialect,
             subscribers: self.subscribers,
             rate: self.rate,
             bytes: self.bytes.max(PAYLOAD_BYTES_MIN),

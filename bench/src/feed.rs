@@ -4,6 +4,7 @@
 //! the next one and how long it took.
 
 use crate::client::Connection;
+use crate::dialect::Dialect;
 use crate::order::{OrderChecker, Verdict};
 use crate::report::{Histogram, Latency};
 use crate::wire;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub(crate) struct FeedPlan {
     pub(crate) topic: &'static str,
+    /// What its subscribers speak; its publisher is `raw`.
+    pub(crate) dialect: Dialect,
     pub(crate) subscribers: usize,
     /// Publications per second.
     pub(crate) rate: u32,
@@ -145,8 +148,8 @@ impl Feed {
         )
     }
 
-    pub(crate) fn on_delivery(&mut self, payload: &[u8], order: &mut OrderChecker, now_ns: u64) {
-        let Some((sequence, published_ns)) = read_stamp(payload) else {
+    pub(crate) fn on_delivery(&mut self, message: &[u8], order: &mut OrderChecker, now_ns: u64) {
+        let Some((sequence, published_ns)) = find_stamp(message) else {
             return;
         };
         self.deliveries += 1;
@@ -164,15 +167,23 @@ fn stamp(sequence: u64, now_ns: u64, payload_bytes: usize) -> Vec<u8> {
     payload
 }
 
-fn read_stamp(payload: &[u8]) -> Option<(u64, u64)> {
-    let digits = |range| std::str::from_utf8(payload.get(range)?).ok();
-    let sequence = u64::from_str_radix(digits(0..16)?, 16).ok()?;
-    let published_ns = u64::from_str_radix(digits(16..32)?, 16).ok()?;
-    Some((sequence, published_ns))
+/// The stamp in a message, wherever its dialect puts a payload: nothing else has that many digits before an `x`.
+fn find_stamp(message: &[u8]) -> Option<(u64, u64)> {
+    message.windows(PAYLOAD_BYTES_MIN).find_map(read_stamp)
 }
 
-/// Room for the stamp.
-pub(crate) const PAYLOAD_BYTES_MIN: usize = 32;
+fn read_stamp(window: &[u8]) -> Option<(u64, u64)> {
+    let digits = window.strip_suffix(b"x")?;
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let (sequence, published_ns) = std::str::from_utf8(digits).ok()?.split_at_checked(16)?;
+    let number = |digits| u64::from_str_radix(digits, 16).ok();
+    Some((number(sequence)?, number(published_ns)?))
+}
+
+/// Room for the stamp and what shows where it ends.
+pub(crate) const PAYLOAD_BYTES_MIN: usize = 33;
 
 #[cfg(test)]
 mod tests {
@@ -182,15 +193,21 @@ mod tests {
     fn a_stamp_is_read_back() {
         let payload = stamp(7, 123_456_789, 100);
         assert_eq!(payload.len(), 100);
-        assert_eq!(read_stamp(&payload), Some((7, 123_456_789)));
+        assert_eq!(find_stamp(&payload), Some((7, 123_456_789)));
+        // In Protobuf a length stands before it, which may look like a digit: 100 is `d`.
+        for head in [&br#"{"epoch":"0123456789abc","data":""#[..], b"\x22\x64"] {
+            let wrapped = [head, &payload, b"\"}"].concat();
+            assert_eq!(find_stamp(&wrapped), Some((7, 123_456_789)));
+        }
         assert_eq!(stamp(7, 8, 0).len(), PAYLOAD_BYTES_MIN);
-        assert_eq!(read_stamp(b"welcome"), None);
+        assert_eq!(find_stamp(b"welcome"), None);
     }
 
     #[test]
     fn a_plan_publishes_its_rate_in_bursts() {
         let plan = FeedPlan {
             topic: "t",
+            dialect: Dialect::Raw,
             subscribers: 1,
             rate: 100,
             burst: 4,

@@ -127,9 +127,8 @@ impl Generator {
     }
 
     fn add_feed(&mut self, target: &Target, index: usize, plan: &FeedPlan) -> io::Result<()> {
-        let query = format!("dialect=raw&topic={}", plan.topic);
-        let queries = std::iter::repeat_n(query.clone(), plan.subscribers);
-        for mut connection in target.connect_all(queries)? {
+        let entries = (0..plan.subscribers).map(|_| plan.dialect.entry(plan.topic));
+        for mut connection in target.connect_all(entries)? {
             let poll = if plan.is_prompt { &self.prompt } else { &self.slow };
             let token = Token(self.subscribers.len());
             poll.registry()
@@ -142,15 +141,13 @@ impl Generator {
                 is_closed: false,
             });
         }
-        let publishers = target.connect_all(std::iter::once(format!("{query}&role=publisher")))?;
-        for mut publisher in publishers {
-            let interest = Interest::READABLE | Interest::WRITABLE;
-            self.prompt
-                .registry()
-                .register(&mut publisher.stream, Token(PUBLISHERS + index), interest)?;
-            self.feeds.push(Feed::new(plan.clone(), publisher));
-            self.reported.push(FeedResult::default());
-        }
+        let mut publisher = target.connect_one(format!("dialect=raw&topic={}&role=publisher", plan.topic))?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.prompt
+            .registry()
+            .register(&mut publisher.stream, Token(PUBLISHERS + index), interest)?;
+        self.feeds.push(Feed::new(plan.clone(), publisher));
+        self.reported.push(FeedResult::default());
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! `idle`: the memory a server holds for connections that are silent, and whether it gives it back.
 
-use crate::client::{Connection, Target};
+use crate::client::{Connection, Entry, Target};
 use crate::dialect::Dialect;
 use crate::reading::{self, Reading};
 use crate::report::{self, Table, figure};
@@ -104,9 +104,9 @@ impl Options {
             ..Target::plain(server.address)
         };
         let begun = Instant::now();
-        let queries =
-            (0..self.connections).map(|number| self.query(&format!("idle-{}", number % self.topics)));
-        let mut connections = target.connect_all(queries)?;
+        let entries =
+            (0..self.connections).map(|number| self.entry(&format!("idle-{}", number % self.topics)));
+        let mut connections = target.connect_all(entries)?;
         let connect_seconds = begun.elapsed().as_secs_f64();
         let closed_by_server = hold(&mut connections, self.settle())?;
         let connected = Reading::take(server)?;
@@ -130,11 +130,14 @@ impl Options {
         })
     }
 
-    fn query(&self, topic: &str) -> String {
+    fn entry(&self, topic: &str) -> Entry {
         if self.streams {
-            format!("topic={topic}")
+            Entry {
+                path: format!("/sse?topic={topic}"),
+                hello: None,
+            }
         } else {
-            self.dialect.query(topic)
+            self.dialect.entry(topic)
         }
     }
 

@@ -126,7 +126,7 @@ const UNLIMITED: &str = "target/release/fanfare serve --open --listen 127.0.0.1:
 /// The server to compare with.
 #[derive(Debug, clap::Args)]
 struct Baseline {
-    /// Command line of the server to compare with, as for `--server`; `none` for no comparison
+    /// Command line of the server to compare with, as for `--server`; `same` for that server, `none` for no comparison
     #[arg(long, default_value = "bare")]
     baseline: String,
 }
@@ -138,7 +138,10 @@ impl Baseline {
         if self.baseline == "none" {
             return Ok(vec![server]);
         }
-        let mut baseline = Recipe::parse(&self.baseline)?;
+        let mut baseline = match &*self.baseline {
+            "same" => server.clone(),
+            line => Recipe::parse(line)?,
+        };
         if baseline.name == server.name {
             baseline.name.push_str(" (baseline)");
         }

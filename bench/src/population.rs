@@ -3,7 +3,7 @@
 //! How many there are has a bound. What the server does with them is not judged here, only counted.
 
 use crate::client::{Connection, Target};
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Said};
 use crate::wire::{self, TEXT};
 use fastrand::Rng;
 use mio::{Events, Interest, Poll, Token};
@@ -147,7 +147,7 @@ impl Population {
         }
         let topic = self.topic();
         // A server that is busy or full may refuse; the soak goes on.
-        let Ok(mut connection) = self.target.connect_one(&self.manners.dialect.query(&topic)) else {
+        let Ok(mut connection) = self.target.connect_one(self.manners.dialect.entry(&topic)) else {
             self.tally.refused += 1;
             return Ok(());
         };
@@ -210,37 +210,29 @@ impl Population {
         self.read(key);
     }
 
-    /// Only `json` clients change their subscriptions; others publish instead.
+    /// Those whose dialect cannot say it publish instead.
     fn change_subscription(&mut self, key: usize) {
-        if self.manners.dialect == Dialect::Raw {
-            self.publish(key);
-            return;
+        let (subscribes, topic) = (self.rng.bool(), self.topic());
+        match self.manners.dialect.change(subscribes, &topic) {
+            Some(said) => self.send(key, &said),
+            None => self.publish(key),
         }
-        let command = ["subscribe", "unsubscribe"][self.rng.usize(..2)];
-        let text = format!(r#"{{"type":"{command}","topic":"{}"}}"#, self.topic());
-        self.send(key, &text);
     }
 
     fn publish(&mut self, key: usize) {
         let payload = "x".repeat(self.rng.usize(1..=self.manners.payload_bytes_max));
         let topic = self.topic();
         self.tally.published += 1;
-        match self.manners.dialect {
-            Dialect::Raw => self.send(key, &payload),
-            Dialect::Json => {
-                let text = format!(r#"{{"type":"publish","topic":"{topic}","data":"{payload}"}}"#);
-                self.send(key, &text);
-            }
-        }
+        self.send(key, &self.manners.dialect.publish(&topic, &payload));
     }
 
-    fn send(&mut self, key: usize, text: &str) {
+    fn send(&mut self, key: usize, (opcode, message): &Said) {
         let client = &mut self.clients[key];
         if client.connection.is_blocked() {
             return;
         }
         let mut frame = Vec::new();
-        wire::push_masked(&mut frame, TEXT, text.as_bytes(), self.rng.u32(..).to_be_bytes());
+        wire::push_masked(&mut frame, *opcode, message, self.rng.u32(..).to_be_bytes());
         // A connection that has ended says so when it is read.
         let _ = client.connection.send(&frame);
     }

@@ -2,6 +2,7 @@
 
 use crate::client::Target;
 use crate::crowd::{Crowd, is_of_type};
+use crate::dialect::WELCOME;
 use crate::goal::Goal;
 use crate::report::{self, Table, figure};
 use crate::server::{self, Recipe, Server};
@@ -117,10 +118,10 @@ impl Options {
     /// that it took for each publication.
     fn publish(&self, server: &Server) -> io::Result<(Vec<String>, f64)> {
         let target = Target {
-            greetings: &["welcome"],
+            greetings: &[WELCOME],
             ..Target::plain(server.address)
         };
-        let mut crowd = Crowd::new(vec![target.connect_one("dialect=json")?])?;
+        let mut crowd = Crowd::new(vec![target.connect_one("dialect=json".to_owned())?])?;
         let before = server.memory()?.rss_bytes;
         let mut epochs = vec![String::new(); self.topics as usize];
         for _ in 0..=self.missed {
@@ -153,7 +154,7 @@ impl Options {
         memory_bytes_per_publication: f64,
     ) -> io::Result<Run> {
         let target = Target {
-            greetings: &["welcome"],
+            greetings: &[WELCOME],
             ..Target::plain(server.address)
         };
         let cpu = server.cpu_time()?;

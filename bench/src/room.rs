@@ -1,5 +1,6 @@
 //! `room`: how long a small room waits beside a big topic.
 
+use crate::dialect::Dialect;
 use crate::feed::{FeedPlan, FeedResult};
 use crate::generator::{Generator, Window};
 use crate::report::{self, Latency, Spread, Table, figure};
@@ -118,6 +119,7 @@ impl Options {
     fn plans(&self) -> [FeedPlan; 2] {
         let room = FeedPlan {
             topic: "room",
+            dialect: Dialect::Raw,
             subscribers: self.room,
             rate: self.room_rate,
             burst: 1,
@@ -126,6 +128,7 @@ impl Options {
         };
         let big = FeedPlan {
             topic: "big",
+            dialect: Dialect::Raw,
             subscribers: self.big,
             rate: self.rate,
             is_prompt: false,

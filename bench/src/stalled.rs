@@ -151,12 +151,13 @@ impl Options {
             receive_buffer_bytes: Some(self.receive_buffer_bytes),
             ..Target::plain(server.address)
         };
-        target.connect_all(std::iter::repeat_n(self.dialect.query(TOPIC), count))
+        target.connect_all((0..count).map(|_| self.dialect.entry(TOPIC)))
     }
 
     fn plan(&self, stalled: usize) -> FeedPlan {
         FeedPlan {
             topic: TOPIC,
+            dialect: Dialect::Raw,
             subscribers: self.subscribers - stalled,
             rate: self.rate,
             burst: 1,
