@@ -78,6 +78,8 @@ pub enum Control {
     Deliver(ConnectionId, Direct),
     /// Subscribe the selected connections, with this leave for each of the topics.
     Subscribe(Selector, Vec<TopicName>, Leave),
+    /// Subscribe the selected connections to a topic from a place on, whether they might look back by themselves or not.
+    SubscribeSince(Selector, WantedTopic, Leave),
     /// Unsubscribe the selected connections.
     Unsubscribe(Selector, Vec<TopicName>),
     /// Close the selected connections.

@@ -1,11 +1,11 @@
 //! Calls to connections, which their shards answer.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Leave, Renewal, Selector};
+use fanfare_hub::{Control, Leave, Renewal, Selector, WantedTopic};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::dialect::centrifuge::parse_session;
-use fanfare_protocol::{ConnectionId, Payload, TopicName, TopicNameError};
+use fanfare_protocol::{ConnectionId, Payload, Since, TopicName, TopicNameError};
 use tokio::sync::oneshot;
 
 use super::Fanfare;
@@ -94,6 +94,28 @@ impl Fanfare {
         let topics = parse_all(topics)?;
         self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone(), leave.clone()))
             .await
+    }
+
+    /// The same for one topic, from a place on: what was published behind it follows, as far as it is kept, whether the client
+    /// might read it by itself or not.
+    ///
+    /// # Errors
+    /// As [`Fanfare::subscribe_clients`].
+    pub async fn subscribe_clients_since(
+        &self,
+        who: Selector,
+        topic: &str,
+        since: Since,
+        leave: Leave,
+    ) -> Result<usize, CallError> {
+        let wanted = WantedTopic {
+            topic: TopicName::parse(topic)?,
+            since: Some(since),
+        };
+        self.ask_selected(&who, |who| {
+            Control::SubscribeSince(who, wanted.clone(), leave.clone())
+        })
+        .await
     }
 
     /// Unsubscribes the selected connections from topics; gives how many connections there were.

@@ -431,7 +431,8 @@ impl Hub {
     /// Subscribes to what was granted, as far as the limit goes: past it to none of it.
     fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName], leaves: Vec<(TopicName, Leave)>) {
         if !topics.is_empty() {
-            self.subscribe_by_application(slot, topics, leaves);
+            let topics: Vec<WantedTopic> = topics.iter().cloned().map(WantedTopic::from).collect();
+            self.subscribe_by_application(slot, &topics, leaves);
         }
     }
 

@@ -2,10 +2,15 @@
 
 use fanfare_hub::access::{TopicRule, TopicRules, Who};
 use fanfare_hub::broker::BrokerEvent;
-use fanfare_hub::{Admission, Answer, Control, Denial, Input, Limits, Output, Renewal, Retention, Selector};
+use fanfare_hub::{
+    Admission, Answer, Control, Denial, Input, Leave, Limits, Output, Renewal, Retention, Selector,
+    WantedTopic,
+};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp, UserName};
+use fanfare_protocol::{
+    ConnectionId, Draft, Payload, Position, Publication, Since, Tags, Timestamp, UserName,
+};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
@@ -849,7 +854,7 @@ fn who_comes_and_goes_is_told_without_asking_where_the_rule_says_so() {
     let rules = TopicRules::from([rule("a", true), rule("b", false), unkept]);
     let mut shard = Shard::with_rules(Limits::default(), rules);
     let first = client(&mut shard);
-    let by_server = Control::Subscribe(Selector::Connection(first), vec![topic("a")]);
+    let by_server = Control::Subscribe(Selector::Connection(first), vec![topic("a")], Leave::default());
     assert_eq!(shard.control(by_server), 1);
     for name in ["b", "c"] {
         say(
@@ -924,5 +929,56 @@ fn each_connection_of_a_user_is_subscribed_to_what_is_personal() {
     let heard = hear(&mut shard, ada);
     assert_eq!(heard[0]["push"]["channel"], "#ada");
     assert_eq!(shard.read(plain).len(), 1);
+    shard.end();
+}
+
+#[test]
+fn whoever_the_server_subscribes_from_a_place_on_is_given_what_was_missed() {
+    let rules = TopicRules::from([TopicRule::new("a").unwrap(), TopicRule::new("b").unwrap()]);
+    let mut shard = Shard::with_rules(Limits::default(), rules);
+    shard.retention = Retention {
+        publications_max: 3,
+        ..Retention::default()
+    };
+    let hailed = client(&mut shard);
+    let plain = shard.client(&[]);
+    for name in ["a", "b"] {
+        publish(&mut shard, name, 5);
+    }
+    let since = |shard: &Shard, name: &str, offset| WantedTopic {
+        topic: topic(name),
+        since: Some(Since::Position(Position {
+            offset,
+            ..shard.logs[&topic(name)].position
+        })),
+    };
+    for connection in [hailed, plain] {
+        for (name, offset) in [("a", 3), ("b", 1)] {
+            let wanted = since(&shard, name, offset);
+            let selector = Selector::Connection(connection);
+            let subscribe = Control::SubscribeSince(selector, wanted, Leave::default());
+            assert_eq!(shard.control(subscribe), 1);
+            shard.turn();
+        }
+    }
+    publish(&mut shard, "a", 1);
+    let heard = hear(&mut shard, hailed);
+    let first = &heard[0]["push"];
+    assert!(
+        first["channel"] == "a" && first["subscribe"].is_object(),
+        "{heard:?}"
+    );
+    let of = |name: &str| {
+        let pushes = heard.iter().map(|heard| &heard["push"]);
+        let of_channel = pushes.filter(|push| push["channel"] == name);
+        of_channel
+            .filter_map(|push| push["pub"]["offset"].as_u64())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("a"), [4, 5, 6], "though it may not read by itself");
+    assert_eq!(of("b"), [] as [u64; 0], "too much was missed");
+    let told = shard.read(plain);
+    let of_a: Vec<_> = told.iter().filter(|one| one.starts_with("a/")).collect();
+    assert_eq!(of_a, [r#"a/4 "x""#, r#"a/5 "x""#, r#"a/6 "x""#]);
     shard.end();
 }

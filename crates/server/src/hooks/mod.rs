@@ -39,6 +39,7 @@ use answer::{Checked, Consent, Decision, Entry, Unread};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
 use centrifugo::CentrifugoHooks;
+pub(crate) use centrifugo::{json_in_base64, json_or_bytes};
 use counts::{HookCounts, Outcome};
 pub(crate) use courier::Courier;
 use courier::Letter;

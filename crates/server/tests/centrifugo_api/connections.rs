@@ -296,3 +296,111 @@ fn a_client_that_has_gone_is_not_taken_for_the_one_in_its_place() {
     assert_eq!(stand.done("disconnect", json!({"client": id})), json!({}));
     assert_eq!(next.ask(json!({"type": "ping", "id": 1}))["type"], "pong");
 }
+
+/// A client of Centrifuge's, and its id.
+fn client(stand: &Stand) -> (Client, String) {
+    let mut client = Client::open(stand.server.address, "/connection/websocket");
+    let told = client.ask(json!({"id": 1, "connect": {}}));
+    let id = told["connect"]["client"].as_str().unwrap().to_owned();
+    (client, id)
+}
+
+#[test]
+fn a_subscription_comes_with_what_is_said_of_it() {
+    let stand = Stand::start();
+    let (mut client, id) = client(&stand);
+    stand.done(
+        "subscribe",
+        json!({"client": id, "channel": "a", "data": {"n": 1.50}, "info": {"role": "guest"}}),
+    );
+    let push = client.json()["push"].clone();
+    assert_eq!(
+        (&push["channel"], &push["subscribe"]["data"]),
+        (&json!("a"), &json!({"n": 1.50}))
+    );
+    let seen = || stand.done("presence", json!({"channel": "a"}))["presence"][&id]["chan_info"].clone();
+    eventually("it is seen as was said", || seen() == json!({"role": "guest"}));
+    let base64 =
+        json!({"client": id, "channel": "b", "data": 1, "b64data": "WzJd", "info": 1, "b64info": "e30="});
+    stand.done("subscribe", base64);
+    assert_eq!(
+        client.json()["push"]["subscribe"]["data"],
+        json!([2]),
+        "it goes before the other"
+    );
+    let (mut member, member_id) = stand.member("user=ana");
+    let end = now() + 100;
+    stand.done(
+        "subscribe",
+        json!({"client": member_id, "channel": "a", "expire_at": end}),
+    );
+    member.expect("subscribed");
+}
+
+#[test]
+fn a_subscription_ends_when_it_was_said_to() {
+    let stand = Stand::start();
+    let (mut client, id) = client(&stand);
+    stand.done(
+        "subscribe",
+        json!({"client": id, "channel": "a", "expire_at": now() + 1}),
+    );
+    assert!(client.json()["push"]["subscribe"].is_object());
+    let ended = client.ending();
+    assert_eq!(
+        (ended.code, ended.reason.as_str()),
+        (3006, "subscription expired")
+    );
+}
+
+#[test]
+fn a_subscription_begins_where_it_was_said_to() {
+    let stand = Stand::start();
+    let place = |data: u64| stand.done("publish", json!({"channel": "kept:a", "data": data}));
+    let epoch = place(1)["epoch"].clone();
+    place(2);
+    place(3);
+    let (mut client, id) = client(&stand);
+    let since = json!({"client": id, "channel": "kept:a", "recover_since": {"offset": 1, "epoch": epoch}});
+    stand.done("subscribe", since);
+    let mut pushes = Vec::new();
+    while pushes.len() < 3 {
+        let lines = client.text();
+        pushes.extend(
+            lines
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap()["push"].clone()),
+        );
+    }
+    let begun = &pushes[0]["subscribe"];
+    assert_eq!(
+        (&begun["offset"], &begun["epoch"], &begun["recoverable"]),
+        (&json!(1), &epoch, &json!(true))
+    );
+    let missed: Vec<_> = pushes[1..].iter().map(|push| &push["pub"]["data"]).collect();
+    assert_eq!(missed, [2, 3]);
+    place(4);
+    assert_eq!(client.json()["push"]["pub"]["data"], 4);
+}
+
+#[test]
+fn what_a_channels_rule_says_may_be_said_again() {
+    let stand = Stand::start();
+    let says = |channel: &str, name: &str, value: bool| {
+        let changes = json!({name: {"value": value}});
+        let named = json!({"user": "ana", "channel": channel, "override": changes});
+        stand.call("subscribe", &named).json["error"]["code"].clone()
+    };
+    for (channel, name, is_so) in [
+        ("a", "presence", true),
+        ("unseen", "presence", false),
+        ("a", "join_leave", true),
+        ("unseen", "join_leave", false),
+        ("a", "force_push_join_leave", false),
+        ("kept:a", "force_recovery", true),
+        ("a", "force_positioning", false),
+    ] {
+        assert_eq!(says(channel, name, is_so), json!(null), "{channel} {name}");
+        assert_eq!(says(channel, name, !is_so), json!(108), "{channel} {name}");
+    }
+}

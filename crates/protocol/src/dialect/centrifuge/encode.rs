@@ -146,6 +146,10 @@ fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
                     ..reply::Push::default()
                 };
                 put_push(wrapping, push, bytes);
+                // There is no place for them in the push.
+                for missed in &begun.publications {
+                    publication(wrapping, missed, bytes);
+                }
             }
         }
         Reply::Unsubscribed { topics } => {

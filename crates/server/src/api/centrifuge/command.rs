@@ -16,7 +16,7 @@ use crate::api::answer::{Code as OurCode, Problem};
 pub(super) enum Command<'a> {
     Publish(Publishing<'a>),
     Broadcast(Publishing<'a>),
-    Subscribe(Subscribing),
+    Subscribe(Subscribing<'a>),
     Unsubscribe(Unsubscribing),
     Disconnect(Disconnecting),
     Refresh(Refreshing),

@@ -321,7 +321,7 @@ fn info_of(json: Option<Box<RawValue>>, base64: Option<String>) -> Result<Option
 }
 
 /// What is written in base64 may be JSON all the same.
-fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
+pub(crate) fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
     let bytes = STANDARD.decode(base64);
     let bytes = bytes.map_err(|_| "`b64data` is not base64".to_owned())?;
     let json = serde_json::from_slice::<&RawValue>(&bytes).map(Payload::json);
@@ -329,7 +329,7 @@ fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
 }
 
 /// JSON in base64, as it is.
-fn json_in_base64(base64: &str) -> Result<Arc<str>, Unread> {
+pub(crate) fn json_in_base64(base64: &str) -> Result<Arc<str>, Unread> {
     let no_json = || "`b64info` is not JSON in base64".to_owned();
     let bytes = STANDARD.decode(base64).map_err(|_| no_json())?;
     let json: Box<RawValue> = serde_json::from_slice(&bytes).map_err(|_| no_json())?;

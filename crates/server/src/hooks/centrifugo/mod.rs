@@ -7,6 +7,8 @@
 mod answer;
 mod question;
 
+pub(crate) use answer::{json_in_base64, json_or_bytes};
+
 use fanfare::{
     Action, Admission, Amendment, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Leave, Leaves, Notice,
     Payload, TopicName,
