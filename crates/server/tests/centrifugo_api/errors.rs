@@ -160,8 +160,6 @@ const NOT_AVAILABLE: &[(&str, &str, &str)] = &[
         r#"{"user": "a", "channel": "kept:a", "override": {"force_positioning": {"value": false}}}"#,
         "`override.force_positioning`",
     ),
-    ("refresh", r#"{"user": "a", "expire_at": 1}"#, "only `expired`"),
-    ("refresh", r#"{"user": "a", "expired": false}"#, "only `expired`"),
     (
         "history",
         r#"{"channel": "a"}"#,

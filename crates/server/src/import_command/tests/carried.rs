@@ -337,6 +337,7 @@ fn what_is_said_to_be_carried_over_is_looked_at() {
     let base = json!({
         "http_server": {"tls": {"enabled": true, "cert_pem": "/c", "key_pem": "/k"}},
         "client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://b/c"}, "refresh": {"enabled": true}},
+                   "subscribe_to_user_personal_channel": {"enabled": true},
                    "token": {"hmac_secret_key": "0123456789abcdef0123456789abcdef"}},
         "channel": {"proxy": {"subscribe": proxy, "publish": proxy, "sub_refresh": proxy},
                     "without_namespace": space, "namespaces": [space, open, {"name": "named", "allow_subscribe_for_client": true}]},
