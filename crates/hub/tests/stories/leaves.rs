@@ -448,3 +448,77 @@ fn a_refused_subscription_leaves_nothing_that_ends_another() {
     assert_eq!(hear(&mut shard, client), [] as [Value; 0]);
     shard.end();
 }
+
+#[test]
+fn others_see_what_they_may_see_of_a_client_in_one_topic() {
+    let mut shard = shard();
+    let seen = |info: &str| Leave {
+        info: Some(info.into()),
+        ..until(10_000, RenewedBy::Application)
+    };
+    let watcher = hailed(&mut shard);
+    for name in ["a", "b"] {
+        let subscribe = json!({"channel": name, "join_leave": true});
+        say(&mut shard, watcher, &json!({"id": 2, "subscribe": subscribe}));
+        give(&mut shard, watcher, Leave::default());
+    }
+    shard.pass(2_000);
+    hear(&mut shard, watcher);
+    let (client, _) = subscribed(&mut shard, seen(r#"{"role":"host"}"#));
+    let id = fanfare_protocol::dialect::centrifuge::client_of(client);
+    let as_host = json!({"user": "", "client": id, "chan_info": {"role": "host"}});
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 3, "publish": {"channel": "a", "data": 1}}),
+    );
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 4, "publish": {"channel": "b", "data": 1}}),
+    );
+    shard.pass(2_000);
+    let heard = hear(&mut shard, watcher);
+    assert_eq!(heard[0]["push"]["pub"]["info"], as_host);
+    let elsewhere = json!({"user": "", "client": id});
+    assert_eq!(
+        heard[1]["push"]["pub"]["info"], elsewhere,
+        "in another topic it has none"
+    );
+    assert_eq!(heard[2]["push"]["join"]["info"], as_host);
+    say(
+        &mut shard,
+        watcher,
+        &json!({"id": 5, "presence": {"channel": "a"}}),
+    );
+    assert_eq!(hear(&mut shard, watcher)[0]["presence"]["presence"][&id], as_host);
+
+    // A renewal that says nothing of it leaves it, another one changes it.
+    shard.pass(8_000);
+    renew(&mut shard, client, "a", Ok(until(20_000, RenewedBy::Application)));
+    shard.pass(2_000);
+    assert_eq!(hear(&mut shard, watcher), [] as [Value; 0]);
+    shard.pass(8_000);
+    renew(
+        &mut shard,
+        client,
+        "a",
+        Ok(Leave {
+            expires_at: None,
+            ..seen(r#"{"role":"guest"}"#)
+        }),
+    );
+    shard.pass(2_000);
+    let heard = hear(&mut shard, watcher);
+    assert_eq!(
+        heard[0]["push"]["join"]["info"]["chan_info"],
+        json!({"role": "guest"})
+    );
+    assert_eq!(heard[1]["push"]["leave"]["info"], as_host);
+    let json = shard.client(&[]);
+    shard.say(json, r#"{"type":"presence","topic":"a"}"#);
+    shard.turn();
+    let told = String::from_utf8_lossy(&shard.read_bytes(json)).into_owned();
+    assert!(told.contains(r#""topic_info":{"role":"guest"}"#), "{told}");
+    shard.end();
+}

@@ -28,7 +28,6 @@ struct Member {
     connection: String,
     user: Option<String>,
     info: Option<Box<RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     topic_info: Option<Box<RawValue>>,
     since: u64,
 }

@@ -111,7 +111,7 @@ const SETTINGS: [(&str, &str); 9] = [
 ];
 
 const RULES: [&str; 4] = [
-    r#"{ pattern = "private:*", history = "subscribers" }"#,
+    r#"{ pattern = "private:*", history = "subscribers", presence = "subscribers", publish = "subscribers" }"#,
     r#"{ pattern = "passing:*", history_frames = 0, subscribe = "anyone", publish = "anyone" }"#,
     r#"{ pattern = "closed:*", subscribe = "nobody", publish = "nobody", presence = "nobody", history = "nobody" }"#,
     r#"{ pattern = "*", subscribe = "anyone", publish = "anyone", presence = "anyone", history = "anyone", deltas = true }"#,

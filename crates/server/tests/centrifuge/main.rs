@@ -22,6 +22,7 @@ mod choices;
 mod endings;
 mod histories;
 mod interruptions;
+mod leaves;
 mod mixed_room;
 mod refusals;
 mod server_side;

@@ -310,6 +310,26 @@ fn rpc_and_refresh() {
 }
 
 #[test]
+fn sub_refresh() {
+    let renew = asked(
+        r#"{"id":1,"sub_refresh":{"channel":"$a","token":"t"}}"#,
+        &[part(15, &[text(1, "$a"), text(2, "t")])],
+    );
+    let expected = Verb::Renew {
+        topic: "%24a".into(),
+        token: "t".into(),
+    };
+    assert_eq!(renew, expected);
+    for kind in [1, 2] {
+        let shared_poll = refused(
+            &format!(r#"{{"id":1,"sub_refresh":{{"channel":"a","type":{kind}}}}}"#),
+            &[part(15, &[text(1, "a"), int(3, kind)])],
+        );
+        assert_eq!(shared_poll, ErrorCode::NotAvailable);
+    }
+}
+
+#[test]
 fn pong_and_all_else_without_an_id() {
     for (json, fields) in [
         ("{}", vec![]),

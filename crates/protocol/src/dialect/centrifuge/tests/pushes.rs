@@ -246,6 +246,11 @@ fn unsubscribe() {
         &[r#"{"channel":"a","unsubscribe":{"code":2500,"reason":"insufficient state"}}"#],
         &[unsubscribe(2_500, "insufficient state")],
     );
+    check(
+        of_push(&Push::LeaveEnded { topic: topic("a") }),
+        &[r#"{"channel":"a","unsubscribe":{"code":2501,"reason":"subscription expired"}}"#],
+        &[unsubscribe(2_501, "subscription expired")],
+    );
 }
 
 #[test]

@@ -27,7 +27,12 @@ function written(client, command) {
   return client.isProtobuf ? new TextEncoder().encode(JSON.stringify(command.data)) : command.data;
 }
 
-const infoOf = (info) => info && { client: info.client, user: info.user, conn_info: read(info.connInfo) };
+// What others see of a client in the channel is said where there is something.
+const infoOf = (info) => {
+  const chanInfo = info && read(info.chanInfo);
+  const inChannel = chanInfo === null ? {} : { chan_info: chanInfo };
+  return info && { client: info.client, user: info.user, conn_info: read(info.connInfo), ...inChannel };
+};
 
 const publicationOf = (publication) => ({
   channel: publication.channel,
@@ -43,6 +48,7 @@ const subscribedOf = (context) => ({
   position: context.streamPosition ?? null,
   was_recovering: context.wasRecovering,
   recovered: context.recovered,
+  data: read(context.data),
 });
 
 const changeOf = ({ channel, code, reason }) => ({ channel, code, reason });

@@ -40,7 +40,11 @@ def written(client, command):
 
 
 def info_of(info):
-    return info and {"client": info.client, "user": info.user, "conn_info": read(info.conn_info)}
+    """What others see of a client in the channel is said where there is something."""
+    if not info:
+        return info
+    seen = {"client": info.client, "user": info.user, "conn_info": read(info.conn_info)}
+    return {**seen, "chan_info": read(info.chan_info)} if info.chan_info else seen
 
 
 def publication_of(publication):
@@ -59,6 +63,7 @@ def subscribed_of(context):
         "position": position and {"offset": position.offset, "epoch": position.epoch},
         "was_recovering": context.was_recovering,
         "recovered": context.recovered,
+        "data": read(context.data) if context.data else None,
     }
 
 
