@@ -20,6 +20,7 @@ use super::limits::DoorLimits;
 use super::rate::{Rate, SharedRate};
 use super::refusal::{Cause, Refusals, Refused};
 use super::tally::{AddressRates, Tally};
+use super::user_agents::UserAgents;
 #[cfg(feature = "tls")]
 use crate::tls::Watched;
 
@@ -43,6 +44,7 @@ pub(crate) struct Gate {
     admissions: SharedRate,
     admissions_by_address: AddressRates,
     refusals: Refusals,
+    pub(super) user_agents: UserAgents,
     has_descriptors: AtomicBool,
     /// Whether the log says that the host does not tell whom it has a connection from.
     is_untold_logged: AtomicBool,
@@ -97,6 +99,7 @@ impl Gate {
             refused_tokens_by_address: AddressRates::default(),
             admissions_by_address: AddressRates::default(),
             refusals: Refusals::default(),
+            user_agents: UserAgents::default(),
             has_descriptors: AtomicBool::new(true),
             is_untold_logged: AtomicBool::new(false),
             drain_window_ms: AtomicU64::new(0),

@@ -33,6 +33,7 @@ mod spare;
 mod stream_body;
 mod tally;
 mod upgrade;
+mod user_agents;
 
 pub use address::{ClientAddress, Network, NetworkError};
 pub(crate) use centrifuge::secret;

@@ -79,8 +79,9 @@ impl Fanfare {
     }
 
     /// Finds a place for a connection, in a shard and among those of its address and user.
-    pub(super) fn find_place(&self, opened: Opened, revocations: u64) -> Result<Handover, Refused> {
+    pub(super) fn find_place(&self, mut opened: Opened, revocations: u64) -> Result<Handover, Refused> {
         let seat = self.take_seat();
+        opened.user_agent = opened.user_agent.map(|name| self.gate().user_agents.shared(name));
         let identity = opened.identity.as_ref();
         let candidate = Candidate {
             address: opened.remote.ip(),
