@@ -176,7 +176,7 @@ impl Hub {
                 true
             }),
             Control::Renew(selector, renewal) => self.each(&selector, |hub, slot| {
-                hub.renew_identity(slot, &renewal).is_some()
+                hub.refresh_identity(slot, &renewal).is_some()
             }),
         }
     }

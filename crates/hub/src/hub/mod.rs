@@ -17,7 +17,7 @@ mod pacing;
 mod presence;
 mod rates;
 mod reading;
-mod renewing;
+mod refreshing;
 mod seats;
 mod subscribing;
 mod timers;

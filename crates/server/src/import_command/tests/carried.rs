@@ -332,7 +332,7 @@ fn signs_of_channels_are_those_of_topics() {
 fn what_is_said_to_be_carried_over_is_looked_at() {
     let proxy = json!({"endpoint": "http://b/p", "timeout": "1s"});
     let space = json!({"name": "chat", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "sub_refresh_proxy_enabled": true, "history_size": 1,
-                       "history_ttl": "1m", "allow_user_limited_channels": true});
+                       "history_ttl": "1m", "allow_user_limited_channels": true, "join_leave": true});
     let open = json!({"name": "open", "allow_subscribe_for_client": true, "subscribe_proxy_enabled": true, "subscribe_proxy_name": "p"});
     let base = json!({
         "http_server": {"tls": {"enabled": true, "cert_pem": "/c", "key_pem": "/k"}},

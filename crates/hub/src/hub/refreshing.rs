@@ -10,7 +10,7 @@ use crate::outbox::Lane;
 
 impl Hub {
     /// Has a client end at another time, and perhaps be seen otherwise, and tells it so. None where it has yet to say who it is.
-    pub(super) fn renew_identity(&mut self, slot: usize, renewal: &Renewal) -> Option<()> {
+    pub(super) fn refresh_identity(&mut self, slot: usize, renewal: &Renewal) -> Option<()> {
         let session = self.sessions[slot]
             .as_mut()
             .filter(|session| !session.is_awaited())?;
