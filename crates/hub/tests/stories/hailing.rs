@@ -911,8 +911,8 @@ fn each_connection_of_a_user_is_subscribed_to_what_is_personal() {
         });
         say(shard, client, &json!({"id": 1, "connect": {}}));
         let told = hear(shard, client).remove(0)["connect"]["subs"].clone();
-        let subs = told.as_object().map(|subs| subs.keys().cloned().collect());
-        (client, subs.unwrap_or_else(Vec::new))
+        let subs: Option<Vec<String>> = told.as_object().map(|subs| subs.keys().cloned().collect());
+        (client, subs.unwrap_or_default())
     };
     let (ada, subs) = hello(&mut shard, Some("ada"), &["news"]);
     assert_eq!(subs, ["#ada", "news"]);
