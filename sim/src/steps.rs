@@ -69,15 +69,12 @@ impl World {
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
         let conflates = self.rng.bool();
-        let wants_presence = self.wants_presence(dialect);
+        let presence = self.wants_presence(dialect);
         let places = self.some_places(&topics);
         let mut client = Client::new(id, dialect, role, temper);
         client.user = user.and_then(|user| UserName::parse(user).ok());
         if dialect == Dialect::Json && !topics.is_empty() {
-            let wants = Wants {
-                occupancy,
-                presence: wants_presence,
-            };
+            let wants = Wants { occupancy, presence };
             client.asked_at_the_door(topics.clone(), wants, places.clone());
         }
         self.expect_gaps(&mut client, &topics, (every, conflates));
@@ -109,7 +106,7 @@ impl World {
             granted_topics: Vec::new(),
             leaves: Vec::new(),
             occupancy,
-            presence: wants_presence,
+            presence,
             every,
             conflates,
             pings_natively: false,

@@ -48,7 +48,7 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "hook_sub_refresh_url",
         "backend.example/refresh",
         "\"backend.example/refresh\"",
-        "`http` or `https` URL",
+        "it is no URL",
         "`https://backend.example/fanfare`",
     ),
     (

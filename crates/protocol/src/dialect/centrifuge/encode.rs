@@ -16,9 +16,9 @@ use super::wrapping::Wrapping;
 use crate::codes::ErrorCode;
 use crate::dialect::Direct;
 use crate::{
-    Attendance, CommandId, ConnectionId, HistoryPage, Loss, Payload, PayloadKind, Position, PresencePage,
-    Present, Publication, Publisher, Push, Reply, SubscribedTopic, Tags, Timestamp, TopicName, UserName,
-    Welcome,
+    Attendance, CommandId, ConnectionId, Granted, HistoryPage, Loss, Payload, PayloadKind, Position,
+    PresencePage, Present, Publication, Publisher, Push, Reply, SubscribedTopic, Tags, Timestamp, TopicName,
+    UserName, Welcome,
 };
 
 /// The version that clients are told: of the server, which has one protocol.
@@ -250,13 +250,10 @@ fn answer(wrapping: Wrapping, reply: &Reply) -> Result<reply::Reply, reply::Erro
                 ..nothing()
             }
         }
-        Reply::Renewed { granted } => {
-            let (expires, ttl) = lifetime(granted.expires_at, granted.time);
-            reply::Reply {
-                sub_refresh: Some(reply::Lifetime { expires, ttl }),
-                ..nothing()
-            }
-        }
+        Reply::Renewed { granted } => reply::Reply {
+            sub_refresh: Some(renewed(granted)),
+            ..nothing()
+        },
         // Nothing that a client of this protocol can ask for.
         Reply::Pong { .. } => nothing(),
         Reply::Error {
@@ -320,6 +317,11 @@ fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
         recovered: begun.recovered == Some(Ok(())),
         was_recovering: begun.recovered.is_some(),
     }
+}
+
+fn renewed(granted: &Granted) -> reply::Lifetime {
+    let (expires, ttl) = lifetime(granted.expires_at, granted.time);
+    reply::Lifetime { expires, ttl }
 }
 
 /// What the application gives with a subscription; nothing where it has no form.

@@ -48,3 +48,58 @@ impl<'a> Data<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::encode::{write_push, write_reply};
+    use super::*;
+    use crate::{Position, Push, Reply, SubscribedTopic, Timestamp, TopicName};
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut text = Vec::new();
+        write(&mut text);
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn what_comes_with_a_topic_is_written() {
+        let given = |data: Option<Payload>| SubscribedTopic {
+            granted: Some(Box::new(Granted {
+                expires_at: Some(Timestamp(9)),
+                time: Timestamp(5),
+                data,
+            })),
+            topic: TopicName::parse("a").unwrap(),
+            position: Position::default(),
+            recovered: None,
+            is_recoverable: false,
+            has_deltas: false,
+            publications: Vec::new(),
+        };
+        for (data, expected) in [
+            (None, r#""expires_at":9}"#),
+            (
+                Some(Payload::serialize(&[1]).unwrap()),
+                r#""expires_at":9,"data":[1]}"#,
+            ),
+            (Some(Payload::text("\"")), r#""expires_at":9,"data":"\""}"#),
+            (
+                Some(Payload::binary(&b"\x00\xff"[..])),
+                r#""expires_at":9,"data_base64":"AP8="}"#,
+            ),
+        ] {
+            let topics = vec![given(data)];
+            let text = written(|text| write_reply(None, &Reply::Subscribed { topics }, text));
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_end_of_leave_has_its_reason() {
+        let topic = TopicName::parse("a").unwrap();
+        assert_eq!(
+            written(|text| write_push(&Push::LeaveEnded { topic }, text)),
+            r#"{"type":"unsubscribed","topics":["a"],"reason":"expired"}"#
+        );
+    }
+}

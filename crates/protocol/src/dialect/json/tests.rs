@@ -8,8 +8,8 @@ use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::Direct;
 use crate::{
-    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, Granted, HISTORY_PAGE_MAX, HistoryPage, Key,
-    Loss, Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
+    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss,
+    Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
     PublishOptions, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target, Timestamp, TopicName,
     Turn, UserName, Verb, Wanted, Welcome,
 };
@@ -644,35 +644,6 @@ fn replies_are_written() {
             r#"{"topic":"a\"b","epoch":"10","offset":7,"recovered":false,"reason":"epoch_changed"}]}"#
         )
     );
-    let given = |data: Option<Payload>| SubscribedTopic {
-        granted: Some(Box::new(Granted {
-            expires_at: Some(Timestamp(9)),
-            time: Timestamp(5),
-            data,
-        })),
-        topic: TopicName::parse("a").unwrap(),
-        position,
-        recovered: None,
-        is_recoverable: false,
-        has_deltas: false,
-        publications: Vec::new(),
-    };
-    for (data, expected) in [
-        (None, r#""expires_at":9}"#),
-        (
-            Some(Payload::serialize(&[1]).unwrap()),
-            r#""expires_at":9,"data":[1]}"#,
-        ),
-        (Some(Payload::text("\"")), r#""expires_at":9,"data":"\""}"#),
-        (
-            Some(Payload::binary(&b"\x00\xff"[..])),
-            r#""expires_at":9,"data_base64":"AP8="}"#,
-        ),
-    ] {
-        let topics = vec![given(data)];
-        let text = reply(None, &Reply::Subscribed { topics });
-        assert!(text.contains(expected), "{text}");
-    }
     assert_eq!(
         reply(
             None,
@@ -686,15 +657,6 @@ fn replies_are_written() {
     assert_eq!(
         reply(None, &Reply::Pong { time: Timestamp(5) }),
         r#"{"type":"pong","time":5}"#
-    );
-}
-
-#[test]
-fn an_end_of_leave_has_its_reason() {
-    let topic = TopicName::parse("a").unwrap();
-    assert_eq!(
-        push(&Push::LeaveEnded { topic }),
-        r#"{"type":"unsubscribed","topics":["a"],"reason":"expired"}"#
     );
 }
 
