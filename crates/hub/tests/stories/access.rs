@@ -7,7 +7,7 @@ use fanfare_hub::access::{Grants, Identity, TopicRule, TopicRules, Who};
 use fanfare_hub::{Admission, Amendment, Answer, Denial, Hold, Input, Leaves, Limits, Output, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
+use fanfare_protocol::{ConnectionId, IdempotencyKey, Payload, StateVersion, Tags, Timestamp, UserName};
 
 use crate::driver::{Door, Shard};
 
@@ -186,6 +186,31 @@ fn what_the_application_makes_of_a_publication_is_published() {
     assert_eq!(
         answer(&mut shard, ada, Answer::Publish(Ok(Amendment::default()))),
         ["published #2 a/2", "a/2 \"x\""]
+    );
+    ask(&mut shard, ada, PUBLISH_A);
+    let amendment = Amendment {
+        payload: None,
+        idempotency_key: IdempotencyKey::parse("once").ok(),
+        version: Some(StateVersion {
+            number: 7,
+            epoch: None,
+        }),
+        tags: Tags::parse([("kind", "late")]).unwrap(),
+    };
+    answer(&mut shard, ada, Answer::Publish(Ok(amendment.clone())));
+    let published = shard.performed.iter().rev().find_map(|output| match output {
+        Output::Publish(draft, _) => Some(draft.clone()),
+        _ => None,
+    });
+    let draft = published.unwrap();
+    assert_eq!(draft.payload.as_bytes(), b"\"x\"");
+    assert_eq!(
+        (draft.idempotency_key, draft.version.as_deref(), draft.tags),
+        (
+            amendment.idempotency_key,
+            amendment.version.as_ref(),
+            amendment.tags
+        )
     );
     ask(&mut shard, ada, PUBLISH_A);
     let unavailable = Answer::Publish(Err(Denial::unavailable()));
