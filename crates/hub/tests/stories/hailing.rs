@@ -2,20 +2,15 @@
 
 use fanfare_hub::access::{TopicRule, TopicRules, Who};
 use fanfare_hub::broker::BrokerEvent;
-use fanfare_hub::{
-    Admission, Answer, Control, Denial, Input, Leave, Limits, Output, Renewal, Retention, Selector,
-    WantedTopic,
-};
+use fanfare_hub::{Admission, Answer, Control, Denial, Input, Limits, Output, Retention, Selector};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::dialect::{Dialect, Direct};
-use fanfare_protocol::{
-    ConnectionId, Draft, Payload, Position, Publication, Since, Tags, Timestamp, UserName,
-};
+use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Tags, Timestamp};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
 
-fn door() -> Door {
+pub(crate) fn door() -> Door {
     Door {
         dialect: Dialect::CentrifugeJson,
         ..Door::default()
@@ -33,20 +28,20 @@ fn keeping(publications_max: usize) -> Shard {
 }
 
 /// A client that was let in.
-fn client(shard: &mut Shard) -> ConnectionId {
+pub(crate) fn client(shard: &mut Shard) -> ConnectionId {
     let client = shard.open(door());
     say(shard, client, &json!({"id": 1, "connect": {}}));
     assert_eq!(hear(shard, client).len(), 1);
     client
 }
 
-fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
+pub(crate) fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
     shard.say(client, &command.to_string());
     shard.turn();
 }
 
 /// The messages that a client got; a close frame is its code.
-fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
+pub(crate) fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
     let frames = shard.read(client).into_iter();
     let messages = frames.flat_map(|frame| match frame.split_once(' ') {
         Some(("text", lines)) => lines
@@ -74,7 +69,7 @@ fn offsets(publications: &Value) -> Vec<u64> {
         .collect()
 }
 
-fn publish(shard: &mut Shard, name: &str, count: usize) {
+pub(crate) fn publish(shard: &mut Shard, name: &str, count: usize) {
     (0..count).for_each(|_| shard.publish(name, "x"));
     shard.turn();
 }
@@ -776,210 +771,5 @@ fn of_a_topic_that_has_a_state_the_newest_is_given() {
     assert_eq!(begin(&mut shard, None), (true, vec![5]));
     assert_eq!(begin(&mut shard, Some(2)), (true, vec![5]));
     assert_eq!(begin(&mut shard, Some(5)), (true, vec![]), "it has that");
-    shard.end();
-}
-
-#[test]
-fn a_client_is_told_when_it_ends_and_ends_then() {
-    let mut shard = Shard::new();
-    let user = Some("ada");
-    let [hailed, other, awaited] = [false, false, true].map(|is_awaited| {
-        let dialect = Dialect::CentrifugeJson;
-        shard.open(Door {
-            dialect,
-            user: user.filter(|_| !is_awaited),
-            is_awaited,
-            ..Door::default()
-        })
-    });
-    let plain = shard.open(Door {
-        user,
-        ..Door::default()
-    });
-    for client in [hailed, other] {
-        say(&mut shard, client, &json!({"id": 1, "connect": {}}));
-    }
-    shard.turn();
-    for client in [hailed, other, plain] {
-        shard.read(client);
-    }
-    let ada = Selector::User(UserName::parse("ada").unwrap());
-    let ends_at = |shard: &Shard, ms: u64| Renewal {
-        expires_at: Some(Timestamp(shard.now.wall.0 + ms)),
-        ..Renewal::default()
-    };
-    let soon = ends_at(&shard, 2_000);
-    assert_eq!(shard.control(Control::Renew(ada, soon.clone())), 3);
-    let nobody = Control::Renew(Selector::Connection(awaited), soon.clone());
-    assert_eq!(shard.control(nobody), 0, "it has yet to say who it is");
-    let never = Control::Renew(Selector::Connection(other), Renewal::default());
-    assert_eq!(shard.control(never), 1);
-    shard.turn();
-    let refresh = |ttl: u64| json!({"push": {"refresh": {"expires": true, "ttl": ttl}}});
-    assert_eq!(hear(&mut shard, hailed), [refresh(2)]);
-    assert_eq!(
-        hear(&mut shard, other),
-        [refresh(2), json!({"push": {"refresh": {}}})]
-    );
-    assert_eq!(shard.read(plain), ["authenticated"]);
-    shard.pass(2_500);
-    let ending = shard.read(plain);
-    assert_eq!(ending.last().unwrap(), "close 3009");
-    assert_eq!(
-        hear(&mut shard, hailed),
-        [] as [Value; 0],
-        "it may show another token"
-    );
-    shard.pass(26_000);
-    let ending = hear(&mut shard, hailed);
-    assert_eq!(ending.last(), Some(&json!(3005)));
-    let stays = hear(&mut shard, other);
-    assert!(stays.iter().all(|ping| *ping == json!({})), "{stays:?}");
-    shard.end();
-}
-
-#[test]
-fn who_comes_and_goes_is_told_without_asking_where_the_rule_says_so() {
-    let rule = |pattern, tells_presence| TopicRule {
-        tells_presence,
-        ..TopicRule::new(pattern)
-            .unwrap()
-            .subscribe(Who::Anyone)
-            .keep_presence()
-    };
-    let unkept = TopicRule {
-        keeps_presence: Some(false),
-        ..rule("c", true)
-    };
-    let rules = TopicRules::from([rule("a", true), rule("b", false), unkept]);
-    let mut shard = Shard::with_rules(Limits::default(), rules);
-    let first = client(&mut shard);
-    let by_server = Control::Subscribe(Selector::Connection(first), vec![topic("a")], Leave::default());
-    assert_eq!(shard.control(by_server), 1);
-    for name in ["b", "c"] {
-        say(
-            &mut shard,
-            first,
-            &json!({"id": 2, "subscribe": {"channel": name}}),
-        );
-    }
-    let plain = shard.client(&["a"]);
-    let second = client(&mut shard);
-    for name in ["a", "b", "c"] {
-        say(
-            &mut shard,
-            second,
-            &json!({"id": 2, "subscribe": {"channel": name}}),
-        );
-    }
-    shard.turn();
-    hear(&mut shard, first);
-    shard.lose(second);
-    shard.pass(2_000);
-    hear(&mut shard, first);
-    let third = client(&mut shard);
-    say(
-        &mut shard,
-        third,
-        &json!({"id": 2, "subscribe": {"channel": "a"}}),
-    );
-    shard.pass(2_000);
-    let more = hear(&mut shard, first);
-    let pushes: Vec<_> = more.iter().filter(|told| told["push"].is_object()).collect();
-    let came = &pushes[0]["push"];
-    assert_eq!(
-        (pushes.len(), &came["channel"], &came["join"]["info"]["client"]),
-        (1, &json!("a"), &json!(client_of(third))),
-        "{pushes:?}"
-    );
-    assert_eq!(shard.read(plain), [""; 0], "whoever can ask is told when it does");
-    shard.end();
-}
-
-#[test]
-fn each_connection_of_a_user_is_subscribed_to_what_is_personal() {
-    let rules = TopicRules {
-        personal: Some("%23{user}".parse().unwrap()),
-        ..TopicRules::default()
-    };
-    let mut shard = Shard::with_rules(Limits::default(), rules);
-    let hello = |shard: &mut Shard, user: Option<&'static str>, granted_topics| {
-        let client = shard.open(Door {
-            user,
-            granted_topics,
-            ..door()
-        });
-        say(shard, client, &json!({"id": 1, "connect": {}}));
-        let told = hear(shard, client).remove(0)["connect"]["subs"].clone();
-        let subs: Option<Vec<String>> = told.as_object().map(|subs| subs.keys().cloned().collect());
-        (client, subs.unwrap_or_default())
-    };
-    let (ada, subs) = hello(&mut shard, Some("ada"), &["news"]);
-    assert_eq!(subs, ["#ada", "news"]);
-    assert_eq!(hello(&mut shard, Some("ada"), &["%23ada"]).1, ["#ada"]);
-    assert_eq!(hello(&mut shard, None, &[]).1, [] as [String; 0]);
-    let plain = shard.open(Door {
-        user: Some("ada"),
-        granted_topics: &["%23ada"],
-        ..Door::default()
-    });
-    shard.turn();
-    let heard = shard.read(plain);
-    assert_eq!(heard.last().unwrap(), "subscribed %23ada@0", "once");
-    publish(&mut shard, "%23ada", 1);
-    let heard = hear(&mut shard, ada);
-    assert_eq!(heard[0]["push"]["channel"], "#ada");
-    assert_eq!(shard.read(plain).len(), 1);
-    shard.end();
-}
-
-#[test]
-fn whoever_the_server_subscribes_from_a_place_on_is_given_what_was_missed() {
-    let rules = TopicRules::from([TopicRule::new("a").unwrap(), TopicRule::new("b").unwrap()]);
-    let mut shard = Shard::with_rules(Limits::default(), rules);
-    shard.retention = Retention {
-        publications_max: 3,
-        ..Retention::default()
-    };
-    let hailed = client(&mut shard);
-    let plain = shard.client(&[]);
-    for name in ["a", "b"] {
-        publish(&mut shard, name, 5);
-    }
-    let since = |shard: &Shard, name: &str, offset| WantedTopic {
-        topic: topic(name),
-        since: Some(Since::Position(Position {
-            offset,
-            ..shard.logs[&topic(name)].position
-        })),
-    };
-    for connection in [hailed, plain] {
-        for (name, offset) in [("a", 3), ("b", 1)] {
-            let wanted = since(&shard, name, offset);
-            let selector = Selector::Connection(connection);
-            let subscribe = Control::SubscribeSince(selector, wanted, Leave::default());
-            assert_eq!(shard.control(subscribe), 1);
-            shard.turn();
-        }
-    }
-    publish(&mut shard, "a", 1);
-    let heard = hear(&mut shard, hailed);
-    let first = &heard[0]["push"];
-    assert!(
-        first["channel"] == "a" && first["subscribe"].is_object(),
-        "{heard:?}"
-    );
-    let of = |name: &str| {
-        let pushes = heard.iter().map(|heard| &heard["push"]);
-        let of_channel = pushes.filter(|push| push["channel"] == name);
-        of_channel
-            .filter_map(|push| push["pub"]["offset"].as_u64())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(of("a"), [4, 5, 6], "though it may not read by itself");
-    assert_eq!(of("b"), [] as [u64; 0], "too much was missed");
-    let told = shard.read(plain);
-    let of_a: Vec<_> = told.iter().filter(|one| one.starts_with("a/")).collect();
-    assert_eq!(of_a, [r#"a/4 "x""#, r#"a/5 "x""#, r#"a/6 "x""#]);
     shard.end();
 }
