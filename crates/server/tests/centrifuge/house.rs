@@ -34,8 +34,9 @@ impl House {
                 .env("FANFARE_TOKEN_KEY", format!("hs256:{SECRET}"))
                 .envs(SETTINGS)
                 .args(["serve", "--listen", &address.to_string()])
-                .args(RULES.iter().flat_map(|rule| ["--topic-rule", rule]))
-                .args(&flags);
+                // The first rule that matches decides, so those of a story go before.
+                .args(&flags)
+                .args(RULES.iter().flat_map(|rule| ["--topic-rule", rule]));
             command
         };
         Self {

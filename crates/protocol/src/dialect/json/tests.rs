@@ -624,19 +624,14 @@ fn replies_are_written() {
         publications: Vec::new(),
         granted: None,
     };
+    let back = [Ok(()), Err(Loss::EpochChanged)].map(|recovered| SubscribedTopic {
+        recovered: Some(recovered),
+        ..at.clone()
+    });
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
         r#"{"type":"subscribed","id":1,"topics":[{"topic":"a\"b","epoch":"10","offset":7}]}"#
     );
-    let back = [Ok(()), Err(Loss::EpochChanged)].map(|recovered| SubscribedTopic {
-        topic: topic.clone(),
-        position,
-        recovered: Some(recovered),
-        is_recoverable: false,
-        has_deltas: false,
-        publications: Vec::new(),
-        granted: None,
-    });
     assert_eq!(
         reply(None, &Reply::Subscribed { topics: back.into() }),
         concat!(
