@@ -193,6 +193,7 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         greeting: Box::default(),
         granted_topics: Vec::new(),
         leaves: Vec::new(),
+        data: None,
         occupancy: false,
         presence: false,
         every: None,

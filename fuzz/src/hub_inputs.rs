@@ -307,6 +307,7 @@ impl Door {
             greeting: Box::default(),
             granted_topics: Vec::new(),
             leaves: Vec::new(),
+            data: None,
             occupancy: self.occupancy,
             presence: self.occupancy,
             every: self.every.map(every),

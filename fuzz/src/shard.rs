@@ -108,6 +108,11 @@ impl Leave {
             (_, Question::Publish(_)) => hub::Answer::Publish(Ok(hub::Amendment::default())),
             (_, Question::Call { payload, .. }) => hub::Answer::Call(Ok(payload)),
             (_, Question::Authenticate { token }) => hub::Answer::Authenticate(admitted(&token)),
+            (_, Question::Enter { token, known, .. }) => hub::Answer::Enter(match token {
+                Some(token) => admitted(&token).map(Some),
+                None => Ok(known),
+            }),
+            (_, Question::Renew) => hub::Answer::Renew(Ok(None)),
         }
     }
 }
@@ -124,6 +129,7 @@ fn admitted(token: &str) -> Result<Admission, Denial> {
         identity: Arc::new(identity),
         topics: TopicName::parse("a").into_iter().collect(),
         leaves: Vec::new(),
+        data: None,
     })
 }
 

@@ -105,6 +105,7 @@ impl World {
             greeting: Box::default(),
             granted_topics: Vec::new(),
             leaves: Vec::new(),
+            data: None,
             occupancy,
             presence,
             every,

@@ -1,22 +1,20 @@
 //! What the application decides: who somebody is, and what the rules leave to it.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Amendment, Answer, Denial, Leave, Leaves, Question};
+use fanfare_hub::{Admission, Amendment, Answer, Concerns, Denial, Leave, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
-use crate::Fanfare;
-use crate::door::ClientCertificate;
+use crate::entrant::Entrant;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
+use crate::{Fanfare, UserTopic};
 
 /// Decisions of the application. Every method has a default, so an application writes those that it needs; the rules of
 /// topics say when the others are asked ([`Who::Hook`](crate::Who::Hook)).
@@ -52,8 +50,9 @@ pub trait Hooks: Send + Sync + 'static {
         true
     }
 
-    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then. What it
-    /// gives takes the place of `admission`. By default everyone stays who they are.
+    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then, or when a
+    /// client says [hello](Entrant::greeting), where it does. What it gives takes the place of `admission`. By default
+    /// everyone stays who they are.
     fn connect(
         &self,
         entrant: &Entrant,
@@ -61,6 +60,20 @@ pub trait Hooks: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Option<Admission>, Denial>> + Send {
         let _ = entrant;
         async { Ok(admission) }
+    }
+
+    /// Whether [`renew`](Self::renew) is asked about everybody whose identity has come to its
+    /// [end](Identity::expires_at). Then clients are not told when that is, and need not show another token. By default no.
+    fn renews(&self) -> bool {
+        false
+    }
+
+    /// Who a client is from now on whose identity has come to its end: the same user with a later end, and perhaps more that
+    /// has changed; with `None` its connection is closed. It stays who it was until this is answered, and is asked again
+    /// every few seconds where the answer is [`Denial::unavailable`], for 25 s. By default it is over.
+    fn renew(&self, caller: &Caller) -> impl Future<Output = Result<Option<Arc<Identity>>, Denial>> + Send {
+        let _ = caller;
+        async { Ok(None) }
     }
 
     /// Whether somebody may receive all of these topics, for how long, and what comes with them: `Ok(Leaves::default())` is
@@ -169,6 +182,11 @@ pub struct Caller {
     pub connection: ConnectionId,
     /// Who it is; `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
+    /// The dialect that it speaks.
+    pub dialect: Dialect,
+    /// The request that it came with, as far as [`Options::kept_headers`](crate::Options::kept_headers) has that kept; `None`
+    /// where it names no header.
+    pub entrant: Option<Arc<Entrant>>,
 }
 
 impl Caller {
@@ -178,36 +196,13 @@ impl Caller {
     }
 }
 
-/// Somebody at the door.
-#[derive(Clone, Debug)]
-pub struct Entrant {
-    /// Where it comes from.
-    pub remote: SocketAddr,
-    /// What it asked for: the path and query of its request.
-    pub target: String,
-    /// The headers of its request.
-    pub headers: HeaderMap,
-    /// The certificate that it has shown, if it did and TLS ends here.
-    pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-impl Entrant {
-    /// A parameter of the address that it asked for, decoded; the first of that name.
-    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, query) = self.target.split_once('?')?;
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        parameters
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value)
-    }
-}
-
 /// The application's hooks, whatever type they are, and the tokens that need none.
 #[derive(Clone)]
 pub struct Application {
     hooks: Arc<dyn AnyHooks>,
     #[cfg(feature = "tokens")]
     tokens: Option<Tokens>,
+    user_topic: Option<UserTopic>,
 }
 
 impl Application {
@@ -217,17 +212,14 @@ impl Application {
             hooks: Arc::new(hooks),
             #[cfg(feature = "tokens")]
             tokens: None,
+            user_topic: None,
         }
     }
 
     /// Nothing but tokens.
     #[cfg(feature = "tokens")]
     pub fn of_tokens(tokens: Tokens) -> Self {
-        struct NoHooks;
-
-        impl Hooks for NoHooks {}
-
-        Self::new(NoHooks).with_tokens(tokens)
+        Self::default().with_tokens(tokens)
     }
 
     /// These hooks, behind tokens: `authenticate` is not called any more, nor `subscribe` for a command that carries a
@@ -236,6 +228,14 @@ impl Application {
     pub fn with_tokens(self, tokens: Tokens) -> Self {
         Self {
             tokens: Some(tokens),
+            ..self
+        }
+    }
+
+    /// These hooks, and whoever has a user name is subscribed to a topic of its own when it comes, whatever the rules say.
+    pub fn with_user_topic(self, topic: UserTopic) -> Self {
+        Self {
+            user_topic: Some(topic),
             ..self
         }
     }
@@ -309,13 +309,49 @@ impl Application {
         self.hooks.subscribe(caller, topics, token).await
     }
 
+    /// Who comes in that says hello, be it with a token or as who is known already.
+    async fn enter(
+        &self,
+        caller: &Caller,
+        token: Option<Box<str>>,
+        known: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        let admission = match token {
+            Some(token) => Some(self.authenticate(&token).await?),
+            None => known,
+        };
+        match &caller.entrant {
+            Some(entrant) => self.connect(entrant, admission).await,
+            None => Ok(admission),
+        }
+    }
+
+    /// What it is asked about, whatever the rules say.
+    pub(crate) fn concerns(&self) -> Concerns {
+        Concerns {
+            newcomers: true,
+            endings: self.hooks.renews(),
+        }
+    }
+
     /// Whether somebody may connect.
     pub(crate) async fn connect(
         &self,
         entrant: &Entrant,
         admission: Option<Admission>,
     ) -> Result<Option<Admission>, Denial> {
-        self.hooks.connect(entrant, admission).await
+        let admission = self.hooks.connect(entrant, admission).await?;
+        Ok(admission.map(|admission| self.with_topic_of_user(admission)))
+    }
+
+    /// Somebody who is let in, with the topic of its user.
+    fn with_topic_of_user(&self, mut admission: Admission) -> Admission {
+        let topic = self.user_topic.as_ref();
+        let topic = topic.and_then(|topic| topic.of(admission.identity.user.as_ref()?));
+        let is_new = |topic: &TopicName| !admission.topics.contains(topic);
+        let topic = topic.filter(is_new);
+        admission.topics.extend(topic);
+        admission
     }
 
     /// Tells what happened.
@@ -326,7 +362,12 @@ impl Application {
     /// What the application answers to a question of a hub.
     pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
         match question {
-            Question::Authenticate { token } => Answer::Authenticate(self.authenticate(&token).await),
+            Question::Authenticate { token } => {
+                let admission = self.authenticate(&token).await;
+                Answer::Authenticate(admission.map(|admission| self.with_topic_of_user(admission)))
+            }
+            Question::Enter { token, known, .. } => Answer::Enter(self.enter(caller, token, known).await),
+            Question::Renew => Answer::Renew(self.hooks.renew(caller).await),
             Question::Subscribe { topics, token } => {
                 Answer::Subscribe(self.subscribe(caller, &topics, token.as_deref()).await)
             }
@@ -345,6 +386,17 @@ impl Application {
     }
 }
 
+impl Default for Application {
+    /// One that decides nothing.
+    fn default() -> Self {
+        struct NoHooks;
+
+        impl Hooks for NoHooks {}
+
+        Self::new(NoHooks)
+    }
+}
+
 impl std::fmt::Debug for Application {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Application")
@@ -355,6 +407,8 @@ impl std::fmt::Debug for Application {
 trait AnyHooks: Send + Sync {
     fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission>;
     fn reads_tokens(&self) -> bool;
+    fn renews(&self) -> bool;
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>>;
     fn connect<'a>(
         &'a self,
         entrant: &'a Entrant,
@@ -388,6 +442,14 @@ impl<H: Hooks> AnyHooks for H {
 
     fn reads_tokens(&self) -> bool {
         Hooks::reads_tokens(self)
+    }
+
+    fn renews(&self) -> bool {
+        Hooks::renews(self)
+    }
+
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>> {
+        Box::pin(Hooks::renew(self, caller))
     }
 
     fn connect<'a>(

@@ -159,6 +159,7 @@ pub mod broker;
 mod clock;
 mod consumers;
 mod door;
+mod entrant;
 mod handle;
 mod hooks;
 mod metrics;
@@ -173,6 +174,7 @@ mod tls;
 mod tls;
 #[cfg(feature = "tokens")]
 pub mod tokens;
+mod user_topic;
 
 pub use broker::{StorageError, StorageOptions};
 pub use consumers::{Delivery, SubscribeOptions, Subscription};
@@ -181,9 +183,9 @@ pub use door::{
     ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule, OriginRuleError,
     WebSocketService,
 };
+pub use entrant::Entrant;
 pub use fanfare_hub::access::{
-    Access, Action, Grants, Identity, KeyScopes, PersonalTopic, PersonalTopicError, Subject, TopicRule,
-    TopicRules, Verdict, Who, WhoError,
+    Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
@@ -195,14 +197,14 @@ pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::{Dialect, centrifuge};
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
-    Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError,
-    Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError,
-    Turn, UserName, UserNameError,
+    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, Greeting, HISTORY_PAGE_MAX, HistoryPage,
+    IdempotencyKey, Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions,
+    Publisher, Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags,
+    TagsError, Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate,
+    TopicTemplateError, Turn, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
-pub use hooks::{Application, Caller, Entrant, Hooks};
+pub use hooks::{Application, Caller, Hooks};
 pub use metrics::{
     HostCounter, HostFamily, HostHistogram, HostValues, Labels, METRICS_CONTENT_TYPE, resident_bytes,
 };
@@ -210,3 +212,4 @@ pub use notices::{Happening, Notice};
 pub use options::Options;
 #[cfg(feature = "tls")]
 pub use tls::{Certificate, Tls, TlsError, TlsOptions, TlsVersion};
+pub use user_topic::{UserTopic, UserTopicError};

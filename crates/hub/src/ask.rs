@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::{
-    CommandId, Draft, IdempotencyKey, Payload, Reading, SessionKey, StateVersion, Tags, TopicName,
+    CommandId, Draft, Greeting, IdempotencyKey, Millis, Payload, Reading, SessionKey, StateVersion, Tags,
+    TopicName,
 };
 
 use crate::access::{Action, Identity};
@@ -22,6 +23,17 @@ pub enum Question {
         /// As the client sent it.
         token: Box<str>,
     },
+    /// May it come in that says hello, and as whom?
+    Enter {
+        /// The token that it shows, if it does.
+        token: Option<Box<str>>,
+        /// Who it is without that, where it is known.
+        known: Option<Admission>,
+        /// What it says of itself.
+        greeting: Box<Greeting>,
+    },
+    /// Who is it from now on whose identity has come to its end? Asked where the application [wants](Concerns::endings) it.
+    Renew,
     /// May it receive these topics?
     Subscribe {
         /// Those about which the rules ask, or of which they say no and the token may say yes.
@@ -58,6 +70,10 @@ pub enum Question {
 pub enum Answer {
     /// Who it is.
     Authenticate(Result<Admission, Denial>),
+    /// Who comes in; nobody in particular with `None`, if such may.
+    Enter(Result<Option<Admission>, Denial>),
+    /// Who it is from now on; with `None` it has ended. A denial that is [temporary](ErrorCode::is_temporary) is no answer.
+    Renew(Result<Option<Arc<Identity>>, Denial>),
     /// It may receive the topics.
     Subscribe(Result<Leaves, Denial>),
     /// It may publish, with this said otherwise.
@@ -79,6 +95,27 @@ pub struct Admission {
     pub topics: Vec<TopicName>,
     /// What comes with some of them; with the others nothing does.
     pub leaves: Vec<(TopicName, Leave)>,
+    /// What the application has for it, in a dialect in which clients are told so when they are let in. One that has no
+    /// words for such a payload closes.
+    pub data: Option<Payload>,
+}
+
+/// What the application is asked about, whatever the rules say. By default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concerns {
+    /// Everybody who says hello, in a dialect in which clients do: [`Question::Enter`]. Without, it is asked about tokens.
+    pub newcomers: bool,
+    /// Everybody whose identity comes to its end: [`Question::Renew`]. Then clients are not told when that is, and go when
+    /// nobody has answered for 25 s.
+    pub endings: bool,
+}
+
+/// Somebody who has yet to say hello.
+pub(crate) struct Newcomer {
+    /// Who it is, where that was settled when it was opened.
+    pub(crate) known: Option<Admission>,
+    /// Whether it may come in as nobody in particular.
+    pub(crate) may_be_nobody: bool,
 }
 
 /// What the application says of a publication in place of its publisher, or beside it. What it leaves out stays as it is; by
@@ -129,8 +166,12 @@ pub(crate) struct Waiting {
     pub(crate) suspended: Option<Suspended>,
     /// What it asked for when it was opened, until it has said who it is.
     pub(crate) entry: Option<(Vec<WantedTopic>, Wishes)>,
-    /// What it is subscribed to whatever the rules say, once it asks to be let in: where who it is was settled at the door.
-    pub(crate) admitted: Option<Vec<TopicName>>,
+    /// What is settled of it until it says hello.
+    pub(crate) newcomer: Option<Newcomer>,
+    /// What the application has for it, until it is told.
+    pub(crate) data: Option<Payload>,
+    /// When to ask again who it is, where nobody has answered.
+    pub(crate) renewal_due: Option<Millis>,
     /// How many of its tokens were refused.
     pub(crate) refused_tokens: u32,
     /// What it calls its session by, until it is told.
@@ -145,7 +186,11 @@ pub(crate) enum Suspended {
     Hello {
         id: Option<CommandId>,
         places: Vec<WantedTopic>,
+        has_token: bool,
+        may_be_nobody: bool,
     },
+    /// Nothing: it is asked who it is from now on.
+    Ending,
     /// To receive topics.
     Subscribe {
         id: Option<CommandId>,
@@ -247,7 +292,13 @@ impl Question {
     /// The answer where there is no application to be asked.
     pub fn unasked(&self) -> Answer {
         self.denied(match self {
-            Self::Authenticate { .. } => Denial::unauthenticated("tokens are not accepted here"),
+            Self::Authenticate { .. } | Self::Enter { token: Some(_), .. } => {
+                Denial::unauthenticated("tokens are not accepted here")
+            }
+            Self::Enter {
+                token: None, known, ..
+            } => return Answer::Enter(Ok(known.clone())),
+            Self::Renew => Denial::unavailable(),
             Self::Subscribe { .. }
             | Self::Publish(_)
             | Self::Inspect { .. }
@@ -260,6 +311,8 @@ impl Question {
     pub fn denied(&self, denial: Denial) -> Answer {
         match self {
             Self::Authenticate { .. } => Answer::Authenticate(Err(denial)),
+            Self::Enter { .. } => Answer::Enter(Err(denial)),
+            Self::Renew => Answer::Renew(Err(denial)),
             Self::Subscribe { .. } => Answer::Subscribe(Err(denial)),
             Self::Publish(_) => Answer::Publish(Err(denial)),
             Self::Inspect { .. } => Answer::Inspect(Err(denial)),

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::roster::{Change, RosterDiff, RosterPage, Version};
-use fanfare_protocol::{ConnectionId, Draft, Loss, Position, Publication, Timestamp, TopicName};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Loss, Position, Publication, Timestamp, TopicName};
 
 /// Which outlet, as [`Broker::attach`] named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -133,14 +133,15 @@ impl Start {
     /// has the publications: with that it begins with the oldest.
     pub fn find(self, end: Position, oldest: u64) -> (u64, Option<Loss>) {
         let beginning = oldest - 1;
+        let is_other = |place: Position| place.epoch != end.epoch && place.epoch != Epoch::ANY;
         match self {
             Self::Oldest | Self::At(_) => (beginning, None),
             Self::Last(count) => (end.offset.saturating_sub(count as u64).max(beginning), None),
-            Self::After(place) if place.epoch != end.epoch => (beginning, Some(Loss::EpochChanged)),
+            Self::After(place) if is_other(place) => (beginning, Some(Loss::EpochChanged)),
             Self::After(place) if place.offset > end.offset => (end.offset, Some(Loss::Ahead)),
             Self::After(place) if place.offset < beginning => (beginning, Some(Loss::TooOld)),
             Self::After(place) => (place.offset, None),
-            Self::Before(place) if place.epoch != end.epoch => (end.offset + 1, Some(Loss::EpochChanged)),
+            Self::Before(place) if is_other(place) => (end.offset + 1, Some(Loss::EpochChanged)),
             Self::Before(place) => (place.offset.clamp(oldest, end.offset + 1), None),
         }
     }

@@ -7,7 +7,7 @@ use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{
-    Command, ConnectionId, Every, Millis, SessionKey, Since, Timestamp, TopicName, UserName,
+    Command, ConnectionId, Every, Millis, Payload, SessionKey, Since, Timestamp, TopicName, UserName,
 };
 
 use crate::access::{Identity, TopicRules};
@@ -119,7 +119,8 @@ pub struct Opened {
     pub role: Role,
     /// Who it is, when that is known: `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
-    /// Whether it is still to say who it is, by its first command.
+    /// Whether it is still to say who it is, by its first command. Where that is a hello: whether it may come in only as
+    /// somebody who is known.
     pub is_awaited: bool,
     /// Where it comes from.
     pub remote: SocketAddr,
@@ -135,6 +136,8 @@ pub struct Opened {
     pub granted_topics: Vec<TopicName>,
     /// What comes with some of those.
     pub leaves: Vec<(TopicName, Leave)>,
+    /// What the application has for it, where it says hello.
+    pub data: Option<Payload>,
     /// Whether to push the occupancy of those topics.
     pub occupancy: bool,
     /// Whether to tell who comes to those topics and who goes.

@@ -35,7 +35,7 @@ mod session;
 mod slow_rule;
 mod topic;
 
-pub use ask::{Admission, Amendment, Answer, Denial, Question};
+pub use ask::{Admission, Amendment, Answer, Concerns, Denial, Question};
 pub use bucket::{Bucket, Rate};
 pub use counters::{Counters, Hold, Samples};
 pub use history::{History, Retention};

@@ -11,6 +11,7 @@ mod connection_id;
 pub mod dialect;
 mod every;
 mod format;
+mod greeting;
 mod idempotency_key;
 mod key;
 mod pattern;
@@ -35,6 +36,7 @@ pub use command::{
 pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};
 pub use every::{Every, EveryError};
 pub use format::Format;
+pub use greeting::Greeting;
 pub use idempotency_key::IdempotencyKey;
 pub use key::{KEY_BYTES_MAX, Key, KeyError};
 pub use pattern::{PATTERN_STARS_MAX, TopicPattern, TopicPatternError};

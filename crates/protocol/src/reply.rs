@@ -204,6 +204,8 @@ pub struct Welcome {
     pub bytes_per_second: Option<u32>,
     /// What it calls its session by, where it may have to.
     pub key: Option<Box<SessionKey>>,
+    /// What the application has for it, in a dialect with words for that.
+    pub data: Option<Payload>,
 }
 
 /// Which publications a client is not sent.

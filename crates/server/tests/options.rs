@@ -252,6 +252,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`true` or `false`",
     ),
     (
+        "user_topic",
+        "inbox",
+        "\"inbox\"",
+        "with one `{user}` in it",
+        "such as `inbox:{user}`",
+    ),
+    (
         "anonymous",
         "maybe",
         "\"maybe\"",
@@ -264,13 +271,6 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "[\"chat:a\"]",
         "write a table such as",
         "subscribe = \"anyone\"",
-    ),
-    (
-        "personal_topic",
-        "inbox",
-        "\"inbox\"",
-        "it has no `{user}`",
-        "write one topic for each user, such as `inbox:{user}`",
     ),
     (
         "compression",

@@ -248,6 +248,7 @@ impl Query {
             greeting: Box::default(),
             granted_topics: admission.topics,
             leaves: admission.leaves,
+            data: admission.data,
             occupancy: self.occupancy,
             presence: self.presence,
             every: self.every,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::tokens::{
     Algorithm, IssuerOptions, Revocation, SigningKey, TokenKey, TokenLimits, TokenRefusal, Tokens,
@@ -480,4 +480,41 @@ fn who_is_at_the_door_while_something_is_revoked_is_to_come_again() {
     assert_eq!(other.response().unwrap().status, 101);
     other.expect("welcome");
     assert_eq!(other.ask(json!({"type": "ping", "id": 1}))["type"], "pong");
+}
+
+#[test]
+fn who_says_hello_while_something_of_it_is_revoked_is_to_come_again() {
+    let (has_come, may_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let porter = Porter {
+        has_come: Arc::clone(&has_come),
+        may_go: Arc::clone(&may_go),
+    };
+    let server = Server::with(with(Application::new(porter).with_tokens(tokens())));
+    for (revoked, code) in [("one", Some(3011)), ("two", None)] {
+        let mut client = Client::open(server.address, "/connection/websocket");
+        let token = token(json!({"jti": format!("{revoked}'s")}));
+        client.send_json(json!({"id": 1, "connect": {"token": token}}));
+        server.runtime.block_on(has_come.notified());
+        let id = match code {
+            Some(_) => format!("{revoked}'s"),
+            None => "another's".to_owned(),
+        };
+        let revocation = Revocation::Token {
+            id: id.into(),
+            expires_at: None,
+        };
+        let closed = server.runtime.block_on(server.fanfare.revoke(revocation));
+        assert_eq!(closed.unwrap(), 0, "it is not in yet");
+        may_go.notify_one();
+        assert!(client.json()["connect"].is_object());
+        match code {
+            Some(code) => assert_eq!(client.ending().code, code),
+            None => {
+                // What would come of it comes at once.
+                std::thread::sleep(Duration::from_millis(50));
+                let reply = client.ask(json!({"id": 2, "unsubscribe": {"channel": "a"}}));
+                assert!(reply["unsubscribe"].is_object(), "{reply}");
+            }
+        }
+    }
 }

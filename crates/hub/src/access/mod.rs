@@ -5,11 +5,9 @@
 //! commands: whoever serves a request asks it, before anything is done.
 
 mod identity;
-mod personal;
 mod rules;
 
 pub use identity::{Grants, Identity};
-pub use personal::{PersonalTopic, PersonalTopicError};
 pub use rules::{Access, TopicRule, TopicRules, Who, WhoError};
 
 use fanfare_protocol::TopicPattern;

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use fanfare_protocol::{TopicName, TopicTemplate, TopicTemplateError};
 
-use super::{Action, Identity, KeyScopes, PersonalTopic, Subject, Verdict};
+use super::{Action, Identity, KeyScopes, Subject, Verdict};
 use crate::{Retention, SlowRule};
 
 /// What the server does with topics, by pattern. The first rule whose shape matches a topic decides everything about it;
@@ -33,8 +33,6 @@ pub struct TopicRules {
     pub keeps_presence: bool,
     /// Whether the topics of which no rule says it are sent as deltas to those who ask for that. Default: not.
     pub sends_deltas: bool,
-    /// What each connection of a user is subscribed to when it is let in, whatever the rules say. Default: nothing.
-    pub personal: Option<PersonalTopic>,
 }
 
 /// What is done with the topics of a pattern. See [`TopicRules`].
@@ -63,8 +61,8 @@ pub struct TopicRule {
     /// Whether subscribers are given the newest publication that is kept and nothing before it, where their dialect gives what
     /// was missed in its reply, and also when they ask for none: a topic of which only the present state matters.
     pub gives_newest: bool,
-    /// Whether subscribers of dialects in which clients speak first are told who comes and goes without asking, and whether they
-    /// may see presence or not, where it is kept who is there.
+    /// Whether subscribers are told who comes and goes, themselves included, whether they ask for it or not and whoever may see
+    /// presence, where their dialect has it that somebody else decides that. Without meaning where presence is not kept.
     pub tells_presence: bool,
 }
 
@@ -201,7 +199,6 @@ impl TopicRules {
             },
             keeps_presence: true,
             sends_deltas: true,
-            personal: None,
         }
     }
 
@@ -223,9 +220,15 @@ impl TopicRules {
         self.of(topic).is_some_and(|rule| rule.gives_newest)
     }
 
-    /// Whether subscribers are told who comes and goes without asking.
+    /// Whether a rule says of a topic that nothing of it is kept.
+    pub fn keeps_nothing_of(&self, topic: &TopicName) -> bool {
+        let own = self.of(topic).and_then(|rule| rule.retention);
+        own.is_some_and(|retention| !retention.keeps())
+    }
+
+    /// Whether subscribers are told who comes and goes though they did not ask.
     pub fn tells_presence_of(&self, topic: &TopicName) -> bool {
-        self.of(topic).is_some_and(|rule| rule.tells_presence) && self.keeps_presence_of(topic)
+        self.keeps_presence_of(topic) && self.of(topic).is_some_and(|rule| rule.tells_presence)
     }
 
     /// Whether it is kept who is in a topic. Never, of the server's own.
@@ -446,9 +449,10 @@ mod tests {
                 ..TopicRule::new(pattern).unwrap()
             };
             let compiled = TopicRules {
+                sends_deltas: false,
+                keeps_presence: false,
                 by_pattern: rules.iter().map(rule).collect(),
                 otherwise: access(otherwise),
-                ..TopicRules::default()
             };
             let patterns: Vec<TopicPattern> = grants.iter().map(|grant| grant.parse().unwrap()).collect();
             let identity = Identity {

@@ -13,7 +13,7 @@ use crate::ask::{Admission, Amendment, Answer, Denial, Question, Suspended, Wait
 use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
-use crate::session::{Manner, NO_USER, Role, Session, SessionState, Wishes};
+use crate::session::{Manner, NO_USER, Role, SessionState, Wishes};
 use crate::{Leave, Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
@@ -188,9 +188,10 @@ impl Hub {
                 Ok(admission) => self.identified(slot, id, admission),
                 Err(denial) => self.token_refused(slot, id, denial),
             },
-            (Suspended::Hello { id, places }, Answer::Authenticate(outcome)) => {
-                self.hello_answered(slot, id, places, outcome);
+            (hello @ Suspended::Hello { .. }, Answer::Enter(outcome)) => {
+                self.hello_answered(slot, hello, outcome);
             }
+            (Suspended::Ending, Answer::Renew(outcome)) => self.identity_renewed(slot, outcome),
             (
                 Suspended::Subscribe {
                     id,
@@ -248,6 +249,7 @@ impl Hub {
 
     /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
     pub(super) fn go_on(&mut self, slot: usize) {
+        self.renew_if_due(slot);
         let now = self.now.monotonic;
         let Some(session) = self.sessions[slot]
             .as_mut()
@@ -331,6 +333,7 @@ impl Hub {
             identity,
             topics,
             leaves,
+            ..
         } = admission;
         let Some(session) = &mut self.sessions[slot] else {
             return;
@@ -358,7 +361,7 @@ impl Hub {
             connection: session.connection,
             time: self.now.wall,
             user: identity.user.clone(),
-            expires_at: identity.expires_at,
+            expires_at: self.told_expiry(Some(&identity)),
         };
         self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
         let entry = self.sessions[slot]
@@ -385,20 +388,10 @@ impl Hub {
         if session.is_none_or(|session| session.role == Role::Publisher) {
             return;
         }
-        let granted = self.with_personal(slot, granted);
         self.subscribe_granted(slot, &granted, leaves);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
         }
-    }
-
-    /// Topics that were granted, and that which each user has.
-    pub(super) fn with_personal(&self, slot: usize, mut topics: Vec<TopicName>) -> Vec<TopicName> {
-        let user = self.sessions[slot].as_ref().and_then(Session::user);
-        let personal = self.rules.personal.as_ref().zip(user);
-        let topic = personal.and_then(|(personal, user)| personal.of(user));
-        topics.extend(topic.filter(|topic| !topics.contains(topic)));
-        topics
     }
 
     /// Takes note that it is known who a connection is.
@@ -452,7 +445,7 @@ impl Hub {
             return (self.now.monotonic >= deadline).then_some(Disconnect::Unauthenticated);
         }
         let mut expires_at = session.identity.as_ref()?.expires_at?;
-        if session.dialect.is_hailed() {
+        if session.dialect.is_hailed() || self.concerns.endings {
             expires_at.0 = expires_at.0.saturating_add(EXPIRY_GRACE_MS);
         }
         (self.now.wall >= expires_at).then_some(Disconnect::Expired)
@@ -475,7 +468,7 @@ impl Suspended {
             | Self::History { id, .. }
             | Self::Presence { id, .. }
             | Self::Call(id) => id,
-            Self::Read => None,
+            Self::Read | Self::Ending => None,
             Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),
         }
     }
@@ -485,7 +478,9 @@ impl Waiting {
     fn is_over(&self) -> bool {
         self.suspended.is_none()
             && self.entry.is_none()
-            && self.admitted.is_none()
+            && self.newcomer.is_none()
+            && self.data.is_none()
+            && self.renewal_due.is_none()
             && self.refused_tokens == 0
             && self.key.is_none()
     }

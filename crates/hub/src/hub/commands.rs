@@ -74,7 +74,11 @@ impl Hub {
             return self.reject(slot, Rejection::new(id, ErrorCode::Unauthenticated, message));
         }
         match verb {
-            Verb::Hello { token, places } => self.hello(slot, id, token.map(Into::into), places),
+            Verb::Hello {
+                token,
+                places,
+                greeting,
+            } => self.hello(slot, id, (token.map(Into::into), greeting), places),
             Verb::Pong => self.answered_ping(slot),
             Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
             Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
@@ -315,7 +319,7 @@ impl Hub {
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
-            let cause = session.dialect.disconnect_for(code);
+            let cause = session.dialect.disconnect_for(code, application_code);
             return self.disconnect(slot, &cause, None);
         }
         let reply = Reply::Error {

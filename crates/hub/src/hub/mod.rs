@@ -18,6 +18,7 @@ mod presence;
 mod rates;
 mod reading;
 mod refreshing;
+mod renewing;
 mod seats;
 mod subscribing;
 mod timers;
@@ -32,6 +33,7 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::access::TopicRules;
+use crate::ask::{Admission, Concerns, Newcomer};
 use crate::broker::BrokerEvent;
 use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
@@ -39,7 +41,7 @@ use crate::limits::AUTH_MESSAGE_BYTES_MAX;
 use crate::missed::Notices;
 use crate::outbox::{DirtyMark, Lane, Outbox};
 use crate::replays::Replays;
-use crate::session::{MadeBy, Session, SessionState, Wishes};
+use crate::session::{Session, SessionState, Wishes};
 use crate::topic::{Topic, Wants};
 use crate::{Counters, Input, Limits, Now, Opened, Output};
 
@@ -111,6 +113,7 @@ pub struct Hub {
     unwritten_frames: usize,
     unwritten_bytes: usize,
     rates: Rates,
+    concerns: Concerns,
     sweep: Sweep,
     drain: Option<Drain>,
     counters: Counters,
@@ -174,16 +177,24 @@ impl Hub {
             unwritten_frames: 0,
             unwritten_bytes: 0,
             rates,
+            concerns: Concerns::default(),
             sweep: Sweep::default(),
             drain: None,
             counters: Counters::default(),
         }
     }
 
+    /// The same, with an application that is asked about this whatever the rules say.
+    #[must_use]
+    pub fn with_concerns(self, concerns: Concerns) -> Self {
+        Self { concerns, ..self }
+    }
+
     /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
     /// count as lost.
     pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
         let mut hub = Self::new(limits, Arc::clone(&failed.rules), seed);
+        hub.concerns = failed.concerns;
         hub.counters = failed.counters.clone();
         hub.counters.lose_all();
         hub
@@ -396,9 +407,15 @@ impl Hub {
         let entry = (opened.topics, wishes);
         if is_hailed {
             self.awaited += 1;
-            let admitted = (!opened.is_awaited).then_some(opened.granted_topics);
-            self.keep_leaves(slot, &[], opened.leaves, MadeBy::Application);
-            self.await_hello(slot, admitted, opened.key);
+            let is_known = opened.identity.is_some() || !opened.granted_topics.is_empty();
+            let known = is_known.then(|| Admission {
+                identity: opened.identity.unwrap_or_default(),
+                topics: opened.granted_topics,
+                leaves: opened.leaves,
+                data: opened.data,
+            });
+            let may_be_nobody = !opened.is_awaited;
+            self.await_hello(slot, Newcomer { known, may_be_nobody }, opened.key);
         } else if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
@@ -423,7 +440,7 @@ impl Hub {
             connection: session.connection,
             user: session.user().cloned(),
             auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
-            expires_at: session.identity.as_ref().and_then(|identity| identity.expires_at),
+            expires_at: self.told_expiry(session.identity.as_deref()),
             time: self.now.wall,
             ping_interval_ms: if session.pings_natively {
                 0
@@ -436,6 +453,7 @@ impl Hub {
             commands_per_second: some_limit(self.limits.commands_per_second),
             bytes_per_second: some_limit(self.limits.bytes_per_second),
             key: session.waiting.as_ref().and_then(|waiting| waiting.key.clone()),
+            data: session.waiting.as_ref().and_then(|waiting| waiting.data.clone()),
         })
     }
 

@@ -401,7 +401,7 @@ impl Hub {
                     let reply = Reply::Welcomed { welcome, topics };
                     self.reply_to(slot, Lane::Data, id, &reply);
                     self.subscribe_to_own(slot);
-                    self.forget_key(slot);
+                    self.forget_welcome(slot);
                     self.take_suspended(slot);
                     self.go_on(slot);
                 }
@@ -444,9 +444,9 @@ impl Hub {
         let wishes = options.wishes;
         let manner = wishes.map_or(Manner::AtOnce, |wishes| wishes.manner);
         let mut wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
-        let topic = self.topics.get(index as usize)?;
-        wants.presence |= self.is_hailed(slot) && self.rules.tells_presence_of(&topic.name);
-        let now = topic.position;
+        let Topic { name, position, .. } = self.topics.get(index as usize)?;
+        wants.presence |= self.is_hailed(slot) && self.rules.tells_presence_of(name);
+        let now = *position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
         let is_here = session.is_subscriber(index);
@@ -456,7 +456,7 @@ impl Hub {
             self.catch_up(slot, index);
             if let Some(wishes) = wishes {
                 self.reseat(slot, index, wishes.manner)?;
-                self.set_wants(slot, index, wishes.wants);
+                self.set_wants(slot, index, wants);
             }
         } else if session.comer_of(index).is_some() {
             if wishes.is_some() {

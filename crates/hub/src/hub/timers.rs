@@ -92,7 +92,9 @@ impl Hub {
         if let Some(cause) = self.lapse(slot) {
             return self.disconnect(slot, &cause, None);
         }
-        if session.leaves.is_some() {
+        self.renew_if_due(slot);
+        let has_leaves = |session: &Session| session.leaves.is_some();
+        if self.sessions[slot].as_ref().is_some_and(has_leaves) {
             self.check_leaves(slot);
         }
         let Some(session) = self.sessions[slot].as_ref().filter(|session| session.is_here()) else {

@@ -88,7 +88,7 @@ fn refused(shard: &mut Shard, dialect: Dialect, code: ErrorCode) -> Vec<Value> {
     };
     say(shard, client, &hello);
     let denial = Denial::refused(code, "no");
-    shard.handle(Input::Answered(client, Answer::Authenticate(Err(denial))));
+    shard.handle(Input::Answered(client, Answer::Enter(Err(denial))));
     shard.turn();
     hear(shard, client, dialect)
 }

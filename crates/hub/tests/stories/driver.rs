@@ -7,8 +7,8 @@ use std::sync::Arc;
 use fanfare_hub::access::{Grants, Identity, TopicRules};
 use fanfare_hub::broker::{BrokerEvent, Published, Read, ReadId, Refusal};
 use fanfare_hub::{
-    Control, Dirty, History, Hub, Input, Leave, Limits, Now, Opened, Output, Received, Retention, Role,
-    Roster, RosterPage, SURVEY_PAGE, WantedTopic,
+    Concerns, Control, Dirty, History, Hub, Input, Leave, Limits, Now, Opened, Output, Received, Retention,
+    Role, Roster, RosterPage, SURVEY_PAGE, WantedTopic,
 };
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
@@ -155,6 +155,15 @@ impl Shard {
         Self::with_rules(limits, TopicRules::open())
     }
 
+    /// A shard whose application is asked about this whatever the rules say.
+    pub(crate) fn with_concerns(concerns: Concerns) -> Self {
+        let shard = Self::new();
+        Self {
+            hub: shard.hub.with_concerns(concerns),
+            ..shard
+        }
+    }
+
     pub(crate) fn with_rules(limits: Limits, rules: TopicRules) -> Self {
         let rules = Arc::new(rules);
         Self {
@@ -230,6 +239,7 @@ impl Shard {
             greeting: Box::default(),
             granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
             leaves: door.leaves,
+            data: None,
             occupancy: door.occupancy,
             presence: door.presence,
             every: door.every,

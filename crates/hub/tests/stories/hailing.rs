@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
 
-pub(crate) fn door() -> Door {
+fn door() -> Door {
     Door {
         dialect: Dialect::CentrifugeJson,
         ..Door::default()
@@ -164,7 +164,7 @@ fn a_token_says_who_it_is_and_what_it_receives() {
         topics: vec![topic("news"), topic("inbox")],
         ..Admission::default()
     };
-    shard.handle(Input::Answered(client, Answer::Authenticate(Ok(admission))));
+    shard.handle(Input::Answered(client, Answer::Enter(Ok(Some(admission)))));
     shard.turn();
     let heard = hear(&mut shard, client);
     let subs = heard[0]["connect"]["subs"].as_object().unwrap();
@@ -188,7 +188,7 @@ fn a_token_that_is_over_is_an_error_and_a_bad_one_the_end() {
         });
         say(&mut shard, client, &json!({"id": 1, "connect": {"token": "t"}}));
         let denial = Denial::refused(code, "no");
-        shard.handle(Input::Answered(client, Answer::Authenticate(Err(denial))));
+        shard.handle(Input::Answered(client, Answer::Enter(Err(denial))));
         shard.turn();
         let heard = hear(&mut shard, client);
         match expected {
@@ -287,6 +287,29 @@ fn who_missed_too_much_or_was_elsewhere_begins_now() {
 }
 
 /// Reads are answered late, and meanwhile there is more in each of the topics.
+#[test]
+fn who_knows_no_epoch_goes_on_behind_an_offset_of_whichever_there_is() {
+    let mut shard = keeping(3);
+    publish(&mut shard, "a", 5);
+    let first = client(&mut shard);
+    let from = |id: u32, offset: u64| {
+        let from = json!({"channel": "a", "recover": true, "offset": offset, "flag": 2});
+        json!({"id": id, "subscribe": from})
+    };
+    say(&mut shard, first, &from(2, 1));
+    assert_eq!(
+        hear(&mut shard, first)[0]["error"]["code"],
+        112,
+        "it is too long ago"
+    );
+    say(&mut shard, first, &from(3, 3));
+    let begun = hear(&mut shard, first)[0]["subscribe"].clone();
+    assert_eq!(begun["recovered"], true, "{begun}");
+    assert_eq!(begun["epoch"], epoch(&shard, "a"));
+    assert_eq!(begun["publications"].as_array().unwrap().len(), 2);
+    shard.end();
+}
+
 #[test]
 fn what_was_missed_of_several_topics_is_in_the_welcome_and_nothing_comes_before_it() {
     let mut shard = keeping(1_000);
@@ -498,7 +521,16 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
             first,
             &json!({"id": 2, "subscribe": {"channel": name, "join_leave": true}}),
         );
-        assert!(hear(&mut shard, first)[0]["error"].is_null(), "{name}");
+        let heard = hear(&mut shard, first);
+        assert!(heard[0]["error"].is_null(), "{name}");
+        let joined = heard
+            .get(1)
+            .map(|push| push["push"]["join"]["info"]["client"].clone());
+        assert_eq!(
+            joined,
+            (name == "a").then(|| json!(client_of(first))),
+            "{heard:?}"
+        );
     }
     say(
         &mut shard,
@@ -511,7 +543,11 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         .iter()
         .map(|push| &push["push"]["join"]["info"]["client"])
         .collect();
-    assert_eq!(joined, [&json!(client_of(second))], "it knows of itself");
+    assert_eq!(
+        joined,
+        [&json!(client_of(second))],
+        "of itself it was told at once"
+    );
     hear(&mut shard, second);
     say(
         &mut shard,
@@ -541,6 +577,80 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         hear(&mut shard, first)[0]["push"]["leave"]["info"]["client"],
         client_of(second)
     );
+    shard.end();
+}
+
+#[test]
+fn there_is_no_history_where_the_rule_keeps_none() {
+    let rule = |pattern: &str| TopicRule::new(pattern).unwrap().history(Who::Anyone);
+    let none = rule("none").retention(Retention::default());
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([none, rule("some")]));
+    let reader = client(&mut shard);
+    for (name, code) in [("none", json!(108)), ("some", json!(null))] {
+        say(
+            &mut shard,
+            reader,
+            &json!({"id": 2, "history": {"channel": name}}),
+        );
+        assert_eq!(hear(&mut shard, reader)[0]["error"]["code"], code, "{name}");
+    }
+    shard.end();
+}
+
+#[test]
+fn who_has_just_gone_is_not_counted() {
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::open());
+    let only = client(&mut shard);
+    say(&mut shard, only, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+    hear(&mut shard, only);
+    for command in [
+        json!({"id": 3, "unsubscribe": {"channel": "a"}}),
+        json!({"id": 4, "presence_stats": {"channel": "a"}}),
+    ] {
+        shard.say(only, &command.to_string());
+    }
+    shard.turn();
+    let stats = hear(&mut shard, only)
+        .into_iter()
+        .find(|reply| reply["id"] == 4)
+        .unwrap();
+    assert_eq!(stats["presence_stats"]["num_clients"], 0);
+    shard.end();
+}
+
+#[test]
+fn who_comes_and_goes_is_told_to_all_where_the_rule_says_so() {
+    let rule = TopicRule {
+        keeps_presence: Some(true),
+        tells_presence: true,
+        ..TopicRule::new("a").unwrap().subscribe(Who::Anyone)
+    };
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::from([rule]));
+    let (first, second) = (client(&mut shard), client(&mut shard));
+    let other = shard.client(&["a"]);
+    let comes = |shard: &mut Shard, client| {
+        say(shard, client, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+        shard.pass(2_000);
+    };
+    comes(&mut shard, first);
+    comes(&mut shard, second);
+    let told = |messages: Vec<Value>, what: &str| -> Vec<Value> {
+        let infos = messages
+            .iter()
+            .map(|message| message["push"][what]["info"]["client"].clone());
+        infos.filter(|client| !client.is_null()).collect()
+    };
+    let heard = hear(&mut shard, first);
+    assert_eq!(heard[0]["id"], 2, "the reply comes first: {heard:?}");
+    assert_eq!(
+        told(heard, "join"),
+        [json!(client_of(first)), json!(client_of(second))]
+    );
+    assert_eq!(told(hear(&mut shard, second), "join"), [json!(client_of(second))]);
+    shard.lose(second);
+    shard.pass(2_000);
+    assert_eq!(told(hear(&mut shard, first), "leave"), [json!(client_of(second))]);
+    assert_eq!(shard.read(other), [""; 0], "in other dialects who asks is told");
     shard.end();
 }
 

@@ -1,14 +1,13 @@
 //! What clients in whose dialect they speak first are told and given without asking.
 
-use fanfare_hub::access::{TopicRule, TopicRules, Who};
+use fanfare_hub::access::{TopicRule, TopicRules};
 use fanfare_hub::{Control, Leave, Limits, Renewal, Retention, Selector, WantedTopic};
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::dialect::centrifuge::client_of;
 use fanfare_protocol::{Position, Since, Timestamp, UserName};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
-use crate::hailing::{client, door, hear, publish, say};
+use crate::hailing::{client, hear, publish, say};
 
 #[test]
 fn a_client_is_told_when_it_ends_and_ends_then() {
@@ -66,101 +65,6 @@ fn a_client_is_told_when_it_ends_and_ends_then() {
     assert_eq!(ending.last(), Some(&json!(3005)));
     let stays = hear(&mut shard, other);
     assert!(stays.iter().all(|ping| *ping == json!({})), "{stays:?}");
-    shard.end();
-}
-
-#[test]
-fn who_comes_and_goes_is_told_without_asking_where_the_rule_says_so() {
-    let rule = |pattern, tells_presence| TopicRule {
-        tells_presence,
-        ..TopicRule::new(pattern)
-            .unwrap()
-            .subscribe(Who::Anyone)
-            .keep_presence()
-    };
-    let unkept = TopicRule {
-        keeps_presence: Some(false),
-        ..rule("c", true)
-    };
-    let rules = TopicRules::from([rule("a", true), rule("b", false), unkept]);
-    let mut shard = Shard::with_rules(Limits::default(), rules);
-    let first = client(&mut shard);
-    let by_server = Control::Subscribe(Selector::Connection(first), vec![topic("a")], Leave::default());
-    assert_eq!(shard.control(by_server), 1);
-    for name in ["b", "c"] {
-        say(
-            &mut shard,
-            first,
-            &json!({"id": 2, "subscribe": {"channel": name}}),
-        );
-    }
-    let plain = shard.client(&["a"]);
-    let second = client(&mut shard);
-    for name in ["a", "b", "c"] {
-        say(
-            &mut shard,
-            second,
-            &json!({"id": 2, "subscribe": {"channel": name}}),
-        );
-    }
-    shard.turn();
-    hear(&mut shard, first);
-    shard.lose(second);
-    shard.pass(2_000);
-    hear(&mut shard, first);
-    let third = client(&mut shard);
-    say(
-        &mut shard,
-        third,
-        &json!({"id": 2, "subscribe": {"channel": "a"}}),
-    );
-    shard.pass(2_000);
-    let more = hear(&mut shard, first);
-    let pushes: Vec<_> = more.iter().filter(|told| told["push"].is_object()).collect();
-    let came = &pushes[0]["push"];
-    assert_eq!(
-        (pushes.len(), &came["channel"], &came["join"]["info"]["client"]),
-        (1, &json!("a"), &json!(client_of(third))),
-        "{pushes:?}"
-    );
-    assert_eq!(shard.read(plain), [""; 0], "whoever can ask is told when it does");
-    shard.end();
-}
-
-#[test]
-fn each_connection_of_a_user_is_subscribed_to_what_is_personal() {
-    let rules = TopicRules {
-        personal: Some("%23{user}".parse().unwrap()),
-        ..TopicRules::default()
-    };
-    let mut shard = Shard::with_rules(Limits::default(), rules);
-    let hello = |shard: &mut Shard, user: Option<&'static str>, granted_topics| {
-        let client = shard.open(Door {
-            user,
-            granted_topics,
-            ..door()
-        });
-        say(shard, client, &json!({"id": 1, "connect": {}}));
-        let told = hear(shard, client).remove(0)["connect"]["subs"].clone();
-        let subs: Option<Vec<String>> = told.as_object().map(|subs| subs.keys().cloned().collect());
-        (client, subs.unwrap_or_default())
-    };
-    let (ada, subs) = hello(&mut shard, Some("ada"), &["news"]);
-    assert_eq!(subs, ["#ada", "news"]);
-    assert_eq!(hello(&mut shard, Some("ada"), &["%23ada"]).1, ["#ada"]);
-    assert_eq!(hello(&mut shard, None, &[]).1, [] as [String; 0]);
-    let plain = shard.open(Door {
-        user: Some("ada"),
-        granted_topics: &["%23ada"],
-        ..Door::default()
-    });
-    shard.turn();
-    let heard = shard.read(plain);
-    assert_eq!(heard.last().unwrap(), "subscribed %23ada@0", "once");
-    publish(&mut shard, "%23ada", 1);
-    let heard = hear(&mut shard, ada);
-    assert_eq!(heard[0]["push"]["channel"], "#ada");
-    assert_eq!(shard.read(plain).len(), 1);
     shard.end();
 }
 

@@ -59,6 +59,19 @@ pub(super) struct Entry {
     expires_in_s: Option<u64>,
     #[serde(default)]
     topics: Vec<String>,
+    data: Option<Box<RawValue>>,
+    text: Option<String>,
+    data_base64: Option<String>,
+}
+
+/// Who somebody is from now on: what is not said stays as it was, and when it ends is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refreshed {
+    expires_in_s: u64,
+    info: Option<Box<RawValue>>,
+    claims: Option<BTreeMap<Box<str>, Values>>,
+    grants: Option<GrantsText>,
 }
 
 /// One value of a claim, or several.
@@ -223,7 +236,12 @@ impl Deny {
 
 impl Entry {
     /// Who somebody is from now on who was `known` before; nobody, where there was nobody and nothing is said.
-    pub(super) fn check(self, known: Option<Admission>, now: Timestamp) -> Result<Option<Admission>, Unread> {
+    pub(super) fn check(
+        self,
+        known: Option<Admission>,
+        now: Timestamp,
+        payload_bytes_max: usize,
+    ) -> Result<Option<Admission>, Unread> {
         if self.says_nothing() {
             return Ok(known);
         }
@@ -231,32 +249,25 @@ impl Entry {
             identity,
             topics: known_topics,
             leaves,
+            data: known_data,
         } = known.unwrap_or_default();
         let mut identity = Identity::clone(&identity);
         if let Some(user) = self.user {
             identity.user = Some(UserName::parse(&user).map_err(|error| format!("`user`: {error}"))?);
         }
-        if let Some(info) = self.info {
-            identity.info = Some(Arc::from(info.get()));
-        }
-        if let Some(claims) = self.claims {
-            identity.claims = claims
-                .into_iter()
-                .map(|(name, values)| (name, values.into_vec()))
-                .collect();
-        }
-        if let Some(grants) = self.grants {
-            identity.grants = grants.check()?;
-        }
+        change(&mut identity, self.info, self.claims, self.grants)?;
         if let Some(seconds) = self.expires_in_s {
             identity.expires_at = Some(in_seconds(now, seconds));
         }
         let mut topics = known_topics;
         topics.extend(parse_topics(&self.topics)?);
+        let data = payload_of(self.data, self.text, self.data_base64)?;
+        check_payload(data.as_ref(), payload_bytes_max)?;
         Ok(Some(Admission {
             identity: Arc::new(identity),
             topics,
             leaves,
+            data: data.or(known_data),
         }))
     }
 
@@ -268,10 +279,45 @@ impl Entry {
             grants,
             expires_in_s,
             topics,
+            data,
+            text,
+            data_base64,
         } = self;
         let is_known = user.is_some() || info.is_some() || claims.is_some() || grants.is_some();
-        !is_known && expires_in_s.is_none() && topics.is_empty()
+        let has_data = data.is_some() || text.is_some() || data_base64.is_some();
+        !is_known && !has_data && expires_in_s.is_none() && topics.is_empty()
     }
+}
+
+impl Refreshed {
+    /// Who somebody is from now on who was this until now.
+    pub(super) fn check(self, mut identity: Identity, now: Timestamp) -> Result<Identity, Unread> {
+        change(&mut identity, self.info, self.claims, self.grants)?;
+        identity.expires_at = Some(in_seconds(now, self.expires_in_s));
+        Ok(identity)
+    }
+}
+
+/// Changes of an identity what is said.
+fn change(
+    identity: &mut Identity,
+    info: Option<Box<RawValue>>,
+    claims: Option<BTreeMap<Box<str>, Values>>,
+    grants: Option<GrantsText>,
+) -> Result<(), Unread> {
+    if let Some(info) = info {
+        identity.info = Some(Arc::from(info.get()));
+    }
+    if let Some(claims) = claims {
+        identity.claims = claims
+            .into_iter()
+            .map(|(name, values)| (name, values.into_vec()))
+            .collect();
+    }
+    if let Some(grants) = grants {
+        identity.grants = grants.check()?;
+    }
+    Ok(())
 }
 
 impl Values {
@@ -441,14 +487,14 @@ mod tests {
             }),
             ..Admission::default()
         };
-        assert_eq!(entry(r#"{"allow":{}}"#).check(None, NOW), Ok(None));
-        let kept = entry(r#"{"allow":{}}"#).check(Some(before.clone()), NOW);
+        assert_eq!(entry(r#"{"allow":{}}"#).check(None, NOW, 8), Ok(None));
+        let kept = entry(r#"{"allow":{}}"#).check(Some(before.clone()), NOW, 8);
         assert_eq!(kept, Ok(Some(before.clone())));
         let more = entry(
             r#"{"allow":{"info":{"a":1},"claims":{"team":["red","blue"],"role":"owner"},"grants":{"publish":["a:*"]},
                 "expires_in_s":2,"topics":["news"]}}"#,
         );
-        let after = more.check(Some(before), NOW).unwrap().unwrap();
+        let after = more.check(Some(before), NOW, 8).unwrap().unwrap();
         let identity = &after.identity;
         assert_eq!(identity.user.as_ref().map(UserName::as_str), Some("ada"));
         assert_eq!(identity.token_id.as_deref(), Some("t1"));
@@ -463,7 +509,7 @@ mod tests {
             r#"{"allow":{"topics":["a b"]}}"#,
             r#"{"allow":{"grants":{"publish":["a b"]}}}"#,
         ] {
-            assert!(entry(text).check(None, NOW).is_err(), "{text}");
+            assert!(entry(text).check(None, NOW, 8).is_err(), "{text}");
         }
     }
 

@@ -5,6 +5,8 @@
 pub(super) enum HookKind {
     /// May this client connect, and as whom?
     Connect,
+    /// Who is it from now on whose identity has come to its end?
+    Refresh,
     /// May it receive these topics?
     Subscribe,
     /// May it publish this?
@@ -19,8 +21,9 @@ pub(super) enum HookKind {
 
 impl HookKind {
     /// Every kind, in the order of the rows of counters.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Connect,
+        Self::Refresh,
         Self::Subscribe,
         Self::Publish,
         Self::Inspect,
@@ -32,6 +35,7 @@ impl HookKind {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Refresh => "refresh",
             Self::Subscribe => "subscribe",
             Self::Publish => "publish",
             Self::Inspect => "inspect",

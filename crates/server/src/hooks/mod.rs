@@ -29,13 +29,13 @@ use std::time::SystemTime;
 use axum::http::HeaderName;
 use fanfare::{
     Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily,
-    Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
+    Identity, Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
 
 use crate::notices::Notices;
 use crate::options::Secret;
-use answer::{Checked, Consent, Decision, Entry, Unread};
+use answer::{Checked, Consent, Decision, Entry, Refreshed, Unread};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
 use centrifugo::CentrifugoHooks;
@@ -52,11 +52,12 @@ pub(crate) use url::{HookHeader, HookUrl};
 
 /// What there is to be set about hooks.
 pub(crate) struct HookSettings {
-    /// The URL of each kind, of connect, subscribe, publish, inspect, call and sub_refresh. A kind without one is not asked.
-    pub(crate) urls: [Option<HookUrl>; 6],
+    /// The URL of each kind, of connect, refresh, subscribe, publish, inspect, call and sub_refresh. A kind without one is not
+    /// asked.
+    pub(crate) urls: [Option<HookUrl>; 7],
     /// What requests are signed with, each.
     pub(crate) secrets: Vec<Secret>,
-    /// Headers of clients that go along when they connect.
+    /// Headers of clients that go along.
     pub(crate) headers: Vec<HeaderName>,
     /// In whose words they are asked.
     pub(crate) format: HookFormat,
@@ -140,7 +141,7 @@ impl HttpHooks {
         self.0.backends[kind as usize].as_deref()
     }
 
-    /// Headers of clients that go along when they connect.
+    /// Headers of clients that go along.
     fn headers(&self) -> &[HeaderName] {
         &self.0.headers
     }
@@ -217,10 +218,27 @@ impl Hooks for HttpHooks {
         };
         let known = admission.clone();
         let question = Question::connect(entrant, admission.as_ref(), &self.0.headers);
-        let check = |entry: Entry| entry.check(known, now());
+        let bytes_max = self.payload_bytes_max();
+        let check = |entry: Entry| entry.check(known, now(), bytes_max);
         let read = |body: &[u8]| answer::read_checked(body, check);
         self.ask(HookKind::Connect, backend, question.into_letter(), read)
             .await
+    }
+
+    fn renews(&self) -> bool {
+        self.backend(HookKind::Refresh).is_some()
+    }
+
+    async fn renew(&self, caller: &Caller) -> Result<Option<Arc<Identity>>, Denial> {
+        let Some(backend) = self.backend(HookKind::Refresh) else {
+            return Unasked.renew(caller).await;
+        };
+        let identity = caller.identity.as_deref().cloned().unwrap_or_default();
+        let check = |refreshed: Refreshed| refreshed.check(identity, now());
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        let letter = Question::refresh(caller).into_letter();
+        let renewed = self.ask(HookKind::Refresh, backend, letter, read).await?;
+        Ok(Some(Arc::new(renewed)))
     }
 
     async fn subscribe(

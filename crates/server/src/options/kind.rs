@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{Network, Origin, PersonalTopic, TlsVersion};
+use fanfare::{Network, Origin, TlsVersion, UserTopic};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -63,8 +63,6 @@ pub(crate) enum Kind {
     SlowRules { at: Place<Vec<SlowRuleOption>> },
     /// Any number of rules of topics.
     TopicRules { at: Place<Vec<TopicRuleOption>> },
-    /// A topic of which each user has one, if there is one.
-    MaybePersonalTopic { at: Place<Option<PersonalTopic>> },
     /// Any number of networks.
     Networks { at: Place<Vec<Network>> },
     /// Any number of keys of the HTTP API, which are never shown.
@@ -75,6 +73,8 @@ pub(crate) enum Kind {
     MaybeKeysUrl { at: Place<Option<JwksUrl>> },
     /// A text that may be left out.
     MaybeText { at: Place<Option<String>> },
+    /// A topic for each user, if there is one.
+    MaybeUserTopic { at: Place<Option<UserTopic>> },
     /// Any number of texts.
     Texts { at: Place<Vec<String>> },
     /// Any number of keys that are never shown.
@@ -126,12 +126,18 @@ impl Kind {
             Self::Origins { at } => *at(into) = all(texts)?,
             Self::SlowRules { at } => *at(into) = all(texts)?,
             Self::TopicRules { at } => *at(into) = all(texts)?,
-            Self::MaybePersonalTopic { at } => *at(into) = Some(value::personal_topic(one())?),
             Self::Networks { at } => *at(into) = all(texts)?,
             Self::ApiKeys { at } => *at(into) = all(texts)?,
             Self::TokenKeys { at } => *at(into) = all(texts)?,
             Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
             Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
+            Self::MaybeUserTopic { at } => {
+                *at(into) = Some(
+                    one()
+                        .parse()
+                        .map_err(|error: fanfare::UserTopicError| error.to_string())?,
+                );
+            }
             Self::Texts { at } => *at(into) = value::texts(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
@@ -167,11 +173,11 @@ impl Kind {
             Self::Origins { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::SlowRules { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::TopicRules { at } => at(from).iter().map(ToString::to_string).collect(),
-            Self::MaybePersonalTopic { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Networks { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => Vec::new(),
             Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::MaybeText { at } => at(from).iter().cloned().collect(),
+            Self::MaybeUserTopic { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Texts { at } => at(from).clone(),
             Self::Secrets { .. } => Vec::new(),
             Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
@@ -198,12 +204,12 @@ impl Kind {
             Self::Origins { at } => at(into).clone_from(at(from)),
             Self::SlowRules { at } => at(into).clone_from(at(from)),
             Self::TopicRules { at } => at(into).clone_from(at(from)),
-            Self::MaybePersonalTopic { at } => at(into).clone_from(at(from)),
             Self::Networks { at } => at(into).clone_from(at(from)),
             Self::ApiKeys { at } => at(into).clone_from(at(from)),
             Self::TokenKeys { at } => at(into).clone_from(at(from)),
             Self::MaybeKeysUrl { at } => at(into).clone_from(at(from)),
             Self::MaybeText { at } => at(into).clone_from(at(from)),
+            Self::MaybeUserTopic { at } => at(into).clone_from(at(from)),
             Self::Texts { at } => at(into).clone_from(at(from)),
             Self::Secrets { at } => at(into).clone_from(at(from)),
             Self::MaybeUrl { at } => at(into).clone_from(at(from)),
@@ -289,11 +295,11 @@ impl Kind {
             Self::Origins { .. } => "ORIGIN",
             Self::SlowRules { .. } => "PATTERN=RULE",
             Self::TopicRules { .. } => "RULE",
-            Self::MaybePersonalTopic { .. } => "TOPIC",
             Self::Networks { .. } => "NETWORK",
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
             Self::MaybeKeysUrl { .. } => "URL",
             Self::MaybeText { .. } | Self::Texts { .. } => "TEXT",
+            Self::MaybeUserTopic { .. } => "TOPIC",
             Self::Secrets { .. } => "KEY",
             Self::MaybeUrl { .. } => "URL",
             Self::Headers { .. } => "HEADER",
@@ -327,7 +333,6 @@ impl Kind {
             Self::Origins { .. } => "list of `scheme://host[:port]`".to_owned(),
             Self::SlowRules { .. } => "list of `PATTERN=RULE`".to_owned(),
             Self::TopicRules { .. } => "list of tables".to_owned(),
-            Self::MaybePersonalTopic { .. } => "name of a topic with `{user}`".to_owned(),
             Self::Networks { .. } => "list of addresses and `address/bits`".to_owned(),
             Self::ApiKeys { .. } => {
                 "list of keys of 16 to 256 bytes, or of `NAME SCOPE… sha256$HEX`".to_owned()
@@ -335,6 +340,7 @@ impl Kind {
             Self::TokenKeys { .. } => "list of `[kid=ID:]ALGORITHM:KEY`".to_owned(),
             Self::MaybeKeysUrl { .. } => "`https` URL".to_owned(),
             Self::MaybeText { .. } => "1 to 255 bytes".to_owned(),
+            Self::MaybeUserTopic { .. } => "topic with one `{user}`".to_owned(),
             Self::Texts { .. } => "list of 1 to 255 bytes each".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),

@@ -244,6 +244,7 @@ fn keyless_tokens(options: &ServeOptions) -> Option<String> {
 fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
     let urls = [
         ("hook_connect_url", &options.hook_connect_url),
+        ("hook_refresh_url", &options.hook_refresh_url),
         ("hook_subscribe_url", &options.hook_subscribe_url),
         ("hook_publish_url", &options.hook_publish_url),
         ("hook_inspect_url", &options.hook_inspect_url),

@@ -57,10 +57,10 @@ fn item(kind: &Kind) -> Value {
         Kind::Address { .. }
         | Kind::Origins { .. }
         | Kind::SlowRules { .. }
-        | Kind::MaybePersonalTopic { .. }
         | Kind::Networks { .. }
         | Kind::TokenKeys { .. }
         | Kind::MaybeKeysUrl { .. }
+        | Kind::MaybeUserTopic { .. }
         | Kind::MaybeUrl { .. }
         | Kind::Headers { .. }
         | Kind::Files { .. }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{DoorLimits, Fsync, Network, Origin, PersonalTopic, TlsVersion};
+use fanfare::{DoorLimits, Fsync, Network, Origin, TlsVersion, UserTopic};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -111,12 +111,12 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence` and to `tell_presence`, to send
-        /// `deltas` and to `give_newest`. The first pattern that matches a topic decides; without one, nobody may do anything that was not granted to it.
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas`, to `give_newest` and to `tell_presence`. The first pattern that matches a topic
+        /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
-        /// Topic that each connection of a user is subscribed to when it is let in, whatever topic_rule says: `{user}` in it is the
-        /// user's name.
-        personal_topic: Option<PersonalTopic> = None, MaybePersonalTopic ("none");
+        /// Topic that every client with a user name is subscribed to when it comes, whatever the rules say, with `{user}` for the
+        /// name: `inbox:{user}`.
+        user_topic: Option<UserTopic> = None, MaybeUserTopic ("none");
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
         /// do (`publish:PATTERN`, `stats`, `admin`) and its hash, as `fanfare keygen api-key` prints it.
         /// Prefer the file or the environment: flags are visible in the list of processes.
@@ -124,7 +124,8 @@ options! {
     }
     "Tokens" {
         /// Key that verifies tokens (JWT) of clients: `hs256:SECRET`, or `rs256:@FILE` with a public key in PEM, and
-        /// `kid=ID:` before it where tokens name their key. It verifies that algorithm alone.
+        /// `kid=ID:` before it where tokens name their key. It verifies that algorithm alone. `weak-hs256:SECRET` takes a secret
+        /// that is too short, for trials: who sees one token can guess it, and is anybody then.
         token_key: Vec<TokenKeyOption> = Vec::new(), TokenKeys;
         /// Where the issuer of tokens publishes further keys (JWKS); `http` only on this machine.
         token_jwks_url: Option<JwksUrl> = None, MaybeKeysUrl ("nowhere");
@@ -146,6 +147,9 @@ options! {
         hook_format: HookFormat = HookFormat::Fanfare, HookFormat;
         /// URL that is asked whether a client may connect, and as whom.
         hook_connect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that is asked who a client is from now on whose identity has come to its end. Clients are not told of the end then,
+        /// and need show no other token.
+        hook_refresh_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked, and connections end");
         /// URL that is asked whether a client may receive topics of which a topic_rule says `subscribe = "hook"`.
         hook_subscribe_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that is asked whether a client may publish to topics of which a topic_rule says `publish = "hook"`.
@@ -160,9 +164,14 @@ options! {
         /// Key that requests to hooks are signed with, at least 16 bytes. With several, each signs.
         /// Prefer the file or the environment: flags are visible in the list of processes.
         hook_secret: Vec<Secret> = Vec::new(), Secrets;
-        /// Header of a client's request that hook_connect_url is told, such as `cookie`.
+        /// Header of a client's request that hook_connect_url is told, such as `cookie`, and with hook_format `centrifugo` every
+        /// hook; then it is kept as long as the client is connected.
         /// Repeat the flag for several; in the environment they are separated by commas.
         hook_header: Vec<HookHeader> = Vec::new(), Headers;
+        /// Header that clients of Centrifuge may give with their command `connect` where their request has none of that name, as a
+        /// browser's has not; it is told like those of hook_header. Name none that something in front of this server vouches
+        /// for: anybody can write anything into it.
+        hook_emulated_header: Vec<HookHeader> = Vec::new(), Headers;
         /// How long a hook may take to answer, the time in the line and every try included; beyond, it has not answered.
         hook_timeout: Duration = SECOND, Time[CENTI, MINUTE];
         /// Requests to one hook's URL under way at the same time; further questions wait in order.

@@ -271,8 +271,8 @@ pub(super) fn schema() -> Value {
             },
             "tell_presence": {
                 "type": "boolean",
-                "description": "Whether subscribers that are clients of Centrifuge are told who comes and goes, without asking \
-                                and whether they may see presence or not, where it is kept who is there. Default: false.",
+                "description": "Whether clients of Centrifuge are told who comes and goes, whether they ask for it or not and \
+                                whoever may see presence. Needs keep_presence. Default: false.",
             },
         },
     })
@@ -325,7 +325,8 @@ mod tests {
             r#"{ pattern = "chat:*", history_frames = 100, history_bytes_max = "64KiB", history_age = "7d" }"#,
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
-            r#"{ pattern = "scores", deltas = true, give_newest = true, tell_presence = true }"#,
+            r#"{ pattern = "scores", deltas = true, give_newest = true }"#,
+            r#"{ pattern = "chat:*", keep_presence = true, tell_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

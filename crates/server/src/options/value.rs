@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use fanfare::TlsVersion;
 use fanfare::tokens::JwksUrl;
-use fanfare::{PersonalTopic, PersonalTopicError, TlsVersion};
 use tracing_subscriber::EnvFilter;
 
 /// An IP address with a port.
@@ -22,12 +22,6 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 pub(super) fn keys_url(text: &str) -> Result<JwksUrl, String> {
     text.parse()
         .map_err(|error| format!("{error}; write `https://id.example/keys`"))
-}
-
-/// A topic of which each user has one.
-pub(super) fn personal_topic(text: &str) -> Result<PersonalTopic, String> {
-    text.parse()
-        .map_err(|error: PersonalTopicError| error.to_string())
 }
 
 /// Visible text of 1 to 255 bytes.

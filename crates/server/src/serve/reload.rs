@@ -35,7 +35,7 @@ pub(crate) struct Reloaded {
 }
 
 /// Keys that take effect while the server runs.
-const LIVE: [&str; 3] = ["topic_rule", "personal_topic", "api_key"];
+const LIVE: [&str; 2] = ["topic_rule", "api_key"];
 
 impl Reload {
     pub(crate) fn new(

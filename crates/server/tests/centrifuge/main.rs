@@ -27,6 +27,7 @@ mod histories;
 mod interruptions;
 mod leaves;
 mod mixed_room;
+mod proxied;
 mod refusals;
 mod server_side;
 mod talks;

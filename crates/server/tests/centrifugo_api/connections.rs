@@ -100,6 +100,8 @@ fn a_disconnect_says_its_code_and_reason() {
         (json!(null), 3500, "disconnected"),
         (json!({}), 3500, "disconnected"),
         (json!({"code": 0, "reason": ""}), 3500, "disconnected"),
+        (json!({"code": 3000, "reason": "again"}), 3000, "again"),
+        (json!({"code": 3501, "reason": "go away"}), 3501, "go away"),
         (json!({"code": 4000}), 4000, ""),
         (json!({"code": 4999, "reason": "banned"}), 4999, "banned"),
     ] {

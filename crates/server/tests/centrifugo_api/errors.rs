@@ -94,8 +94,8 @@ const BAD_REQUESTS: &[(&str, &str, &str)] = &[
     ),
     (
         "disconnect",
-        r#"{"user": "a", "disconnect": {"code": 3999}}"#,
-        "`disconnect.code` is 3999",
+        r#"{"user": "a", "disconnect": {"code": 2999}}"#,
+        "`disconnect.code` is 2999",
     ),
     (
         "disconnect",

@@ -159,23 +159,3 @@ fn what_is_out_of_date_is_not_published() {
     let bad = json!({"channel": "b", "data": 1, "version": 9, "version_epoch": "x".repeat(65)});
     stand.assert_refused("publish", bad, 107, "`version_epoch`: key is 65 bytes");
 }
-
-#[test]
-fn a_user_receives_its_personal_channel_on_every_connection() {
-    let stand = Stand::with(&["--personal-topic=%23{user}"]);
-    let mut members = [(); 2].map(|()| stand.member("user=ana").0);
-    let (mut other, _) = stand.member("user=bob");
-    let (mut nobody, _) = stand.member("topic=kept:a");
-    for member in &mut members {
-        assert_eq!(member.expect("subscribed")["topics"][0]["topic"], "%23ana");
-    }
-    assert_eq!(other.expect("subscribed")["topics"][0]["topic"], "%23bob");
-    stand.done("publish", json!({"channel": "#ana", "data": 1}));
-    stand.done("publish", json!({"channel": "#bob", "data": 2}));
-    stand.done("publish", json!({"channel": "kept:a", "data": 3}));
-    for member in &mut members {
-        assert_eq!(member.expect("message")["data"], 1);
-    }
-    assert_eq!(other.expect("message")["data"], 2);
-    assert_eq!(nobody.expect("message")["data"], 3);
-}

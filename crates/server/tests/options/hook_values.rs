@@ -45,6 +45,13 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`https://backend.example/fanfare`",
     ),
     (
+        "hook_refresh_url",
+        "/fanfare",
+        "\"/fanfare\"",
+        "`http` or `https` URL",
+        "`https://backend.example/fanfare`",
+    ),
+    (
         "hook_sub_refresh_url",
         "backend.example/refresh",
         "\"backend.example/refresh\"",
@@ -55,6 +62,13 @@ pub(crate) const HOOK_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "hook_header",
         "a b",
         "[\"a b\"]",
+        "no name of a header",
+        "such as `cookie`",
+    ),
+    (
+        "hook_emulated_header",
+        "x-ä",
+        "[\"x-ä\"]",
         "no name of a header",
         "such as `cookie`",
     ),

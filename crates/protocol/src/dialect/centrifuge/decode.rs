@@ -1,7 +1,7 @@
 //! From the commands of a Centrifuge client to the hub's.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use super::request::{self, Command as Said};
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::BadMessage;
 use crate::{
-    Command, CommandId, Epoch, PRESENCE_PAGE_MAX, Payload, Position, PublishOptions, Reading, Rejection,
-    Since, Verb, Wanted,
+    Command, CommandId, Epoch, Greeting, PRESENCE_PAGE_MAX, Payload, Position, PublishOptions, Reading,
+    Rejection, Since, TopicName, Verb, Wanted,
 };
 
 /// The most publications that a client is given at once, be it as history or because it missed them.
@@ -51,7 +51,7 @@ pub(crate) fn decode_connect(encoding: Encoding, message: &[u8]) -> Result<Comma
         .map_err(|Undecodable| BadMessage::Fatal(Disconnect::ProtocolError))?;
     Ok(Command {
         id: None,
-        verb: hello(connect),
+        verb: hello(encoding, connect),
     })
 }
 
@@ -77,7 +77,7 @@ const BAD_REQUEST: Refused = Refused::Fatal(Disconnect::ProtocolError);
 /// What a command asks: where several things are said, the first in the order of the protocol.
 fn verb_of(encoding: Encoding, said: Said) -> Result<Verb<'static>, Refused> {
     if let Some(connect) = said.connect {
-        return Ok(hello(connect));
+        return Ok(hello(encoding, connect));
     }
     if let Some(subscribe) = said.subscribe {
         return self::subscribe(subscribe);
@@ -143,11 +143,31 @@ fn topic(channel: &str) -> Result<Cow<'static, str>, Refused> {
     Ok(Cow::Owned(topic_of(channel).into_owned()))
 }
 
-fn hello(connect: request::Connect) -> Verb<'static> {
-    let request::Connect { token, subs, .. } = connect;
+fn hello(encoding: Encoding, connect: request::Connect) -> Verb<'static> {
+    let request::Connect {
+        token,
+        data,
+        subs,
+        name,
+        version,
+        headers,
+        ..
+    } = connect;
+    let topics: BTreeSet<TopicName> = subs
+        .keys()
+        .filter_map(|channel| TopicName::parse(&topic_of(channel)).ok())
+        .collect();
+    let greeting = Greeting {
+        data: payload(encoding, data),
+        name,
+        version,
+        topics: topics.into_iter().collect(),
+        headers: headers.into_iter().collect(),
+    };
     Verb::Hello {
         token: (!token.is_empty()).then_some(Cow::Owned(token)),
         places: places(&subs),
+        greeting: Box::new(greeting),
     }
 }
 
@@ -162,10 +182,11 @@ fn places(subs: &HashMap<String, request::Subscribe>) -> Vec<Wanted<'static>> {
         .collect()
 }
 
-/// A place that a client names. An epoch that none of ours could be is lost like one that is over.
+/// A place that a client names. No epoch is any, and one that none of ours could be is lost like one that is over.
 fn place(epoch: &str, offset: u64) -> Position {
+    let otherwise = if epoch.is_empty() { Epoch::ANY } else { Epoch::OVER };
     Position::from_parts(epoch, offset).unwrap_or(Position {
-        epoch: Epoch(u64::MAX),
+        epoch: otherwise,
         offset,
     })
 }

@@ -272,11 +272,14 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
     let (expires, ttl) = lifetime(welcome.expires_at, welcome.time);
     let key = welcome.key.as_ref();
     let node = key.and_then(|key| key.node.as_deref());
+    let of_application = welcome.data.as_ref();
+    let of_application = of_application.and_then(|payload| data(wrapping.encoding, payload));
     ConnectResult {
         client: client_of(welcome.connection),
         version: VERSION.to_owned(),
         expires,
         ttl,
+        data: of_application.unwrap_or_default(),
         subs: topics
             .iter()
             .map(|begun| reply::Begun {
@@ -291,7 +294,6 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
             .unwrap_or_default(),
         node: node.unwrap_or_default().to_owned(),
         time: milliseconds(welcome.time),
-        ..ConnectResult::default()
     }
 }
 

@@ -45,6 +45,7 @@ fn welcomed(dialect: Dialect) -> Reply {
             subscriptions_max: 128,
             commands_per_second: None,
             bytes_per_second: None,
+            data: None,
             key: is_named.then(|| Box::new(SessionKey { secret: 7, node })),
         },
         topics: vec![SubscribedTopic {

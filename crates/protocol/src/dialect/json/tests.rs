@@ -669,6 +669,7 @@ fn pushes_are_written() {
         subscriptions_max: 128,
         commands_per_second: None,
         bytes_per_second: None,
+        data: None,
         key: None,
     };
     assert_eq!(

@@ -211,6 +211,7 @@ fn a_welcome_and_a_goodbye_say_when_to_come_back() {
             subscriptions_max: 128,
             commands_per_second: None,
             bytes_per_second: None,
+            data: None,
             key: None,
         })
     };

@@ -104,18 +104,18 @@ impl Ending {
         match self.code.unwrap_or_default() {
             0 if reason.is_empty() => Ok(Disconnect::Disconnected),
             0 => Err(Failure::bad_request(
-                "`disconnect.reason` belongs to a `disconnect.code` from 4000 to 4999, give both",
+                "`disconnect.reason` belongs to a `disconnect.code` from 3000 to 4999, give both",
             )),
-            4000..=4999 if reason.len() > REASON_BYTES_MAX => Err(Failure::bad_request(format!(
+            3000..=4999 if reason.len() > REASON_BYTES_MAX => Err(Failure::bad_request(format!(
                 "`disconnect.reason` is {} bytes, limit is {REASON_BYTES_MAX}",
                 reason.len()
             ))),
-            code @ 4000..=4999 => Ok(Disconnect::Application {
+            code @ 3000..=4999 => Ok(Disconnect::Application {
                 code: code as u16,
                 reason: Arc::from(reason),
             }),
             code => Err(Failure::bad_request(format!(
-                "`disconnect.code` is {code}, an application's codes are 4000 to 4999; without one it is 3503"
+                "`disconnect.code` is {code}, which is not from 3000 to 4999; without one it is 3503"
             ))),
         }
     }

@@ -51,6 +51,19 @@ pub(super) struct Entry {
     channels: Option<Vec<String>>,
     subs: Option<BTreeMap<String, Option<Permit>>>,
     meta: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+}
+
+/// Who somebody is from now on whose time is over.
+#[derive(Deserialize)]
+pub(super) struct Refreshed {
+    #[serde(default)]
+    expired: bool,
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+    meta: Option<Box<RawValue>>,
 }
 
 /// How somebody may receive a channel.
@@ -202,7 +215,24 @@ impl Entry {
             identity: Arc::new(identity),
             topics,
             leaves,
+            data: data_of(self.data, self.b64data, payload_bytes_max)?,
         })
+    }
+}
+
+impl Refreshed {
+    /// Who it is from now on who was this until now; nobody where that is over, or no new end is said.
+    pub(super) fn check(self, before: Identity) -> Result<Option<Arc<Identity>>, Unread> {
+        let Some(expires_at) = time_of(self.expire_at).filter(|_| !self.expired) else {
+            return Ok(None);
+        };
+        let meta = self.meta.map(|meta| Arc::from(meta.get()));
+        Ok(Some(Arc::new(Identity {
+            info: info_of(self.info, self.b64info)?.or(before.info),
+            expires_at: Some(expires_at),
+            meta: meta.or(before.meta),
+            ..before
+        })))
     }
 }
 
@@ -210,11 +240,7 @@ impl Permit {
     /// The leave; the data is held to the bound of a payload.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Leave, Unread> {
         self.changes.map_or(Ok(()), Override::check)?;
-        let data = match self.b64data.filter(|base64| !base64.is_empty()) {
-            Some(base64) => Some(json_or_bytes(&base64)?),
-            None => self.data.map(|json| Payload::json(&json)),
-        };
-        check_payload(data.as_ref(), payload_bytes_max)?;
+        let data = data_of(self.data, self.b64data, payload_bytes_max)?;
         Ok(Leave {
             expires_at: time_of(self.expire_at),
             data,
@@ -318,6 +344,20 @@ fn info_of(json: Option<Box<RawValue>>, base64: Option<String>) -> Result<Option
         Some(base64) => json_in_base64(&base64).map(Some),
         None => Ok(json.map(|json| Arc::from(json.get()))),
     }
+}
+
+/// What a client is given, held to the bound of a payload.
+fn data_of(
+    json: Option<Box<RawValue>>,
+    base64: Option<String>,
+    bytes_max: usize,
+) -> Result<Option<Payload>, Unread> {
+    let data = match base64.filter(|base64| !base64.is_empty()) {
+        Some(base64) => Some(json_or_bytes(&base64)?),
+        None => json.map(|json| Payload::json(&json)),
+    };
+    check_payload(data.as_ref(), bytes_max)?;
+    Ok(data)
 }
 
 /// What is written in base64 may be JSON all the same.
@@ -480,6 +520,7 @@ mod tests {
             r#"{"result":{"b64info":"AP8="}}"#,
             r#"{"result":{"subs":{"a":{"override":{"presence":{"value":false}}}}}}"#,
             r#"{"result":{"expire_at":-1}}"#,
+            r#"{"result":{"b64data":"?"}}"#,
         ] {
             assert!(entry(text).is_err(), "{text}");
         }
@@ -551,6 +592,8 @@ mod tests {
             (identity.info.as_deref(), identity.meta.as_deref()),
             (Some(r#"{"a": 1}"#), Some(r#"{"m": 1}"#))
         );
+        let json = serde_json::from_str::<&RawValue>("{}").unwrap();
+        assert_eq!(admission.data, Some(Payload::json(json)));
         let topics: Vec<&str> = admission.topics.iter().map(TopicName::as_str).collect();
         assert_eq!(topics, ["%24a", "b", "c"]);
         let nobody =
@@ -558,6 +601,48 @@ mod tests {
         let identity = nobody.unwrap().unwrap().unwrap().identity;
         assert_eq!((&identity.user, identity.expires_at), (&None, None));
         assert_eq!(identity.info.as_deref(), Some(r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn who_somebody_is_from_now_on_is_said_with_its_end() {
+        let before = Identity {
+            info: Some(Arc::from("1")),
+            meta: Some(Arc::from("2")),
+            expires_at: Some(Timestamp(7_000)),
+            ..Identity::of_user(UserName::parse("ada").unwrap())
+        };
+        let renewed = |text: &str| {
+            let said: Said<Refreshed> = read(text.as_bytes())?;
+            said.check(|renewal| {
+                renewal
+                    .map_or(Ok(None), |renewal| renewal.check(before.clone()))
+                    .map(Ok)
+            })
+        };
+        let kept = Identity {
+            expires_at: Some(Timestamp(9_000)),
+            ..before.clone()
+        };
+        assert_eq!(
+            renewed(r#"{"result":{"expire_at":9}}"#),
+            Ok(Ok(Some(Arc::new(kept.clone()))))
+        );
+        let changed = Identity {
+            info: Some(Arc::from("{}")),
+            meta: Some(Arc::from("3")),
+            ..kept
+        };
+        let text = r#"{"result":{"expire_at":9,"info":{},"meta":3,"expired":false}}"#;
+        assert_eq!(renewed(text), Ok(Ok(Some(Arc::new(changed)))));
+        for text in [
+            "{}",
+            r#"{"result":{}}"#,
+            r#"{"result":{"expire_at":0}}"#,
+            r#"{"result":{"expired":true,"expire_at":9}}"#,
+        ] {
+            assert_eq!(renewed(text), Ok(Ok(None)), "{text}");
+        }
+        assert!(renewed(r#"{"result":{"expire_at":9,"b64info":"?"}}"#).is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, subscribe, publish,
-//! sub_refresh, and rpc, which is what `call` is there.
+//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, refresh, subscribe,
+//! publish, sub_refresh, and rpc, which is what `call` is there.
 //!
 //! Lines, breakers, deadlines, signatures and counters are those of [`HttpHooks`]; here is only what is said and understood.
 //! Centrifugo never asks who may read or see who is there: it is the operator's rules that say so.
@@ -7,11 +7,11 @@
 mod answer;
 mod question;
 
-pub(crate) use answer::{json_in_base64, json_or_bytes};
+use std::sync::Arc;
 
 use fanfare::{
-    Action, Admission, Amendment, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Leave, Leaves, Notice,
-    Payload, TopicName,
+    Action, Admission, Amendment, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Identity, Leave, Leaves,
+    Notice, Payload, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -20,7 +20,8 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Permit, Product, Publishing, Renewal, Said};
+use answer::{Entry, Permit, Product, Publishing, Refreshed, Renewal, Said};
+pub(crate) use answer::{json_in_base64, json_or_bytes};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -65,6 +66,23 @@ impl Hooks for CentrifugoHooks {
         decision.unwrap_or(Ok(None))
     }
 
+    fn renews(&self) -> bool {
+        self.0.renews()
+    }
+
+    async fn renew(&self, caller: &Caller) -> Result<Option<Arc<Identity>>, Denial> {
+        let question = Question::refresh(caller, self.0.headers());
+        let before = caller.identity.as_deref().cloned().unwrap_or_default();
+        let check = |refreshed: Option<Refreshed>| {
+            let renewed = refreshed.map(|refreshed| refreshed.check(before));
+            Ok(Ok(renewed.transpose()?.flatten()))
+        };
+        match self.ask(HookKind::Refresh, question, check).await {
+            Some(decision) => decision,
+            None => Unasked.renew(caller).await,
+        }
+    }
+
     async fn subscribe(
         &self,
         caller: &Caller,
@@ -76,7 +94,8 @@ impl Hooks for CentrifugoHooks {
         }
         let mut asked = JoinSet::new();
         for (place, topic) in topics.iter().enumerate() {
-            let (hooks, letter) = (self.0.clone(), Question::subscribe(caller, topic).into_letter());
+            let question = Question::subscribe(caller, topic, self.0.headers());
+            let (hooks, letter) = (self.0.clone(), question.into_letter());
             asked.spawn(async move { (place, ask_for_leave(hooks, letter).await) });
         }
         let mut leaves = vec![Leave::default(); topics.len()];
@@ -90,7 +109,7 @@ impl Hooks for CentrifugoHooks {
 
     async fn renew_subscription(&self, caller: &Caller, topic: &TopicName) -> Result<Leave, Denial> {
         let check = |renewal: Option<Renewal>| renewal.map_or(Ok(Err(answer::no_leave())), Renewal::check);
-        let question = Question::subscribe(caller, topic);
+        let question = Question::subscribe(caller, topic, self.0.headers());
         match self.ask(HookKind::SubRefresh, question, check).await {
             Some(decision) => decision,
             None => Unasked.renew_subscription(caller, topic).await,
@@ -98,7 +117,7 @@ impl Hooks for CentrifugoHooks {
     }
 
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
-        let question = Question::publish(caller, draft);
+        let question = Question::publish(caller, draft, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |publishing: Option<Publishing>| {
             publishing.map_or(Ok(Err(answer::no_leave())), |publishing| {
@@ -116,7 +135,7 @@ impl Hooks for CentrifugoHooks {
     }
 
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
-        let question = Question::rpc(caller, method, payload);
+        let question = Question::rpc(caller, method, payload, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |product: Option<Product>| product.unwrap_or_default().check(bytes_max).map(Ok);
         match self.ask(HookKind::Call, question, check).await {

@@ -53,7 +53,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &["force_push_join_leave"],
-        fate: Fate::Judged("`tell_presence`, where there is `join_leave`"),
+        fate: Fate::Carried("tell_presence"),
     },
     Group {
         under: CHANNELS,
@@ -78,7 +78,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &["force_recovery_mode=stream"],
-        fate: Fate::Judged("`give_newest`, where it is `cache` and clients may recover"),
+        fate: Fate::Judged("`cache` is not carried over: all that was missed is recovered"),
     },
     Group {
         under: CHANNELS,

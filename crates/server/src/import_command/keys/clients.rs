@@ -23,8 +23,8 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["insecure"],
-        fate: Fate::Lost(
-            "clients are held to the rules; for a trial, `fanfare serve --open` lets everyone do everything",
+        fate: Fate::Judged(
+            "`anonymous`, and rules say `anyone`, but where a hook is asked and for private channels",
         ),
     },
     Group {
@@ -43,7 +43,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
         keys: &["enabled", "personal_channel_namespace"],
-        fate: Fate::Judged("`personal_topic`"),
+        fate: Fate::Carried("user_topic"),
     },
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
@@ -66,7 +66,9 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client.token"],
         keys: &["hmac_secret_key", "rsa_public_key", "ecdsa_public_key"],
-        fate: Fate::Judged("`token_key`, once for each algorithm it verifies and is long enough for"),
+        fate: Fate::Judged(
+            "`token_key`, once for each algorithm it verifies and is long enough for; a secret that is too short for all is `weak`",
+        ),
     },
     Group {
         under: &["client.token"],
@@ -168,9 +170,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["expired_close_delay=25s", "expired_sub_close_delay=25s"],
-        fate: Fate::Note(
-            "a client of Centrifuge has 25s behind the end of its token to show another one, whatever it speaks over",
-        ),
+        fate: Fate::Note("a connection ends when its token has and token_leeway is over, too"),
     },
     Group {
         under: &["client"],

@@ -18,7 +18,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client.proxy.refresh"],
         keys: &["endpoint"],
-        fate: Fate::Judged("nobody is asked about a connection again"),
+        fate: Fate::Carried("hook_refresh_url"),
     },
     Group {
         under: &["channel.proxy.subscribe"],
@@ -53,11 +53,16 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: ASKED,
         keys: &["http_headers"],
-        fate: Fate::Judged("`hook_header`, which is told to the connect hook"),
+        fate: Fate::Judged("`hook_header`, the headers of all proxies together"),
     },
     Group {
         under: ASKED,
-        keys: &["emulated_headers", "grpc_metadata"],
+        keys: &["emulated_headers"],
+        fate: Fate::Judged("`hook_emulated_header`, the headers of all proxies together"),
+    },
+    Group {
+        under: ASKED,
+        keys: &["grpc_metadata"],
         fate: Fate::Lost(
             "they are not told to the backend; show who it is in a token, or in a header of the request",
         ),
@@ -139,7 +144,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["proxy"],
         keys: &["http_headers"],
-        fate: Fate::Judged("`hook_header`, which is told to the connect hook"),
+        fate: Fate::Judged("`hook_header`, the headers of all proxies together"),
     },
     Group {
         under: &["proxy"],

@@ -8,6 +8,8 @@ mod wire;
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use super::wrapping::Carrier;
 use super::*;
 use crate::{

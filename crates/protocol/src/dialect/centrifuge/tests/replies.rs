@@ -50,6 +50,7 @@ fn welcome() -> Welcome {
         subscriptions_max: 128,
         commands_per_second: None,
         bytes_per_second: None,
+        data: None,
     }
 }
 
@@ -108,6 +109,36 @@ fn connect_with_subscriptions_until_the_token_ends() {
                 part(6, &[text(1, "$a"), part(2, &of_a)]),
                 // The libraries of JavaScript and Go end where an entry has no value.
                 part(6, &[text(1, "b"), part(2, &[])]),
+                int(7, 25),
+                int(8, 1),
+                int(11, 1_000),
+            ],
+        )],
+    );
+}
+
+#[test]
+fn connect_with_what_the_application_has_for_the_client() {
+    let json = serde_json::from_str::<&RawValue>(r#"{"a": 1}"#).unwrap();
+    let welcomed = Reply::Welcomed {
+        welcome: Welcome {
+            data: Some(Payload::json(json)),
+            ..welcome()
+        },
+        topics: Vec::new(),
+    };
+    let version = version();
+    check(
+        &welcomed,
+        &format!(
+            r#""connect":{{"client":"{CLIENT}","version":"{version}","data":{{"a": 1}},"ping":25,"pong":true,"time":1000}}"#
+        ),
+        &[part(
+            5,
+            &[
+                text(1, CLIENT),
+                text(2, &version),
+                text(5, r#"{"a": 1}"#),
                 int(7, 25),
                 int(8, 1),
                 int(11, 1_000),

@@ -134,7 +134,7 @@ func giver(tokens []string, wanted func()) func() (string, error) {
 
 func create(c *command) {
 	tell := teller(c.Client, "")
-	config := centrifuge.Config{Token: c.Token}
+	config := centrifuge.Config{Token: c.Token, Data: c.Data}
 	if c.Tokens != nil {
 		give := giver(c.Tokens, func() { tell("token wanted", fields{}) })
 		config.GetToken = func(centrifuge.ConnectionTokenEvent) (string, error) { return give() }
@@ -157,7 +157,7 @@ func listen(client *centrifuge.Client, name string, tell func(string, fields)) {
 		// once would have it do so twice. It takes in no answer before it is through with that.
 		go func() {
 			_, _ = client.RPC(context.Background(), "settled", []byte("null"))
-			tell("connected", fields{"id": e.ClientID})
+			tell("connected", fields{"id": e.ClientID, "data": read(e.Data)})
 		}()
 	})
 	client.OnDisconnected(func(e centrifuge.DisconnectedEvent) { tell("disconnected", changeOf(e.Code, e.Reason)) })

@@ -67,7 +67,7 @@ const OF_SUBSCRIPTION = {
 
 const OF_CLIENT = {
   connecting: changeOf,
-  connected: ({ client }) => ({ id: client }),
+  connected: ({ client, data }) => ({ id: client, data: read(data) }),
   disconnected: changeOf,
   error: errorOf,
   message: ({ data }) => ({ data: read(data) }),
@@ -89,7 +89,8 @@ function giver(tokens, wanted) {
 }
 
 const COMMANDS = {
-  create(_, { client: name, transport, encoding, address, token, tokens }) {
+  create(_, command) {
+    const { client: name, transport, encoding, address, token, tokens } = command;
     const isProtobuf = encoding === 'protobuf';
     const scheme = transport === 'websocket' ? 'ws' : 'http';
     const endpoint = `${scheme}://${address}/connection/${transport}`;
@@ -101,6 +102,7 @@ const COMMANDS = {
       emulationEndpoint: `http://${address}/emulation`,
       token,
       getToken: giver(tokens, { client: name, event: 'token wanted' }),
+      data: command.data === undefined ? undefined : written({ isProtobuf }, command),
       minReconnectDelay: 50,
       maxReconnectDelay: 200,
     });
