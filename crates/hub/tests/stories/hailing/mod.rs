@@ -31,20 +31,20 @@ fn keeping(publications_max: usize) -> Shard {
 }
 
 /// A client that was let in.
-fn client(shard: &mut Shard) -> ConnectionId {
+pub(crate) fn client(shard: &mut Shard) -> ConnectionId {
     let client = shard.open(door());
     say(shard, client, &json!({"id": 1, "connect": {}}));
     assert_eq!(hear(shard, client).len(), 1);
     client
 }
 
-fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
+pub(crate) fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
     shard.say(client, &command.to_string());
     shard.turn();
 }
 
 /// The messages that a client got; a close frame is its code.
-fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
+pub(crate) fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
     let frames = shard.read(client).into_iter();
     let messages = frames.flat_map(|frame| match frame.split_once(' ') {
         Some(("text", lines)) => lines
@@ -72,7 +72,7 @@ fn offsets(publications: &Value) -> Vec<u64> {
         .collect()
 }
 
-fn publish(shard: &mut Shard, name: &str, count: usize) {
+pub(crate) fn publish(shard: &mut Shard, name: &str, count: usize) {
     (0..count).for_each(|_| shard.publish(name, "x"));
     shard.turn();
 }
