@@ -5,16 +5,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Answer, Concerns, Denial, Leave, Leaves, Question};
+use fanfare_hub::{Admission, Amendment, Answer, Concerns, Denial, Leave, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
-use crate::Fanfare;
 use crate::entrant::Entrant;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
+use crate::{Fanfare, UserTopic};
 
 /// Decisions of the application. Every method has a default, so an application writes those that it needs; the rules of
 /// topics say when the others are asked ([`Who::Hook`](crate::Who::Hook)).
@@ -24,15 +24,15 @@ use crate::tokens::{TokenRefusal, Tokens};
 /// [`Denial::unavailable`]: nothing here ends one that does not. A hook that panics has answered just that.
 ///
 /// ```
-/// use fanfare::{Caller, Denial, Draft, Hooks, Payload};
+/// use fanfare::{Amendment, Caller, Denial, Draft, Hooks};
 ///
 /// struct Moderator;
 ///
 /// impl Hooks for Moderator {
-///     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+///     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
 ///         match std::str::from_utf8(draft.payload.as_bytes()) {
 ///             Ok(text) if text.contains("spam") => Err(Denial::forbidden("no advertising, please")),
-///             _ => Ok(None),
+///             _ => Ok(Amendment::default()),
 ///         }
 ///     }
 /// }
@@ -124,12 +124,13 @@ pub trait Hooks: Send + Sync + 'static {
         async { Err(Denial::forbidden("this topic is not open to you any more")) }
     }
 
-    /// Whether somebody may publish this, and what is published in its place, if something else is. By default not.
+    /// Whether somebody may publish this, and what is published in its place, if something else is; a
+    /// [payload](Amendment::from) for instance. By default not.
     fn publish(
         &self,
         caller: &Caller,
         draft: &Draft,
-    ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
+    ) -> impl Future<Output = Result<Amendment, Denial>> + Send {
         let _ = (caller, draft);
         async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
     }
@@ -201,6 +202,7 @@ pub struct Application {
     hooks: Arc<dyn AnyHooks>,
     #[cfg(feature = "tokens")]
     tokens: Option<Tokens>,
+    user_topic: Option<UserTopic>,
 }
 
 impl Application {
@@ -210,17 +212,14 @@ impl Application {
             hooks: Arc::new(hooks),
             #[cfg(feature = "tokens")]
             tokens: None,
+            user_topic: None,
         }
     }
 
     /// Nothing but tokens.
     #[cfg(feature = "tokens")]
     pub fn of_tokens(tokens: Tokens) -> Self {
-        struct NoHooks;
-
-        impl Hooks for NoHooks {}
-
-        Self::new(NoHooks).with_tokens(tokens)
+        Self::default().with_tokens(tokens)
     }
 
     /// These hooks, behind tokens: `authenticate` is not called any more, nor `subscribe` for a command that carries a
@@ -229,6 +228,14 @@ impl Application {
     pub fn with_tokens(self, tokens: Tokens) -> Self {
         Self {
             tokens: Some(tokens),
+            ..self
+        }
+    }
+
+    /// These hooks, and whoever has a user name is subscribed to a topic of its own when it comes, whatever the rules say.
+    pub fn with_user_topic(self, topic: UserTopic) -> Self {
+        Self {
+            user_topic: Some(topic),
             ..self
         }
     }
@@ -333,7 +340,18 @@ impl Application {
         entrant: &Entrant,
         admission: Option<Admission>,
     ) -> Result<Option<Admission>, Denial> {
-        self.hooks.connect(entrant, admission).await
+        let admission = self.hooks.connect(entrant, admission).await?;
+        Ok(admission.map(|admission| self.with_topic_of_user(admission)))
+    }
+
+    /// Somebody who is let in, with the topic of its user.
+    fn with_topic_of_user(&self, mut admission: Admission) -> Admission {
+        let topic = self.user_topic.as_ref();
+        let topic = topic.and_then(|topic| topic.of(admission.identity.user.as_ref()?));
+        let is_new = |topic: &TopicName| !admission.topics.contains(topic);
+        let topic = topic.filter(is_new);
+        admission.topics.extend(topic);
+        admission
     }
 
     /// Tells what happened.
@@ -344,7 +362,10 @@ impl Application {
     /// What the application answers to a question of a hub.
     pub(crate) async fn answer(&self, caller: &Caller, question: Question) -> Answer {
         match question {
-            Question::Authenticate { token } => Answer::Authenticate(self.authenticate(&token).await),
+            Question::Authenticate { token } => {
+                let admission = self.authenticate(&token).await;
+                Answer::Authenticate(admission.map(|admission| self.with_topic_of_user(admission)))
+            }
             Question::Enter { token, known, .. } => Answer::Enter(self.enter(caller, token, known).await),
             Question::Renew => Answer::Renew(self.hooks.renew(caller).await),
             Question::Subscribe { topics, token } => {
@@ -362,6 +383,17 @@ impl Application {
                 Answer::Call(self.hooks.call(caller, &method, &payload).await)
             }
         }
+    }
+}
+
+impl Default for Application {
+    /// One that decides nothing.
+    fn default() -> Self {
+        struct NoHooks;
+
+        impl Hooks for NoHooks {}
+
+        Self::new(NoHooks)
     }
 }
 
@@ -389,7 +421,7 @@ trait AnyHooks: Send + Sync {
         token: Option<&'a str>,
     ) -> Deciding<'a, Leaves>;
     fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave>;
-    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment>;
     fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
@@ -441,7 +473,7 @@ impl<H: Hooks> AnyHooks for H {
         Box::pin(Hooks::renew_subscription(self, caller, topic))
     }
 
-    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>> {
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment> {
         Box::pin(Hooks::publish(self, caller, draft))
     }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::roster::{Change, RosterDiff, RosterPage, Version};
-use fanfare_protocol::{ConnectionId, Draft, Loss, Position, Publication, Timestamp, TopicName};
+use fanfare_protocol::{ConnectionId, Draft, Epoch, Loss, Position, Publication, Timestamp, TopicName};
 
 /// Which outlet, as [`Broker::attach`] named it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,8 +77,8 @@ pub enum BrokerEvent {
 pub struct Published {
     /// Where its publication stands.
     pub position: Position,
-    /// Whether it stood there before, because one with the same idempotency key was published already. Then nothing was
-    /// appended and nobody gets anything.
+    /// Whether nothing was appended and nobody gets anything: one with the same idempotency key was published already and
+    /// stands there, or a newer [state](fanfare_protocol::StateVersion), and there the topic stands.
     pub is_repetition: bool,
 }
 
@@ -133,14 +133,15 @@ impl Start {
     /// has the publications: with that it begins with the oldest.
     pub fn find(self, end: Position, oldest: u64) -> (u64, Option<Loss>) {
         let beginning = oldest - 1;
+        let is_other = |place: Position| place.epoch != end.epoch && place.epoch != Epoch::ANY;
         match self {
             Self::Oldest | Self::At(_) => (beginning, None),
             Self::Last(count) => (end.offset.saturating_sub(count as u64).max(beginning), None),
-            Self::After(place) if place.epoch != end.epoch => (beginning, Some(Loss::EpochChanged)),
+            Self::After(place) if is_other(place) => (beginning, Some(Loss::EpochChanged)),
             Self::After(place) if place.offset > end.offset => (end.offset, Some(Loss::Ahead)),
             Self::After(place) if place.offset < beginning => (beginning, Some(Loss::TooOld)),
             Self::After(place) => (place.offset, None),
-            Self::Before(place) if place.epoch != end.epoch => (end.offset + 1, Some(Loss::EpochChanged)),
+            Self::Before(place) if is_other(place) => (end.offset + 1, Some(Loss::EpochChanged)),
             Self::Before(place) => (place.offset.clamp(oldest, end.offset + 1), None),
         }
     }
@@ -256,7 +257,9 @@ pub trait Broker: Send + Sync {
     /// broker's window, however many publish at the same time; the others are told its place. What was refused is not
     /// known by its key. One that [expects](Draft::expected) the topic to stand somewhere is appended there or not at
     /// all: then it is told where the topic stands, and one that expects that is appended if no other came in between,
-    /// be it the first of its topic. A known key is looked at before anything else.
+    /// be it the first of its topic. One that is [out of date](fanfare_protocol::StateVersion::is_outdated_by) is not
+    /// appended, while the topic is in use at least: it is told where the topic stands, or where the newer one does. A known
+    /// key is looked at before anything else, and then the version.
     fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId)
     -> Poll<Result<Published, Refusal>>;
 

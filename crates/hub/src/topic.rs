@@ -110,6 +110,8 @@ pub(crate) struct Survey {
     pub(crate) watchers: u32,
     /// Those who are yet to be told everyone.
     pub(crate) newcomers: Vec<ConnectionId>,
+    /// Those who were there when the first was told nothing yet, and are yet to be told of themselves.
+    pub(crate) first: Vec<ConnectionId>,
 }
 
 impl Survey {

@@ -62,7 +62,8 @@ macro_rules! disconnects {
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub enum Disconnect {
             $(#[doc = $doc] $variant,)+
-            /// An application closed it through the API with a code of its own, from 4000 to 4999.
+            /// An application closed it through the API with a code of its own, from 4000 to 4999; in the words of
+            /// Centrifugo from 3000 on.
             Application {
                 /// The close code.
                 code: u16,

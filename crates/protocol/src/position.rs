@@ -7,6 +7,13 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// Whichever life it is: of somebody who knows an offset alone, and takes what follows it now. No log has it.
+    pub const ANY: Self = Self(u64::MAX - 1);
+    /// One that is over, whichever log is asked. No log has it.
+    pub const OVER: Self = Self(u64::MAX);
+}
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";

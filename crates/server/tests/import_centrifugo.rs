@@ -76,7 +76,7 @@ fn stderr(output: &Output) -> String {
 const WHOLE: &str = r#"{"client": {"allowed_origins": ["https://a.example"]}, "http_api": {"key": "d7627bb6-2292-4911-82e1-615c0ed3eebb"}}"#;
 
 /// A file of which something is lost.
-const PART: &str = r#"{"client": {"insecure": true}}"#;
+const PART: &str = r#"{"http_api": {"insecure": true}}"#;
 
 #[test]
 fn the_exit_code_says_whether_something_was_lost() {
@@ -87,13 +87,13 @@ fn the_exit_code_says_whether_something_was_lost() {
     let part = import(&folder.file("part.json", PART), &[]);
     assert_eq!(code(&part), 3, "{}", stderr(&part));
     assert!(
-        stderr(&part).contains("lost: client.insecure: clients are held to the rules"),
+        stderr(&part).contains("lost: http_api.insecure: programs of this machine may call"),
         "{}",
         stderr(&part)
     );
     assert!(stderr(&part).ends_with("warning: 1 thing that matters was not carried over, and denied until you decide; the output says where\n"));
     assert!(
-        stdout(&part).contains("# lost: client.insecure: clients are held"),
+        stdout(&part).contains("# lost: http_api.insecure: programs of this machine may call"),
         "{}",
         stdout(&part)
     );

@@ -252,6 +252,13 @@ const BAD_VALUES: &[(&str, &str, &str, &str, &str)] = &[
         "`true` or `false`",
     ),
     (
+        "user_topic",
+        "inbox",
+        "\"inbox\"",
+        "with one `{user}` in it",
+        "such as `inbox:{user}`",
+    ),
+    (
         "anonymous",
         "maybe",
         "\"maybe\"",

@@ -4,8 +4,9 @@
 //! Publishing takes the lock of one partition, sets a place aside in the mailbox of every shard that joined the
 //! topic, appends, posts, and lets go. Nothing waits or writes to a socket or a disk under that lock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 
@@ -26,6 +27,7 @@ use super::partition::Partition;
 use super::publishing::position;
 use super::room::{HistoryRoom, TopicRoom};
 use super::topic_log::{Asked, Log, Terms};
+use super::versions::Versions;
 use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
@@ -48,6 +50,8 @@ pub struct LocalBroker {
     hasher: FixedState,
     /// Who is told when a topic has its first subscriber, or has lost its last, if anyone.
     notices: Option<Arc<NoticeBoard>>,
+    /// Whether there may be topics that nobody uses and that are there for a while.
+    remembers_unused: AtomicBool,
     /// Where durable topics are, if any are.
     pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) outlets: Outlets,
@@ -87,12 +91,14 @@ pub(crate) struct Figures {
     pub(crate) history_bytes: u64,
     /// Publications that were dropped before their time for want of room.
     pub(crate) history_squeezed: u64,
-    /// Idempotency keys remembered.
+    /// Idempotency keys remembered, and versions of topics.
     pub(crate) idempotency_keys: u64,
-    /// Idempotency keys that were forgotten before their time for want of room.
+    /// Those of them that were forgotten before their time for want of room.
     pub(crate) idempotency_keys_forgotten: u64,
     /// Publications that were repetitions.
     pub(crate) repetitions: u64,
+    /// Publications that were out of date.
+    pub(crate) outdated: u64,
 }
 
 impl LocalBroker {
@@ -107,6 +113,8 @@ impl LocalBroker {
                 names: HashMap::with_hasher(hasher.clone()),
                 logs: Slab::new(),
                 keys: Keys::new(hasher.clone()),
+                versions: Versions::new(hasher.clone()),
+                unused: VecDeque::new(),
                 next_epoch,
             })
         };
@@ -124,6 +132,7 @@ impl LocalBroker {
             hasher: hasher.clone(),
             notices: None,
             journal: None,
+            remembers_unused: AtomicBool::new(false),
             outlets: Outlets::default(),
             partitions,
         }
@@ -194,13 +203,29 @@ impl LocalBroker {
         topic: &TopicName,
         terms: Terms,
     ) -> Result<usize, Refusal> {
-        self.room.take(topic)?;
+        if self.room.take(topic).is_err() {
+            self.have_one_give_way(partition);
+            self.room.take(topic)?;
+        }
         let stored = self.stored(topic, terms);
         let position = stored.map_or_else(|| partition.beginning(), |row| row.position);
         if stored.is_none() {
             partition.begin_epoch();
         }
         Ok(partition.insert(topic, position, terms))
+    }
+
+    /// Forgets a topic that nobody uses, of this partition or of one whose lock is free, if there is one.
+    fn have_one_give_way(&self, partition: &mut Partition) {
+        if partition.give_way(&self.room) {
+            return;
+        }
+        let others = self.partitions.iter().filter_map(|other| other.try_lock().ok());
+        for mut other in others {
+            if other.give_way(&self.room) {
+                return;
+            }
+        }
     }
 
     /// The log of a topic, begun if there is none in memory.
@@ -257,18 +282,40 @@ impl LocalBroker {
             self.outlets.count_topics(outlet, -1);
         }
         self.notice(&partition.logs[log], before);
-        partition.remove_if_unused(log, &self.room);
+        self.end_if_unused(partition, log);
     }
 
-    /// Drops history that is older than its age, topics that have nothing left, and idempotency keys whose window is
-    /// over. One lock at a time, and none where nothing is kept; call it about once a second.
+    /// Ends a topic that nobody uses any more and that has nothing, or has it stay for a while.
+    fn end_if_unused(&self, partition: &mut Partition, log: usize) {
+        let entry = &partition.logs[log];
+        if entry.is_unused() && self.is_remembered(entry) {
+            partition.remember(log);
+            self.remembers_unused.store(true, Ordering::Relaxed);
+        } else {
+            partition.remove_if_unused(log, &self.room);
+        }
+    }
+
+    /// Whether a topic that nobody uses any more and that has nothing is there for a while, with its place: it keeps history,
+    /// so that somebody may come back to go on from that place, and the disk does not know it.
+    fn is_remembered(&self, log: &Log) -> bool {
+        let keeps = log.terms.retention.keeps() && !log.topic.is_reserved();
+        keeps && self.stored(&log.topic, log.terms).is_none()
+    }
+
+    /// Drops history that is older than its age, topics that have had nothing for as long, and idempotency keys and versions
+    /// whose window is over. One lock at a time, and none where nothing is kept; call it about once a second.
     pub fn expire(&self, now: Timestamp) {
-        if self.history.publications() == 0 && self.keys.keys() == 0 {
+        // Whoever leaves meanwhile says it again.
+        let remembers_unused = self.remembers_unused.swap(false, Ordering::Relaxed);
+        if self.history.publications() == 0 && self.keys.keys() == 0 && !remembers_unused {
             return;
         }
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
             partition.keys.expire(now, &self.keys);
+            let Partition { versions, names, .. } = &mut *partition;
+            versions.expire(now, &self.keys, |topic| names.contains_key(topic));
             self.trim(&mut partition, now);
         }
     }
@@ -280,7 +327,26 @@ impl LocalBroker {
         for index in keeping {
             let log = &mut partition.logs[index];
             self.history.trim(&mut log.history, now, &log.terms.retention);
-            partition.remove_if_unused(index, &self.room);
+            self.end_if_unused(partition, index);
+        }
+        self.forget_unused(partition, now);
+    }
+
+    /// Forgets topics that nobody has used for as long as they would have kept history.
+    fn forget_unused(&self, partition: &mut Partition, now: Timestamp) {
+        for mut unused in std::mem::take(&mut partition.unused) {
+            let Some(log) = partition.still_unused(&unused) else {
+                continue;
+            };
+            let since = *unused.since.get_or_insert(now);
+            let age_max_ms = partition.logs[log].terms.retention.age_max_ms;
+            let is_over = now.0.saturating_sub(since.0) > age_max_ms;
+            if is_over || !self.is_remembered(&partition.logs[log]) {
+                partition.remove_if_unused(log, &self.room);
+            } else {
+                partition.unused.push_back(unused);
+                self.remembers_unused.store(true, Ordering::Relaxed);
+            }
         }
     }
 
@@ -293,6 +359,7 @@ impl LocalBroker {
             idempotency_keys: self.keys.keys() as u64,
             idempotency_keys_forgotten: self.keys.forgotten(),
             repetitions: self.keys.repeated(),
+            outdated: self.keys.outdated(),
         }
     }
 
@@ -486,7 +553,9 @@ impl Broker for LocalBroker {
                     page.next = Some((index as u64) << 32 | log as u64);
                     return page;
                 }
-                page.topics.push(self.row(entry));
+                if !entry.is_unused() {
+                    page.topics.push(self.row(entry));
+                }
             }
             from = 0;
         }

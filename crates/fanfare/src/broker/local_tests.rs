@@ -219,3 +219,33 @@ fn topics_are_bounded_and_their_places_given_back() {
     broker.join(outlet, &b);
     assert_eq!(inbox.last_join(), Err(Refusal::TooManyTopics));
 }
+
+#[test]
+fn a_topic_that_keeps_history_stays_for_a_while_when_nobody_is_there() {
+    let history = Retention {
+        publications_max: 1,
+        age_max_ms: 100,
+        ..Retention::default()
+    };
+    let broker = LocalBroker::new(history, &Limits::default(), 1);
+    let inbox = Arc::new(Inbox::default());
+    let outlet = broker.attach(Arc::clone(&inbox) as Arc<dyn Outlet>);
+    let topic = TopicName::parse("a").unwrap();
+    let visit = || {
+        broker.join(outlet, &topic);
+        let place = inbox.last_join().unwrap();
+        broker.leave(outlet, &topic);
+        place
+    };
+    let first = visit();
+    broker.expire(Timestamp(1_000));
+    broker.expire(Timestamp(1_100));
+    assert_eq!(visit(), first, "who comes back finds it as it was");
+    assert_eq!(broker.topics(0, 10), TopicPage::default(), "it is not listed");
+    broker.expire(Timestamp(1_150));
+    broker.expire(Timestamp(1_250));
+    assert_eq!(visit(), first, "the time begins with who left last");
+    broker.expire(Timestamp(1_300));
+    broker.expire(Timestamp(1_401));
+    assert_ne!(visit().epoch, first.epoch, "it has ended");
+}

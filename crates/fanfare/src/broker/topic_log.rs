@@ -37,6 +37,8 @@ pub(super) struct Log {
     pub(super) pending: VecDeque<Pending>,
     /// Whether something was refused by the disk and what was queued behind it is still to be refused.
     pub(super) is_broken: bool,
+    /// How often it was left by the last who used it.
+    pub(super) endings: u32,
 }
 
 /// An outlet that joined a topic.
@@ -77,6 +79,7 @@ impl Log {
             bucket: Bucket::default(),
             pending: VecDeque::new(),
             is_broken: false,
+            endings: 0,
         }
     }
 
@@ -86,7 +89,8 @@ impl Log {
         last.unwrap_or(self.position)
     }
 
-    /// A topic exists in memory while it has a subscriber, history there, or something under way.
+    /// A topic exists in memory while it has a subscriber, history there, or something under way; and for a while after that
+    /// where it keeps history, so that who comes back finds it as it was.
     pub(super) fn is_unused(&self) -> bool {
         self.joined.is_empty() && self.history.is_empty() && self.pending.is_empty()
     }

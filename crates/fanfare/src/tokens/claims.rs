@@ -145,10 +145,6 @@ impl Claims {
         if is_said_twice || !is_short {
             return Err(TokenRefusal::Claims);
         }
-        // To be nobody is to be said.
-        if !self.has("sub") {
-            return Err(TokenRefusal::Subject);
-        }
         let identity = Identity {
             user: self.user()?,
             info,

@@ -43,6 +43,36 @@ impl TokenKey {
         key.check()
     }
 
+    /// The key of `algorithm` in a secret of any length. Who sees one token can try secrets until one of them fits, and is
+    /// anybody then: for trials, and for what another server took.
+    ///
+    /// # Errors
+    /// There is no secret, it is a PEM file, or the algorithm has none.
+    pub fn of_weak_secret(
+        id: Option<&str>,
+        algorithm: Algorithm,
+        secret: &[u8],
+    ) -> Result<Self, TokenKeyError> {
+        if algorithm.of_library().family() != AlgorithmFamily::Hmac {
+            return Err(TokenKeyError::Weak { algorithm });
+        }
+        if secret.is_empty() {
+            return Err(TokenKeyError::Empty { algorithm });
+        }
+        Ok(Self {
+            id: id.map(Box::from),
+            algorithm,
+            key: DecodingKey::from_secret(of_length(algorithm, secret, 1)?),
+        })
+    }
+
+    /// Whether it is a secret that is shorter than its algorithm demands, so that it can be guessed.
+    pub fn is_weak(&self) -> bool {
+        self.algorithm.of_library().family() == AlgorithmFamily::Hmac
+            && matches!(self.key.kind(), DecodingKeyKind::SecretOrDer(secret)
+                if secret.len() < secret_bytes_min(self.algorithm))
+    }
+
     /// The public key of a set (RFC 7517), if it is one that verifies. Its algorithm is the one that it names, else the
     /// one of its kind: RS256 for RSA.
     pub(super) fn of_jwk(jwk: &Jwk) -> Option<Self> {
@@ -197,6 +227,18 @@ pub enum TokenKeyError {
         /// What it is for.
         algorithm: Algorithm,
     },
+    /// There is no secret at all.
+    #[error("there is no secret for {algorithm}, make one with `fanfare keygen`")]
+    Empty {
+        /// What it would be for.
+        algorithm: Algorithm,
+    },
+    /// Only a secret can be weak.
+    #[error("a key for {algorithm} is no secret, and cannot be weak; name it with its algorithm alone")]
+    Weak {
+        /// What it is for.
+        algorithm: Algorithm,
+    },
     /// It is no whole public key.
     #[error("this is no PEM file with a whole public key for {algorithm} (RSA: 2048 bits or more)")]
     Public {
@@ -212,14 +254,22 @@ pub enum TokenKeyError {
 }
 
 fn secret(algorithm: Algorithm, material: &[u8]) -> Result<&[u8], TokenKeyError> {
-    if material.trim_ascii_start().starts_with(b"-----BEGIN ") {
-        return Err(TokenKeyError::Pem { algorithm });
-    }
-    let min = match algorithm {
+    of_length(algorithm, material, secret_bytes_min(algorithm))
+}
+
+/// What a secret has at least: as many bytes as its algorithm gives out.
+fn secret_bytes_min(algorithm: Algorithm) -> usize {
+    match algorithm {
         Algorithm::Hs512 => 64,
         Algorithm::Hs384 => 48,
         _ => 32,
-    };
+    }
+}
+
+fn of_length(algorithm: Algorithm, material: &[u8], min: usize) -> Result<&[u8], TokenKeyError> {
+    if material.trim_ascii_start().starts_with(b"-----BEGIN ") {
+        return Err(TokenKeyError::Pem { algorithm });
+    }
     let bytes = material.len();
     if bytes < min {
         return Err(TokenKeyError::Short {

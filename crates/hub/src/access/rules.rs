@@ -61,6 +61,9 @@ pub struct TopicRule {
     /// Whether subscribers are given the newest publication that is kept and nothing before it, where their dialect gives what
     /// was missed in its reply, and also when they ask for none: a topic of which only the present state matters.
     pub gives_newest: bool,
+    /// Whether subscribers are told who comes and goes, themselves included, whether they ask for it or not and whoever may see
+    /// presence, where their dialect has it that somebody else decides that. Without meaning where presence is not kept.
+    pub tells_presence: bool,
 }
 
 /// Who may do what with a topic.
@@ -114,6 +117,7 @@ impl TopicRule {
             keeps_presence: None,
             sends_deltas: None,
             gives_newest: false,
+            tells_presence: false,
         })
     }
 
@@ -214,6 +218,17 @@ impl TopicRules {
     /// Whether subscribers are given the newest publication and nothing before it.
     pub fn gives_newest_of(&self, topic: &TopicName) -> bool {
         self.of(topic).is_some_and(|rule| rule.gives_newest)
+    }
+
+    /// Whether a rule says of a topic that nothing of it is kept.
+    pub fn keeps_nothing_of(&self, topic: &TopicName) -> bool {
+        let own = self.of(topic).and_then(|rule| rule.retention);
+        own.is_some_and(|retention| !retention.keeps())
+    }
+
+    /// Whether subscribers are told who comes and goes though they did not ask.
+    pub fn tells_presence_of(&self, topic: &TopicName) -> bool {
+        self.keeps_presence_of(topic) && self.of(topic).is_some_and(|rule| rule.tells_presence)
     }
 
     /// Whether it is kept who is in a topic. Never, of the server's own.

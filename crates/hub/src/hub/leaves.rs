@@ -142,7 +142,11 @@ impl Hub {
     /// Ends the subscriptions of a connection whose time is over, and has the application asked to renew others.
     pub(super) fn check_leaves(&mut self, slot: usize) {
         let now = self.now.wall;
-        let Some(session) = &self.sessions[slot] else {
+        // Of one that has yet to be let in nothing has begun.
+        let Some(session) = self.sessions[slot]
+            .as_ref()
+            .filter(|session| !session.is_awaited())
+        else {
             return;
         };
         let leaves = session.leaves.iter().flat_map(|leaves| leaves.iter());
@@ -216,24 +220,22 @@ impl Hub {
         let Some(made_by) = session.leave(topic).map(|held| held.made_by) else {
             return;
         };
-        let is_told = session.resubscribes() && made_by == MadeBy::Client;
-        let is_told = is_told || session.dialect.has_notices();
-        if !self.is_subscribed(slot, topic) {
+        let index = self.names.get(topic);
+        match index.and_then(|&index| session.subscription(index)) {
             // It never came to it.
-            return self.forget_leave(slot, topic);
+            None => return session.forget_leave(topic),
+            // It has yet to come to it.
+            Some(subscription) if !subscription.is_subscriber() => return,
+            Some(_) => {}
         }
-        if is_told {
+        let resubscribes = session.resubscribes() && made_by == MadeBy::Client;
+        self.counters.subscriptions_expired += 1;
+        if resubscribes || session.dialect.has_notices() {
             self.unsubscribe(slot, std::slice::from_ref(topic));
             let topic = topic.clone();
             self.push_to(slot, Lane::Data, &Push::LeaveEnded { topic });
         } else {
             self.disconnect(slot, &Disconnect::SubscriptionExpired, None);
-        }
-    }
-
-    fn forget_leave(&mut self, slot: usize, topic: &TopicName) {
-        if let Some(session) = &mut self.sessions[slot] {
-            session.forget_leave(topic);
         }
     }
 }

@@ -4,8 +4,8 @@
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{
-    CommandId, ConnectionId, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Present, Push, Rejection, Reply,
-    TopicName,
+    Attendance, CommandId, ConnectionId, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Present, Push,
+    Rejection, Reply, TopicName,
 };
 
 use super::Hub;
@@ -145,6 +145,8 @@ impl Hub {
         if !self.rules.keeps_presence_of(&topic) {
             return self.reject(slot, not_kept(id, &topic));
         }
+        // Who came and went before this command is counted.
+        self.report();
         let Some(session) = &self.sessions[slot] else {
             return;
         };
@@ -201,6 +203,7 @@ impl Hub {
             return;
         };
         survey.version = diff.version;
+        let first = std::mem::take(&mut survey.first);
         let mut newcomers: Vec<usize> = std::mem::take(&mut survey.newcomers)
             .into_iter()
             .filter_map(|connection| self.open_slot_of(connection))
@@ -221,7 +224,39 @@ impl Hub {
             });
             self.tell(index, &push, |member| !is_new(member));
         }
+        for connection in first {
+            self.tell_of_itself(connection, index, diff.attendance);
+        }
         self.disconnect_overflowed();
+    }
+
+    /// Tells one who wants to know who comes and goes that it has come itself, if it is still there.
+    fn tell_of_itself(&mut self, connection: ConnectionId, index: u32, attendance: Attendance) {
+        let Some(slot) = self.open_slot_of(connection) else {
+            return;
+        };
+        let Some(session) = self.sessions[slot].as_mut() else {
+            return;
+        };
+        let topic = &self.topics[index as usize];
+        let seat = session.seat(index);
+        let member = seat.map(|seat| topic.audiences[usize::from(seat.audience)][seat.at as usize]);
+        if !member.is_some_and(|member| member.wants().presence) {
+            return;
+        }
+        let itself = Attendee {
+            connection,
+            identity: session.identity.clone(),
+            topic_info: session.topic_info(&topic.name).cloned(),
+            since: self.now.wall,
+        };
+        let push = Push::Attendance(PresenceDiff {
+            topic: topic.name.clone(),
+            attendance,
+            came: vec![Present::from(&itself)],
+            went: Vec::new(),
+        });
+        self.push_to(slot, Lane::Data, &push);
     }
 
     /// Tells those who want to know who is there, or some of them.

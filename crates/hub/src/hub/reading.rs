@@ -1,7 +1,10 @@
 //! What is read of the broker's logs: the place where a subscription begins, a page for somebody who catches up, a page
 //! that a client asked for.
 
-use fanfare_protocol::{CommandId, ConnectionId, Loss, Position, Reading as Asked, Reply, Since, TopicName};
+use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::{
+    CommandId, ConnectionId, Loss, Position, Reading as Asked, Rejection, Reply, Since, TopicName,
+};
 
 use super::Hub;
 use super::commands::refused;
@@ -172,6 +175,10 @@ impl Hub {
         topic: TopicName,
         (asked, limit): (Asked, u32),
     ) {
+        if self.is_hailed(slot) && self.rules.keeps_nothing_of(&topic) {
+            let message = format!("nothing of {topic:?} is kept, its rule would have to say so");
+            return self.reject(slot, Rejection::new(id, ErrorCode::NotAvailable, message));
+        }
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };

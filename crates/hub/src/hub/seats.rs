@@ -108,8 +108,9 @@ impl Hub {
         let mut is_from_now = false;
         if let Some(survey) = topic.survey.as_mut().filter(|_| wants.presence) {
             if is_hailed {
-                // It is told of those who come from now on, and nobody else.
+                // It is told of those who come from now on, beginning with itself.
                 is_from_now = survey.is_new();
+                survey.first.extend(is_from_now.then_some(connection));
             } else {
                 survey.newcomers.push(connection);
             }

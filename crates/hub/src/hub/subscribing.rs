@@ -45,6 +45,13 @@ struct SubscribeOptions {
     told: Told,
 }
 
+impl SubscribeOptions {
+    /// Whether it is the application that wishes it, which may look back itself.
+    fn is_by_application(&self) -> bool {
+        self.wishes.is_none() && self.told == Told::Subscribed
+    }
+}
+
 /// What a client is told of a subscription.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
@@ -83,18 +90,18 @@ impl Hub {
     pub(super) fn subscribe_by_application(
         &mut self,
         slot: usize,
-        names: &[TopicName],
+        topics: &[WantedTopic],
         leaves: Vec<(TopicName, Leave)>,
     ) -> bool {
-        let topics: Vec<WantedTopic> = names.iter().cloned().map(WantedTopic::from).collect();
-        let has_room = self.too_many(slot, &topics).is_none();
+        let has_room = self.too_many(slot, topics).is_none();
         if has_room {
-            self.keep_leaves(slot, names, leaves, MadeBy::Application);
+            let names: Vec<TopicName> = topics.iter().map(|wanted| wanted.topic.clone()).collect();
+            self.keep_leaves(slot, &names, leaves, MadeBy::Application);
             let options = SubscribeOptions {
                 wishes: None,
                 told: Told::Subscribed,
             };
-            self.subscribe_with(slot, None, &topics, options);
+            self.subscribe_with(slot, None, topics, options);
         }
         has_room
     }
@@ -223,6 +230,7 @@ impl Hub {
             .is_some_and(|session| session.role == Role::Subscriber);
         let may_look_back = self.may_as_subscriber(slot, Action::History, topic);
         let pending = &mut self.pending[key as usize];
+        let may_look_back = may_look_back || pending.options.is_by_application();
         let begin = &mut pending.topics[place];
         if is_receiver && may_look_back {
             pending.unanswered += 1;
@@ -435,8 +443,10 @@ impl Hub {
         self.fan_out(index);
         let wishes = options.wishes;
         let manner = wishes.map_or(Manner::AtOnce, |wishes| wishes.manner);
-        let wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
-        let now = self.topics.get(index as usize)?.position;
+        let mut wants = wishes.map_or(Wants::default(), |wishes| wishes.wants);
+        let Topic { name, position, .. } = self.topics.get(index as usize)?;
+        wants.presence |= self.is_hailed(slot) && self.rules.tells_presence_of(name);
+        let now = *position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
         let is_here = session.is_subscriber(index);
@@ -446,7 +456,7 @@ impl Hub {
             self.catch_up(slot, index);
             if let Some(wishes) = wishes {
                 self.reseat(slot, index, wishes.manner)?;
-                self.set_wants(slot, index, wishes.wants);
+                self.set_wants(slot, index, wants);
             }
         } else if session.comer_of(index).is_some() {
             if wishes.is_some() {

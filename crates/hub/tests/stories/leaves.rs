@@ -424,6 +424,34 @@ fn each_of_several_topics_has_its_own_leave() {
 }
 
 #[test]
+fn what_has_ended_before_it_began_ends_when_it_has() {
+    let mut shard = shard();
+    shard.holds_joins = true;
+    let slow = hailed(&mut shard);
+    say(&mut shard, slow, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+    give(&mut shard, slow, until(10_000, RenewedBy::Client));
+    shard.pass(40_000);
+    shard.holds_joins = false;
+    shard.answer_join("a", Ok(()));
+    assert_eq!(hear(&mut shard, slow)[0]["subscribe"]["ttl"], 1);
+    shard.pass(2_000);
+    assert_eq!(hear(&mut shard, slow), [expired("a")]);
+    let early = shard.open(Door {
+        dialect: Dialect::CentrifugeJson,
+        granted_topics: &["a"],
+        leaves: vec![(topic("a"), until(41_000, RenewedBy::Application))],
+        ..Door::default()
+    });
+    shard.pass(5_000);
+    assert_eq!(renewals(&mut shard), [""; 0], "it is not let in yet");
+    say(&mut shard, early, &json!({"id": 1, "connect": {}}));
+    shard.pass(2_000);
+    assert_eq!(renewals(&mut shard), ["a"]);
+    assert_eq!(shard.hub.counters().subscriptions_expired, 1);
+    shard.end();
+}
+
+#[test]
 fn a_refused_subscription_leaves_nothing_that_ends_another() {
     let mut shard = shard();
     shard.holds_joins = true;
@@ -449,6 +477,14 @@ fn a_refused_subscription_leaves_nothing_that_ends_another() {
     shard.end();
 }
 
+fn publish(shard: &mut Shard, client: ConnectionId, (id, name): (u32, &str)) {
+    say(
+        shard,
+        client,
+        &json!({"id": id, "publish": {"channel": name, "data": 1}}),
+    );
+}
+
 #[test]
 fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     let mut shard = shard();
@@ -467,16 +503,8 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     let (client, _) = subscribed(&mut shard, seen(r#"{"role":"host"}"#));
     let id = fanfare_protocol::dialect::centrifuge::client_of(client);
     let as_host = json!({"user": "", "client": id, "chan_info": {"role": "host"}});
-    say(
-        &mut shard,
-        client,
-        &json!({"id": 3, "publish": {"channel": "a", "data": 1}}),
-    );
-    say(
-        &mut shard,
-        client,
-        &json!({"id": 4, "publish": {"channel": "b", "data": 1}}),
-    );
+    publish(&mut shard, client, (3, "a"));
+    publish(&mut shard, client, (4, "b"));
     shard.pass(2_000);
     let heard = hear(&mut shard, watcher);
     assert_eq!(heard[0]["push"]["pub"]["info"], as_host);
@@ -486,11 +514,8 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
         "in another topic it has none"
     );
     assert_eq!(heard[2]["push"]["join"]["info"], as_host);
-    say(
-        &mut shard,
-        watcher,
-        &json!({"id": 5, "presence": {"channel": "a"}}),
-    );
+    let look = json!({"id": 5, "presence": {"channel": "a"}});
+    say(&mut shard, watcher, &look);
     assert_eq!(hear(&mut shard, watcher)[0]["presence"]["presence"][&id], as_host);
 
     // A renewal that says nothing of it leaves it, another one changes it.
@@ -520,5 +545,16 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     shard.turn();
     let told = String::from_utf8_lossy(&shard.read_bytes(json)).into_owned();
     assert!(told.contains(r#""topic_info":{"role":"guest"}"#), "{told}");
+    say(
+        &mut shard,
+        client,
+        &json!({"id": 6, "unsubscribe": {"channel": "a"}}),
+    );
+    publish(&mut shard, client, (7, "a"));
+    let heard = hear(&mut shard, watcher);
+    assert_eq!(
+        heard[0]["push"]["pub"]["info"], elsewhere,
+        "it goes with the subscription"
+    );
     shard.end();
 }

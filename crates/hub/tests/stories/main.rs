@@ -29,5 +29,6 @@ mod slow_rules;
 mod streams;
 mod subscribing;
 mod timers;
+mod unasked;
 mod vanished;
 mod words;

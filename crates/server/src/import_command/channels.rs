@@ -19,6 +19,8 @@ pub(super) struct World<'a> {
     pub(super) hooks: &'a Hooks,
     /// Clients may come in without a name.
     pub(super) lets_anonymous_in: bool,
+    /// Clients were not held to who may do what.
+    pub(super) is_insecure: bool,
     /// Nobody was without a name.
     pub(super) had_no_anonymous: bool,
     /// Subscription tokens had keys of their own, which are not carried over.
@@ -42,6 +44,7 @@ pub(super) fn map(world: &World<'_>, draft: &mut Draft) {
         draft.rule(Place::WithoutNamespace, closed("*"));
         return;
     };
+    map_personal(settings, draft);
     let spaces = spaces(settings, draft, &signs);
     for space in spaces.iter().filter(|_| !signs.private.is_empty()) {
         let pattern = format!("{}{}*", signs.private, space.prefix);
@@ -65,6 +68,26 @@ pub(super) fn map(world: &World<'_>, draft: &mut Draft) {
         let pattern = format!("{}*", space.prefix);
         space.add_rule(world, draft, (space.place, &pattern), subscribe);
     }
+}
+
+/// The channel of each user, which it is subscribed to when it comes.
+fn map_personal(settings: &Settings, draft: &mut Draft) {
+    let path = "client.subscribe_to_user_personal_channel";
+    let switch = format!("{path}.enabled");
+    if !settings.switch(&switch) {
+        return;
+    }
+    let namespace = settings.text_or(&format!("{path}.personal_channel_namespace"), "");
+    let boundary = settings.text_or("channel.namespace_boundary", ":");
+    let before = if namespace.is_empty() {
+        namespace
+    } else {
+        namespace + &boundary
+    };
+    let users = settings.text_or("channel.user_boundary", "#");
+    let topic = topic_of(&format!("{before}{users}x")).into_owned();
+    let topic = format!("{}{{user}}", topic.strip_suffix('x').unwrap_or_default());
+    draft.set(Place::Access, "user_topic", topic, &settings.shown(&switch));
 }
 
 impl Signs {
@@ -229,6 +252,7 @@ impl Space {
         match world.hooks.asked(world.settings, &self.at, "subscribe") {
             Asked::Yes => Who::Hook,
             Asked::Lost => Who::Nobody,
+            Asked::No if world.is_insecure => Who::Anyone,
             Asked::No if !self.switch(world, "allow_subscribe_for_client") => world.granted(),
             Asked::No if self.switch(world, "allow_subscribe_for_anonymous") => world.anyone(),
             Asked::No => Who::Users,
@@ -257,8 +281,12 @@ impl Space {
             history = Who::Subscribers;
         }
         let mut rule = access(pattern, [subscribe, publish, presence, history]);
-        let keeps_presence = self.switch(world, "presence") || self.switch(world, "join_leave");
+        let has_joins = self.switch(world, "join_leave");
+        let keeps_presence = self.switch(world, "presence") || has_joins;
         rule.push(("keep_presence", keeps_presence.into()));
+        if has_joins && self.switch(world, "force_push_join_leave") {
+            rule.push(("tell_presence", true.into()));
+        }
         let deltas = world.settings.texts(&self.key("allowed_delta_types"));
         if deltas.iter().any(|kind| kind == DELTAS) {
             rule.push(("deltas", true.into()));
@@ -296,6 +324,9 @@ impl Space {
 
     /// Who may do something by `allow_…_for_client`, `…_for_subscriber` and `…_for_anonymous`.
     fn who(&self, world: &World<'_>, draft: &mut Draft, place: Place, action: &str, subscribe: Who) -> Who {
+        if world.is_insecure {
+            return Who::Anyone;
+        }
         let allows = |whom: &str| self.switch(world, &format!("allow_{action}_for_{whom}"));
         match (allows("client"), allows("subscriber"), allows("anonymous")) {
             (true, _, true) => world.anyone(),

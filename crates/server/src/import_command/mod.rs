@@ -177,8 +177,10 @@ fn draft(settings: &Settings) -> Draft {
         settings,
         hooks: &hooks,
         lets_anonymous_in,
+        is_insecure: settings.switch("client.insecure"),
         had_no_anonymous: settings.switch("client.disallow_anonymous_connection_tokens")
             && !settings.switch("client.allow_anonymous_connect_without_token")
+            && !settings.switch("client.insecure")
             && !settings.switch("client.proxy.connect.enabled"),
         distrusts_grants: settings.switch("client.subscription_token.enabled"),
         message_bytes_max: clients::message_bytes_max(settings),

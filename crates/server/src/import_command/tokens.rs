@@ -69,6 +69,8 @@ fn carry_demands(settings: &Settings, draft: &mut Draft) {
          in without a name, which is one of the subscribers where another token lets it subscribe",
     );
     draft.set(Place::Tokens, "token_lifetime_max", "0s", &subject);
+    // Who comes with a token that is just over is told so, and asks the backend for another.
+    draft.set(Place::Tokens, "token_leeway", "0s", &subject);
     if let Some(issuer) = settings.text("client.token.issuer") {
         draft.set(
             Place::Tokens,
@@ -100,7 +102,14 @@ fn carry_keys(settings: &Settings, draft: &mut Draft) {
         let taken: Vec<_> = texts
             .filter(|text| refusal("token_key", text).is_none())
             .collect();
-        if taken.is_empty() {
+        let weak = toml::Value::from(format!("weak-hs256:{material}"));
+        let is_short = *key == "hmac_secret_key" && !material.starts_with('@');
+        if taken.is_empty() && is_short && refusal("token_key", &weak).is_none() {
+            let text = "it is so short that who sees one token can guess it, and is anybody then, as before; it verifies HS256 alone; \
+                        make another with `fanfare keygen HS256`, and give it to the backend";
+            draft.note(Place::Tokens, &settings.shown(&path), text);
+            keys.push(weak);
+        } else if taken.is_empty() {
             draft.lost(
                 Place::Tokens,
                 &settings.shown(&path),

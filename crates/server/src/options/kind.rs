@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{Network, Origin, TlsVersion};
+use fanfare::{Network, Origin, TlsVersion, UserTopic};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -73,6 +73,8 @@ pub(crate) enum Kind {
     MaybeKeysUrl { at: Place<Option<JwksUrl>> },
     /// A text that may be left out.
     MaybeText { at: Place<Option<String>> },
+    /// A topic for each user, if there is one.
+    MaybeUserTopic { at: Place<Option<UserTopic>> },
     /// Any number of texts.
     Texts { at: Place<Vec<String>> },
     /// Any number of keys that are never shown.
@@ -129,6 +131,13 @@ impl Kind {
             Self::TokenKeys { at } => *at(into) = all(texts)?,
             Self::MaybeKeysUrl { at } => *at(into) = Some(value::keys_url(one())?),
             Self::MaybeText { at } => *at(into) = Some(value::text(one())?),
+            Self::MaybeUserTopic { at } => {
+                *at(into) = Some(
+                    one()
+                        .parse()
+                        .map_err(|error: fanfare::UserTopicError| error.to_string())?,
+                );
+            }
             Self::Texts { at } => *at(into) = value::texts(texts)?,
             Self::Secrets { at } => *at(into) = all(texts)?,
             Self::MaybeUrl { at } => *at(into) = Some(one().parse()?),
@@ -168,6 +177,7 @@ impl Kind {
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => Vec::new(),
             Self::MaybeKeysUrl { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::MaybeText { at } => at(from).iter().cloned().collect(),
+            Self::MaybeUserTopic { at } => at(from).iter().map(ToString::to_string).collect(),
             Self::Texts { at } => at(from).clone(),
             Self::Secrets { .. } => Vec::new(),
             Self::MaybeUrl { at } => at(from).iter().map(ToString::to_string).collect(),
@@ -199,6 +209,7 @@ impl Kind {
             Self::TokenKeys { at } => at(into).clone_from(at(from)),
             Self::MaybeKeysUrl { at } => at(into).clone_from(at(from)),
             Self::MaybeText { at } => at(into).clone_from(at(from)),
+            Self::MaybeUserTopic { at } => at(into).clone_from(at(from)),
             Self::Texts { at } => at(into).clone_from(at(from)),
             Self::Secrets { at } => at(into).clone_from(at(from)),
             Self::MaybeUrl { at } => at(into).clone_from(at(from)),
@@ -288,6 +299,7 @@ impl Kind {
             Self::ApiKeys { .. } | Self::TokenKeys { .. } => "KEY",
             Self::MaybeKeysUrl { .. } => "URL",
             Self::MaybeText { .. } | Self::Texts { .. } => "TEXT",
+            Self::MaybeUserTopic { .. } => "TOPIC",
             Self::Secrets { .. } => "KEY",
             Self::MaybeUrl { .. } => "URL",
             Self::Headers { .. } => "HEADER",
@@ -328,6 +340,7 @@ impl Kind {
             Self::TokenKeys { .. } => "list of `[kid=ID:]ALGORITHM:KEY`".to_owned(),
             Self::MaybeKeysUrl { .. } => "`https` URL".to_owned(),
             Self::MaybeText { .. } => "1 to 255 bytes".to_owned(),
+            Self::MaybeUserTopic { .. } => "topic with one `{user}`".to_owned(),
             Self::Texts { .. } => "list of 1 to 255 bytes each".to_owned(),
             Self::Secrets { .. } => "list of keys of 16 to 256 bytes".to_owned(),
             Self::MaybeUrl { .. } => "`http` or `https` URL".to_owned(),

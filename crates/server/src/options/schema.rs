@@ -60,6 +60,7 @@ fn item(kind: &Kind) -> Value {
         | Kind::Networks { .. }
         | Kind::TokenKeys { .. }
         | Kind::MaybeKeysUrl { .. }
+        | Kind::MaybeUserTopic { .. }
         | Kind::MaybeUrl { .. }
         | Kind::Headers { .. }
         | Kind::Files { .. }

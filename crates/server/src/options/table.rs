@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use fanfare::tokens::JwksUrl;
-use fanfare::{DoorLimits, Fsync, Network, Origin, TlsVersion};
+use fanfare::{DoorLimits, Fsync, Network, Origin, TlsVersion, UserTopic};
 
 use super::api_key::ApiKey;
 use super::fsync::FsyncOption;
@@ -111,9 +111,12 @@ options! {
         keep_presence: bool = false, Switch;
         /// What holds for the topics of a pattern: who may `subscribe`, `publish`, see `presence` and read `history`,
         /// the rule for `slow` clients, how many `publications_per_second` each takes, what is kept of it (`history_frames`,
-        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas` and to `give_newest`. The first pattern that matches a topic
+        /// `history_bytes_max`, `history_age`), whether that is `durable`, and whether to `keep_presence`, to send `deltas`, to `give_newest` and to `tell_presence`. The first pattern that matches a topic
         /// decides; without one, nobody may do anything that was not granted to it.
         topic_rule: Vec<TopicRuleOption> = Vec::new(), TopicRules;
+        /// Topic that every client with a user name is subscribed to when it comes, whatever the rules say, with `{user}` for the
+        /// name: `inbox:{user}`.
+        user_topic: Option<UserTopic> = None, MaybeUserTopic ("none");
         /// Key that callers of the HTTP API present, which may then do everything, at least 16 bytes; or its name, what it may
         /// do (`publish:PATTERN`, `stats`, `admin`) and its hash, as `fanfare keygen api-key` prints it.
         /// Prefer the file or the environment: flags are visible in the list of processes.
@@ -121,7 +124,8 @@ options! {
     }
     "Tokens" {
         /// Key that verifies tokens (JWT) of clients: `hs256:SECRET`, or `rs256:@FILE` with a public key in PEM, and
-        /// `kid=ID:` before it where tokens name their key. It verifies that algorithm alone.
+        /// `kid=ID:` before it where tokens name their key. It verifies that algorithm alone. `weak-hs256:SECRET` takes a secret
+        /// that is too short, for trials: who sees one token can guess it, and is anybody then.
         token_key: Vec<TokenKeyOption> = Vec::new(), TokenKeys;
         /// Where the issuer of tokens publishes further keys (JWKS); `http` only on this machine.
         token_jwks_url: Option<JwksUrl> = None, MaybeKeysUrl ("nowhere");
@@ -308,8 +312,8 @@ options! {
         idempotency_window: Duration = FIVE_MINUTES, Time[SECOND, DAY];
         /// Idempotency keys remembered per topic; beyond, its oldest is forgotten before its time.
         idempotency_keys_per_topic_max: usize = 10_000, Count[0, 10_000_000];
-        /// Idempotency keys remembered over all topics. Beyond, a topic remembers no more than it forgets, its own oldest
-        /// first.
+        /// Idempotency keys remembered over all topics, and newest versions of topics. Beyond, a topic remembers no more than it
+        /// forgets, its own oldest first.
         idempotency_keys_max: usize = 100_000, Count[0, 100_000_000];
     }
     "Data directory" {

@@ -1,4 +1,5 @@
-//! Keys that verify tokens as an operator writes them: `[kid=ID:]ALGORITHM:KEY`, where `@FILE` is the key in a file.
+//! Keys that verify tokens as an operator writes them: `[kid=ID:]ALGORITHM:KEY`, where `@FILE` is the key in a file, and
+//! `weak-` stands before the algorithm of a secret that is too short for it.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -16,11 +17,16 @@ impl FromStr for TokenKeyOption {
     fn from_str(text: &str) -> Result<Self, String> {
         let Written {
             id,
+            is_weak,
             algorithm,
             material,
         } = Written::read(text)?;
-        let key = TokenKey::new(id, algorithm, &material).map_err(|error| error.to_string())?;
-        Ok(Self(key))
+        let key = if is_weak {
+            TokenKey::of_weak_secret(id, algorithm, &material)
+        } else {
+            TokenKey::new(id, algorithm, &material)
+        };
+        key.map(Self).map_err(|error| error.to_string())
     }
 }
 
@@ -31,15 +37,21 @@ impl FromStr for TokenKeyOption {
 pub(crate) fn signing_key(text: &str) -> Result<SigningKey, String> {
     let Written {
         id,
+        is_weak,
         algorithm,
         material,
     } = Written::read(text)?;
+    if is_weak {
+        return Err("what signs is never weak; make another secret with `fanfare keygen HS256`".to_owned());
+    }
     SigningKey::new(id, algorithm, &material).map_err(|error| error.to_string())
 }
 
 /// A key in its parts.
 struct Written<'t> {
     id: Option<&'t str>,
+    /// The operator knows that it can be guessed.
+    is_weak: bool,
     algorithm: Algorithm,
     material: Vec<u8>,
 }
@@ -54,6 +66,8 @@ impl<'t> Written<'t> {
         let (algorithm, key) = rest
             .split_once(':')
             .ok_or_else(|| format!("an algorithm stands before the key; {WAY_OUT}"))?;
+        let strong = algorithm.strip_prefix(WEAK);
+        let (algorithm, is_weak) = (strong.unwrap_or(algorithm), strong.is_some());
         let algorithm = algorithm.parse().map_err(|error| format!("{error}; {WAY_OUT}"))?;
         let material = match key.strip_prefix('@') {
             Some(path) => read_file(path)?,
@@ -61,6 +75,7 @@ impl<'t> Written<'t> {
         };
         Ok(Self {
             id,
+            is_weak,
             algorithm,
             material,
         })
@@ -84,6 +99,9 @@ fn read_file(path: &str) -> Result<Vec<u8>, String> {
     key.truncate(end.map_or(0, |last| last + 1));
     Ok(key)
 }
+
+/// What stands before the algorithm of a secret that is too short for it.
+const WEAK: &str = "weak-";
 
 const WAY_OUT: &str = "write `hs256:SECRET` or `kid=2026:rs256:@public.pem`";
 
@@ -109,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn a_secret_is_short_only_where_it_is_called_weak() {
+        let TokenKeyOption(key) = "kid=a:weak-hs256:secret".parse().unwrap();
+        assert_eq!((key.id(), key.algorithm()), (Some("a"), Algorithm::Hs256));
+        assert!(key.is_weak());
+        let TokenKeyOption(key) = format!("weak-hs256:{SECRET}").parse().unwrap();
+        assert!(!key.is_weak());
+        assert!(signing_key("weak-hs256:secret").is_err());
+    }
+
+    #[test]
     fn a_key_in_a_file_ends_before_its_line_does() {
         let path = std::env::temp_dir().join(format!("fanfare-key-{}", std::process::id()));
         std::fs::write(&path, format!("{SECRET}\n")).unwrap();
@@ -128,6 +156,12 @@ mod tests {
             ("kid=a".to_owned(), "a `kid` stands before"),
             ("hs256:0123456789abcdef".to_owned(), "has at least 32 bytes"),
             (format!("hs512:{SECRET}"), "has at least 64 bytes"),
+            ("weak-hs256:".to_owned(), "there is no secret"),
+            (format!("weak-rs256:{SECRET}"), "cannot be weak"),
+            (
+                "weak-hs256:-----BEGIN PUBLIC KEY-----".to_owned(),
+                "is no PEM file",
+            ),
             (format!("rs256:{SECRET}"), "no PEM file"),
             (
                 "hs256:-----BEGIN PUBLIC KEY-----".to_owned(),

@@ -67,6 +67,7 @@ struct Written {
     keep_presence: Option<bool>,
     deltas: Option<bool>,
     give_newest: Option<bool>,
+    tell_presence: Option<bool>,
     #[serde(flatten)]
     others: BTreeMap<String, toml::Value>,
 }
@@ -158,6 +159,7 @@ impl Written {
             keeps_presence: self.keep_presence,
             sends_deltas: self.deltas,
             gives_newest: self.give_newest.unwrap_or(false),
+            tells_presence: self.tell_presence.unwrap_or(false),
         })
     }
 }
@@ -187,6 +189,9 @@ impl fmt::Display for TopicRuleOption {
         }
         if rule.gives_newest {
             f.write_str(", give_newest = true")?;
+        }
+        if rule.tells_presence {
+            f.write_str(", tell_presence = true")?;
         }
         if let Some(frames) = kept.frames {
             write!(f, ", history_frames = {frames}")?;
@@ -264,12 +269,17 @@ pub(super) fn schema() -> Value {
                 "description": "Whether clients of Centrifuge are given the newest publication that is kept, and nothing before \
                                 it, when they subscribe. Default: false.",
             },
+            "tell_presence": {
+                "type": "boolean",
+                "description": "Whether clients of Centrifuge are told who comes and goes, whether they ask for it or not and \
+                                whoever may see presence. Needs keep_presence. Default: false.",
+            },
         },
     })
 }
 
 /// What may stand in a rule.
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "pattern",
     "subscribe",
     "publish",
@@ -284,6 +294,7 @@ const KEYS: [&str; 14] = [
     "keep_presence",
     "deltas",
     "give_newest",
+    "tell_presence",
 ];
 
 /// The highest rate of a topic.
@@ -315,6 +326,7 @@ mod tests {
             r#"{ pattern = "chat:*", history_bytes_max = 65536 }"#,
             r#"{ pattern = "chat:*", presence = "subscribers", keep_presence = true }"#,
             r#"{ pattern = "scores", deltas = true, give_newest = true }"#,
+            r#"{ pattern = "chat:*", keep_presence = true, tell_presence = true }"#,
         ] {
             let rule: TopicRuleOption = text.parse().unwrap();
             assert_eq!(rule.to_string().parse(), Ok(rule), "{text}");

@@ -25,7 +25,7 @@ use axum::middleware::from_fn;
 use fanfare::tokens::Tokens;
 use fanfare::{
     Application, CentrifugeTransport, DoorLimits, Fanfare, Limits, ListenerOptions, SlowRules,
-    StorageOptions, Tls, TopicRules,
+    StorageOptions, Tls, TopicRules, UserTopic,
 };
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,8 +83,9 @@ async fn serve(
         ))
     })?;
     let has_tokens = tokens.is_some();
-    let application = application(hooks.clone(), tokens);
+    let application = application(hooks.clone(), tokens, options.user_topic.clone());
     warn_if_nobody_may_connect(options, has_tokens);
+    warn_of_weak_keys(options);
     let fanfare = Fanfare::start(library_options(options, connections_max, application))
         .map_err(|error| Failure::failed(format!("the server cannot be started: {error}")))?;
     let listening = ListenerOptions {
@@ -251,11 +252,19 @@ fn storage(options: &ServeOptions) -> Option<StorageOptions> {
 }
 
 /// What is left to the operator's backend and its tokens.
-fn application(hooks: Option<HttpHooks>, tokens: Option<Tokens>) -> Option<Application> {
-    match (hooks.map(HttpHooks::into_application), tokens) {
+fn application(
+    hooks: Option<HttpHooks>,
+    tokens: Option<Tokens>,
+    user_topic: Option<UserTopic>,
+) -> Option<Application> {
+    let application = match (hooks.map(HttpHooks::into_application), tokens) {
         (Some(hooks), Some(tokens)) => Some(hooks.with_tokens(tokens)),
         (None, Some(tokens)) => Some(Application::of_tokens(tokens)),
         (hooks, None) => hooks,
+    };
+    match user_topic {
+        Some(topic) => Some(application.unwrap_or_default().with_user_topic(topic)),
+        None => application,
     }
 }
 
@@ -266,6 +275,15 @@ fn warn_if_nobody_may_connect(options: &ServeOptions, has_tokens: bool) {
     if !may_somebody {
         tracing::warn!(
             "nobody may connect: set token_key or hook_connect_url, or anonymous, or open; --dev is for trying it out"
+        );
+    }
+}
+
+/// Who has a key that can be guessed is told.
+fn warn_of_weak_keys(options: &ServeOptions) {
+    if options.token_key.iter().any(|key| key.0.is_weak()) {
+        tracing::warn!(
+            "a token_key is weak: who sees one token can guess its secret, and is anybody then; make one with `fanfare keygen HS256`"
         );
     }
 }

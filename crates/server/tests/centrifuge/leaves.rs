@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::backend::{Backend, Reply, SECRET};
 use crate::client::together;
 use crate::house::{House, in_seconds, token};
 
@@ -78,6 +79,34 @@ fn a_renewal_that_is_refused_ends_the_subscription_or_the_connection() {
             assert_eq!(told["code"], code, "{client}: {told}");
         });
     }
+}
+
+#[test]
+fn a_subscription_that_a_backend_ends_begins_again() {
+    let backend = Backend::start(|asked| {
+        Reply::Json(match asked.target.as_str() {
+            "/renew" => json!({"result": {"expired": true}}),
+            _ => json!({"result": {"expire_at": in_seconds(2), "data": "welcome"}}),
+        })
+    });
+    let url = |kind: &str, name: &str| format!("--hook-{kind}-url=http://{}/{name}", backend.address);
+    let house = House::with(&[
+        "--hook-format=centrifugo",
+        "--hook-timeout=30s",
+        &format!("--hook-secret={SECRET}"),
+        &url("subscribe", "subscribe"),
+        &url("sub-refresh", "renew"),
+        r#"--topic-rule={ pattern = "asked:*", subscribe = "hook" }"#,
+    ]);
+    together(&house.clients(), |client| {
+        client.connect();
+        let subscribed = client.subscribe("asked:room");
+        assert_eq!(subscribed["data"], "welcome", "{client}: {subscribed}");
+        let ended = client.expect_where("subscribing", |told| told["code"] == 2501);
+        assert_eq!(ended["reason"], "subscription expired", "{client}: {ended}");
+        client.expect_in("subscribed", "asked:room");
+        client.assert_not_told("disconnected");
+    });
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::client::together;
+use crate::client::{Client, together};
 use crate::house::{House, token};
+use crate::way::Way;
 
 #[test]
 fn the_channels_of_a_token_are_there_with_the_connection() {
@@ -43,6 +44,37 @@ fn a_channel_of_a_token_of_which_nothing_is_kept_is_there_as_well() {
         let publication = client.expect_in("server publication", "passing:by");
         assert_eq!(publication["data"], 1, "{client}");
     });
+}
+
+#[test]
+fn a_user_has_a_channel_that_tells_who_else_comes_as_that_user() {
+    let house = House::with(&["--user-topic", "%23{user}"]);
+    let address = house.program.address();
+    std::thread::scope(|scope| {
+        for (number, way) in Way::all().enumerate() {
+            // Of each way a user of its own: nobody else comes to its channel.
+            let user = format!("user-{number}");
+            let options = json!({"token": token(json!({"sub": user}))});
+            scope.spawn(move || {
+                let [first, second] = [(), ()].map(|()| Client::new(way, address, &options));
+                see_another_come(&format!("#{user}"), &first, &second);
+            });
+        }
+    });
+}
+
+fn see_another_come(channel: &str, first: &Client, second: &Client) {
+    for (comer, told) in [(first, vec![first]), (second, vec![first, second])] {
+        let id = comer.connect();
+        comer.expect_in("server subscribed", channel);
+        for client in told {
+            let join = client.expect_where("server join", |join| join["info"]["client"] == *id);
+            assert_eq!(join["channel"], channel, "{client}: {join}");
+        }
+    }
+    second.publish(channel, &json!("it is me"));
+    let publication = first.expect_in("server publication", channel);
+    assert_eq!(publication["data"], "it is me", "{first}");
 }
 
 #[test]

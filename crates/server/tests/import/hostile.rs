@@ -164,7 +164,7 @@ fn what_is_written_in_a_file_cannot_become_an_option() {
 #[test]
 fn keys_are_not_told() {
     let folder = Folder::new("secrets");
-    let text = r#"{"token_hmac_secret_key": "hush-hush", "api_key": "hush-hush", "admin_password": "hush-hush", "grpc_api": true,
+    let text = r#"{"token_hmac_secret_key": "@hush-hush", "api_key": "hush-hush", "admin_password": "hush-hush", "grpc_api": true,
                    "grpc_api_key": "hush-hush", "redis_password": "hush-hush", "tls": true, "tls_key_pem": "-----BEGIN hush-hush",
                    "proxies": [{"name": "p", "grpc_credentials_value": "hush-hush"}]}"#;
     let output = import(&folder.file("config.json", text), &[]);

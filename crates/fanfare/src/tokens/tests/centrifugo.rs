@@ -57,6 +57,8 @@ async fn info_in_base64_goes_before_the_other() {
 
 #[tokio::test]
 async fn an_empty_subject_is_nobody_in_particular() {
+    let admission = admitted(json!({"sub": null, "info": {"guest": 1}})).await;
+    assert_eq!(admission.identity.user, None, "as one that is absent");
     let admission = admitted(json!({"sub": "", "info": {"guest": 1}})).await;
     assert_eq!(admission.identity.user, None);
     assert_eq!(admission.identity.info.as_deref(), Some(r#"{"guest":1}"#));

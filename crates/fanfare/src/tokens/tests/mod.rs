@@ -67,6 +67,30 @@ fn ada() -> UserName {
 }
 
 #[tokio::test]
+async fn a_weak_secret_verifies_what_it_signed() {
+    let issuer = IssuerOptions {
+        keys: vec![TokenKey::of_weak_secret(None, Algorithm::Hs256, b"secret").unwrap()],
+        ..IssuerOptions::default()
+    };
+    let tokens = tokens_of(vec![issuer]);
+    let token = |secret: &[u8]| {
+        let encode = |json: String| URL_SAFE_NO_PAD.encode(json);
+        let claims = encode(Value::Object(claims(&json!({}))).to_string());
+        let signed = format!("{}.{claims}", encode(r#"{"alg":"HS256"}"#.to_owned()));
+        let signature = URL_SAFE_NO_PAD.encode(hmac(secret, &signed));
+        format!("{signed}.{signature}")
+    };
+    let admission = tokens.authenticate(&token(b"secret")).await.unwrap();
+    assert_eq!(admission.identity.user, Some(ada()));
+    assert_eq!(
+        tokens.authenticate(&token(b"secreT")).await,
+        Err(TokenRefusal::Signature)
+    );
+    assert!(TokenKey::of_weak_secret(None, Algorithm::Hs256, b"").is_err());
+    assert!(TokenKey::of_weak_secret(None, Algorithm::Rs256, b"secret").is_err());
+}
+
+#[tokio::test]
 async fn what_a_token_says_is_who_shows_it() {
     let claims = json!({
         "jti": "one",

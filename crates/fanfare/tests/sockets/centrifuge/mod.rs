@@ -113,7 +113,7 @@ impl Feed {
             Framing::Lines => message.strip_suffix(b"\n").unwrap().to_vec(),
             Framing::Events => {
                 // A stream of events begins with a line break.
-                let event = message.strip_prefix(b"\r\n").unwrap_or(message);
+                let event = message.strip_prefix(b"\n").unwrap_or(message);
                 let data = event.strip_prefix(b"data: ").unwrap();
                 data.strip_suffix(b"\n\n").unwrap().to_vec()
             }

@@ -182,10 +182,11 @@ fn places(subs: &HashMap<String, request::Subscribe>) -> Vec<Wanted<'static>> {
         .collect()
 }
 
-/// A place that a client names. An epoch that none of ours could be is lost like one that is over.
+/// A place that a client names. No epoch is any, and one that none of ours could be is lost like one that is over.
 fn place(epoch: &str, offset: u64) -> Position {
+    let otherwise = if epoch.is_empty() { Epoch::ANY } else { Epoch::OVER };
     Position::from_parts(epoch, offset).unwrap_or(Position {
-        epoch: Epoch(u64::MAX),
+        epoch: otherwise,
         offset,
     })
 }

@@ -53,9 +53,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &["force_push_join_leave"],
-        fate: Fate::Lost(
-            "who comes and goes is told to those who ask (`joinLeave: true`) and may see presence; say `presence = \"subscribers\"` if all may",
-        ),
+        fate: Fate::Carried("tell_presence"),
     },
     Group {
         under: CHANNELS,

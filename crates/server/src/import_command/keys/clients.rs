@@ -23,8 +23,8 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["insecure"],
-        fate: Fate::Lost(
-            "clients are held to the rules; for a trial, `fanfare serve --open` lets everyone do everything",
+        fate: Fate::Judged(
+            "`anonymous`, and rules say `anyone`, but where a hook is asked and for private channels",
         ),
     },
     Group {
@@ -42,16 +42,8 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
-        keys: &["enabled"],
-        fate: Fate::Lost(
-            "no channel is subscribed to by itself; name it in the connection token (`subs`), or publish to the topic `$user:NAME`, \
-             which every connection of a user receives",
-        ),
-    },
-    Group {
-        under: &["client.subscribe_to_user_personal_channel"],
-        keys: &["personal_channel_namespace"],
-        fate: WITH_FEATURE,
+        keys: &["enabled", "personal_channel_namespace"],
+        fate: Fate::Carried("user_topic"),
     },
     Group {
         under: &["client.subscribe_to_user_personal_channel"],
@@ -74,7 +66,9 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client.token"],
         keys: &["hmac_secret_key", "rsa_public_key", "ecdsa_public_key"],
-        fate: Fate::Judged("`token_key`, once for each algorithm it verifies and is long enough for"),
+        fate: Fate::Judged(
+            "`token_key`, once for each algorithm it verifies and is long enough for; a secret that is too short for all is `weak`",
+        ),
     },
     Group {
         under: &["client.token"],
@@ -201,7 +195,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client"],
         keys: &["connect_include_server_time"],
-        fate: Fate::Note("the reply to connect has no time"),
+        fate: Fate::Needless("the reply to connect always has the time"),
     },
     Group {
         under: &["client"],
@@ -209,7 +203,7 @@ pub(super) const GROUPS: &[Group] = &[
             "history_max_publication_limit=300",
             "recovery_max_publication_limit=300",
         ],
-        fate: Fate::Note("how much is read at once is fixed"),
+        fate: Fate::Note("300 publications are read at once, and 300 recovered"),
     },
     Group {
         under: &["client"],

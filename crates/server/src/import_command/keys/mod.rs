@@ -153,7 +153,13 @@ mod tests {
 
     #[test]
     fn what_is_carried_over_becomes_an_option() {
-        let in_rules = ["history_frames", "history_age", "keep_presence", "deltas"];
+        let in_rules = [
+            "history_frames",
+            "history_age",
+            "keep_presence",
+            "tell_presence",
+            "deltas",
+        ];
         for known in all() {
             if let Fate::Carried(option) = known.fate {
                 let is_option = crate::options::OPTIONS.iter().any(|spec| spec.key == option);

@@ -54,6 +54,26 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        r#"{"token_hmac_secret_key": "secret"}"#,
+        &[
+            "token_key = [\"weak-hs256:secret\"]",
+            "token_lifetime_max = \"0s\"",
+            "token_leeway = \"0s\"",
+        ],
+        &[],
+    ),
+    (
+        r#"{"user_subscribe_to_personal": true}"#,
+        &["user_topic = \"%23{user}\""],
+        &[],
+    ),
+    (
+        r#"{"client": {"subscribe_to_user_personal_channel": {"enabled": true, "personal_channel_namespace": "own"}}}"#,
+        &["user_topic = \"own:%23{user}\""],
+        &[],
+    ),
+    (r#"{"client_insecure": true}"#, &["anonymous = true"], &[]),
+    (
         r#"{"client": {"token": {"issuer": "id", "audience": "me", "hmac_secret_key": "0123456789abcdef0123456789abcdef"}}}"#,
         &[
             "token_key = [\"hs256:0123456789abcdef0123456789abcdef\"]",
@@ -165,6 +185,11 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
             "history_age = \"60s\"",
             "keep_presence = true",
         ],
+        &[],
+    ),
+    (
+        r#"{"namespaces": [{"name": "chat", "join_leave": true, "force_push_join_leave": true}]}"#,
+        &["keep_presence = true", "tell_presence = true"],
         &[],
     ),
     (
@@ -293,6 +318,41 @@ fn switches_of_a_namespace_become_who_may() {
 }
 
 #[test]
+fn where_nobody_was_held_to_anything_everyone_may_what_no_hook_is_asked_about() {
+    let namespaces = json!([
+        {"name": "chat"},
+        {"name": "asked", "proxy_subscribe": true, "proxy_publish": true},
+        {"name": "map", "subscription_type": "map"},
+    ]);
+    let (text, draft) = imported(json!({
+        "client_insecure": true, "disallow_anonymous_connection_tokens": true, "namespaces": namespaces,
+        "proxy_subscribe_endpoint": "http://b/s", "proxy_publish_endpoint": "http://b/p",
+    }));
+    let all = ["anyone"; 4];
+    for (pattern, who) in [
+        ("*", all),
+        ("chat:*", all),
+        ("%24chat:*", ["granted", "anyone", "anyone", "anyone"]),
+        ("asked:*", ["hook", "hook", "anyone", "anyone"]),
+        ("map:*", ["nobody"; 4]),
+        ("*:*", ["nobody"; 4]),
+    ] {
+        for (key, who) in ["subscribe", "publish", "presence", "history"].iter().zip(who) {
+            let line = format!("{key} = \"{who}\"");
+            assert!(
+                rule(&text, pattern).lines().any(|other| other == line),
+                "{pattern} {line} in\n{text}"
+            );
+        }
+    }
+    let lost = lost(&draft);
+    assert!(
+        lost.iter().all(|lost| lost.contains("subscription_type")),
+        "{lost:?}"
+    );
+}
+
+#[test]
 fn signs_of_channels_are_those_of_topics() {
     let namespaces = json!([{"name": "chat", "allow_user_limited_channels": true}]);
     let (text, _) = imported(json!({"channel": {"namespaces": namespaces}}));
@@ -327,11 +387,13 @@ fn signs_of_channels_are_those_of_topics() {
 fn what_is_said_to_be_carried_over_is_looked_at() {
     let proxy = json!({"endpoint": "http://b/p", "timeout": "1s"});
     let space = json!({"name": "chat", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "sub_refresh_proxy_enabled": true, "history_size": 1,
-                       "history_ttl": "1m", "allow_user_limited_channels": true});
+                       "history_ttl": "1m", "join_leave": true, "force_push_join_leave": true,
+                       "allow_user_limited_channels": true});
     let open = json!({"name": "open", "allow_subscribe_for_client": true, "subscribe_proxy_enabled": true, "subscribe_proxy_name": "p"});
     let base = json!({
         "http_server": {"tls": {"enabled": true, "cert_pem": "/c", "key_pem": "/k"}},
-        "client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://b/c"}, "refresh": {"enabled": true}},
+        "client": {"subscribe_to_user_personal_channel": {"enabled": true},
+                   "proxy": {"connect": {"enabled": true, "endpoint": "http://b/c"}, "refresh": {"enabled": true}},
                    "token": {"hmac_secret_key": "0123456789abcdef0123456789abcdef"}},
         "channel": {"proxy": {"subscribe": proxy, "publish": proxy, "sub_refresh": proxy},
                     "without_namespace": space, "namespaces": [space, open, {"name": "named", "allow_subscribe_for_client": true}]},
