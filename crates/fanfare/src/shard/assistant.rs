@@ -125,22 +125,28 @@ impl Reply {
     }
 }
 
-/// Answers who shows a token, or comes in. Where something of it is revoked meanwhile, that may have come before the answer to
-/// the shard and found nobody: then the client is to come again.
+/// Answers who shows a token, or comes in. Where something is revoked meanwhile, it may have come before the answer to the
+/// shard and found nobody: then the client is to come again.
 async fn let_in(mut reply: Reply, application: Application, caller: Caller, question: Question) {
     let before = application.revocations();
     let (to, connection) = (Arc::clone(&reply.to), reply.connection);
     reply.answer = application.answer(&caller, question).await;
-    let identity = match &reply.answer {
-        Answer::Authenticate(Ok(admission)) | Answer::Enter(Ok(Some(admission))) => {
-            Some(Arc::clone(&admission.identity))
-        }
-        _ => None,
-    };
+    let answer = reply.answer.clone();
+    // It is on its way now: what is revoked from here on finds the client.
     drop(reply);
-    if identity.is_some_and(|identity| application.is_recalled(&identity, before)) {
+    if is_recalled(&application, &answer, before) {
         let again = Control::Disconnect(Selector::Connection(connection), Disconnect::Reconnect);
         to.post_unbounded(Mail::Control(Box::new(again), oneshot::channel().0));
+    }
+}
+
+/// Whether somebody is to come again since something was revoked. Of those who say hello, whom a hook may take long to decide
+/// about, only who is meant.
+fn is_recalled(application: &Application, answer: &Answer, before: u64) -> bool {
+    match answer {
+        Answer::Enter(Ok(Some(admission))) => application.is_recalled(&admission.identity, before),
+        Answer::Enter(_) => false,
+        _ => application.revocations() != before,
     }
 }
 
