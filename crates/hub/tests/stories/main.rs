@@ -9,6 +9,7 @@
 
 mod access;
 mod asides;
+mod attendance;
 mod catching_up;
 mod closing;
 mod driver;
