@@ -192,6 +192,8 @@ fn opened(dialect: Dialect, compression: Compression, user: Option<&str>) -> Ope
         topics: vec![topic().into()],
         greeting: Box::default(),
         granted_topics: Vec::new(),
+        leaves: Vec::new(),
+        data: None,
         occupancy: false,
         presence: false,
         every: None,

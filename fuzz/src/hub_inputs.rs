@@ -306,6 +306,8 @@ impl Door {
             topics: names(self.topics).into_iter().map(Into::into).collect(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            leaves: Vec::new(),
+            data: None,
             occupancy: self.occupancy,
             presence: self.occupancy,
             every: self.every.map(every),
@@ -349,7 +351,11 @@ impl AtBroker {
 impl Asking {
     fn take(&self, shard: &mut Shard) {
         let control = match *self {
-            Self::Subscribe { whom, topics } => Control::Subscribe(selector(shard, whom), names(topics)),
+            Self::Subscribe { whom, topics } => Control::Subscribe(
+                selector(shard, whom),
+                names(topics),
+                fanfare_hub::Leave::default(),
+            ),
             Self::Unsubscribe { whom, topics } => Control::Unsubscribe(selector(shard, whom), names(topics)),
             Self::Close { whom, cause } => Control::Disconnect(selector(shard, whom), self::cause(cause)),
         };

@@ -102,7 +102,11 @@ fn check_command(text: &str, command: &Command<'_>) {
             assert_eq!(*token, string(&members, "token"));
         }
         Verb::Ping => assert_eq!(kind, "ping"),
-        Verb::Relay { .. } | Verb::Attendance { .. } | Verb::Hello { .. } | Verb::Pong => {
+        Verb::Relay { .. }
+        | Verb::Attendance { .. }
+        | Verb::Hello { .. }
+        | Verb::Pong
+        | Verb::Renew { .. } => {
             panic!("json has no such command: {:?}", command.verb)
         }
     }

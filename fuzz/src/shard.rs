@@ -93,11 +93,14 @@ impl Leave {
         match (self, question) {
             (Self::No, question) => question.denied(Denial::unauthenticated("no")),
             (Self::Close, question) => question.denied(Denial::Closed(Disconnect::Forbidden)),
+            (_, Question::RenewSubscription { topic }) => {
+                hub::Answer::RenewSubscription(topic, Ok(hub::Leave::default()))
+            }
             (Self::Beside, Question::Subscribe { .. } | Question::Inspect { .. }) => {
                 hub::Answer::Call(Ok(Payload::text("?")))
             }
-            (Self::Beside, _) => hub::Answer::Subscribe(Ok(())),
-            (_, Question::Subscribe { .. }) => hub::Answer::Subscribe(Ok(())),
+            (Self::Beside, _) => hub::Answer::Subscribe(Ok(hub::Leaves::default())),
+            (_, Question::Subscribe { .. }) => hub::Answer::Subscribe(Ok(hub::Leaves::default())),
             (_, Question::Inspect { .. }) => hub::Answer::Inspect(Ok(())),
             (_, Question::Publish(draft)) if draft.key.is_none() => {
                 hub::Answer::Publish(Ok(Some(Payload::text("1"))))
@@ -105,6 +108,11 @@ impl Leave {
             (_, Question::Publish(_)) => hub::Answer::Publish(Ok(None)),
             (_, Question::Call { payload, .. }) => hub::Answer::Call(Ok(payload)),
             (_, Question::Authenticate { token }) => hub::Answer::Authenticate(admitted(&token)),
+            (_, Question::Enter { token, known, .. }) => hub::Answer::Enter(match token {
+                Some(token) => admitted(&token).map(Some),
+                None => Ok(known),
+            }),
+            (_, Question::Renew) => hub::Answer::Renew(Ok(None)),
         }
     }
 }
@@ -120,6 +128,8 @@ fn admitted(token: &str) -> Result<Admission, Denial> {
     Ok(Admission {
         identity: Arc::new(identity),
         topics: TopicName::parse("a").into_iter().collect(),
+        leaves: Vec::new(),
+        data: None,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanfare_hub::access::Identity;
-use fanfare_hub::{Control, Input, Opened, Role, Selector, SlowRule, WantedTopic};
+use fanfare_hub::{Control, Input, Leave, Opened, Role, Selector, SlowRule, WantedTopic};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{Dialect, Direct};
 use fanfare_protocol::websocket::Opcode;
@@ -69,15 +69,12 @@ impl World {
         let occupancy = self.rng.bool();
         let every = *pick(&mut self.rng, &[None, None, "500ms".parse().ok()]);
         let conflates = self.rng.bool();
-        let wants_presence = self.wants_presence(dialect);
+        let presence = self.wants_presence(dialect);
         let places = self.some_places(&topics);
         let mut client = Client::new(id, dialect, role, temper);
         client.user = user.and_then(|user| UserName::parse(user).ok());
         if dialect == Dialect::Json && !topics.is_empty() {
-            let wants = Wants {
-                occupancy,
-                presence: wants_presence,
-            };
+            let wants = Wants { occupancy, presence };
             client.asked_at_the_door(topics.clone(), wants, places.clone());
         }
         self.expect_gaps(&mut client, &topics, (every, conflates));
@@ -107,8 +104,10 @@ impl World {
             topics: topics.into_iter().map(wanted).collect(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            leaves: Vec::new(),
+            data: None,
             occupancy,
-            presence: wants_presence,
+            presence,
             every,
             conflates,
             pings_natively: false,
@@ -344,7 +343,7 @@ impl World {
             }
             3..5 => {
                 self.clients[index].is_governed = true;
-                Control::Subscribe(selector, topics)
+                Control::Subscribe(selector, topics, Leave::default())
             }
             _ => {
                 self.clients[index].is_governed = true;

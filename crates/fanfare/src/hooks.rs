@@ -1,18 +1,17 @@
 //! What the application decides: who somebody is, and what the rules leave to it.
 
-use std::borrow::Cow;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Answer, Denial, Question};
+use fanfare_hub::{Admission, Answer, Concerns, Denial, Leave, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
-use crate::door::ClientCertificate;
+use crate::Fanfare;
+use crate::entrant::Entrant;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]
 use crate::tokens::{TokenRefusal, Tokens};
@@ -52,8 +51,9 @@ pub trait Hooks: Send + Sync + 'static {
         true
     }
 
-    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then. What it
-    /// gives takes the place of `admission`. By default everyone stays who they are.
+    /// Whether somebody may connect, and as whom: asked at the door, with who it is if that is known by then, or when a
+    /// client says [hello](Entrant::greeting), where it does. What it gives takes the place of `admission`. By default
+    /// everyone stays who they are.
     fn connect(
         &self,
         entrant: &Entrant,
@@ -63,15 +63,66 @@ pub trait Hooks: Send + Sync + 'static {
         async { Ok(admission) }
     }
 
-    /// Whether somebody may receive all of these topics. By default not.
+    /// Whether [`renew`](Self::renew) is asked about everybody whose identity has come to its
+    /// [end](Identity::expires_at). Then clients are not told when that is, and need not show another token. By default no.
+    fn renews(&self) -> bool {
+        false
+    }
+
+    /// Who a client is from now on whose identity has come to its end: the same user with a later end, and perhaps more that
+    /// has changed; with `None` its connection is closed. It stays who it was until this is answered, and is asked again
+    /// every few seconds where the answer is [`Denial::unavailable`], for 25 s. By default it is over.
+    fn renew(&self, caller: &Caller) -> impl Future<Output = Result<Option<Arc<Identity>>, Denial>> + Send {
+        let _ = caller;
+        async { Ok(None) }
+    }
+
+    /// Whether somebody may receive all of these topics, for how long, and what comes with them: `Ok(Leaves::default())` is
+    /// a plain yes. Asked again with a token where somebody shows another one for a topic that it has. By default not.
+    ///
+    /// ```
+    /// use fanfare::{Caller, Denial, Hooks, Leave, Leaves, Payload, Timestamp, TopicName};
+    ///
+    /// struct Shop {
+    ///     sale_ends_at: Timestamp,
+    /// }
+    ///
+    /// impl Hooks for Shop {
+    ///     async fn subscribe(
+    ///         &self,
+    ///         _: &Caller,
+    ///         _: &[TopicName],
+    ///         _: Option<&str>,
+    ///     ) -> Result<Leaves, Denial> {
+    ///         Ok(Leaves::from(Leave {
+    ///             expires_at: Some(self.sale_ends_at),
+    ///             data: Some(Payload::text("everything must go")),
+    ///             ..Leave::default()
+    ///         }))
+    ///     }
+    /// }
+    /// ```
     fn subscribe(
         &self,
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> impl Future<Output = Result<(), Denial>> + Send {
+    ) -> impl Future<Output = Result<Leaves, Denial>> + Send {
         let _ = (caller, topics, token);
         async { Err(Denial::forbidden("this topic is not open to you")) }
+    }
+
+    /// Whether somebody may go on receiving a topic whose [leave](Leave) has ended, which did not come from a token, and from
+    /// now on how long: `Ok(Leave::default())` is for ever. Its commands do not wait for this. A refusal ends the
+    /// subscription; after a temporary one, such as [`Denial::unavailable`], it is asked again every five seconds until 25
+    /// seconds have passed. By default not.
+    fn renew_subscription(
+        &self,
+        caller: &Caller,
+        topic: &TopicName,
+    ) -> impl Future<Output = Result<Leave, Denial>> + Send {
+        let _ = (caller, topic);
+        async { Err(Denial::forbidden("this topic is not open to you any more")) }
     }
 
     /// Whether somebody may publish this, and what is published in its place, if something else is. By default not.
@@ -131,36 +182,17 @@ pub struct Caller {
     pub connection: ConnectionId,
     /// Who it is; `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
+    /// The dialect that it speaks.
+    pub dialect: Dialect,
+    /// The request that it came with, as far as [`Options::kept_headers`](crate::Options::kept_headers) has that kept; `None`
+    /// where it names no header.
+    pub entrant: Option<Arc<Entrant>>,
 }
 
 impl Caller {
     /// Its user, if it has one.
     pub fn user(&self) -> Option<&UserName> {
         self.identity.as_ref()?.user.as_ref()
-    }
-}
-
-/// Somebody at the door.
-#[derive(Clone, Debug)]
-pub struct Entrant {
-    /// Where it comes from.
-    pub remote: SocketAddr,
-    /// What it asked for: the path and query of its request.
-    pub target: String,
-    /// The headers of its request.
-    pub headers: HeaderMap,
-    /// The certificate that it has shown, if it did and TLS ends here.
-    pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-impl Entrant {
-    /// A parameter of the address that it asked for, decoded; the first of that name.
-    pub fn parameter(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, query) = self.target.split_once('?')?;
-        let mut parameters = form_urlencoded::parse(query.as_bytes());
-        parameters
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value)
     }
 }
 
@@ -265,14 +297,41 @@ impl Application {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         #[cfg(feature = "tokens")]
         if let (Some(tokens), Some(token)) = (&self.tokens, token) {
             let whose = (caller.user(), caller.connection);
             let outcome = tokens.authorise(token, whose, topics).await;
-            return outcome.map_err(TokenRefusal::denial_to_subscribe);
+            return outcome
+                .map(Leaves::from)
+                .map_err(TokenRefusal::denial_to_subscribe);
         }
         self.hooks.subscribe(caller, topics, token).await
+    }
+
+    /// Who comes in that says hello, be it with a token or as who is known already.
+    async fn enter(
+        &self,
+        caller: &Caller,
+        token: Option<Box<str>>,
+        known: Option<Admission>,
+    ) -> Result<Option<Admission>, Denial> {
+        let admission = match token {
+            Some(token) => Some(self.authenticate(&token).await?),
+            None => known,
+        };
+        match &caller.entrant {
+            Some(entrant) => self.connect(entrant, admission).await,
+            None => Ok(admission),
+        }
+    }
+
+    /// What it is asked about, whatever the rules say.
+    pub(crate) fn concerns(&self) -> Concerns {
+        Concerns {
+            newcomers: true,
+            endings: self.hooks.renews(),
+        }
     }
 
     /// Whether somebody may connect.
@@ -307,12 +366,18 @@ impl Application {
                 let admission = self.authenticate(&token).await;
                 Answer::Authenticate(admission.map(|admission| self.with_topic_of_user(admission)))
             }
+            Question::Enter { token, known, .. } => Answer::Enter(self.enter(caller, token, known).await),
+            Question::Renew => Answer::Renew(self.hooks.renew(caller).await),
             Question::Subscribe { topics, token } => {
                 Answer::Subscribe(self.subscribe(caller, &topics, token.as_deref()).await)
             }
             Question::Publish(draft) => Answer::Publish(self.hooks.publish(caller, &draft).await),
             Question::Inspect { action, topic } => {
                 Answer::Inspect(self.hooks.inspect(caller, action, &topic).await)
+            }
+            Question::RenewSubscription { topic } => {
+                let outcome = self.hooks.renew_subscription(caller, &topic).await;
+                Answer::RenewSubscription(topic, outcome)
             }
             Question::Call { method, payload } => {
                 Answer::Call(self.hooks.call(caller, &method, &payload).await)
@@ -342,6 +407,8 @@ impl std::fmt::Debug for Application {
 trait AnyHooks: Send + Sync {
     fn authenticate<'a>(&'a self, token: &'a str) -> Deciding<'a, Admission>;
     fn reads_tokens(&self) -> bool;
+    fn renews(&self) -> bool;
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>>;
     fn connect<'a>(
         &'a self,
         entrant: &'a Entrant,
@@ -352,7 +419,8 @@ trait AnyHooks: Send + Sync {
         caller: &'a Caller,
         topics: &'a [TopicName],
         token: Option<&'a str>,
-    ) -> Deciding<'a, ()>;
+    ) -> Deciding<'a, Leaves>;
+    fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave>;
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
     fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
@@ -376,6 +444,14 @@ impl<H: Hooks> AnyHooks for H {
         Hooks::reads_tokens(self)
     }
 
+    fn renews(&self) -> bool {
+        Hooks::renews(self)
+    }
+
+    fn renew<'a>(&'a self, caller: &'a Caller) -> Deciding<'a, Option<Arc<Identity>>> {
+        Box::pin(Hooks::renew(self, caller))
+    }
+
     fn connect<'a>(
         &'a self,
         entrant: &'a Entrant,
@@ -389,8 +465,12 @@ impl<H: Hooks> AnyHooks for H {
         caller: &'a Caller,
         topics: &'a [TopicName],
         token: Option<&'a str>,
-    ) -> Deciding<'a, ()> {
+    ) -> Deciding<'a, Leaves> {
         Box::pin(Hooks::subscribe(self, caller, topics, token))
+    }
+
+    fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave> {
+        Box::pin(Hooks::renew_subscription(self, caller, topic))
     }
 
     fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>> {

@@ -159,6 +159,7 @@ pub mod broker;
 mod clock;
 mod consumers;
 mod door;
+mod entrant;
 mod handle;
 mod hooks;
 mod metrics;
@@ -182,27 +183,28 @@ pub use door::{
     ListenerOptions, Network, NetworkError, Origin, OriginError, OriginRule, OriginRuleError,
     WebSocketService,
 };
+pub use entrant::Entrant;
 pub use fanfare_hub::access::{
     Access, Action, Grants, Identity, KeyScopes, Subject, TopicRule, TopicRules, Verdict, Who, WhoError,
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Attendee, ConnectionRow, Denial, Limits, Listed, Retention, Role, RosterPage, Selector,
-    SlowRule, SlowRules,
+    Admission, Attendee, ConnectionRow, Denial, Leave, Leaves, Limits, Listed, RenewedBy, Retention, Role,
+    RosterPage, Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
 pub use fanfare_protocol::dialect::{Dialect, centrifuge};
 pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
-    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, HISTORY_PAGE_MAX, HistoryPage, IdempotencyKey,
-    Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions, Publisher,
-    Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp, TopicName,
-    TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn, UserName,
-    UserNameError,
+    Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, Greeting, HISTORY_PAGE_MAX, HistoryPage,
+    IdempotencyKey, Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions,
+    Publisher, Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp,
+    TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn,
+    UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
-pub use hooks::{Application, Caller, Entrant, Hooks};
+pub use hooks::{Application, Caller, Hooks};
 pub use metrics::{
     HostCounter, HostFamily, HostHistogram, HostValues, Labels, METRICS_CONTENT_TYPE, resident_bytes,
 };

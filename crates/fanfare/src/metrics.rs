@@ -427,6 +427,11 @@ const COUNTERS: &[CounterRow] = &[
         |s| s.hub.publications,
     ),
     (
+        "fanfare_subscriptions_expired",
+        "Subscriptions that ended because the leave for them did",
+        |s| s.hub.subscriptions_expired,
+    ),
+    (
         "fanfare_recovered",
         "Publications given to subscribers of what they had missed",
         |s| s.hub.recovered,

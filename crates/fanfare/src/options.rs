@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderName;
 use fanfare_hub::Limits;
 use fanfare_hub::access::TopicRules;
 use fanfare_protocol::SHARDS_MAX;
@@ -38,6 +39,15 @@ pub struct Options {
     pub anonymous: bool,
     /// What the application decides. Default: nothing.
     pub application: Option<Application>,
+    /// Headers of a client's request that are kept as long as it is connected, for the application
+    /// ([`Caller::entrant`](crate::Caller::entrant)): some 300 bytes per connection, beside the headers and the address that it
+    /// asked for. Default: none, and nothing is kept.
+    pub kept_headers: Vec<HeaderName>,
+    /// Headers that a client may name in its hello, in a dialect in which it says one, in place of those that its request
+    /// lacks: a browser can send none with a WebSocket. The application sees them among
+    /// [those of the request](crate::Entrant::headers), so name none that something in front of this server vouches for.
+    /// Default: none.
+    pub emulated_headers: Vec<HeaderName>,
     /// Whether the application is told who comes and goes, and which topics have somebody
     /// ([`Hooks::notice`](crate::Hooks::notice)). It costs some 100 bytes per connection. Default false.
     pub notices: bool,
@@ -76,6 +86,8 @@ impl Default for Options {
             rules: Arc::default(),
             anonymous: false,
             application: None,
+            kept_headers: Vec::new(),
+            emulated_headers: Vec::new(),
             notices: false,
             door: DoorLimits::default(),
             trusted_proxies: Vec::new(),

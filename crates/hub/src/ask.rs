@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Draft, Payload, Reading, SessionKey, TopicName};
+use fanfare_protocol::{CommandId, Draft, Greeting, Millis, Payload, Reading, SessionKey, TopicName};
 
 use crate::access::{Action, Identity};
 use crate::hub::Look;
 use crate::session::Wishes;
-use crate::{Ticket, WantedTopic};
+use crate::{Leave, Leaves, Ticket, WantedTopic};
 
 /// What the application is to decide. Until it has, the connection that asks is not read from, so that its commands
 /// stay in order and its line is TCP's.
@@ -20,6 +20,17 @@ pub enum Question {
         /// As the client sent it.
         token: Box<str>,
     },
+    /// May it come in that says hello, and as whom?
+    Enter {
+        /// The token that it shows, if it does.
+        token: Option<Box<str>>,
+        /// Who it is without that, where it is known.
+        known: Option<Admission>,
+        /// What it says of itself.
+        greeting: Box<Greeting>,
+    },
+    /// Who is it from now on whose identity has come to its end? Asked where the application [wants](Concerns::endings) it.
+    Renew,
     /// May it receive these topics?
     Subscribe {
         /// Those about which the rules ask, or of which they say no and the token may say yes.
@@ -33,6 +44,12 @@ pub enum Question {
     Inspect {
         /// Who is there, or what was published.
         action: Action,
+        /// The topic.
+        topic: TopicName,
+    },
+    /// May it go on receiving this topic, now that its leave has ended? It is asked beside what the connection asks itself,
+    /// which is read from meanwhile; about one topic at a time.
+    RenewSubscription {
         /// The topic.
         topic: TopicName,
     },
@@ -50,12 +67,18 @@ pub enum Question {
 pub enum Answer {
     /// Who it is.
     Authenticate(Result<Admission, Denial>),
+    /// Who comes in; nobody in particular with `None`, if such may.
+    Enter(Result<Option<Admission>, Denial>),
+    /// Who it is from now on; with `None` it has ended. A denial that is [temporary](ErrorCode::is_temporary) is no answer.
+    Renew(Result<Option<Arc<Identity>>, Denial>),
     /// It may receive the topics.
-    Subscribe(Result<(), Denial>),
+    Subscribe(Result<Leaves, Denial>),
     /// It may publish; with a payload, that one in place of its own.
     Publish(Result<Option<Payload>, Denial>),
     /// It may see what it asked for.
     Inspect(Result<(), Denial>),
+    /// For how long it may go on receiving the topic, from now on; and how others see it there, where that is another.
+    RenewSubscription(TopicName, Result<Leave, Denial>),
     /// What the procedure gave.
     Call(Result<Payload, Denial>),
 }
@@ -67,6 +90,29 @@ pub struct Admission {
     pub identity: Arc<Identity>,
     /// Topics that it is subscribed to whatever the rules say.
     pub topics: Vec<TopicName>,
+    /// What comes with some of them; with the others nothing does.
+    pub leaves: Vec<(TopicName, Leave)>,
+    /// What the application has for it, in a dialect in which clients are told so when they are let in. One that has no
+    /// words for such a payload closes.
+    pub data: Option<Payload>,
+}
+
+/// What the application is asked about, whatever the rules say. By default nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Concerns {
+    /// Everybody who says hello, in a dialect in which clients do: [`Question::Enter`]. Without, it is asked about tokens.
+    pub newcomers: bool,
+    /// Everybody whose identity comes to its end: [`Question::Renew`]. Then clients are not told when that is, and go when
+    /// nobody has answered for 25 s.
+    pub endings: bool,
+}
+
+/// Somebody who has yet to say hello.
+pub(crate) struct Newcomer {
+    /// Who it is, where that was settled when it was opened.
+    pub(crate) known: Option<Admission>,
+    /// Whether it may come in as nobody in particular.
+    pub(crate) may_be_nobody: bool,
 }
 
 /// What a connection waits for.
@@ -76,8 +122,12 @@ pub(crate) struct Waiting {
     pub(crate) suspended: Option<Suspended>,
     /// What it asked for when it was opened, until it has said who it is.
     pub(crate) entry: Option<(Vec<WantedTopic>, Wishes)>,
-    /// What it is subscribed to whatever the rules say, once it asks to be let in: where who it is was settled at the door.
-    pub(crate) admitted: Option<Vec<TopicName>>,
+    /// What is settled of it until it says hello.
+    pub(crate) newcomer: Option<Newcomer>,
+    /// What the application has for it, until it is told.
+    pub(crate) data: Option<Payload>,
+    /// When to ask again who it is, where nobody has answered.
+    pub(crate) renewal_due: Option<Millis>,
     /// How many of its tokens were refused.
     pub(crate) refused_tokens: u32,
     /// What it calls its session by, until it is told.
@@ -92,13 +142,21 @@ pub(crate) enum Suspended {
     Hello {
         id: Option<CommandId>,
         places: Vec<WantedTopic>,
+        has_token: bool,
+        may_be_nobody: bool,
     },
+    /// Nothing: it is asked who it is from now on.
+    Ending,
     /// To receive topics.
     Subscribe {
         id: Option<CommandId>,
         topics: Vec<WantedTopic>,
+        /// Those that the application was asked about.
+        asked: Vec<TopicName>,
         wishes: Wishes,
     },
+    /// To go on receiving a topic.
+    Renew { id: Option<CommandId>, topic: TopicName },
     /// To publish; behind the first, what is still to be looked at.
     Publish(VecDeque<(Ticket, Draft)>),
     /// To read history.
@@ -170,6 +228,11 @@ impl Denial {
         )
     }
 
+    /// Whether it may be otherwise later.
+    pub(crate) fn is_temporary(&self) -> bool {
+        matches!(self, Self::Refused { code, .. } if code.is_temporary())
+    }
+
     /// The answer of nobody: the application could not be asked.
     pub fn unavailable() -> Self {
         Self::Refused {
@@ -185,10 +248,17 @@ impl Question {
     /// The answer where there is no application to be asked.
     pub fn unasked(&self) -> Answer {
         self.denied(match self {
-            Self::Authenticate { .. } => Denial::unauthenticated("tokens are not accepted here"),
-            Self::Subscribe { .. } | Self::Publish(_) | Self::Inspect { .. } => {
-                Denial::forbidden("there is no application to ask for leave")
+            Self::Authenticate { .. } | Self::Enter { token: Some(_), .. } => {
+                Denial::unauthenticated("tokens are not accepted here")
             }
+            Self::Enter {
+                token: None, known, ..
+            } => return Answer::Enter(Ok(known.clone())),
+            Self::Renew => Denial::unavailable(),
+            Self::Subscribe { .. }
+            | Self::Publish(_)
+            | Self::Inspect { .. }
+            | Self::RenewSubscription { .. } => Denial::forbidden("there is no application to ask for leave"),
             Self::Call { .. } => Denial::refused(ErrorCode::NotAvailable, "there are no methods here"),
         })
     }
@@ -197,9 +267,12 @@ impl Question {
     pub fn denied(&self, denial: Denial) -> Answer {
         match self {
             Self::Authenticate { .. } => Answer::Authenticate(Err(denial)),
+            Self::Enter { .. } => Answer::Enter(Err(denial)),
+            Self::Renew => Answer::Renew(Err(denial)),
             Self::Subscribe { .. } => Answer::Subscribe(Err(denial)),
             Self::Publish(_) => Answer::Publish(Err(denial)),
             Self::Inspect { .. } => Answer::Inspect(Err(denial)),
+            Self::RenewSubscription { topic } => Answer::RenewSubscription(topic.clone(), Err(denial)),
             Self::Call { .. } => Answer::Call(Err(denial)),
         }
     }

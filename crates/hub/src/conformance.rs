@@ -170,6 +170,7 @@ fn publications_arrive_as_they_were_drafted<B: Broker + ?Sized>(broker: &B) {
             connection,
             user: fanfare_protocol::UserName::parse("ada").ok(),
             info: Some(Arc::from("{\"color\":\"red\"}")),
+            topic_info: None,
         }),
         key: Key::parse("key").ok(),
         except: Some(connection),

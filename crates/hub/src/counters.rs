@@ -92,6 +92,8 @@ pub struct Counters {
     pub subscriptions: u64,
     /// Topics now with a subscriber in this hub.
     pub topics: u64,
+    /// Subscriptions that ended because the leave for them did.
+    pub subscriptions_expired: u64,
     /// Commands taken in.
     pub commands: u64,
     /// Commands refused, by [`ErrorCode`].

@@ -7,14 +7,14 @@ use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::{BadMessage, Dialect, Direct};
 use fanfare_protocol::websocket::Compression;
 use fanfare_protocol::{
-    Command, ConnectionId, Every, Millis, SessionKey, Since, Timestamp, TopicName, UserName,
+    Command, ConnectionId, Every, Millis, Payload, SessionKey, Since, Timestamp, TopicName, UserName,
 };
 
-use crate::Ticket;
 use crate::access::{Identity, TopicRules};
 use crate::ask::Answer;
 use crate::broker::{BrokerEvent, Published, Refusal};
 use crate::roster::{RosterDiff, RosterPage};
+use crate::{Leave, Ticket};
 
 /// One thing that happened. See [`crate::Hub::handle`].
 #[derive(Debug)]
@@ -76,8 +76,8 @@ pub enum Selector {
 pub enum Control {
     /// Hand this to a connection.
     Deliver(ConnectionId, Direct),
-    /// Subscribe the selected connections.
-    Subscribe(Selector, Vec<TopicName>),
+    /// Subscribe the selected connections, with this leave for each of the topics.
+    Subscribe(Selector, Vec<TopicName>, Leave),
     /// Unsubscribe the selected connections.
     Unsubscribe(Selector, Vec<TopicName>),
     /// Close the selected connections.
@@ -106,7 +106,8 @@ pub struct Opened {
     pub role: Role,
     /// Who it is, when that is known: `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
-    /// Whether it is still to say who it is, by its first command.
+    /// Whether it is still to say who it is, by its first command. Where that is a hello: whether it may come in only as
+    /// somebody who is known.
     pub is_awaited: bool,
     /// Where it comes from.
     pub remote: SocketAddr,
@@ -120,6 +121,10 @@ pub struct Opened {
     pub greeting: Box<[u8]>,
     /// Topics that it is subscribed to whatever the rules say.
     pub granted_topics: Vec<TopicName>,
+    /// What comes with some of those.
+    pub leaves: Vec<(TopicName, Leave)>,
+    /// What the application has for it, where it says hello.
+    pub data: Option<Payload>,
     /// Whether to push the occupancy of those topics.
     pub occupancy: bool,
     /// Whether to tell who comes to those topics and who goes.

@@ -163,9 +163,13 @@ impl Default for Limits {
     }
 }
 
-/// How long after the end of its token a client may still show a new one, where its dialect has it do so only then, in
-/// milliseconds.
+/// How long after the end of its token, or of a subscription, a client may still show a new one, where its dialect has it do
+/// so only then, in milliseconds. As long an application may take that renews a subscription, or an identity.
 pub(crate) const EXPIRY_GRACE_MS: u64 = 25_000;
+
+/// When the application is asked again whether a subscription goes on, after it has not answered, in milliseconds; and at the
+/// latest whether an identity does.
+pub(crate) const RENEWAL_RETRY_MS: u64 = 5_000;
 
 /// Publications that a client has missed and is given with the reply to its subscribe command, where its dialect has it so.
 /// Beyond, it is told that it cannot go on from where it was.

@@ -51,7 +51,7 @@ pub enum Output {
     /// Hand to a connection of any shard; answer with [`crate::Input::Delivered`].
     Deliver(ConnectionId, Direct, Ticket),
     /// Ask the application on behalf of a connection that is who it says; answer with [`crate::Input::Answered`]. A
-    /// connection asks one question at a time.
+    /// connection asks one question at a time, and beside it at most one whether a subscription goes on.
     Ask(ConnectionId, Option<Arc<Identity>>, Question),
     /// A token of the connection was refused, or it was to show one and did not.
     TokenRefused(ConnectionId),

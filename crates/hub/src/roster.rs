@@ -18,6 +18,8 @@ pub struct Attendee {
     pub connection: ConnectionId,
     /// Who it is; `None` for an anonymous one.
     pub identity: Option<Arc<Identity>>,
+    /// What others may see of it in the topic, beside what they see of it everywhere: JSON.
+    pub topic_info: Option<Arc<str>>,
     /// Since when it is subscribed.
     pub since: Timestamp,
 }
@@ -34,8 +36,8 @@ impl Attendee {
     }
 
     /// What others see of it: a refreshed token alone changes nothing of that.
-    fn looks(&self) -> (Option<&UserName>, Option<&Arc<str>>) {
-        (self.user(), self.info())
+    fn looks(&self) -> (Option<&UserName>, Option<&Arc<str>>, Option<&Arc<str>>) {
+        (self.user(), self.info(), self.topic_info.as_ref())
     }
 }
 
@@ -46,6 +48,7 @@ impl From<&Attendee> for Present {
             connection: attendee.connection,
             user: attendee.user().cloned(),
             info: attendee.info().cloned(),
+            topic_info: attendee.topic_info.clone(),
             since: attendee.since,
         }
     }
@@ -99,7 +102,7 @@ pub struct RosterDiff {
 
 /// Who is in one topic.
 ///
-/// Memory: about 60 bytes for a connection and 60 for a user, and while somebody watches up to [`CHANGES_MAX`] changes.
+/// Memory: about 75 bytes for a connection and 60 for a user, and while somebody watches up to [`CHANGES_MAX`] changes.
 #[derive(Debug)]
 pub struct Roster {
     members: BTreeMap<ConnectionId, Attendee>,

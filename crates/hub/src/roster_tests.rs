@@ -16,6 +16,7 @@ fn attendee(number: u8, user: u8) -> Attendee {
         connection: id(number),
         identity: (user > 0).then(|| Arc::new(Identity::of_user(UserName::parse(&name).unwrap()))),
         since: Timestamp(0),
+        topic_info: None,
     }
 }
 

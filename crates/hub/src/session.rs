@@ -9,6 +9,7 @@ use fanfare_protocol::{
     ConnectionId, Every, Format, Millis, Publication, TagFilter, Timestamp, TopicName, UserName,
 };
 
+use crate::Leave;
 use crate::access::Identity;
 use crate::ask::Waiting;
 use crate::demand::Demand;
@@ -53,12 +54,35 @@ pub(crate) struct Session {
     pub(crate) demand: Option<Box<Demand>>,
     /// Which publications of topics it wants, where not all.
     pub(crate) filters: Option<Box<Filters>>,
+    /// What comes with its subscriptions, where anything does.
+    pub(crate) leaves: Option<Box<HeldLeaves>>,
     /// What it waits for the application to decide, if it does.
     pub(crate) waiting: Option<Box<Waiting>>,
 }
 
 /// Filters by topic.
 pub(crate) type Filters = Vec<(TopicName, Arc<TagFilter>)>;
+
+/// Leaves that come with something.
+pub(crate) type HeldLeaves = Vec<HeldLeave>;
+
+/// What comes with a subscription, from when that is known until it ends.
+pub(crate) struct HeldLeave {
+    pub(crate) topic: TopicName,
+    pub(crate) leave: Leave,
+    pub(crate) made_by: MadeBy,
+    /// When the application may be asked to renew it; `None` while it is asked.
+    pub(crate) asks_at: Option<Millis>,
+}
+
+/// Who wanted a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MadeBy {
+    /// The client, by a command.
+    Client,
+    /// The application.
+    Application,
+}
 
 /// The key of a connection without user.
 pub(crate) const NO_USER: u32 = u32::MAX;
@@ -182,6 +206,7 @@ impl Session {
             user_key: NO_USER,
             demand: None,
             filters: None,
+            leaves: None,
             waiting: None,
         }
     }
@@ -196,6 +221,11 @@ impl Session {
         self.waiting
             .as_ref()
             .is_some_and(|waiting| waiting.suspended.is_some())
+    }
+
+    /// Whether it is not closing.
+    pub(crate) fn is_here(&self) -> bool {
+        !matches!(self.state, SessionState::Closing { .. })
     }
 
     /// Whether it has yet to say who it is.
@@ -214,6 +244,31 @@ impl Session {
             filters.retain(|(filtered, _)| filtered != topic);
             self.filters.take_if(|filters| filters.is_empty());
         }
+    }
+
+    /// What comes with a topic, if anything does.
+    pub(crate) fn leave(&mut self, topic: &TopicName) -> Option<&mut HeldLeave> {
+        let mut leaves = self.leaves.iter_mut().flat_map(|leaves| leaves.iter_mut());
+        leaves.find(|held| held.topic == *topic)
+    }
+
+    /// Nothing comes with a topic any more.
+    pub(crate) fn forget_leave(&mut self, topic: &TopicName) {
+        self.retain_leaves(|held| held.topic != *topic);
+    }
+
+    /// Forgets the leaves that are not to be kept.
+    pub(crate) fn retain_leaves(&mut self, is_kept: impl FnMut(&HeldLeave) -> bool) {
+        if let Some(leaves) = &mut self.leaves {
+            leaves.retain(is_kept);
+            self.leaves.take_if(|leaves| leaves.is_empty());
+        }
+    }
+
+    /// How others see it in a topic, beside how they see it everywhere.
+    pub(crate) fn topic_info(&self, topic: &TopicName) -> Option<&Arc<str>> {
+        let mut leaves = self.leaves.iter().flat_map(|leaves| leaves.iter());
+        leaves.find(|held| held.topic == *topic)?.leave.info.as_ref()
     }
 
     /// Whether it wants a publication of a topic, by its tags.

@@ -119,14 +119,16 @@ disconnects! {
     Shed 3007 "shed" 12 "The server's memory for what waits was full, and most of it waited for this client.";
     MessageTimeout 3008 "message timeout" 13 "A message was begun and not finished in time.";
     Expired 3009 "expired" 14 "The client's token has expired; connect again with a new one.";
-    Disconnected 3500 "disconnected" 15 "The API closed the connection for good.";
-    Flooding 3501 "flooding" 16 "The client went on asking too much after it was told to wait.";
-    Unauthenticated 3502 "unauthenticated" 17
+    SubscriptionExpired 3010 "subscription expired" 15
+        "A subscription has ended, in a dialect that cannot say so or does not ask for it again; connect again.";
+    Disconnected 3500 "disconnected" 16 "The API closed the connection for good.";
+    Flooding 3501 "flooding" 17 "The client went on asking too much after it was told to wait.";
+    Unauthenticated 3502 "unauthenticated" 18
         "The client did not say who it is in time, or its tokens were refused too often.";
-    Forbidden 3503 "forbidden" 18 "Something was not allowed and the dialect has no other way to say so.";
-    Revoked 3504 "revoked" 19 "The client's token was revoked.";
-    BadToken 3505 "bad token" 20 "The client's token is not accepted, in a dialect in which that is the end.";
-    NotAvailable 3506 "not available" 21 "The client asked for what there is not, in a dialect in which that is the end.";
+    Forbidden 3503 "forbidden" 19 "Something was not allowed and the dialect has no other way to say so.";
+    Revoked 3504 "revoked" 20 "The client's token was revoked.";
+    BadToken 3505 "bad token" 21 "The client's token is not accepted, in a dialect in which that is the end.";
+    NotAvailable 3506 "not available" 22 "The client asked for what there is not, in a dialect in which that is the end.";
 }
 
 impl Disconnect {

@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::codes::ErrorCode;
-use crate::{ConnectionId, Every, Payload, Position, PublishOptions, Since, TagFilter, Turn, UserName};
+use crate::{
+    ConnectionId, Every, Greeting, Payload, Position, PublishOptions, Since, TagFilter, Turn, UserName,
+};
 
 /// One command of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,9 +110,18 @@ pub enum Verb<'a> {
         token: Option<Cow<'a, str>>,
         /// Where it stands in topics that the server subscribes it to. Their names are not checked yet.
         places: Vec<Wanted<'a>>,
+        /// What it says of itself.
+        greeting: Box<Greeting>,
     },
     /// The server's ping has come, in a dialect that has its own.
     Pong,
+    /// Go on receiving a topic that the client is subscribed to.
+    Renew {
+        /// The name as the client gave it.
+        topic: Cow<'a, str>,
+        /// The token that allows it.
+        token: Cow<'a, str>,
+    },
 }
 
 /// A topic that is to be received.

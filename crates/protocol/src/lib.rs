@@ -11,6 +11,7 @@ mod connection_id;
 pub mod dialect;
 mod every;
 mod format;
+mod greeting;
 mod idempotency_key;
 mod key;
 mod pattern;
@@ -34,13 +35,14 @@ pub use command::{
 pub use connection_id::{ConnectionId, ConnectionIdError, SHARDS_MAX, SLOTS_MAX};
 pub use every::{Every, EveryError};
 pub use format::Format;
+pub use greeting::Greeting;
 pub use idempotency_key::IdempotencyKey;
 pub use key::{KEY_BYTES_MAX, Key, KeyError};
 pub use pattern::{PATTERN_STARS_MAX, TopicPattern, TopicPatternError};
 pub use position::{Epoch, Millis, Position, Timestamp};
 pub use presence::{Attendance, PRESENCE_PAGE_MAX, PresenceDiff, PresencePage, Present};
 pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, Publisher};
-pub use reply::{Goodbye, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
+pub use reply::{Goodbye, Granted, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
 pub use session_key::SessionKey;
 pub use since::{Loss, Since, SinceError};
 pub use tag_filter::{

@@ -13,6 +13,8 @@ pub struct Present {
     pub user: Option<UserName>,
     /// What others may see of it: JSON.
     pub info: Option<Arc<str>>,
+    /// What others may see of it in the topic: JSON.
+    pub topic_info: Option<Arc<str>>,
     /// Since when it is subscribed.
     pub since: Timestamp,
 }

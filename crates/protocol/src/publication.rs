@@ -102,12 +102,15 @@ pub struct Publisher {
     pub user: Option<UserName>,
     /// What others may see of it: JSON.
     pub info: Option<Arc<str>>,
+    /// What others may see of it in the topic: JSON. It is not stored on a disk.
+    pub topic_info: Option<Arc<str>>,
 }
 
 impl Publisher {
     fn bytes(&self) -> usize {
         let user = self.user.as_ref().map_or(0, |user| user.as_str().len());
-        user + self.info.as_ref().map_or(0, |info| info.len())
+        let infos = [&self.info, &self.topic_info].into_iter().flatten();
+        user + infos.map(|info| info.len()).sum::<usize>()
     }
 }
 
@@ -221,6 +224,7 @@ mod tests {
                 connection: ConnectionId::new(0, 0, 1),
                 user: UserName::parse("ada").ok(),
                 info: Some(Arc::from("{\"x\":1}")),
+                topic_info: None,
             }),
             key: Key::parse("key").ok(),
             idempotency_key: IdempotencyKey::parse("once").ok(),

@@ -66,6 +66,11 @@ pub enum Reply {
         /// When it must have said so again.
         expires_at: Option<Timestamp>,
     },
+    /// The client goes on receiving a topic.
+    Renewed {
+        /// For how long.
+        granted: Granted,
+    },
     /// The way to the hub and back works.
     Pong {
         /// The server's wall clock.
@@ -101,6 +106,19 @@ pub struct SubscribedTopic {
     pub has_deltas: bool,
     /// What follows the position, in a dialect in which it is part of the reply.
     pub publications: Vec<Arc<Publication>>,
+    /// What comes with it, where anything does.
+    pub granted: Option<Box<Granted>>,
+}
+
+/// What a client is told of its leave to receive a topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Granted {
+    /// When it ends unless the client has shown another token by then; `None` where that is not the client's matter.
+    pub expires_at: Option<Timestamp>,
+    /// The server's wall clock.
+    pub time: Timestamp,
+    /// What the application gives.
+    pub data: Option<Payload>,
 }
 
 /// Publications of a topic as a client asked for them.
@@ -150,6 +168,11 @@ pub enum Push {
         /// The topic.
         topic: TopicName,
     },
+    /// The leave to receive a topic has ended: the client is not subscribed to it any more.
+    LeaveEnded {
+        /// The topic.
+        topic: TopicName,
+    },
     /// The last thing a client hears when the server closes.
     Goodbye(Goodbye),
 }
@@ -181,6 +204,8 @@ pub struct Welcome {
     pub bytes_per_second: Option<u32>,
     /// What it calls its session by, where it may have to.
     pub key: Option<Box<SessionKey>>,
+    /// What the application has for it, in a dialect with words for that.
+    pub data: Option<Payload>,
 }
 
 /// Which publications a client is not sent.

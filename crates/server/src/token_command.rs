@@ -274,6 +274,7 @@ fn said(purpose: &TokenPurpose) -> String {
             user,
             connection,
             topics,
+            ..
         } => {
             let user = user.as_ref().map_or("anonymous clients", UserName::as_str);
             let which = connection.map_or(String::new(), |connection| format!(" on connection {connection}"));

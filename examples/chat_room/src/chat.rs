@@ -45,7 +45,7 @@ impl Hooks for Chat {
         let user = UserName::parse(&name).map_err(|error| Denial::forbidden(error.to_string()))?;
         Ok(Some(Admission {
             identity: Identity::of_user(user).into(),
-            topics: Vec::new(),
+            ..Admission::default()
         }))
     }
 

@@ -42,6 +42,7 @@ impl Hooks for Groups {
         Ok(Some(Admission {
             identity: identity.into(),
             topics: vec![topic],
+            ..Admission::default()
         }))
     }
 

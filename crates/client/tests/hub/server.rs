@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use axum::Router;
 use fanfare::{
-    Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, Limits, ListenerOptions,
-    Options, Payload, Retention, Selector, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, ErrorCode, Fanfare, Hooks, Identity, Leaves, Limits,
+    ListenerOptions, Options, Payload, Retention, Selector, Timestamp, TopicName, TopicRule, TopicRules,
+    UserName, Who,
 };
 use fanfare_client::{Client, ConnectOptions, Push};
 use tokio::net::TcpListener;
@@ -296,20 +297,25 @@ impl Hooks for Backend {
                     expires_at: Some(Timestamp(ends_at)),
                     ..Identity::of_user(user)
                 }),
-                topics: Vec::new(),
+                ..Admission::default()
             }),
             _ => Err(Denial::unauthenticated("the token is not accepted")),
         }
     }
 
-    async fn subscribe(&self, _: &Caller, topics: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(
+        &self,
+        _: &Caller,
+        topics: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<Leaves, Denial> {
         if topics.iter().any(|topic| topic.as_str().starts_with("moody:")) {
-            return self.decide();
+            return self.decide().map(|()| Leaves::default());
         }
         let is_for_them = |topic: &TopicName| token.is_some_and(|token| token.starts_with(topic.as_str()));
         let is_allowed = topics.iter().all(is_for_them);
         is_allowed
-            .then_some(())
+            .then(Leaves::default)
             .ok_or_else(|| Denial::forbidden("not without a token for it"))
     }
 

@@ -90,6 +90,7 @@ fn a_client() -> Publisher {
         connection: ConnectionId::new(0, 0, 1),
         user: None,
         info: None,
+        topic_info: None,
     }
 }
 

@@ -130,6 +130,7 @@ pub fn decode(topic: TopicName, time: Timestamp, body: &[u8]) -> Result<Draft, S
         connection,
         user,
         info,
+        topic_info: None,
     });
     let key = take_if(has(KEY), &mut body, |body| parse(take_short(body)?, Key::parse))?;
     let idempotency_key = take_if(has(IDEMPOTENCY_KEY), &mut body, |body| {
@@ -230,6 +231,7 @@ mod tests {
                 connection,
                 user: UserName::parse("ada").ok(),
                 info: Some(Arc::from("{}")),
+                topic_info: None,
             }),
             key: Key::parse("k").ok(),
             idempotency_key: IdempotencyKey::parse("i").ok(),
@@ -308,8 +310,7 @@ mod tests {
                 from: from.then(|| Publisher {
                     connection,
                     user: UserName::parse(&texts[0]).ok().filter(|_| user),
-                    info: Some(Arc::from("[1]")).filter(|_| info),
-                }),
+                    info: Some(Arc::from("[1]")).filter(|_| info), topic_info: None, }),
                 key: Key::parse(&texts[1]).ok().filter(|_| key),
                 idempotency_key: IdempotencyKey::parse(&texts[2]).ok().filter(|_| idempotency_key),
                 except: except.then_some(connection),

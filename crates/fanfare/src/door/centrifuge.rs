@@ -185,10 +185,10 @@ impl Fanfare {
         let dialect = transport.dialect(is_protobuf(&parts.headers));
         let query = Query::default();
         let revocations = self.revocations();
-        let entry = self.identify(&parts, (&query, dialect), client).await?;
+        let (entry, entrant) = self.identify(&parts, (&query, dialect), client).await?;
         let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;
         opened.key = Some(self.session_key(dialect)?);
-        let mut handover = self.find_place(opened, revocations)?;
+        let mut handover = self.find_place((opened, entrant), revocations)?;
         encode_masked_frame(Opcode::Binary, &said, [0; 4], &mut handover.said);
         let (content_type, preamble) = beginning(dialect);
         answer_with_stream(&mut parts, handover, headers(content_type), preamble).await

@@ -48,12 +48,11 @@ impl Fanfare {
         self.check_open()?;
         let id = last_event_id(parts)?;
         let query = Query::parse(&parts.uri, self.options())?.of_stream(id)?;
-        let entry = (&query, Dialect::Sse);
         let revocations = self.revocations();
-        let entry = self.identify(parts, entry, client).await?;
+        let (entry, entrant) = self.identify(parts, (&query, Dialect::Sse), client).await?;
         let opened = query.into_opened(Dialect::Sse, &parts.headers, client, entry)?;
         self.check_topics(&opened)?;
-        let handover = self.find_place(opened, revocations)?;
+        let handover = self.find_place((opened, entrant), revocations)?;
         answer_with_stream(parts, handover, headers(), b"").await
     }
 

@@ -359,6 +359,17 @@ impl Place {
         Ok(())
     }
 
+    /// Takes note of who says hello, be it somebody else than the door knew.
+    ///
+    /// # Errors
+    /// The user has as many connections as it may.
+    pub(crate) fn enter_as(&mut self, user: Option<&UserName>) -> Result<(), Denial> {
+        if let Some(former) = self.user.take_if(|former| user != Some(former)) {
+            self.gate.connections_by_user.give_back(&former);
+        }
+        self.identify(user)
+    }
+
     /// Counts a token of this connection that was not accepted.
     pub(crate) fn token_refused(&self) {
         if let Some(key) = self.address {

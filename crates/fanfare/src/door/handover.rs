@@ -17,6 +17,7 @@ use super::exit::Watched;
 use super::gate::Place;
 use super::stream_body::StreamBody;
 use crate::Fanfare;
+use crate::entrant::Entrant;
 use crate::handle::Seat;
 use crate::shard::Transport;
 
@@ -25,6 +26,8 @@ pub(super) struct Handover {
     pub(super) opened: Opened,
     pub(super) seat: Seat,
     pub(super) place: Option<Box<Place>>,
+    /// The request that it came with, where the application is to see it.
+    pub(super) entrant: Option<Arc<Entrant>>,
     /// How much the application had revoked before it was asked.
     pub(super) revocations: u64,
     /// What the client says in its request, as a frame of its own: the first message of a stream whose client speaks.
@@ -47,7 +50,10 @@ impl Handover {
         let (remote, revocations) = (self.opened.remote, self.revocations);
         let (fanfare, identity) = self.subject();
         match carrier.taken(Vec::new()) {
-            Ok(Taken { transport, .. }) => self.seat.adopt(transport, self.said, self.opened, self.place),
+            Ok(Taken { transport, .. }) => {
+                self.seat
+                    .adopt(transport, self.said, self.opened, (self.place, self.entrant));
+            }
             Err(error) => return lost(remote, &error),
         }
         fanfare.recall(identity, revocations).await;
@@ -58,8 +64,12 @@ impl Handover {
         let (fanfare, identity) = self.subject();
         let revocations = self.revocations;
         let (body, end) = StreamBody::build(fanfare.gate())?;
-        self.seat
-            .adopt(Transport::Local(end), self.said, self.opened, self.place);
+        self.seat.adopt(
+            Transport::Local(end),
+            self.said,
+            self.opened,
+            (self.place, self.entrant),
+        );
         tokio::spawn(async move { fanfare.recall(identity, revocations).await });
         Ok(body)
     }
@@ -72,7 +82,10 @@ impl Handover {
     fn hand_over(self, upgraded: Upgraded) {
         let remote = self.opened.remote;
         match Taken::of(upgraded) {
-            Ok(Ok(Taken { transport, early })) => self.seat.adopt(transport, early, self.opened, self.place),
+            Ok(Ok(Taken { transport, early })) => {
+                self.seat
+                    .adopt(transport, early, self.opened, (self.place, self.entrant));
+            }
             Err(upgraded) => match self.build_bridge(upgraded) {
                 Ok(bridge) => drop(tokio::spawn(bridge)),
                 Err(error) => lost(remote, &error),
@@ -83,8 +96,12 @@ impl Handover {
 
     fn build_bridge(self, upgraded: Upgraded) -> io::Result<Bridge<TokioIo<Upgraded>>> {
         let (bridge, end) = Bridge::build(TokioIo::new(upgraded), self.seat.fanfare())?;
-        self.seat
-            .adopt(Transport::Local(end), Vec::new(), self.opened, self.place);
+        self.seat.adopt(
+            Transport::Local(end),
+            Vec::new(),
+            self.opened,
+            (self.place, self.entrant),
+        );
         Ok(bridge)
     }
 }

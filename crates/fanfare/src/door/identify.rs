@@ -13,7 +13,8 @@ use super::certificate::ClientCertificate;
 use super::refusal::Refused;
 use super::request::Query;
 use crate::Fanfare;
-use crate::hooks::{Application, Entrant};
+use crate::entrant::Entrant;
+use crate::hooks::Application;
 
 /// Who somebody at the door turned out to be.
 pub(super) enum Entry {
@@ -26,28 +27,37 @@ pub(super) enum Entry {
 }
 
 impl Fanfare {
-    /// Finds out who a request is from. What the host's own middleware put into the extensions goes before any token.
+    /// Finds out who a request is from, and what of it is kept for the application. What the host's own middleware put into
+    /// the extensions goes before any token. Who speaks first is let in when it has said hello.
     pub(super) async fn identify(
         &self,
         parts: &Parts,
         (query, dialect): (&Query, Dialect),
         client: SocketAddr,
-    ) -> Result<Entry, Refused> {
+    ) -> Result<(Entry, Option<Arc<Entrant>>), Refused> {
         let known = match known_to_host(parts) {
             Some(admission) => Some(admission),
             None => self.identify_by_token(parts, query, client).await?,
         };
         let Some(application) = &self.options().application else {
-            return self.enter(known, dialect, client);
+            return Ok((self.enter(known, dialect, client)?, None));
         };
         let entrant = Entrant {
             remote: client,
             target: parts.uri.to_string(),
+            dialect,
             headers: parts.headers.clone(),
+            greeting: None,
+            connection: None,
             certificate: parts.extensions.get::<Arc<ClientCertificate>>().cloned(),
         };
+        if dialect.is_hailed() {
+            return Ok((self.enter(known, dialect, client)?, Some(Arc::new(entrant))));
+        }
         let known = application.connect(&entrant, known).await;
-        self.enter(known.map_err(|denial| Refused::denied(&denial))?, dialect, client)
+        let known = known.map_err(|denial| Refused::denied(&denial))?;
+        let kept = entrant.kept(&self.options().kept_headers);
+        Ok((self.enter(known, dialect, client)?, kept))
     }
 
     async fn identify_by_token(
@@ -60,7 +70,7 @@ impl Fanfare {
             let user = query.user().cloned()?;
             Some(Admission {
                 identity: Arc::new(Identity::of_user(user)),
-                topics: Vec::new(),
+                ..Admission::default()
             })
         };
         // Where nobody can tell what a token means it may be for a proxy in front, or for the application's `connect`.
@@ -102,10 +112,15 @@ impl Fanfare {
         Ok(entry)
     }
 
+    /// Whether nobody in particular may come in.
+    pub(super) fn lets_anybody_in(&self) -> bool {
+        self.options().anonymous || self.options().is_development
+    }
+
     fn entry_of(&self, known: Option<Admission>, dialect: Dialect) -> Result<Entry, Refused> {
         match known {
             Some(admission) => Ok(Entry::Known(admission)),
-            None if self.options().anonymous || self.options().is_development => Ok(Entry::Anonymous),
+            None if self.lets_anybody_in() => Ok(Entry::Anonymous),
             // Who speaks first is told then.
             None if dialect.is_hailed() => Ok(Entry::Awaited),
             // A dialect without replies has no words for it.
@@ -123,7 +138,7 @@ impl Fanfare {
 fn known_to_host(parts: &Parts) -> Option<Admission> {
     let of = |identity: &Arc<Identity>| Admission {
         identity: Arc::clone(identity),
-        topics: Vec::new(),
+        ..Admission::default()
     };
     let admission = parts.extensions.get::<Admission>().cloned();
     admission.or_else(|| parts.extensions.get().map(of))

@@ -227,9 +227,9 @@ impl Query {
         };
         let wanted = |(topic, since)| WantedTopic { topic, since };
         let is_awaited = matches!(entry, Entry::Awaited);
-        let (identity, granted_topics) = match entry {
-            Entry::Known(Admission { identity, topics }) => (Some(identity), topics),
-            Entry::Anonymous | Entry::Awaited => (None, Vec::new()),
+        let (identity, admission) = match entry {
+            Entry::Known(admission) => (Some(Arc::clone(&admission.identity)), admission),
+            Entry::Anonymous | Entry::Awaited => (None, Admission::default()),
         };
         Ok(Opened {
             connection: ConnectionId::from_bits(0),
@@ -246,7 +246,9 @@ impl Query {
             joined_at: wall(),
             topics: topics.into_iter().zip(since).map(wanted).collect(),
             greeting: Box::default(),
-            granted_topics,
+            granted_topics: admission.topics,
+            leaves: admission.leaves,
+            data: admission.data,
             occupancy: self.occupancy,
             presence: self.presence,
             every: self.every,

@@ -21,6 +21,7 @@ use super::refusal::Refused;
 use super::request::{Query, choose_dialect, choose_encoding, choose_uni_encoding, wants_native_pings};
 use super::service::Endpoint;
 use crate::Fanfare;
+use crate::entrant::Entrant;
 use crate::hooks::Application;
 
 impl Fanfare {
@@ -44,7 +45,7 @@ impl Fanfare {
             Endpoint::CentrifugeUni => (Query::default(), choose_uni_encoding(&parts.uri, &parts.headers)),
         };
         let revocations = self.revocations();
-        let entry = self.identify(&parts, (&query, dialect), client).await?;
+        let (entry, entrant) = self.identify(&parts, (&query, dialect), client).await?;
         let mut opened = query.into_opened(dialect, &parts.headers, client, entry)?;
         opened.pings_natively = endpoint == Endpoint::Centrifuge && wants_native_pings(&parts.uri);
         if dialect.is_unidirectional() {
@@ -57,7 +58,7 @@ impl Fanfare {
                 "this HTTP connection cannot be upgraded, connect without a proxy that ends HTTP/1.1";
             return Err(Refused::new(StatusCode::NOT_IMPLEMENTED, reason));
         };
-        let handover = self.find_place(opened, revocations)?;
+        let handover = self.find_place((opened, entrant), revocations)?;
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => handover.complete(upgraded).await,
@@ -79,20 +80,28 @@ impl Fanfare {
     }
 
     /// Finds a place for a connection, in a shard and among those of its address and user.
-    pub(super) fn find_place(&self, mut opened: Opened, revocations: u64) -> Result<Handover, Refused> {
+    pub(super) fn find_place(
+        &self,
+        (mut opened, entrant): (Opened, Option<Arc<Entrant>>),
+        revocations: u64,
+    ) -> Result<Handover, Refused> {
         let seat = self.take_seat();
         opened.user_agent = opened.user_agent.map(|name| self.gate().user_agents.shared(name));
+        // Whoever the door knows is asked about as well, and may turn out to be nobody.
+        let is_asked_about = opened.dialect.is_hailed() && entrant.is_some();
+        opened.is_awaited |= is_asked_about && !self.lets_anybody_in();
         let identity = opened.identity.as_ref();
         let candidate = Candidate {
             address: opened.remote.ip(),
             user: identity.and_then(|identity| identity.user.as_ref()),
-            is_awaited: opened.is_awaited,
+            is_awaited: opened.is_awaited || is_asked_about,
         };
         let place = self.gate().admit(candidate, self.connection_count())?;
         Ok(Handover {
             opened,
             seat,
             place,
+            entrant,
             revocations,
             said: Vec::new(),
         })

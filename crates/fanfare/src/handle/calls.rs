@@ -1,7 +1,7 @@
 //! Calls to connections, which their shards answer.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Selector};
+use fanfare_hub::{Control, Leave, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Payload, TopicName, TopicNameError};
@@ -75,8 +75,23 @@ impl Fanfare {
     /// # Errors
     /// When a name is no topic name, or a shard is busy or gone.
     pub async fn subscribe_clients(&self, who: Selector, topics: &[&str]) -> Result<usize, CallError> {
+        self.subscribe_clients_with(who, topics, Leave::default()).await
+    }
+
+    /// The same, with a [leave](Leave) for each of the topics: until when, and what comes with it. What came with a
+    /// subscription before does not any more. In the protocol of Centrifuge such a subscription is the server's: where it
+    /// ends, the connection is closed to come again.
+    ///
+    /// # Errors
+    /// As [`Fanfare::subscribe_clients`].
+    pub async fn subscribe_clients_with(
+        &self,
+        who: Selector,
+        topics: &[&str],
+        leave: Leave,
+    ) -> Result<usize, CallError> {
         let topics = parse_all(topics)?;
-        self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone()))
+        self.ask_selected(&who, |who| Control::Subscribe(who, topics.clone(), leave.clone()))
             .await
     }
 

@@ -1,9 +1,12 @@
 //! A place for a connection on its way from the door to its shard.
 
+use std::sync::Arc;
+
 use fanfare_hub::Opened;
 
 use super::Fanfare;
 use crate::door::{Cause, Place};
+use crate::entrant::Entrant;
 use crate::shard::{Adoption, Counted, Mail, Transport};
 
 /// A place for a connection in a shard; free again when it is dropped without one.
@@ -25,7 +28,7 @@ impl Seat {
         transport: Transport,
         early: Vec<u8>,
         opened: Opened,
-        place: Option<Box<Place>>,
+        (place, entrant): (Option<Box<Place>>, Option<Arc<Entrant>>),
     ) {
         let remote = opened.remote;
         let adoption = Adoption {
@@ -33,6 +36,7 @@ impl Seat {
             early,
             opened,
             place,
+            entrant,
             counted: self.counted,
         };
         let posted = self.fanfare.post(self.shard, Mail::Adopt(Box::new(adoption)));

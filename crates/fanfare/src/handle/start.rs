@@ -159,6 +159,6 @@ fn assistants(
     let notices = options
         .notices
         .then(|| NoticeBoard::start(application.clone(), way_back.clone(), &runtime));
-    let assistant = Assistant::new(application, way_back.clone(), runtime);
+    let assistant = Assistant::new(options, application, way_back.clone(), runtime);
     Ok((Some(assistant), notices))
 }

@@ -2,43 +2,89 @@
 
 use std::sync::Arc;
 
+use axum::http::HeaderName;
 use fanfare_hub::access::Identity;
-use fanfare_hub::{Answer, Control, Denial, Question, Selector};
+use fanfare_hub::{Answer, Concerns, Control, Denial, Question, Selector};
 use fanfare_protocol::ConnectionId;
 use fanfare_protocol::codes::Disconnect;
+use fanfare_protocol::dialect::Dialect;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::connection::Connection;
 use super::mail::Mail;
 use super::mailbox::Mailbox;
+use crate::Options;
+use crate::entrant::Entrant;
 use crate::handle::WayBack;
 use crate::hooks::{Application, Caller};
 
 /// An application and the runtime that its hooks run on.
 ///
-/// A connection asks one question at a time and is not read from meanwhile, so there are never more tasks than
-/// connections.
+/// A connection asks one question at a time and is not read from meanwhile, and beside it one at a time is asked about
+/// subscriptions of it that end: so there are never more tasks than twice the connections.
 #[derive(Clone, Debug)]
 pub(crate) struct Assistant {
     application: Application,
     way_back: WayBack,
     runtime: Handle,
+    kept_headers: Arc<[HeaderName]>,
+    emulated_headers: Arc<[HeaderName]>,
+}
+
+/// Whose question it is.
+pub(super) struct Whose {
+    pub(super) connection: ConnectionId,
+    pub(super) identity: Option<Arc<Identity>>,
+    pub(super) dialect: Dialect,
+    pub(super) entrant: Option<Arc<Entrant>>,
 }
 
 impl Assistant {
-    pub(crate) fn new(application: Application, way_back: WayBack, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        application: Application,
+        way_back: WayBack,
+        runtime: Handle,
+    ) -> Self {
         Self {
             application,
             way_back,
             runtime,
+            kept_headers: options.kept_headers.as_slice().into(),
+            emulated_headers: options.emulated_headers.as_slice().into(),
         }
+    }
+
+    /// What the application is asked about whatever the rules say.
+    pub(super) fn concerns(&self) -> Concerns {
+        self.application.concerns()
+    }
+
+    /// What the application sees of the request that a connection came with. With its hello that is all of it, for the last
+    /// time.
+    pub(super) fn entrant(&self, connection: &mut Connection, question: &Question) -> Option<Arc<Entrant>> {
+        let Question::Enter { greeting, .. } = question else {
+            return connection.entrant.clone();
+        };
+        let mut entrant = Arc::unwrap_or_clone(connection.entrant.take()?);
+        entrant.greeting = Some(greeting.clone());
+        entrant.connection = Some(connection.id);
+        entrant.emulate(&self.emulated_headers);
+        connection.entrant = entrant.kept(&self.kept_headers);
+        Some(Arc::new(entrant))
     }
 
     /// Asks; the answer comes as mail.
     pub(super) fn ask(
         &self,
         mailbox: &Arc<Mailbox>,
-        (connection, identity): (ConnectionId, Option<Arc<Identity>>),
+        Whose {
+            connection,
+            identity,
+            dialect,
+            entrant,
+        }: Whose,
         question: Question,
     ) {
         let reply = Reply {
@@ -53,9 +99,11 @@ impl Assistant {
             fanfare,
             connection,
             identity,
+            dialect,
+            entrant,
         };
         let application = self.application.clone();
-        if matches!(question, Question::Authenticate { .. }) {
+        if matches!(question, Question::Authenticate { .. } | Question::Enter { .. }) {
             self.runtime.spawn(let_in(reply, application, caller, question));
         } else {
             self.runtime.spawn(reply.fill(application, caller, question));
@@ -77,13 +125,20 @@ impl Reply {
     }
 }
 
-/// Answers who shows a token. Where something is revoked meanwhile, it may have come before the answer to the shard and
-/// found nobody: then the client is to come again.
-async fn let_in(reply: Reply, application: Application, caller: Caller, question: Question) {
+/// Answers who shows a token, or comes in. Where something of it is revoked meanwhile, that may have come before the answer to
+/// the shard and found nobody: then the client is to come again.
+async fn let_in(mut reply: Reply, application: Application, caller: Caller, question: Question) {
     let before = application.revocations();
     let (to, connection) = (Arc::clone(&reply.to), reply.connection);
-    reply.fill(application.clone(), caller, question).await;
-    if application.revocations() != before {
+    reply.answer = application.answer(&caller, question).await;
+    let identity = match &reply.answer {
+        Answer::Authenticate(Ok(admission)) | Answer::Enter(Ok(Some(admission))) => {
+            Some(Arc::clone(&admission.identity))
+        }
+        _ => None,
+    };
+    drop(reply);
+    if identity.is_some_and(|identity| application.is_recalled(&identity, before)) {
         let again = Control::Disconnect(Selector::Connection(connection), Disconnect::Reconnect);
         to.post_unbounded(Mail::Control(Box::new(again), oneshot::channel().0));
     }

@@ -1,6 +1,7 @@
 //! One socket and what is needed to read from it.
 
 use std::io::{self, Read as _};
+use std::sync::Arc;
 
 use fanfare_hub::Opened;
 use fanfare_protocol::ConnectionId;
@@ -10,6 +11,7 @@ use mio::net::TcpStream;
 
 use super::{ShardOptions, Transport};
 use crate::door::Place;
+use crate::entrant::Entrant;
 use crate::tls::Session;
 
 /// A connection as its shard sees it. What waits to be written is the hub's.
@@ -33,6 +35,8 @@ pub(super) struct Connection {
     pub(super) is_discarding: bool,
     /// Its drop takes the connection out of the counts of its address and user.
     pub(super) place: Option<Box<Place>>,
+    /// The request that it came with: all of it until it has said hello, where it does, then what is kept.
+    pub(super) entrant: Option<Arc<Entrant>>,
 }
 
 impl Connection {
@@ -40,7 +44,7 @@ impl Connection {
     pub(super) fn new(
         transport: Transport,
         opened: &Opened,
-        place: Option<Box<Place>>,
+        (place, entrant): (Option<Box<Place>>, Option<Arc<Entrant>>),
         options: &ShardOptions,
     ) -> io::Result<Self> {
         let (socket, tls) = transport.prepare(options)?;
@@ -57,6 +61,7 @@ impl Connection {
             is_hung_up: false,
             is_discarding: opened.dialect.is_stream() && !opened.dialect.is_hailed(),
             place,
+            entrant,
         })
     }
 

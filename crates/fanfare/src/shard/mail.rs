@@ -13,6 +13,7 @@ use super::mailbox::Mailbox;
 use super::stats::Counted;
 use super::transport::Transport;
 use crate::door::Place;
+use crate::entrant::Entrant;
 
 /// One thing that a shard is told.
 pub(crate) enum Mail {
@@ -61,6 +62,8 @@ pub(crate) struct Adoption {
     pub(crate) opened: Opened,
     /// Its place among those of its address and user, to be dropped with it.
     pub(crate) place: Option<Box<Place>>,
+    /// The request that it came with, where the application is to see it.
+    pub(crate) entrant: Option<Arc<Entrant>>,
     /// Its place among the connections of the shard.
     pub(crate) counted: Counted,
 }

@@ -32,7 +32,7 @@ use std::time::{Duration, Instant};
 
 use fanfare_hub::access::TopicRules;
 use fanfare_hub::broker::{Broker, OutletId, PublishId};
-use fanfare_hub::{Control, Hub, Input, Limits, Now, Ticket};
+use fanfare_hub::{Concerns, Control, Hub, Input, Limits, Now, Ticket};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::websocket::Inflater;
 use fanfare_protocol::{ConnectionId, TopicName};
@@ -69,6 +69,12 @@ pub(crate) struct ShardOptions {
 }
 
 impl ShardOptions {
+    /// What the application is asked about, if there is one.
+    fn concerns(&self) -> Concerns {
+        let assistant = self.assistant.as_ref();
+        assistant.map(Assistant::concerns).unwrap_or_default()
+    }
+
     /// How long the kernel goes on with a peer that takes nothing: a little longer than the hub, which tells the reason.
     /// Without it a peer that vanished while a last write was under way would be kept for a quarter of an hour.
     fn user_timeout(&self) -> Duration {
@@ -176,7 +182,8 @@ impl Shard {
         Self {
             poll,
             events: Events::with_capacity(1024),
-            hub: Hub::new(options.limits.clone(), Arc::clone(&options.rules), options.seed),
+            hub: Hub::new(options.limits.clone(), Arc::clone(&options.rules), options.seed)
+                .with_concerns(options.concerns()),
             now: options.clock.now(),
             connections: Vec::new(),
             free: Vec::new(),
@@ -373,6 +380,7 @@ impl Shard {
             mut early,
             mut opened,
             place,
+            entrant,
             counted,
         } = adoption;
         let slot = self
@@ -389,7 +397,7 @@ impl Shard {
         opened.connection = id;
         let registered = attempt(&mut self.snapshot.panics, PanicPlace::Adopting, || {
             fault::trip(PanicPlace::Adopting, &early);
-            let connection = Connection::new(transport, &opened, place, &self.options)?;
+            let connection = Connection::new(transport, &opened, (place, entrant), &self.options)?;
             register(self.poll.registry(), connection)
         });
         match registered {

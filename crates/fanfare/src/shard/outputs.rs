@@ -5,10 +5,11 @@ use std::task::Poll;
 
 use fanfare_hub::access::Identity;
 use fanfare_hub::broker::{PublishId, Refusal};
-use fanfare_hub::{Answer, Control, Input, Output, Question, SURVEY_PAGE, Ticket, Version};
+use fanfare_hub::{Admission, Answer, Control, Input, Output, Question, SURVEY_PAGE, Ticket, Version};
 use fanfare_protocol::dialect::Direct;
 use fanfare_protocol::{ConnectionId, Draft, TopicName};
 
+use super::assistant::Whose;
 use super::mail::Receipt;
 use super::{Mail, Shard};
 
@@ -86,15 +87,25 @@ impl Shard {
 
     /// Has the application asked, on its own runtime.
     fn ask(&mut self, connection: ConnectionId, identity: Option<Arc<Identity>>, question: Question) {
-        if let Question::Authenticate { .. } = question
+        if let Question::Authenticate { .. } | Question::Enter { token: Some(_), .. } = question
             && let Some(Some(known)) = self.connections.get(connection.slot())
             && let Some(denial) = known.place.as_ref().and_then(|place| place.deny_guessing())
         {
             let answer = question.denied(denial);
             return self.answers.push_back(Input::Answered(connection, answer));
         }
-        if let Some(assistant) = &self.options.assistant {
-            assistant.ask(&self.mailbox, (connection, identity), question);
+        let known = self
+            .connections
+            .get_mut(connection.slot())
+            .and_then(Option::as_mut);
+        if let (Some(assistant), Some(known)) = (&self.options.assistant, known) {
+            let whose = Whose {
+                connection,
+                identity,
+                dialect: known.dialect,
+                entrant: assistant.entrant(known, &question),
+            };
+            assistant.ask(&self.mailbox, whose, question);
         } else {
             let answer = Input::Answered(connection, question.unasked());
             self.answers.push_back(answer);
@@ -104,13 +115,24 @@ impl Shard {
     /// Gives the hub what the application decided. Somebody who has just said who it is counts among the connections of
     /// its user from now on, or is one too many.
     pub(super) fn answered(&mut self, connection: ConnectionId, mut answer: Answer) {
-        if let Answer::Authenticate(Ok(admission)) = &answer
-            && let Some(Some(known)) = self.connections.get_mut(connection.slot())
-            && known.id == connection
+        let known = self
+            .connections
+            .get_mut(connection.slot())
+            .and_then(Option::as_mut);
+        if let Some(known) = known.filter(|known| known.id == connection)
             && let Some(place) = &mut known.place
-            && let Err(denial) = place.identify(admission.identity.user.as_ref())
         {
-            answer = Answer::Authenticate(Err(denial));
+            let user = |admission: &Admission| admission.identity.user.clone();
+            let counted = match &answer {
+                Answer::Authenticate(Ok(admission)) => place.identify(user(admission).as_ref()),
+                Answer::Enter(Ok(admission)) => place.enter_as(admission.as_ref().and_then(user).as_ref()),
+                _ => Ok(()),
+            };
+            answer = match (counted, answer) {
+                (Err(denial), Answer::Enter(_)) => Answer::Enter(Err(denial)),
+                (Err(denial), _) => Answer::Authenticate(Err(denial)),
+                (Ok(()), answer) => answer,
+            };
         }
         self.handle(Input::Answered(connection, answer));
     }

@@ -83,6 +83,8 @@ impl Fixture {
             topics: Vec::new(),
             greeting: Box::default(),
             granted_topics: Vec::new(),
+            leaves: Vec::new(),
+            data: None,
             occupancy: false,
             presence: false,
             every: None,
@@ -95,6 +97,7 @@ impl Fixture {
             early: Vec::new(),
             opened,
             place: None,
+            entrant: None,
             counted: Counted::new(&self.stats),
         };
         let posted = self.mailbox.try_post(Mail::Adopt(Box::new(adoption)));

@@ -1,19 +1,21 @@
 //! What tokens say in Centrifugo's words, so that a backend that makes tokens for Centrifugo makes them for Fanfare. They
 //! stand beside Fanfare's own; a token that says the same thing in both is refused, for it cannot be told which is meant.
 //!
-//! Of what there is no place for here, what only adds something is not looked at (the info and the data of a single
-//! subscription, the capabilities); what takes something away is refused.
+//! Of what there is no place for here, what only adds something is not looked at (the capabilities); what takes something
+//! away is refused.
 
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use fanfare_hub::{Leave, RenewedBy};
 use fanfare_protocol::dialect::centrifuge;
-use fanfare_protocol::{ConnectionId, TopicName};
+use fanfare_protocol::{ConnectionId, Payload, Timestamp, TopicName};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::TokenRefusal;
-use super::claims::Claims;
+use super::claims::{Claims, INFO_BYTES_MAX, Span};
 
 impl Claims {
     /// The topic of the channel that a subscription token is for.
@@ -34,14 +36,32 @@ impl Claims {
         client.map(connection).transpose()
     }
 
-    /// What others see of the client: JSON.
+    /// What others see of the client, or in a subscription token of the client in that channel: JSON.
     pub(super) fn public_info(&self) -> Result<Option<Arc<str>>, TokenRefusal> {
-        let Some(base64) = self.text_or_null("b64info")?.filter(|base64| !base64.is_empty()) else {
-            return Ok(self.word("info").map(|info| Arc::from(info.to_string())));
+        info_of(|name| self.word(name))
+    }
+
+    /// What comes with what a subscription token is for. A token of Centrifugo's ends a subscription with itself; another
+    /// one only where it says when.
+    pub(super) fn leave(&self, span: Span) -> Result<Leave, TokenRefusal> {
+        let is_ending = self.word("channel").is_some() || self.has("expire_at");
+        Ok(Leave {
+            expires_at: span.ends_at.filter(|_| is_ending).map(Timestamp),
+            renewed_by: RenewedBy::Client,
+            ..leave_of(|name| self.word(name))?
+        })
+    }
+
+    /// What comes with channels of `subs`.
+    pub(super) fn leaves(&self) -> Result<Vec<(TopicName, Leave)>, TokenRefusal> {
+        let Some(Value::Object(subs)) = self.word("subs") else {
+            return Ok(Vec::new());
         };
-        let bytes = STANDARD.decode(base64).map_err(|_| TokenRefusal::Claims)?;
-        let info: Value = serde_json::from_slice(&bytes).map_err(|_| TokenRefusal::Claims)?;
-        Ok(Some(Arc::from(info.to_string())))
+        let leaves = subs.iter().map(|(channel, options)| {
+            let word = |name: &str| options.get(name).filter(|value| !value.is_null());
+            Ok((topic(channel)?, leave_of(word)?))
+        });
+        leaves.collect()
     }
 
     /// What hooks are told about the client: JSON.
@@ -97,6 +117,53 @@ impl Claims {
     /// A member, if it is there and not `null`, which says nothing.
     fn word(&self, name: &str) -> Option<&Value> {
         self.get(name).filter(|value| !value.is_null())
+    }
+}
+
+/// The data and the info of a subscription.
+fn leave_of<'v>(word: impl Fn(&str) -> Option<&'v Value>) -> Result<Leave, TokenRefusal> {
+    let info = info_of(&word)?;
+    if info.as_ref().is_some_and(|info| info.len() > INFO_BYTES_MAX) {
+        return Err(TokenRefusal::Claims);
+    }
+    let data = match (base64_of(word("b64data"))?, word("data")) {
+        (Some(bytes), _) => Some(json_or_bytes(bytes)),
+        (None, Some(json)) => Some(Payload::serialize(json).map_err(|_| TokenRefusal::Claims)?),
+        (None, None) => None,
+    };
+    Ok(Leave {
+        data,
+        info,
+        ..Leave::default()
+    })
+}
+
+fn info_of<'v>(word: impl Fn(&str) -> Option<&'v Value>) -> Result<Option<Arc<str>>, TokenRefusal> {
+    let Some(bytes) = base64_of(word("b64info"))? else {
+        return Ok(word("info").map(|info| Arc::from(info.to_string())));
+    };
+    let info: Value = serde_json::from_slice(&bytes).map_err(|_| TokenRefusal::Claims)?;
+    Ok(Some(Arc::from(info.to_string())))
+}
+
+/// Bytes in base64; an empty text says nothing.
+fn base64_of(value: Option<&Value>) -> Result<Option<Vec<u8>>, TokenRefusal> {
+    match value {
+        None => Ok(None),
+        Some(Value::String(base64)) if base64.is_empty() => Ok(None),
+        Some(Value::String(base64)) => {
+            let bytes = STANDARD.decode(base64).map_err(|_| TokenRefusal::Claims)?;
+            Ok(Some(bytes))
+        }
+        Some(_) => Err(TokenRefusal::Claims),
+    }
+}
+
+/// What is written in base64 may be JSON all the same.
+fn json_or_bytes(bytes: Vec<u8>) -> Payload {
+    match serde_json::from_slice::<&RawValue>(&bytes) {
+        Ok(json) => Payload::json(json),
+        Err(_) => Payload::binary(bytes),
     }
 }
 

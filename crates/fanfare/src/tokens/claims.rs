@@ -160,7 +160,13 @@ impl Claims {
             meta: self.meta(),
         };
         let identity = Arc::new(identity);
-        Ok(Admission { identity, topics })
+        let leaves = self.leaves()?;
+        Ok(Admission {
+            identity,
+            topics,
+            leaves,
+            data: None,
+        })
     }
 
     fn own(&self) -> Result<Own, TokenRefusal> {
@@ -292,7 +298,7 @@ const TOPICS_MAX: usize = 128;
 const PATTERNS_MAX: usize = 64;
 
 /// The public info, which goes out with every publication of the client.
-const INFO_BYTES_MAX: usize = 1 << 10;
+pub(super) const INFO_BYTES_MAX: usize = 1 << 10;
 
 /// An id, which a table of revoked ones may have to keep.
 pub(super) const ID_BYTES_MAX: usize = 255;

@@ -45,8 +45,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use fanfare_hub::Admission;
 use fanfare_hub::access::Identity;
+use fanfare_hub::{Admission, Leave};
 use fanfare_protocol::{ConnectionId, Timestamp, TopicName, UserName};
 
 pub use algorithm::{Algorithm, AlgorithmError};
@@ -172,6 +172,8 @@ pub enum TokenPurpose {
         connection: Option<ConnectionId>,
         /// What.
         topics: Vec<TopicName>,
+        /// Until when, and what comes with each of them.
+        leave: Leave,
     },
 }
 
@@ -238,9 +240,9 @@ impl Tokens {
         outcome
     }
 
-    /// Whether a token lets `connection` of `user` receive all of `topics`, whatever else is said about them. It names them by
-    /// its claim `topic`, `topics` or `channel`, the user, if there is one, by `sub`, and the connection, if it is for one alone, by
-    /// `client`.
+    /// Whether a token lets `connection` of `user` receive all of `topics`, whatever else is said about it; until when, and what
+    /// comes with each of them. It names them by its claim `topic`, `topics` or `channel`, the user, if there is one, by `sub`,
+    /// and the connection, if it is for one alone, by `client`.
     ///
     /// # Errors
     /// Why it does not; for the log, not for the client.
@@ -249,7 +251,7 @@ impl Tokens {
         token: &str,
         (user, connection): (Option<&UserName>, ConnectionId),
         topics: &[TopicName],
-    ) -> Result<(), TokenRefusal> {
+    ) -> Result<Leave, TokenRefusal> {
         let outcome = self.permission(token, (user, connection), topics).await;
         self.count(&outcome);
         outcome
@@ -267,6 +269,7 @@ impl Tokens {
         Ok(TokenPurpose::Subscription {
             user: claims.user()?,
             connection: claims.client()?,
+            leave: claims.leave(span)?,
             topics,
         })
     }
@@ -283,11 +286,12 @@ impl Tokens {
         token: &str,
         (user, connection): (Option<&UserName>, ConnectionId),
         topics: &[TopicName],
-    ) -> Result<(), TokenRefusal> {
+    ) -> Result<Leave, TokenRefusal> {
         let TokenPurpose::Subscription {
             user: whose,
             connection: which,
             topics: allowed,
+            leave,
         } = self.read(token).await?
         else {
             return Err(TokenRefusal::Purpose);
@@ -296,7 +300,7 @@ impl Tokens {
             return Err(TokenRefusal::Subject);
         }
         let is_covered = topics.iter().all(|topic| allowed.contains(topic));
-        is_covered.then_some(()).ok_or(TokenRefusal::Purpose)
+        is_covered.then_some(leave).ok_or(TokenRefusal::Purpose)
     }
 
     /// Everything that is the same for all tokens.

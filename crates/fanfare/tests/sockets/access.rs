@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Limits,
-    Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Leaves,
+    Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -32,6 +32,7 @@ impl Hooks for Backend {
                     ..Identity::of_user(UserName::parse(name).unwrap())
                 }),
                 topics: vec![TopicName::parse("news").unwrap()],
+                ..Admission::default()
             }),
         }
     }
@@ -52,21 +53,23 @@ impl Hooks for Backend {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         let topic = topics[0].as_str();
         match topic {
             "slow" => {
                 self.patience.notified().await;
-                Ok(())
+                Ok(Leaves::default())
             }
             "broken" => panic!("the application has a fault"),
-            _ if token == Some(topic) => Ok(()),
+            _ if token == Some(topic) => Ok(Leaves::default()),
             _ => {
                 let user = caller
                     .user()
                     .ok_or_else(|| Denial::forbidden("no name, no topic"))?;
                 let is_own = topic.ends_with(user.as_str());
-                is_own.then_some(()).ok_or_else(|| Denial::forbidden("not yours"))
+                is_own
+                    .then(Leaves::default)
+                    .ok_or_else(|| Denial::forbidden("not yours"))
             }
         }
     }

@@ -34,6 +34,7 @@ async fn session(mut request: Request, next: Next) -> Response {
             Some(topic) => drop(request.extensions_mut().insert(Admission {
                 identity,
                 topics: vec![TopicName::parse(&topic).unwrap()],
+                ..Admission::default()
             })),
             None => drop(request.extensions_mut().insert(identity)),
         }

@@ -17,6 +17,7 @@ mod compression;
 mod consumers;
 mod door;
 mod embedder;
+mod entrants;
 mod floods;
 mod handshake;
 mod history;

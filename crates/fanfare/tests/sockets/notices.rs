@@ -21,7 +21,7 @@ impl Hooks for Diary {
         let user = UserName::parse(token).map_err(|_| Denial::unauthenticated("who is that?"))?;
         Ok(Admission {
             identity: Arc::new(Identity::of_user(user)),
-            topics: Vec::new(),
+            ..Admission::default()
         })
     }
 

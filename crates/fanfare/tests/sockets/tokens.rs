@@ -2,15 +2,15 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fanfare::tokens::{
     Algorithm, IssuerOptions, Revocation, SigningKey, TokenKey, TokenLimits, TokenRefusal, Tokens,
     TokensOptions,
 };
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Limits, Options, TopicName,
-    TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Leaves, Limits, Options,
+    TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::Notify;
@@ -394,14 +394,21 @@ impl Hooks for Backend {
         }
     }
 
-    async fn subscribe(&self, caller: &Caller, _: &[TopicName], token: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(
+        &self,
+        caller: &Caller,
+        _: &[TopicName],
+        token: Option<&str>,
+    ) -> Result<Leaves, Denial> {
         assert_eq!(token, None, "a token decides alone");
         let user = caller
             .identity
             .as_ref()
             .and_then(|identity| identity.user.as_ref());
         let is_ada = user.is_some_and(|user| user.as_str() == "ada");
-        is_ada.then_some(()).ok_or_else(|| Denial::forbidden("not you"))
+        is_ada
+            .then(Leaves::default)
+            .ok_or_else(|| Denial::forbidden("not you"))
     }
 }
 
@@ -473,4 +480,41 @@ fn who_is_at_the_door_while_something_is_revoked_is_to_come_again() {
     assert_eq!(other.response().unwrap().status, 101);
     other.expect("welcome");
     assert_eq!(other.ask(json!({"type": "ping", "id": 1}))["type"], "pong");
+}
+
+#[test]
+fn who_says_hello_while_something_of_it_is_revoked_is_to_come_again() {
+    let (has_come, may_go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let porter = Porter {
+        has_come: Arc::clone(&has_come),
+        may_go: Arc::clone(&may_go),
+    };
+    let server = Server::with(with(Application::new(porter).with_tokens(tokens())));
+    for (revoked, code) in [("one", Some(3011)), ("two", None)] {
+        let mut client = Client::open(server.address, "/connection/websocket");
+        let token = token(json!({"jti": format!("{revoked}'s")}));
+        client.send_json(json!({"id": 1, "connect": {"token": token}}));
+        server.runtime.block_on(has_come.notified());
+        let id = match code {
+            Some(_) => format!("{revoked}'s"),
+            None => "another's".to_owned(),
+        };
+        let revocation = Revocation::Token {
+            id: id.into(),
+            expires_at: None,
+        };
+        let closed = server.runtime.block_on(server.fanfare.revoke(revocation));
+        assert_eq!(closed.unwrap(), 0, "it is not in yet");
+        may_go.notify_one();
+        assert!(client.json()["connect"].is_object());
+        match code {
+            Some(code) => assert_eq!(client.ending().code, code),
+            None => {
+                // What would come of it comes at once.
+                std::thread::sleep(Duration::from_millis(50));
+                let reply = client.ask(json!({"id": 2, "unsubscribe": {"channel": "a"}}));
+                assert!(reply["unsubscribe"].is_object(), "{reply}");
+            }
+        }
+    }
 }

@@ -138,5 +138,6 @@ fn attendee(shard: usize, slot: usize) -> Attendee {
         connection: id(shard, slot),
         identity: user.ok().map(|user| Arc::new(Identity::of_user(user))),
         since: Timestamp(1_700_000_000_000),
+        topic_info: None,
     }
 }

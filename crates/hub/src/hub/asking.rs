@@ -14,7 +14,7 @@ use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
 use crate::session::{Manner, NO_USER, Role, SessionState, Wishes};
-use crate::{Output, SlowRule, Ticket, WantedTopic};
+use crate::{Leave, Output, SlowRule, Ticket, WantedTopic};
 
 impl Hub {
     /// The rule for slow clients of a topic.
@@ -86,10 +86,20 @@ impl Hub {
             }
         }
         if asked.is_empty() {
+            self.forget_leaves(slot, &topics);
             return self.subscribe(slot, id, &topics, wishes);
         }
-        let question = Question::Subscribe { topics: asked, token };
-        self.ask(slot, Suspended::Subscribe { id, topics, wishes }, question);
+        let question = Question::Subscribe {
+            topics: asked.clone(),
+            token,
+        };
+        let suspended = Suspended::Subscribe {
+            id,
+            topics,
+            asked,
+            wishes,
+        };
+        self.ask(slot, suspended, question);
     }
 
     /// A topic that the client is subscribed to, or is about to be, in a dialect in which that is asked for once.
@@ -167,6 +177,9 @@ impl Hub {
         let Some(slot) = self.open_slot_of(connection) else {
             return;
         };
+        if let Answer::RenewSubscription(topic, outcome) = answer {
+            return self.renewal_decided(slot, &topic, outcome);
+        }
         let Some(suspended) = self.take_suspended(slot) else {
             return;
         };
@@ -175,11 +188,25 @@ impl Hub {
                 Ok(admission) => self.identified(slot, id, admission),
                 Err(denial) => self.token_refused(slot, id, denial),
             },
-            (Suspended::Hello { id, places }, Answer::Authenticate(outcome)) => {
-                self.hello_answered(slot, id, places, outcome);
+            (hello @ Suspended::Hello { .. }, Answer::Enter(outcome)) => {
+                self.hello_answered(slot, hello, outcome);
             }
-            (Suspended::Subscribe { id, topics, wishes }, Answer::Subscribe(outcome)) => match outcome {
-                Ok(()) => self.subscribe(slot, id, &topics, wishes),
+            (Suspended::Ending, Answer::Renew(outcome)) => self.identity_renewed(slot, outcome),
+            (
+                Suspended::Subscribe {
+                    id,
+                    topics,
+                    asked,
+                    wishes,
+                },
+                Answer::Subscribe(outcome),
+            ) => match outcome {
+                Ok(leaves) => self.subscribe_with_leave(slot, id, (&topics, leaves.for_each(asked)), wishes),
+                Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
+                Err(denial) => self.deny(slot, id, denial),
+            },
+            (Suspended::Renew { id, topic }, Answer::Subscribe(outcome)) => match outcome {
+                Ok(leaves) => self.renewed(slot, id, topic, leaves),
                 Err(denial) if self.is_hailed(slot) => self.subscription_refused(slot, id, denial),
                 Err(denial) => self.deny(slot, id, denial),
             },
@@ -222,6 +249,7 @@ impl Hub {
 
     /// Has the connection read from again, unless it asks anew. What it could not say meanwhile is not its fault.
     pub(super) fn go_on(&mut self, slot: usize) {
+        self.renew_if_due(slot);
         let now = self.now.monotonic;
         let Some(session) = self.sessions[slot]
             .as_mut()
@@ -301,7 +329,12 @@ impl Hub {
 
     /// The client is who it says: a new one is let in, another one's identity takes the place of the old.
     fn identified(&mut self, slot: usize, id: Option<CommandId>, admission: Admission) {
-        let Admission { identity, topics } = admission;
+        let Admission {
+            identity,
+            topics,
+            leaves,
+            ..
+        } = admission;
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
@@ -328,16 +361,16 @@ impl Hub {
             connection: session.connection,
             time: self.now.wall,
             user: identity.user.clone(),
-            expires_at: identity.expires_at,
+            expires_at: self.told_expiry(Some(&identity)),
         };
         self.reply_to(slot, Lane::Data, id.as_ref(), &reply);
         let entry = self.sessions[slot]
             .as_mut()
             .and_then(|session| session.waiting.take()?.entry);
         if is_new {
-            self.enter(slot, entry, topics);
+            self.enter(slot, entry, (topics, leaves));
         } else {
-            self.subscribe_granted(slot, &topics);
+            self.subscribe_granted(slot, &topics, leaves);
         }
     }
 
@@ -347,7 +380,7 @@ impl Hub {
         &mut self,
         slot: usize,
         entry: Option<(Vec<WantedTopic>, Wishes)>,
-        granted: Vec<TopicName>,
+        (granted, leaves): (Vec<TopicName>, Vec<(TopicName, Leave)>),
     ) {
         self.count_user(slot);
         self.subscribe_to_own(slot);
@@ -355,7 +388,7 @@ impl Hub {
         if session.is_none_or(|session| session.role == Role::Publisher) {
             return;
         }
-        self.subscribe_granted(slot, &granted);
+        self.subscribe_granted(slot, &granted, leaves);
         if let Some((topics, wishes)) = entry.filter(|(topics, _)| !topics.is_empty()) {
             self.subscribe_by_rules(slot, None, topics, wishes, None);
         }
@@ -389,9 +422,9 @@ impl Hub {
     }
 
     /// Subscribes to what was granted, as far as the limit goes: past it to none of it.
-    fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName]) {
+    fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName], leaves: Vec<(TopicName, Leave)>) {
         if !topics.is_empty() {
-            self.subscribe_by_application(slot, topics);
+            self.subscribe_by_application(slot, topics, leaves);
         }
     }
 
@@ -411,7 +444,7 @@ impl Hub {
             return (self.now.monotonic >= deadline).then_some(Disconnect::Unauthenticated);
         }
         let mut expires_at = session.identity.as_ref()?.expires_at?;
-        if session.dialect.is_hailed() {
+        if session.dialect.is_hailed() || self.concerns.endings {
             expires_at.0 = expires_at.0.saturating_add(EXPIRY_GRACE_MS);
         }
         (self.now.wall >= expires_at).then_some(Disconnect::Expired)
@@ -430,10 +463,11 @@ impl Suspended {
             Self::Authenticate(id)
             | Self::Hello { id, .. }
             | Self::Subscribe { id, .. }
+            | Self::Renew { id, .. }
             | Self::History { id, .. }
             | Self::Presence { id, .. }
             | Self::Call(id) => id,
-            Self::Read => None,
+            Self::Read | Self::Ending => None,
             Self::Publish(mut drafts) => drafts.pop_front().and_then(|(ticket, _)| ticket.id),
         }
     }
@@ -443,7 +477,9 @@ impl Waiting {
     fn is_over(&self) -> bool {
         self.suspended.is_none()
             && self.entry.is_none()
-            && self.admitted.is_none()
+            && self.newcomer.is_none()
+            && self.data.is_none()
+            && self.renewal_due.is_none()
             && self.refused_tokens == 0
             && self.key.is_none()
     }

@@ -96,6 +96,7 @@ impl Hub {
         if let Some(session) = &mut self.sessions[slot] {
             self.awaited -= usize::from(session.is_awaited());
             session.waiting = None;
+            session.leaves = None;
             let Closing { code, is_answered } = closing;
             session.state = SessionState::Closing {
                 deadline,

@@ -74,11 +74,16 @@ impl Hub {
             return self.reject(slot, Rejection::new(id, ErrorCode::Unauthenticated, message));
         }
         match verb {
-            Verb::Hello { token, places } => self.hello(slot, id, token.map(Into::into), places),
+            Verb::Hello {
+                token,
+                places,
+                greeting,
+            } => self.hello(slot, id, (token.map(Into::into), greeting), places),
             Verb::Pong => self.answered_ping(slot),
             Verb::Authenticate { token } => self.authenticate(slot, id, token.into()),
             Verb::Call { method, payload } => self.call(slot, id, method.into(), payload),
             Verb::Subscribe { .. } => self.subscribe_command(slot, id, verb),
+            Verb::Renew { topic, token } => self.renew_command(slot, id, &topic, token.into()),
             Verb::Unsubscribe { topics } => self.unsubscribe_command(slot, id, &topics),
             Verb::Publish {
                 topic,
@@ -203,7 +208,7 @@ impl Hub {
     fn draft(&mut self, slot: usize, topic: TopicName, payload: Payload, options: PublishOptions) -> Draft {
         self.counters.publish_commands += 1;
         Draft {
-            from: self.publisher(slot),
+            from: self.publisher(slot, Some(&topic)),
             ..Draft::new(topic, payload, self.now.wall).with(options)
         }
     }
@@ -241,7 +246,7 @@ impl Hub {
                     return self.forbid(slot, ticket.id, Action::Publish, &topic);
                 }
                 let direct = Direct {
-                    from: self.publisher(slot),
+                    from: self.publisher(slot, None),
                     time: self.now.wall,
                     payload,
                 };
@@ -314,7 +319,7 @@ impl Hub {
         } = rejection;
         self.counters.rejected[code as usize] += 1;
         if !session.dialect.has_errors() {
-            let cause = session.dialect.disconnect_for(code);
+            let cause = session.dialect.disconnect_for(code, application_code);
             return self.disconnect(slot, &cause, None);
         }
         let reply = Reply::Error {
@@ -330,7 +335,8 @@ impl Hub {
         }
     }
 
-    fn publisher(&self, slot: usize) -> Option<Publisher> {
+    /// Who publishes, as others see it, or others in a topic.
+    fn publisher(&self, slot: usize, topic: Option<&TopicName>) -> Option<Publisher> {
         let session = self.sessions[slot].as_ref()?;
         Some(Publisher {
             connection: session.connection,
@@ -339,11 +345,12 @@ impl Hub {
                 .identity
                 .as_ref()
                 .and_then(|identity| identity.info.clone()),
+            topic_info: topic.and_then(|topic| session.topic_info(topic)).cloned(),
         })
     }
 
     /// The name of a topic, shared with the topic itself where it is known here.
-    fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
+    pub(super) fn name(&self, name: &str) -> Result<TopicName, TopicNameError> {
         TopicName::check(name)?;
         self.names
             .get_key_value(name)

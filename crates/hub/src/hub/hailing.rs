@@ -1,80 +1,86 @@
 //! Dialects in which the client speaks first: it says hello, perhaps with a token, and is told who it is together with what
 //! the server subscribes it to.
 
+use std::sync::Arc;
+
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Millis, SessionKey, TopicName, Wanted};
+use fanfare_protocol::{CommandId, Greeting, Millis, SessionKey, TopicName, Wanted};
 
 use super::Hub;
-use crate::ask::{Admission, Denial, Question, Suspended, Waiting};
-use crate::session::{Session, SessionState};
+use crate::ask::{Admission, Denial, Newcomer, Question, Suspended, Waiting};
+use crate::session::{MadeBy, Session, SessionState};
 use crate::{Output, WantedTopic};
 
 impl Hub {
-    /// Waits for the hello of a connection of which is settled, perhaps, what it is subscribed to whatever the rules say.
-    pub(super) fn await_hello(
-        &mut self,
-        slot: usize,
-        admitted: Option<Vec<TopicName>>,
-        key: Option<Box<SessionKey>>,
-    ) {
-        if let Some(session) = &mut self.sessions[slot]
-            && (admitted.is_some() || key.is_some())
-        {
+    /// Waits for the hello of a connection.
+    pub(super) fn await_hello(&mut self, slot: usize, newcomer: Newcomer, key: Option<Box<SessionKey>>) {
+        if let Some(session) = &mut self.sessions[slot] {
             let waiting = session.waiting.get_or_insert_default();
-            (waiting.admitted, waiting.key) = (admitted, key);
+            (waiting.newcomer, waiting.key) = (Some(newcomer), key);
         }
     }
 
-    /// A client asks to be let in. Nobody is let in twice; the caller has seen to that.
+    /// A client asks to be let in. Who was not is not heard a second time.
     pub(super) fn hello(
         &mut self,
         slot: usize,
         id: Option<CommandId>,
-        token: Option<Box<str>>,
+        (token, greeting): (Option<Box<str>>, Box<Greeting>),
         places: Vec<Wanted<'_>>,
     ) {
+        let session = self.sessions[slot].as_mut();
+        let newcomer = session.and_then(|session| session.waiting.as_mut()?.newcomer.take());
+        let Some(Newcomer { known, may_be_nobody }) = newcomer else {
+            return self.disconnect(slot, &Disconnect::ProtocolError, None);
+        };
         let place = |Wanted { topic, since }: Wanted<'_>| {
             let topic = TopicName::parse(&topic).ok()?;
             Some(WantedTopic { topic, since })
         };
         // A place in a topic that cannot be is one in a topic that nobody is subscribed to.
-        let places: Vec<WantedTopic> = places.into_iter().filter_map(place).collect();
-        if let Some(token) = token {
-            return self.ask(
-                slot,
-                Suspended::Hello { id, places },
-                Question::Authenticate { token },
-            );
+        let hello = Suspended::Hello {
+            id,
+            places: places.into_iter().filter_map(place).collect(),
+            has_token: token.is_some(),
+            may_be_nobody,
+        };
+        if token.is_none() && !self.concerns.newcomers {
+            return self.hello_answered(slot, hello, Ok(known));
         }
-        let session = self.sessions[slot].as_mut();
-        let admitted = session.and_then(|session| session.waiting.as_mut()?.admitted.take());
-        match admitted {
-            Some(topics) => self.let_in(slot, id, topics, &places),
-            None => self.close_refused(slot, &Disconnect::ProtocolError),
-        }
+        let question = Question::Enter {
+            token,
+            known,
+            greeting,
+        };
+        self.ask(slot, hello, question);
     }
 
-    /// The application has said who it is that shows a token.
+    /// It is known who says hello, or why it may not.
     pub(super) fn hello_answered(
         &mut self,
         slot: usize,
-        id: Option<CommandId>,
-        places: Vec<WantedTopic>,
-        outcome: Result<Admission, Denial>,
+        hello: Suspended,
+        outcome: Result<Option<Admission>, Denial>,
     ) {
+        let Suspended::Hello {
+            id,
+            places,
+            has_token,
+            may_be_nobody,
+        } = hello
+        else {
+            return;
+        };
         match outcome {
-            Ok(Admission { identity, topics }) => {
-                if let Some(session) = &mut self.sessions[slot] {
-                    session.identity = Some(identity);
-                }
-                self.let_in(slot, id, topics, &places);
-            }
+            Ok(Some(admission)) => self.let_in(slot, id, Some(admission), &places),
+            Ok(None) if may_be_nobody => self.let_in(slot, id, None, &places),
+            Ok(None) => self.close_refused(slot, &Disconnect::ProtocolError),
             Err(Denial::Refused {
                 code: ErrorCode::Unauthenticated,
                 ..
-            }) => self.close_refused(slot, &Disconnect::BadToken),
+            }) if has_token => self.close_refused(slot, &Disconnect::BadToken),
             Err(denial) => {
-                if denial.is_clients_fault() {
+                if has_token && denial.is_clients_fault() {
                     self.count_refusal(slot);
                 }
                 self.deny(slot, id, denial);
@@ -128,18 +134,40 @@ impl Hub {
         self.outputs.extend(connection.map(Output::TokenRefused));
     }
 
-    /// Lets a client in that goes on from these places in what it is subscribed to. It is told so when all of that is known.
-    fn let_in(&mut self, slot: usize, id: Option<CommandId>, topics: Vec<TopicName>, places: &[WantedTopic]) {
+    /// Lets somebody in, or nobody in particular, that goes on from these places in what it is subscribed to. It is told so when
+    /// all of that is known.
+    fn let_in(
+        &mut self,
+        slot: usize,
+        id: Option<CommandId>,
+        admission: Option<Admission>,
+        places: &[WantedTopic],
+    ) {
         let half_interval_ms = self.limits.ping_interval_ms / 2;
         let now = self.now.monotonic;
+        let identity = admission
+            .as_ref()
+            .map(|admission| Arc::clone(&admission.identity));
+        let Admission {
+            topics, leaves, data, ..
+        } = admission.unwrap_or_default();
+        self.keep_leaves(slot, &topics, leaves, MadeBy::Application);
         let Some(session) = &mut self.sessions[slot] else {
             return;
         };
+        session.identity = identity;
+        if data
+            .as_ref()
+            .is_some_and(|data| !session.dialect.carries(data.kind()))
+        {
+            return self.disconnect(slot, &Disconnect::UnsupportedData, None);
+        }
         session.state = SessionState::Open;
         let key = session.waiting.take().and_then(|waiting| waiting.key);
-        session.waiting = key.map(|key| {
+        session.waiting = (key.is_some() || data.is_some()).then(|| {
             Box::new(Waiting {
-                key: Some(key),
+                data,
+                key,
                 ..Waiting::default()
             })
         });
@@ -160,11 +188,11 @@ impl Hub {
         self.welcome_with(slot, id, &wanted);
     }
 
-    /// A client was told what it calls its session by; the hub need not know.
-    pub(super) fn forget_key(&mut self, slot: usize) {
+    /// A client was told what it calls its session by, and what the application has for it; the hub need not know.
+    pub(super) fn forget_welcome(&mut self, slot: usize) {
         let session = self.sessions[slot].as_mut();
         if let Some(waiting) = session.and_then(|session| session.waiting.as_mut()) {
-            waiting.key = None;
+            (waiting.key, waiting.data) = (None, None);
         }
     }
 

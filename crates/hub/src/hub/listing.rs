@@ -156,9 +156,10 @@ impl Hub {
         self.now = now;
         match control {
             Control::Deliver(connection, direct) => usize::from(self.deliver(connection, &direct)),
-            Control::Subscribe(selector, topics) => {
-                self.each(&selector, |hub, slot| hub.subscribe_by_application(slot, &topics))
-            }
+            Control::Subscribe(selector, topics, leave) => self.each(&selector, |hub, slot| {
+                let leaves = topics.iter().map(|topic| (topic.clone(), leave.clone()));
+                hub.subscribe_by_application(slot, &topics, leaves.collect())
+            }),
             Control::Unsubscribe(selector, topics) => self.each(&selector, |hub, slot| {
                 hub.unsubscribe(slot, &topics);
                 let reply = Reply::Unsubscribed {

@@ -10,12 +10,14 @@ mod fan_out;
 mod filtering;
 mod gathering;
 mod hailing;
+mod leaves;
 mod listing;
 mod numbering;
 mod pacing;
 mod presence;
 mod rates;
 mod reading;
+mod renewing;
 mod seats;
 mod subscribing;
 mod timers;
@@ -30,6 +32,7 @@ use foldhash::fast::FixedState;
 use slab::Slab;
 
 use crate::access::TopicRules;
+use crate::ask::{Admission, Concerns, Newcomer};
 use crate::broker::BrokerEvent;
 use crate::encoder::Encoder;
 use crate::frames::{FrameId, Frames};
@@ -109,6 +112,7 @@ pub struct Hub {
     unwritten_frames: usize,
     unwritten_bytes: usize,
     rates: Rates,
+    concerns: Concerns,
     sweep: Sweep,
     drain: Option<Drain>,
     counters: Counters,
@@ -172,16 +176,24 @@ impl Hub {
             unwritten_frames: 0,
             unwritten_bytes: 0,
             rates,
+            concerns: Concerns::default(),
             sweep: Sweep::default(),
             drain: None,
             counters: Counters::default(),
         }
     }
 
+    /// The same, with an application that is asked about this whatever the rules say.
+    #[must_use]
+    pub fn with_concerns(self, concerns: Concerns) -> Self {
+        Self { concerns, ..self }
+    }
+
     /// An empty hub in the place of one that failed. It counts on from where that one stopped, whose connections all
     /// count as lost.
     pub fn in_place_of(failed: &Self, limits: Limits, seed: u64) -> Self {
         let mut hub = Self::new(limits, Arc::clone(&failed.rules), seed);
+        hub.concerns = failed.concerns;
         hub.counters = failed.counters.clone();
         hub.counters.lose_all();
         hub
@@ -394,13 +406,20 @@ impl Hub {
         let entry = (opened.topics, wishes);
         if is_hailed {
             self.awaited += 1;
-            let admitted = (!opened.is_awaited).then_some(opened.granted_topics);
-            self.await_hello(slot, admitted, opened.key);
+            let is_known = opened.identity.is_some() || !opened.granted_topics.is_empty();
+            let known = is_known.then(|| Admission {
+                identity: opened.identity.unwrap_or_default(),
+                topics: opened.granted_topics,
+                leaves: opened.leaves,
+                data: opened.data,
+            });
+            let may_be_nobody = !opened.is_awaited;
+            self.await_hello(slot, Newcomer { known, may_be_nobody }, opened.key);
         } else if is_awaited {
             self.awaited += 1;
             self.keep_entry(slot, entry);
         } else {
-            self.enter(slot, Some(entry), opened.granted_topics);
+            self.enter(slot, Some(entry), (opened.granted_topics, opened.leaves));
         }
         if self.drain.is_some() {
             self.say_shutdown(slot);
@@ -420,7 +439,7 @@ impl Hub {
             connection: session.connection,
             user: session.user().cloned(),
             auth_timeout_ms: session.is_awaited().then_some(self.limits.auth_timeout_ms),
-            expires_at: session.identity.as_ref().and_then(|identity| identity.expires_at),
+            expires_at: self.told_expiry(session.identity.as_deref()),
             time: self.now.wall,
             ping_interval_ms: if session.pings_natively {
                 0
@@ -433,6 +452,7 @@ impl Hub {
             commands_per_second: some_limit(self.limits.commands_per_second),
             bytes_per_second: some_limit(self.limits.bytes_per_second),
             key: session.waiting.as_ref().and_then(|waiting| waiting.key.clone()),
+            data: session.waiting.as_ref().and_then(|waiting| waiting.data.clone()),
         })
     }
 

@@ -44,6 +44,7 @@ impl Hub {
             topic.changes.push(Change::Came(Attendee {
                 connection: session.connection,
                 identity: session.identity.clone(),
+                topic_info: session.topic_info(&topic.name).cloned(),
                 since: self.now.wall,
             }));
         }
@@ -53,6 +54,14 @@ impl Hub {
     pub(super) fn note_going(topic: &mut Topic, connection: ConnectionId) {
         if topic.is_tracked {
             topic.changes.push(Change::Went(connection));
+        }
+    }
+
+    /// Somebody may be seen otherwise in a topic from now on.
+    pub(super) fn note_change_in(&mut self, slot: usize, index: u32) {
+        if self.topics[index as usize].is_tracked {
+            self.note_coming(slot, index);
+            self.report_later(index);
         }
     }
 

@@ -13,9 +13,9 @@ use crate::access::Action;
 use crate::ask::Suspended;
 use crate::broker::{Page, Refusal};
 use crate::outbox::Lane;
-use crate::session::{Manner, Place, SILENT, Seat, Subscription, Wishes};
+use crate::session::{MadeBy, Manner, Place, SILENT, Seat, Subscription, Wishes};
 use crate::topic::{Topic, Wants};
-use crate::{Output, Role, WantedTopic};
+use crate::{Leave, Output, Role, WantedTopic};
 
 /// A subscribe command that waits for the broker.
 pub(super) struct Pending {
@@ -80,10 +80,16 @@ impl Hub {
     }
 
     /// Subscribes by the application's wish; false past the limit, and nothing is changed then.
-    pub(super) fn subscribe_by_application(&mut self, slot: usize, names: &[TopicName]) -> bool {
+    pub(super) fn subscribe_by_application(
+        &mut self,
+        slot: usize,
+        names: &[TopicName],
+        leaves: Vec<(TopicName, Leave)>,
+    ) -> bool {
         let topics: Vec<WantedTopic> = names.iter().cloned().map(WantedTopic::from).collect();
         let has_room = self.too_many(slot, &topics).is_none();
         if has_room {
+            self.keep_leaves(slot, names, leaves, MadeBy::Application);
             let options = SubscribeOptions {
                 wishes: None,
                 told: Told::Subscribed,
@@ -387,7 +393,7 @@ impl Hub {
                     let reply = Reply::Welcomed { welcome, topics };
                     self.reply_to(slot, Lane::Data, id, &reply);
                     self.subscribe_to_own(slot);
-                    self.forget_key(slot);
+                    self.forget_welcome(slot);
                     self.take_suspended(slot);
                     self.go_on(slot);
                 }
@@ -435,7 +441,8 @@ impl Hub {
         let now = *position;
         let session = self.sessions[slot].as_mut()?;
         // Who is here already goes on from where it is.
-        let recovered = begin.recovered.filter(|_| !session.is_subscriber(index));
+        let is_here = session.is_subscriber(index);
+        let recovered = begin.recovered.filter(|_| !is_here);
         if session.seat(index).is_some() {
             self.close_notice(slot, index);
             self.catch_up(slot, index);
@@ -457,6 +464,10 @@ impl Hub {
             self.join_topic(slot, index, key, manner)?;
             self.set_wants(slot, index, wants);
         }
+        if is_here {
+            self.note_change_in(slot, index);
+        }
+        let granted = self.grant(slot, index);
         let topic = self.topics.get(index as usize)?;
         let position = self.comes_from(slot, index).or(topic.position)?;
         let session = self.sessions[slot].as_ref()?;
@@ -468,6 +479,7 @@ impl Hub {
                 && self.may_as_subscriber(slot, Action::History, &topic.name),
             has_deltas: manner == Manner::Deltas,
             publications: Vec::new(),
+            granted,
         })
     }
 
@@ -526,6 +538,7 @@ impl Hub {
             let comer = session.comer_of(topic);
             session.subscriptions.retain(|s| s.topic != topic);
             session.forget_filter(name);
+            session.forget_leave(name);
             if let Some(seat) = seat {
                 self.close_notice(slot, topic);
                 self.remove_member(connection, topic, seat);

@@ -92,6 +92,14 @@ impl Hub {
         if let Some(cause) = self.lapse(slot) {
             return self.disconnect(slot, &cause, None);
         }
+        self.renew_if_due(slot);
+        let has_leaves = |session: &Session| session.leaves.is_some();
+        if self.sessions[slot].as_ref().is_some_and(has_leaves) {
+            self.check_leaves(slot);
+        }
+        let Some(session) = self.sessions[slot].as_ref().filter(|session| session.is_here()) else {
+            return;
+        };
         // Of one that is not read from, nothing can be heard.
         let (is_taken_in, is_held_back) = (self.is_taken_in(slot), self.is_held_back(session));
         let has_grace = now < self.sweep.grace_until;

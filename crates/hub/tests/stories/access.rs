@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use fanfare_hub::access::{Access, Grants, Identity, TopicRule, TopicRules, Who};
-use fanfare_hub::{Admission, Answer, Denial, Hold, Input, Limits, Output, Question};
+use fanfare_hub::{Admission, Answer, Denial, Hold, Input, Leaves, Limits, Output, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
@@ -159,7 +159,7 @@ fn the_application_is_asked_and_the_connection_waits() {
     assert_eq!(shard.hub.counters().held[Hold::Application as usize], 1);
 
     assert_eq!(
-        answer(&mut shard, ada, Answer::Subscribe(Ok(()))),
+        answer(&mut shard, ada, Answer::Subscribe(Ok(Leaves::default()))),
         ["subscribed #1 a@0"]
     );
     assert!(shard.hub.is_readable(ada));
@@ -196,7 +196,7 @@ fn what_the_application_makes_of_a_publication_is_published() {
         ["error #2 unavailable after 1000"]
     );
     ask(&mut shard, ada, PUBLISH_A);
-    let wrong = Answer::Subscribe(Ok(()));
+    let wrong = Answer::Subscribe(Ok(Leaves::default()));
     assert_eq!(
         answer(&mut shard, ada, wrong),
         ["error #2 unavailable after 1000"],
@@ -304,7 +304,7 @@ fn whoever_leaves_while_the_application_thinks_leaves_nothing_behind() {
     shard.handle(Input::Lost(gone));
     shard.handle(Input::PeerClose(closed, Some(1000)));
     for client in [gone, closed] {
-        shard.handle(Input::Answered(client, Answer::Subscribe(Ok(()))));
+        shard.handle(Input::Answered(client, Answer::Subscribe(Ok(Leaves::default()))));
     }
     shard.turn();
     assert_eq!(shard.hub.counters().subscriptions, 0);
@@ -329,7 +329,7 @@ fn identity(user: &str, expires_at: Option<u64>) -> Arc<Identity> {
 fn admitted(identity: Arc<Identity>) -> Answer {
     Answer::Authenticate(Ok(Admission {
         identity,
-        topics: Vec::new(),
+        ..Admission::default()
     }))
 }
 
@@ -448,7 +448,7 @@ fn a_token_with_a_subscription_is_asked_about() {
     };
     assert_eq!(&**token, "t");
     assert_eq!(
-        answer(&mut shard, ada, Answer::Subscribe(Ok(()))),
+        answer(&mut shard, ada, Answer::Subscribe(Ok(Leaves::default()))),
         ["subscribed #1 a@0"]
     );
     shard.end();

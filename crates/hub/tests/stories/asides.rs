@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use fanfare_hub::broker::BrokerEvent;
-use fanfare_hub::{Answer, Control, Denial, Input, Output, Retention, Selector};
+use fanfare_hub::{Answer, Control, Denial, Input, Leave, Output, Retention, Selector};
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::dialect::centrifuge::{client_of, session_of};
@@ -88,7 +88,7 @@ fn refused(shard: &mut Shard, dialect: Dialect, code: ErrorCode) -> Vec<Value> {
     };
     say(shard, client, &hello);
     let denial = Denial::refused(code, "no");
-    shard.handle(Input::Answered(client, Answer::Authenticate(Err(denial))));
+    shard.handle(Input::Answered(client, Answer::Enter(Err(denial))));
     shard.turn();
     hear(shard, client, dialect)
 }
@@ -200,7 +200,7 @@ fn who_only_receives_is_told_bare_pushes() {
             (&json!("news"), &json!("x"))
         );
         let others = || Selector::Connection(client);
-        shard.control(Control::Subscribe(others(), vec![topic("a")]));
+        shard.control(Control::Subscribe(others(), vec![topic("a")], Leave::default()));
         shard.turn();
         shard.control(Control::Unsubscribe(others(), vec![topic("a")]));
         shard.turn();
@@ -373,7 +373,11 @@ fn who_cannot_subscribe_anew_is_closed_where_a_position_is_lost() {
         };
         let client = client(&mut shard, dialect);
         let a = vec![topic("a")];
-        shard.control(Control::Subscribe(Selector::Connection(client), a));
+        shard.control(Control::Subscribe(
+            Selector::Connection(client),
+            a,
+            Leave::default(),
+        ));
         shard.turn();
         hear(&mut shard, client, dialect);
         let position = Position {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use fanfare_hub::access::{Grants, Identity, TopicRules};
 use fanfare_hub::broker::{BrokerEvent, Published, Read, ReadId, Refusal};
 use fanfare_hub::{
-    Control, Dirty, History, Hub, Input, Limits, Now, Opened, Output, Received, Retention, Role, Roster,
-    RosterPage, SURVEY_PAGE, WantedTopic,
+    Concerns, Control, Dirty, History, Hub, Input, Leave, Limits, Now, Opened, Output, Received, Retention,
+    Role, Roster, RosterPage, SURVEY_PAGE, WantedTopic,
 };
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::websocket::{self, Compression, Decoder, Inflater, Item};
@@ -102,6 +102,8 @@ pub(crate) struct Door {
     /// Where it was in each of the topics, which goes before `since`.
     pub(crate) places: Vec<Option<Position>>,
     pub(crate) granted_topics: &'static [&'static str],
+    /// What comes with those.
+    pub(crate) leaves: Vec<(TopicName, Leave)>,
     pub(crate) occupancy: bool,
     pub(crate) presence: bool,
     pub(crate) every: Option<Every>,
@@ -133,6 +135,7 @@ impl Default for Door {
             since: None,
             places: Vec::new(),
             granted_topics: &[],
+            leaves: Vec::new(),
             occupancy: false,
             presence: false,
             every: None,
@@ -150,6 +153,15 @@ impl Shard {
 
     pub(crate) fn with_limits(limits: Limits) -> Self {
         Self::with_rules(limits, TopicRules::open())
+    }
+
+    /// A shard whose application is asked about this whatever the rules say.
+    pub(crate) fn with_concerns(concerns: Concerns) -> Self {
+        let shard = Self::new();
+        Self {
+            hub: shard.hub.with_concerns(concerns),
+            ..shard
+        }
     }
 
     pub(crate) fn with_rules(limits: Limits, rules: TopicRules) -> Self {
@@ -226,6 +238,8 @@ impl Shard {
                 .collect(),
             greeting: Box::default(),
             granted_topics: door.granted_topics.iter().map(|name| topic(name)).collect(),
+            leaves: door.leaves,
+            data: None,
             occupancy: door.occupancy,
             presence: door.presence,
             every: door.every,

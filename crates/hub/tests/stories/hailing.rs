@@ -164,7 +164,7 @@ fn a_token_says_who_it_is_and_what_it_receives() {
         topics: vec![topic("news"), topic("inbox")],
         ..Admission::default()
     };
-    shard.handle(Input::Answered(client, Answer::Authenticate(Ok(admission))));
+    shard.handle(Input::Answered(client, Answer::Enter(Ok(Some(admission)))));
     shard.turn();
     let heard = hear(&mut shard, client);
     let subs = heard[0]["connect"]["subs"].as_object().unwrap();
@@ -188,7 +188,7 @@ fn a_token_that_is_over_is_an_error_and_a_bad_one_the_end() {
         });
         say(&mut shard, client, &json!({"id": 1, "connect": {"token": "t"}}));
         let denial = Denial::refused(code, "no");
-        shard.handle(Input::Answered(client, Answer::Authenticate(Err(denial))));
+        shard.handle(Input::Answered(client, Answer::Enter(Err(denial))));
         shard.turn();
         let heard = hear(&mut shard, client);
         match expected {

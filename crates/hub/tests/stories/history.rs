@@ -2,7 +2,7 @@
 
 use fanfare_hub::access::{Access, TopicRules, Who};
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Answer, Denial, Input, Limits, Output, Question, Retention};
+use fanfare_hub::{Answer, Denial, Input, Leaves, Limits, Output, Question, Retention};
 use fanfare_protocol::ConnectionId;
 
 use crate::driver::{Shard, topic};
@@ -156,7 +156,7 @@ fn leave_to_subscribe_is_leave_to_look_back() {
         let client = shard.client(&[]);
         shard.say(client, r#"{"type":"subscribe","topic":"a","last":1}"#);
         if subscribe == Who::Hook {
-            shard.handle(Input::Answered(client, Answer::Subscribe(Ok(()))));
+            shard.handle(Input::Answered(client, Answer::Subscribe(Ok(Leaves::default()))));
         }
         shard.turn();
         assert_eq!(shard.read(client)[0], expected);

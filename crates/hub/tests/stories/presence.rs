@@ -136,6 +136,7 @@ fn what_is_lost_is_told_as_a_whole() {
             connection: ConnectionId::new(3, slot, 1),
             identity: None,
             since: Timestamp(0),
+            topic_info: None,
         };
         let roster = &mut shard.logs.get_mut(&topic("a")).unwrap().roster;
         roster.apply(Change::Came(attendee));

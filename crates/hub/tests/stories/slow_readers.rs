@@ -1,6 +1,6 @@
 //! Clients that do not read, read slowly, or read no replies.
 
-use fanfare_hub::{Control, Input, Limits, Output, Selector};
+use fanfare_hub::{Control, Input, Leave, Limits, Output, Selector};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::{ConnectionId, UserName};
 
@@ -273,7 +273,10 @@ fn who_overflows_while_a_user_is_subscribed_is_subscribed_to_nothing() {
     let quick = shard.open(door());
     let slow = about_to_overflow(&mut shard, door());
     let user = Selector::User(UserName::parse("ada").unwrap());
-    assert_eq!(shard.control(Control::Subscribe(user, vec![topic("a")])), 1);
+    assert_eq!(
+        shard.control(Control::Subscribe(user, vec![topic("a")], Leave::default())),
+        1
+    );
     shard.turn();
     assert_eq!(shard.read(quick), ["welcome", "subscribed a@5"]);
     assert_eq!(hears_at_last(&mut shard, slow), ["goodbye 3001", "close 3001"]);

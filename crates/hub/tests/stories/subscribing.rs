@@ -1,7 +1,7 @@
 //! Welcome, joining and leaving topics.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Limits, Listed, Output, Role, Selector};
+use fanfare_hub::{Control, Leave, Limits, Listed, Output, Role, Selector};
 use fanfare_protocol::dialect::Dialect;
 
 use crate::driver::{Door, Shard, topic};
@@ -211,7 +211,11 @@ fn the_application_subscribes_and_unsubscribes() {
     shard.turn();
     let user = || Selector::User(fanfare_protocol::UserName::parse("ada").unwrap());
     assert_eq!(
-        shard.control(Control::Subscribe(user(), vec![topic("a"), topic("b")])),
+        shard.control(Control::Subscribe(
+            user(),
+            vec![topic("a"), topic("b")],
+            Leave::default()
+        )),
         2
     );
     shard.publish("b", "x");
@@ -239,13 +243,16 @@ fn the_application_cannot_subscribe_past_the_limit() {
     shard.turn();
     shard.read(ada);
     let selector = Selector::Connection(ada);
-    let past = Control::Subscribe(selector.clone(), vec![topic("b"), topic("c")]);
+    let past = Control::Subscribe(selector.clone(), vec![topic("b"), topic("c")], Leave::default());
     assert_eq!(shard.control(past), 0, "it is told to whoever asked");
     assert!(
         shard.read(ada).is_empty(),
         "the client did not ask and hears nothing"
     );
-    assert_eq!(shard.control(Control::Subscribe(selector, vec![topic("b")])), 1);
+    assert_eq!(
+        shard.control(Control::Subscribe(selector, vec![topic("b")], Leave::default())),
+        1
+    );
     shard.turn();
     assert_eq!(shard.read(ada), ["subscribed b@0"]);
     shard.end();

@@ -49,7 +49,11 @@ fn of_json(json: &Value) -> String {
         "message" if json.get("topic").is_none() => format!("direct {}", json["data"]),
         "message" => format!("{}/{} {}", text("topic"), json["offset"], json["data"]),
         "subscribed" => format!("subscribed{id} {}", joined(&json["topics"])),
-        "unsubscribed" => format!("unsubscribed{id} {}", joined(&json["topics"])),
+        "unsubscribed" => {
+            let reason = json["reason"].as_str().map(|reason| format!(" ({reason})"));
+            let topics = joined(&json["topics"]);
+            format!("unsubscribed{id} {topics}{}", reason.unwrap_or_default())
+        }
         "published" if json["repeated"] == true => {
             format!("repeated{id} {}/{}", text("topic"), json["offset"])
         }

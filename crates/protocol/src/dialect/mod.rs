@@ -288,10 +288,10 @@ impl Dialect {
     }
 
     /// What a connection is closed for where others are told that a command was refused, in a dialect that
-    /// [cannot](Self::has_errors).
-    pub fn disconnect_for(self, code: ErrorCode) -> Disconnect {
+    /// [cannot](Self::has_errors); with the application's own code, if it was the application that refused and gave one.
+    pub fn disconnect_for(self, code: ErrorCode, application_code: Option<u16>) -> Disconnect {
         match code {
-            code if self.is_unidirectional() => centrifuge::disconnect_for(code),
+            code if self.is_unidirectional() => centrifuge::disconnect_for(code, application_code),
             ErrorCode::Forbidden => Disconnect::Forbidden,
             _ => Disconnect::Overloaded,
         }

@@ -103,6 +103,7 @@ pub(super) fn encode_push(push: &Push, event: &mut Vec<u8>) {
         Push::Occupancy { .. } => (b"occupancy", None),
         Push::Members(_) | Push::Attendance(_) => (b"attendance", None),
         Push::Missed(_) => (b"missed", None),
+        Push::LeaveEnded { .. } => (b"unsubscribed", None),
         Push::Goodbye(goodbye) if goodbye.disconnect.reconnects() => (b"goodbye", goodbye.reconnect_after_ms),
         Push::Goodbye(_) => (b"goodbye", Some(FINAL_RETRY_MS)),
         // A stream is closed in its place.

@@ -1,5 +1,7 @@
 //! Who is in a topic.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::{Request, State};
 use fanfare::{Attendee, ConnectionId, UserName};
@@ -26,6 +28,7 @@ struct Member {
     connection: String,
     user: Option<String>,
     info: Option<Box<RawValue>>,
+    topic_info: Option<Box<RawValue>>,
     since: u64,
 }
 
@@ -65,8 +68,14 @@ impl From<&Attendee> for Member {
         Self {
             connection: attendee.connection.to_string(),
             user: attendee.user().map(UserName::to_string),
-            info: attendee.info().and_then(|info| serde_json::from_str(info).ok()),
+            info: raw(attendee.info()),
+            topic_info: raw(attendee.topic_info.as_ref()),
             since: attendee.since.0,
         }
     }
+}
+
+/// What others may see of a connection, as it was written.
+fn raw(info: Option<&Arc<str>>) -> Option<Box<RawValue>> {
+    info.and_then(|info| serde_json::from_str(info).ok())
 }

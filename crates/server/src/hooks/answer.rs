@@ -59,6 +59,19 @@ pub(super) struct Entry {
     expires_in_s: Option<u64>,
     #[serde(default)]
     topics: Vec<String>,
+    data: Option<Box<RawValue>>,
+    text: Option<String>,
+    data_base64: Option<String>,
+}
+
+/// Who somebody is from now on: what is not said stays as it was, and when it ends is said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Refreshed {
+    expires_in_s: u64,
+    info: Option<Box<RawValue>>,
+    claims: Option<BTreeMap<Box<str>, Values>>,
+    grants: Option<GrantsText>,
 }
 
 /// One value of a claim, or several.
@@ -223,39 +236,38 @@ impl Deny {
 
 impl Entry {
     /// Who somebody is from now on who was `known` before; nobody, where there was nobody and nothing is said.
-    pub(super) fn check(self, known: Option<Admission>, now: Timestamp) -> Result<Option<Admission>, Unread> {
+    pub(super) fn check(
+        self,
+        known: Option<Admission>,
+        now: Timestamp,
+        payload_bytes_max: usize,
+    ) -> Result<Option<Admission>, Unread> {
         if self.says_nothing() {
             return Ok(known);
         }
         let Admission {
             identity,
             topics: known_topics,
+            leaves,
+            data: known_data,
         } = known.unwrap_or_default();
         let mut identity = Identity::clone(&identity);
         if let Some(user) = self.user {
             identity.user = Some(UserName::parse(&user).map_err(|error| format!("`user`: {error}"))?);
         }
-        if let Some(info) = self.info {
-            identity.info = Some(Arc::from(info.get()));
-        }
-        if let Some(claims) = self.claims {
-            identity.claims = claims
-                .into_iter()
-                .map(|(name, values)| (name, values.into_vec()))
-                .collect();
-        }
-        if let Some(grants) = self.grants {
-            identity.grants = grants.check()?;
-        }
+        change(&mut identity, self.info, self.claims, self.grants)?;
         if let Some(seconds) = self.expires_in_s {
-            let ms = Duration::from_secs(seconds).as_millis() as u64;
-            identity.expires_at = Some(Timestamp(now.0.saturating_add(ms)));
+            identity.expires_at = Some(in_seconds(now, seconds));
         }
         let mut topics = known_topics;
         topics.extend(parse_topics(&self.topics)?);
+        let data = payload_of(self.data, self.text, self.data_base64)?;
+        check_payload(data.as_ref(), payload_bytes_max)?;
         Ok(Some(Admission {
             identity: Arc::new(identity),
             topics,
+            leaves,
+            data: data.or(known_data),
         }))
     }
 
@@ -267,10 +279,45 @@ impl Entry {
             grants,
             expires_in_s,
             topics,
+            data,
+            text,
+            data_base64,
         } = self;
         let is_known = user.is_some() || info.is_some() || claims.is_some() || grants.is_some();
-        !is_known && expires_in_s.is_none() && topics.is_empty()
+        let has_data = data.is_some() || text.is_some() || data_base64.is_some();
+        !is_known && !has_data && expires_in_s.is_none() && topics.is_empty()
     }
+}
+
+impl Refreshed {
+    /// Who somebody is from now on who was this until now.
+    pub(super) fn check(self, mut identity: Identity, now: Timestamp) -> Result<Identity, Unread> {
+        change(&mut identity, self.info, self.claims, self.grants)?;
+        identity.expires_at = Some(in_seconds(now, self.expires_in_s));
+        Ok(identity)
+    }
+}
+
+/// Changes of an identity what is said.
+fn change(
+    identity: &mut Identity,
+    info: Option<Box<RawValue>>,
+    claims: Option<BTreeMap<Box<str>, Values>>,
+    grants: Option<GrantsText>,
+) -> Result<(), Unread> {
+    if let Some(info) = info {
+        identity.info = Some(Arc::from(info.get()));
+    }
+    if let Some(claims) = claims {
+        identity.claims = claims
+            .into_iter()
+            .map(|(name, values)| (name, values.into_vec()))
+            .collect();
+    }
+    if let Some(grants) = grants {
+        identity.grants = grants.check()?;
+    }
+    Ok(())
 }
 
 impl Values {
@@ -303,18 +350,7 @@ impl GrantsText {
 impl Consent {
     /// Holds it to the bound of a payload.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Checked, Unread> {
-        let payload = match (self.data, self.text, self.data_base64) {
-            (None, None, None) => None,
-            (Some(json), None, None) => Some(Payload::json(&json)),
-            (None, Some(text), None) => Some(Payload::text(text)),
-            (None, None, Some(base64)) => {
-                let bytes = STANDARD.decode(base64);
-                Some(Payload::binary(
-                    bytes.map_err(|_| "`data_base64` is not base64".to_owned())?,
-                ))
-            }
-            _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
-        };
+        let payload = payload_of(self.data, self.text, self.data_base64)?;
         check_payload(payload.as_ref(), payload_bytes_max)?;
         Ok(Checked {
             payload,
@@ -323,7 +359,33 @@ impl Consent {
     }
 }
 
-fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
+/// A payload in one of the words for it, if there is one.
+pub(super) fn payload_of(
+    json: Option<Box<RawValue>>,
+    text: Option<String>,
+    base64: Option<String>,
+) -> Result<Option<Payload>, Unread> {
+    Ok(match (json, text, base64) {
+        (None, None, None) => None,
+        (Some(json), None, None) => Some(Payload::json(&json)),
+        (None, Some(text), None) => Some(Payload::text(text)),
+        (None, None, Some(base64)) => {
+            let bytes = STANDARD.decode(base64);
+            Some(Payload::binary(
+                bytes.map_err(|_| "`data_base64` is not base64".to_owned())?,
+            ))
+        }
+        _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
+    })
+}
+
+/// The time in so many seconds.
+pub(super) fn in_seconds(now: Timestamp, seconds: u64) -> Timestamp {
+    let ms = Duration::from_secs(seconds).as_millis() as u64;
+    Timestamp(now.0.saturating_add(ms))
+}
+
+pub(super) fn parse_topics(texts: &[String]) -> Result<Vec<TopicName>, Unread> {
     let topics: Result<_, _> = texts.iter().map(|text| TopicName::parse(text)).collect();
     topics.map_err(|error| format!("a topic: {error}"))
 }
@@ -423,16 +485,16 @@ mod tests {
                 token_id: Some("t1".into()),
                 ..Identity::of_user(UserName::parse("ada").unwrap())
             }),
-            topics: Vec::new(),
+            ..Admission::default()
         };
-        assert_eq!(entry(r#"{"allow":{}}"#).check(None, NOW), Ok(None));
-        let kept = entry(r#"{"allow":{}}"#).check(Some(before.clone()), NOW);
+        assert_eq!(entry(r#"{"allow":{}}"#).check(None, NOW, 8), Ok(None));
+        let kept = entry(r#"{"allow":{}}"#).check(Some(before.clone()), NOW, 8);
         assert_eq!(kept, Ok(Some(before.clone())));
         let more = entry(
             r#"{"allow":{"info":{"a":1},"claims":{"team":["red","blue"],"role":"owner"},"grants":{"publish":["a:*"]},
                 "expires_in_s":2,"topics":["news"]}}"#,
         );
-        let after = more.check(Some(before), NOW).unwrap().unwrap();
+        let after = more.check(Some(before), NOW, 8).unwrap().unwrap();
         let identity = &after.identity;
         assert_eq!(identity.user.as_ref().map(UserName::as_str), Some("ada"));
         assert_eq!(identity.token_id.as_deref(), Some("t1"));
@@ -447,7 +509,7 @@ mod tests {
             r#"{"allow":{"topics":["a b"]}}"#,
             r#"{"allow":{"grants":{"publish":["a b"]}}}"#,
         ] {
-            assert!(entry(text).check(None, NOW).is_err(), "{text}");
+            assert!(entry(text).check(None, NOW, 8).is_err(), "{text}");
         }
     }
 

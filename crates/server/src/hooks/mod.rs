@@ -17,6 +17,7 @@ mod format;
 mod kind;
 mod line;
 mod metrics;
+mod permit;
 mod question;
 mod signature;
 mod url;
@@ -27,14 +28,14 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Action, Admission, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Notice,
-    Payload, Selector, Timestamp, TopicName,
+    Action, Admission, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Identity,
+    Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
 
 use crate::notices::Notices;
 use crate::options::Secret;
-use answer::{Checked, Consent, Decision, Entry, Unread};
+use answer::{Checked, Consent, Decision, Entry, Refreshed, Unread};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
 use centrifugo::CentrifugoHooks;
@@ -43,17 +44,19 @@ pub(crate) use courier::Courier;
 use courier::Letter;
 pub(crate) use format::HookFormat;
 use kind::HookKind;
+use permit::{Permit, Renewal};
 use question::Question;
 pub(crate) use signature::Signer;
 pub(crate) use url::{HookHeader, HookUrl};
 
 /// What there is to be set about hooks.
 pub(crate) struct HookSettings {
-    /// The URL of each kind, of connect, subscribe, publish, inspect and call. A kind without one is not asked.
-    pub(crate) urls: [Option<HookUrl>; 5],
+    /// The URL of each kind, of connect, refresh, subscribe, publish, inspect, call and sub_refresh. A kind without one is not
+    /// asked.
+    pub(crate) urls: [Option<HookUrl>; 7],
     /// What requests are signed with, each.
     pub(crate) secrets: Vec<Secret>,
-    /// Headers of clients that go along when they connect.
+    /// Headers of clients that go along.
     pub(crate) headers: Vec<HeaderName>,
     /// In whose words they are asked.
     pub(crate) format: HookFormat,
@@ -137,7 +140,7 @@ impl HttpHooks {
         self.0.backends[kind as usize].as_deref()
     }
 
-    /// Headers of clients that go along when they connect.
+    /// Headers of clients that go along.
     fn headers(&self) -> &[HeaderName] {
         &self.0.headers
     }
@@ -214,10 +217,27 @@ impl Hooks for HttpHooks {
         };
         let known = admission.clone();
         let question = Question::connect(entrant, admission.as_ref(), &self.0.headers);
-        let check = |entry: Entry| entry.check(known, now());
+        let bytes_max = self.payload_bytes_max();
+        let check = |entry: Entry| entry.check(known, now(), bytes_max);
         let read = |body: &[u8]| answer::read_checked(body, check);
         self.ask(HookKind::Connect, backend, question.into_letter(), read)
             .await
+    }
+
+    fn renews(&self) -> bool {
+        self.backend(HookKind::Refresh).is_some()
+    }
+
+    async fn renew(&self, caller: &Caller) -> Result<Option<Arc<Identity>>, Denial> {
+        let Some(backend) = self.backend(HookKind::Refresh) else {
+            return Unasked.renew(caller).await;
+        };
+        let identity = caller.identity.as_deref().cloned().unwrap_or_default();
+        let check = |refreshed: Refreshed| refreshed.check(identity, now());
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        let letter = Question::refresh(caller).into_letter();
+        let renewed = self.ask(HookKind::Refresh, backend, letter, read).await?;
+        Ok(Some(Arc::new(renewed)))
     }
 
     async fn subscribe(
@@ -225,7 +245,7 @@ impl Hooks for HttpHooks {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         if token.is_some() {
             // Among the topics may be some of which the rules say no: those are not the backend's to give.
             return Err(Denial::forbidden("no token opens topics here"));
@@ -233,9 +253,23 @@ impl Hooks for HttpHooks {
         let Some(backend) = self.backend(HookKind::Subscribe) else {
             return Unasked.subscribe(caller, topics, token).await;
         };
-        let question = Question::subscribe(caller, topics);
-        let checked = self.ask_about(HookKind::Subscribe, caller, backend, question);
-        checked.await.map(drop)
+        let letter = Question::subscribe(caller, topics).into_letter();
+        let bytes_max = self.payload_bytes_max();
+        let check = |permit: Permit| permit.check(bytes_max, now());
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        let (leave, beside) = self.ask(HookKind::Subscribe, backend, letter, read).await?;
+        subscribe(caller, &beside).await;
+        Ok(Leaves::from(leave))
+    }
+
+    async fn renew_subscription(&self, caller: &Caller, topic: &TopicName) -> Result<Leave, Denial> {
+        let Some(backend) = self.backend(HookKind::SubRefresh) else {
+            return Unasked.renew_subscription(caller, topic).await;
+        };
+        let letter = Question::renew(caller, topic).into_letter();
+        let check = |renewal: Renewal| Ok(renewal.leave(now()));
+        let read = |body: &[u8]| answer::read_checked(body, check);
+        self.ask(HookKind::SubRefresh, backend, letter, read).await
     }
 
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {

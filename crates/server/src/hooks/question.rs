@@ -6,7 +6,8 @@ use axum::http::{HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare::{
-    Action, Admission, Caller, Draft, Entrant, Identity, Key, Payload, PayloadKind, TopicName, UserName,
+    Action, Admission, Caller, Draft, Entrant, Greeting, Identity, Key, Payload, PayloadKind, TopicName,
+    UserName,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -34,6 +35,7 @@ pub(super) enum About<'a> {
     Connect {
         client: Client<'a>,
     },
+    Refresh {},
     Subscribe {
         topics: Vec<&'a str>,
     },
@@ -46,6 +48,9 @@ pub(super) enum About<'a> {
     },
     Inspect {
         action: &'static str,
+        topic: &'a str,
+    },
+    Renew {
         topic: &'a str,
     },
     Call {
@@ -61,6 +66,18 @@ pub(super) struct Client<'a> {
     remote: String,
     target: String,
     headers: BTreeMap<&'a str, Vec<String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hello: Option<Hello<'a>>,
+}
+
+/// What it says of itself.
+#[derive(Serialize)]
+struct Hello<'a> {
+    name: &'a str,
+    version: &'a str,
+    topics: Vec<&'a str>,
+    #[serde(flatten)]
+    payload: Option<PayloadText<'a>>,
 }
 
 /// Who somebody is.
@@ -97,14 +114,20 @@ impl<'a> Question<'a> {
             remote: entrant.remote.to_string(),
             target: without_token(&entrant.target),
             headers: listed(&entrant.headers, headers),
+            hello: entrant.greeting.as_deref().map(Hello::of),
         };
         Self {
             hook: HookKind::Connect.name(),
             id: new_id(),
-            connection: None,
+            connection: entrant.connection.map(|connection| connection.to_string()),
             identity: known.map(|admission| IdentityText::of(&admission.identity)),
             about: About::Connect { client },
         }
+    }
+
+    /// Who is it from now on?
+    pub(super) fn refresh(caller: &'a Caller) -> Self {
+        Self::of(HookKind::Refresh, caller, About::Refresh {})
     }
 
     /// May this connection receive these topics?
@@ -132,6 +155,12 @@ impl<'a> Question<'a> {
         Self::of(HookKind::Inspect, caller, about)
     }
 
+    /// May this connection go on receiving this topic?
+    pub(super) fn renew(caller: &'a Caller, topic: &'a TopicName) -> Self {
+        let topic = topic.as_str();
+        Self::of(HookKind::SubRefresh, caller, About::Renew { topic })
+    }
+
     /// What does this procedure give to this connection?
     pub(super) fn call(caller: &'a Caller, method: &'a str, payload: &'a Payload) -> Self {
         let payload = PayloadText::of(payload);
@@ -156,6 +185,17 @@ impl<'a> Question<'a> {
             body: body.into(),
             headers: HeaderMap::new(),
             must_be_json: true,
+        }
+    }
+}
+
+impl<'a> Hello<'a> {
+    fn of(greeting: &'a Greeting) -> Self {
+        Self {
+            name: &greeting.name,
+            version: &greeting.version,
+            topics: greeting.topics.iter().map(TopicName::as_str).collect(),
+            payload: greeting.data.as_ref().map(PayloadText::of),
         }
     }
 }
@@ -206,12 +246,14 @@ fn listed<'a>(headers: &HeaderMap, names: &'a [HeaderName]) -> BTreeMap<&'a str,
         .collect()
 }
 
-/// What a client asked for, without the token in it: whoever lists no header for it is not to see it here.
+/// What a client asked for, without the token in it: whoever lists no header for it is not to see it here. Nor what a client
+/// of Centrifuge says there, which has a place of its own.
 fn without_token(target: &str) -> String {
     let Some((path, query)) = target.split_once('?') else {
         return target.to_owned();
     };
-    let kept = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "token");
+    let kept =
+        form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "token" && name != "cf_connect");
     let query = form_urlencoded::Serializer::new(String::new())
         .extend_pairs(kept)
         .finish();
@@ -225,7 +267,7 @@ fn without_token(target: &str) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use fanfare::{ConnectionId, Fanfare, Options};
+    use fanfare::{ConnectionId, Dialect, Fanfare, Options};
     use serde_json::{Value, json};
 
     use super::*;
@@ -238,6 +280,8 @@ mod tests {
                 info: Some(Arc::from(r#"{"name": "Ada"}"#)),
                 ..Identity::of_user(UserName::parse("ada").unwrap())
             })),
+            dialect: Dialect::Json,
+            entrant: None,
         }
     }
 
@@ -299,6 +343,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_says_of_itself_goes_along_and_not_in_its_address() {
+        let greeting = Greeting {
+            data: Some(Payload::text("hi")),
+            name: "js".to_owned(),
+            topics: vec![TopicName::parse("a").unwrap()],
+            ..Greeting::default()
+        };
+        let entrant = Entrant {
+            certificate: None,
+            remote: "192.0.2.1:5".parse().unwrap(),
+            target: "/connection/sse?cf_connect=secret&x=1".to_owned(),
+            dialect: Dialect::CentrifugeJsonEvents,
+            headers: HeaderMap::new(),
+            greeting: Some(Box::new(greeting)),
+            connection: Some(ConnectionId::new(0, 1, 2)),
+        };
+        let question = read(Question::connect(&entrant, None, &[]));
+        assert_eq!(question["connection"], "0000000100000002");
+        let hello = json!({"name": "js", "version": "", "topics": ["a"], "text": "hi"});
+        assert_eq!(
+            (&question["client"]["hello"], &question["client"]["target"]),
+            (&hello, &json!("/connection/sse?x=1"))
+        );
+    }
+
+    #[test]
     fn headers_that_are_not_listed_and_tokens_stay_here() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
@@ -312,7 +382,10 @@ mod tests {
             certificate: None,
             remote: "192.0.2.1:5".parse().unwrap(),
             target: "/ws?topic=a%20b&token=secret&tok%65n=secret".to_owned(),
+            dialect: Dialect::Json,
             headers,
+            greeting: None,
+            connection: None,
         };
         let names = [
             HeaderName::from_static("x-tenant"),

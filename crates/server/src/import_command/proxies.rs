@@ -1,5 +1,6 @@
 //! Proxies, which are hooks here: one URL for each kind of question.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use fanfare::tokens::{Algorithm, NewKey};
@@ -32,18 +33,19 @@ pub(super) enum Asked {
 pub(super) fn map(settings: &Settings, draft: &mut Draft) -> Hooks {
     let connect = of_connection(settings, draft, "connect", "hook_connect_url");
     let is_connect_lost = settings.switch("client.proxy.connect.enabled") && connect.is_none();
-    map_refresh(settings, draft);
+    of_connection(settings, draft, "refresh", "hook_refresh_url");
     let hooks = Hooks {
         subscribe: of_channels(settings, draft, "subscribe", "hook_subscribe_url"),
         publish: of_channels(settings, draft, "publish", "hook_publish_url"),
         is_connect_lost,
     };
+    map_renewals(settings, draft);
     map_calls(settings, draft);
     if OPTIONS
         .iter()
         .any(|spec| draft.has(spec.key) && spec.section == "Hooks")
     {
-        map_all(settings, draft, connect.is_some());
+        map_all(settings, draft);
     }
     hooks
 }
@@ -134,22 +136,6 @@ fn of_connection(settings: &Settings, draft: &mut Draft, kind: &str, option: &'s
         .then_some(endpoint)
 }
 
-/// Nobody is asked about a connection again.
-fn map_refresh(settings: &Settings, draft: &mut Draft) {
-    if settings.switch("client.proxy.refresh.enabled") {
-        let subject = match settings.text("client.proxy.refresh.endpoint") {
-            Some(_) => "client.proxy.refresh.endpoint",
-            None => "client.proxy.refresh.enabled",
-        };
-        draft.lost(
-            Place::Hooks,
-            &settings.shown(subject),
-            "nobody is asked about a connection again: it ends at its time, and the client connects anew; answer connect with an \
-             `expire_at` that fits",
-        );
-    }
-}
-
 /// The one URL for a question about channels: the first that is needed and can be asked.
 fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'static str) -> Option<String> {
     let named = (0..settings.elements(NAMESPACES)).map(|index| format!("{NAMESPACES}[{index}]"));
@@ -171,9 +157,14 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
             },
             Endpoint::Unasked | Endpoint::Missing => "its proxy has no endpoint".to_owned(),
         };
-        let text = format!(
-            "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
-        );
+        let text = match kind {
+            RENEWALS => format!(
+                "{why}; its subscriptions end with their `expire_at` until you let one backend answer for all, at {option}"
+            ),
+            _ => format!(
+                "{why}; nobody may until you let one backend answer for all, at {option}, and say `{kind} = \"hook\"`"
+            ),
+        };
         draft.lost(
             place_of(at),
             &settings.shown(&format!("{at}.{kind}_proxy_enabled")),
@@ -189,6 +180,27 @@ fn of_channels(settings: &Settings, draft: &mut Draft, kind: &str, option: &'sta
         );
     }
     asked
+}
+
+/// Subscriptions are renewed by one URL, whatever namespace they are of.
+fn map_renewals(settings: &Settings, draft: &mut Draft) {
+    if of_channels(settings, draft, RENEWALS, "hook_sub_refresh_url").is_none() {
+        return;
+    }
+    let named = (0..settings.elements(NAMESPACES)).map(|index| format!("{NAMESPACES}[{index}]"));
+    let mut places = std::iter::once(WITHOUT.to_owned()).chain(named);
+    let is_unasked = |at: &String| {
+        let endpoint = |kind| Endpoint::of_channels(settings, at, kind);
+        endpoint(RENEWALS) == Endpoint::Unasked && endpoint("subscribe") != Endpoint::Unasked
+    };
+    if places.any(|at| is_unasked(&at)) {
+        let text = "subscriptions of all namespaces are asked about when the `expire_at` has come that the subscribe proxy gave";
+        draft.note(
+            Place::Hooks,
+            &settings.shown("channel.proxy.sub_refresh.endpoint"),
+            text,
+        );
+    }
 }
 
 fn place_of(at: &str) -> Place {
@@ -223,7 +235,7 @@ fn map_calls(settings: &Settings, draft: &mut Draft) {
 }
 
 /// What holds for all hooks together.
-fn map_all(settings: &Settings, draft: &mut Draft, has_connect: bool) {
+fn map_all(settings: &Settings, draft: &mut Draft) {
     draft.set(Place::Hooks, "hook_format", "centrifugo", "proxies");
     match NewKey::generate(Algorithm::Hs256) {
         Ok(key) => {
@@ -250,47 +262,36 @@ fn map_all(settings: &Settings, draft: &mut Draft, has_connect: bool) {
     if let Some(longest) = longest {
         draft.set(Place::Hooks, "hook_timeout", super::written(longest), "timeout");
     }
-    map_headers(settings, draft, has_connect);
+    map_headers(settings, draft, "http_headers", "hook_header");
+    map_headers(settings, draft, "emulated_headers", "hook_emulated_header");
 }
 
-/// Headers are told to the connect hook alone.
-fn map_headers(settings: &Settings, draft: &mut Draft, has_connect: bool) {
-    let of_all = settings.texts("proxy.http_headers");
-    let own = settings.texts("client.proxy.connect.http_headers");
-    let mut told: Vec<String> = if own.is_empty() { of_all.clone() } else { own };
-    told.sort_unstable();
-    told.dedup();
-    if has_connect && !told.is_empty() {
-        let names = told.iter().map(|name| toml::Value::from(name.as_str())).collect();
-        draft.set(
-            Place::Hooks,
-            "hook_header",
-            toml::Value::Array(names),
-            &settings.shown("client.proxy.connect.http_headers"),
-        );
-    }
+/// Headers of clients, which all hooks are told: those that any of the proxies was.
+fn map_headers(settings: &Settings, draft: &mut Draft, key: &str, option: &'static str) {
     let named = (0..settings.elements("proxies")).map(|index| format!("proxies[{index}]"));
-    let others = PROXIES
-        .iter()
-        .map(|at| (*at).to_owned())
-        .filter(|at| at != "client.proxy.connect")
-        .chain(named);
-    for at in others {
-        let path = format!("{at}.http_headers");
-        if !settings.texts(&path).is_empty() {
-            draft.lost(Place::Hooks, &settings.shown(&path), ONLY_CONNECT);
-        }
-    }
-    let has_others = OTHERS.iter().any(|option| draft.has(option));
-    if !of_all.is_empty() && has_others {
-        draft.lost(Place::Hooks, &settings.shown("proxy.http_headers"), ONLY_CONNECT);
+    let places = PROXIES.iter().map(|at| (*at).to_owned()).chain(named);
+    let places = std::iter::once("proxy".to_owned()).chain(places);
+    let list = |at: String| {
+        let path = format!("{at}.{key}");
+        let names: BTreeSet<String> = settings.texts(&path).into_iter().collect();
+        (!names.is_empty()).then_some((path, names))
+    };
+    let lists: Vec<_> = places.filter_map(list).collect();
+    let Some((subject, _)) = lists.first() else {
+        return;
+    };
+    let subject = settings.shown(subject);
+    let all: BTreeSet<String> = lists.iter().flat_map(|(_, names)| names).cloned().collect();
+    let names = all.iter().map(|name| toml::Value::from(name.as_str())).collect();
+    draft.set(Place::Hooks, option, toml::Value::Array(names), &subject);
+    if lists.iter().any(|(_, names)| *names != all) {
+        let text = "proxies have different lists; all hooks are told the headers of all of them";
+        draft.note(Place::Hooks, &subject, text);
     }
 }
 
-const ONLY_CONNECT: &str = "headers are told to the connect hook alone; let it answer who the user is, and other hooks are told that";
-
-/// Hooks beside that of connect.
-const OTHERS: [&str; 3] = ["hook_subscribe_url", "hook_publish_url", "hook_call_url"];
+/// The kind of the proxy that is asked whether a subscription goes on.
+const RENEWALS: &str = "sub_refresh";
 
 /// What the default proxies are called.
 const DEFAULT: &str = "default";
@@ -299,10 +300,11 @@ const WITHOUT: &str = "channel.without_namespace";
 const NAMESPACES: &str = "channel.namespaces";
 
 /// The proxies that are not in a list, and that hooks take the place of.
-const PROXIES: [&str; 5] = [
+const PROXIES: [&str; 6] = [
     "client.proxy.connect",
     "client.proxy.refresh",
     "channel.proxy.subscribe",
     "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
     "rpc.proxy",
 ];

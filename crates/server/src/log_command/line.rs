@@ -105,6 +105,7 @@ mod tests {
                 connection,
                 user: UserName::parse("ada").ok(),
                 info: Some("{\"name\":\"Ada\"}".into()),
+                topic_info: None,
             }),
             key: Key::parse("k").ok(),
             idempotency_key: IdempotencyKey::parse("i").ok(),
@@ -219,8 +220,7 @@ mod tests {
             draft.from = parts[0].then(|| Publisher {
                 connection,
                 user: UserName::parse(&texts[0]).ok().filter(|_| parts[1]),
-                info: parts[2].then(|| info.into()),
-            });
+                info: parts[2].then(|| info.into()), topic_info: None, });
             draft.key = Key::parse(&texts[1]).ok().filter(|_| parts[3]);
             draft.idempotency_key = IdempotencyKey::parse(&texts[2]).ok().filter(|_| parts[4]);
             draft.except = parts[5].then_some(connection);

@@ -322,6 +322,7 @@ impl<'a> FromWire<'a> {
             connection: parsed("connection", &self.connection, ConnectionId::from_str)?,
             user: optional("user", self.user, UserName::parse)?,
             info: self.info.map(Into::into),
+            topic_info: None,
         })
     }
 }

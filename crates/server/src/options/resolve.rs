@@ -244,10 +244,12 @@ fn keyless_tokens(options: &ServeOptions) -> Option<String> {
 fn unsigned_hooks(options: &ServeOptions) -> Option<String> {
     let urls = [
         ("hook_connect_url", &options.hook_connect_url),
+        ("hook_refresh_url", &options.hook_refresh_url),
         ("hook_subscribe_url", &options.hook_subscribe_url),
         ("hook_publish_url", &options.hook_publish_url),
         ("hook_inspect_url", &options.hook_inspect_url),
         ("hook_call_url", &options.hook_call_url),
+        ("hook_sub_refresh_url", &options.hook_sub_refresh_url),
         ("notice_url", &options.notice_url),
     ];
     let (url, _) = urls.into_iter().find(|(_, url)| url.is_some())?;

@@ -147,6 +147,9 @@ options! {
         hook_format: HookFormat = HookFormat::Fanfare, HookFormat;
         /// URL that is asked whether a client may connect, and as whom.
         hook_connect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
+        /// URL that is asked who a client is from now on whose identity has come to its end. Clients are not told of the end then,
+        /// and need show no other token.
+        hook_refresh_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked, and connections end");
         /// URL that is asked whether a client may receive topics of which a topic_rule says `subscribe = "hook"`.
         hook_subscribe_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that is asked whether a client may publish to topics of which a topic_rule says `publish = "hook"`.
@@ -156,12 +159,19 @@ options! {
         hook_inspect_url: Option<HookUrl> = None, MaybeUrl ("nobody is asked");
         /// URL that answers the procedures clients call.
         hook_call_url: Option<HookUrl> = None, MaybeUrl ("there are no procedures");
+        /// URL that is asked whether a client may go on receiving a topic when the leave that a hook gave for it has ended.
+        hook_sub_refresh_url: Option<HookUrl> = None, MaybeUrl ("the subscription ends");
         /// Key that requests to hooks are signed with, at least 16 bytes. With several, each signs.
         /// Prefer the file or the environment: flags are visible in the list of processes.
         hook_secret: Vec<Secret> = Vec::new(), Secrets;
-        /// Header of a client's request that hook_connect_url is told, such as `cookie`.
+        /// Header of a client's request that hook_connect_url is told, such as `cookie`, and with hook_format `centrifugo` every
+        /// hook; then it is kept as long as the client is connected.
         /// Repeat the flag for several; in the environment they are separated by commas.
         hook_header: Vec<HookHeader> = Vec::new(), Headers;
+        /// Header that clients of Centrifuge may give with their command `connect` where their request has none of that name, as a
+        /// browser's has not; it is told like those of hook_header. Name none that something in front of this server vouches
+        /// for: anybody can write anything into it.
+        hook_emulated_header: Vec<HookHeader> = Vec::new(), Headers;
         /// How long a hook may take to answer, the time in the line and every try included; beyond, it has not answered.
         hook_timeout: Duration = SECOND, Time[CENTI, MINUTE];
         /// Requests to one hook's URL under way at the same time; further questions wait in order.

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use crate::hooks::{HookBounds, HookSettings, HttpHooks};
+use axum::http::HeaderName;
+
+use crate::hooks::{HookBounds, HookFormat, HookSettings, HttpHooks};
 use crate::notices::{NoticeSettings, Notices};
 use crate::options::ServeOptions;
 
@@ -13,10 +15,12 @@ use crate::options::ServeOptions;
 pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
     let urls = [
         &options.hook_connect_url,
+        &options.hook_refresh_url,
         &options.hook_subscribe_url,
         &options.hook_publish_url,
         &options.hook_inspect_url,
         &options.hook_call_url,
+        &options.hook_sub_refresh_url,
     ];
     if urls.iter().all(|url| url.is_none()) && options.notice_url.is_none() {
         return Ok(None);
@@ -24,11 +28,7 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
     let settings = HookSettings {
         urls: urls.map(Clone::clone),
         secrets: options.hook_secret.clone(),
-        headers: options
-            .hook_header
-            .iter()
-            .map(|header| header.0.clone())
-            .collect(),
+        headers: headers(options),
         format: options.hook_format,
         bounds: HookBounds {
             timeout: options.hook_timeout,
@@ -42,6 +42,34 @@ pub(super) fn start(options: &ServeOptions) -> io::Result<Option<HttpHooks>> {
         notices: notices(options)?,
     };
     HttpHooks::new(settings).map(Some)
+}
+
+/// Headers of clients that hooks are told.
+fn headers(options: &ServeOptions) -> Vec<HeaderName> {
+    let listed = options.hook_header.iter().chain(&options.hook_emulated_header);
+    listed.map(|header| header.0.clone()).collect()
+}
+
+/// Headers that clients may give where their request has none of that name.
+pub(super) fn emulated_headers(options: &ServeOptions) -> Vec<HeaderName> {
+    let listed = options.hook_emulated_header.iter();
+    listed.map(|header| header.0.clone()).collect()
+}
+
+/// Headers that are kept as long as a client is connected: those of hooks that are told them with whatever a client does.
+pub(super) fn kept_headers(options: &ServeOptions) -> Vec<HeaderName> {
+    let asked = [
+        &options.hook_refresh_url,
+        &options.hook_subscribe_url,
+        &options.hook_publish_url,
+        &options.hook_call_url,
+        &options.hook_sub_refresh_url,
+    ];
+    if options.hook_format == HookFormat::Centrifugo && asked.iter().any(|url| url.is_some()) {
+        headers(options)
+    } else {
+        Vec::new()
+    }
 }
 
 fn notices(options: &ServeOptions) -> io::Result<Option<Notices>> {

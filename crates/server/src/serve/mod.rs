@@ -224,6 +224,8 @@ fn library_options(
         rules: Arc::new(topic_rules(options)),
         anonymous: options.anonymous || options.open,
         application,
+        kept_headers: hooks::kept_headers(options),
+        emulated_headers: hooks::emulated_headers(options),
         notices: options.notice_url.is_some(),
         door: door_limits(options, connections_max),
         trusted_proxies: options.trusted_proxy.clone(),

@@ -27,7 +27,7 @@ pub(crate) struct Refused {
 }
 
 impl Client {
-    /// A client of a server, with these fields of the command `create`: `token`, `tokens`.
+    /// A client of a server, with these fields of the command `create`: `token`, `tokens`, and `data` to connect with.
     pub(crate) fn new(way: Way, address: SocketAddr, options: &Value) -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

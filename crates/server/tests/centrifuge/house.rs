@@ -34,8 +34,9 @@ impl House {
                 .env("FANFARE_TOKEN_KEY", format!("hs256:{SECRET}"))
                 .envs(SETTINGS)
                 .args(["serve", "--listen", &address.to_string()])
-                .args(RULES.iter().flat_map(|rule| ["--topic-rule", rule]))
-                .args(&flags);
+                // The first rule that matches decides, so those of a story go before.
+                .args(&flags)
+                .args(RULES.iter().flat_map(|rule| ["--topic-rule", rule]));
             command
         };
         Self {
@@ -111,7 +112,7 @@ const SETTINGS: [(&str, &str); 9] = [
 ];
 
 const RULES: [&str; 5] = [
-    r#"{ pattern = "private:*", history = "subscribers" }"#,
+    r#"{ pattern = "private:*", history = "subscribers", presence = "subscribers", publish = "subscribers" }"#,
     r#"{ pattern = "passing:*", history_frames = 0, subscribe = "anyone", publish = "anyone" }"#,
     r#"{ pattern = "%23*", publish = "subscribers", tell_presence = true }"#,
     r#"{ pattern = "closed:*", subscribe = "nobody", publish = "nobody", presence = "nobody", history = "nobody" }"#,

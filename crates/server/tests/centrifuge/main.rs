@@ -10,6 +10,9 @@
     reason = "a test ends where something unexpected happens, helpers included"
 )]
 
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "../scenarios/backend.rs"]
+mod backend;
 mod client;
 mod house;
 mod puppet;
@@ -22,7 +25,9 @@ mod choices;
 mod endings;
 mod histories;
 mod interruptions;
+mod leaves;
 mod mixed_room;
+mod proxied;
 mod refusals;
 mod server_side;
 mod talks;

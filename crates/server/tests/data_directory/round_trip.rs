@@ -66,6 +66,7 @@ fn body(topic: TopicName, time: u64, kind: u8, text: &str, parts: [bool; 5]) -> 
             connection,
             user: UserName::parse("ada").ok().filter(|_| user),
             info: info.then(|| "{\"a\":\n1}".into()),
+            topic_info: None,
         }),
         key: Key::parse("k\"").ok().filter(|_| key),
         idempotency_key: IdempotencyKey::parse("once").ok().filter(|_| key != user),

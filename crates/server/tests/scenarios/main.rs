@@ -58,7 +58,7 @@
 //! | 51 | malformed commands | `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
 //! | 51–53 | before, without and with bad tokens | `tests/sockets/tokens.rs` of the library |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
-//! | 54 | hooks that are slow, dead, lying or flooding | `hooks`, `centrifugo_proxies`; notices to such a backend: `notices` |
+//! | 54 | hooks that are slow, dead, lying or flooding | `hooks`, `centrifugo_proxies`, `leaves`; notices to such a backend: `notices` |
 //! | 56 | idempotency keys, racing duplicates | `repeating::of_racing_duplicates_over_every_way_one_is_published`, `repeating::of_racing_publications_behind_one_place_one_is_taken`; every way of deciding it wrong in `tests/conformance` of the hub |
 //! | 55 | abuse of history | `recovery::history_that_is_asked_for_in_absurd_amounts_is_clamped_or_refused`, `src/api/tests/history.rs`, `tests/sockets/history.rs` of the library |
 //! | 57 | abuse of listings | `access::pages_are_bounded_and_cursors_are_only_those_that_were_given`, `presence::presence_that_is_asked_for_in_a_loop_is_paged_and_costs_nobody_else` |
@@ -98,6 +98,7 @@ mod door;
 mod floods;
 mod frames;
 mod hooks;
+mod leaves;
 mod log;
 mod memory;
 mod names;

@@ -1,6 +1,7 @@
 //! Tokens as backends make them for Centrifugo.
 
-use fanfare_hub::Denial;
+use fanfare_hub::{Denial, Leave, RenewedBy};
+use fanfare_protocol::Payload;
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::centrifuge;
 
@@ -16,7 +17,9 @@ fn names(topics: &[TopicName]) -> Vec<&str> {
 
 #[tokio::test]
 async fn a_connection_token_says_who_shows_it_and_what_it_receives() {
-    let Admission { identity, topics } = admitted(json!({
+    let Admission {
+        identity, topics, ..
+    } = admitted(json!({
         "info": {"name": "Ada"},
         "channels": ["news", "$private", "news"],
         "subs": {"news": {"data": {}}, "dialog#ada,bob": {"info": {"a": 1}, "override": {"presence": {"value": true}}}},
@@ -180,6 +183,80 @@ async fn an_end_is_told_from_every_other_fault() {
     }
 }
 
+/// What comes with a subscription by a token with these claims, for the topic `a`.
+async fn leave(claims: Value) -> Result<Leave, TokenRefusal> {
+    let whose = (Some(&ada()), ConnectionId::new(0, 1, 2));
+    let topics = [TopicName::parse("a").unwrap()];
+    tokens().authorise(&sign(&claims), whose, &topics).await
+}
+
+#[tokio::test]
+async fn a_subscription_ends_when_its_token_says_and_else_with_it() {
+    let at = now() + 7_000;
+    let end = Some(Timestamp(at * 1_000 + TokenLimits::default().leeway_ms));
+    for (claims, expected) in [
+        (json!({"channel": "a", "exp": at}), end),
+        (json!({"channel": "a", "expire_at": at}), end),
+        (json!({"channel": "a", "expire_at": 0}), None),
+        (json!({"topic": "a", "exp": at}), None),
+        (json!({"topics": ["b", "a"], "expire_at": at}), end),
+    ] {
+        let leave = leave(claims.clone()).await.unwrap();
+        assert_eq!(leave.expires_at, expected, "{claims}");
+        assert_eq!(leave.renewed_by, RenewedBy::Client, "{claims}");
+    }
+}
+
+#[tokio::test]
+async fn data_and_info_come_with_a_subscription() {
+    let json = |value: Value| Payload::serialize(&value).unwrap();
+    for (words, data, info) in [
+        (
+            json!({"data": {"a": 1}, "info": [1]}),
+            Some(json(json!({"a": 1}))),
+            Some("[1]"),
+        ),
+        (
+            json!({"data": null, "info": null, "b64data": "", "b64info": ""}),
+            None,
+            None,
+        ),
+        // {"a":1}, and bytes that are no JSON.
+        (
+            json!({"data": 1, "info": 1, "b64data": "eyJhIjoxfQ==", "b64info": "eyJhIjoxfQ=="}),
+            Some(json(json!({"a": 1}))),
+            Some(r#"{"a":1}"#),
+        ),
+        (
+            json!({"b64data": "AP8="}),
+            Some(Payload::binary(&b"\x00\xff"[..])),
+            None,
+        ),
+    ] {
+        let mut claims = words.clone();
+        claims["channel"] = json!("a");
+        let leave = leave(claims).await.unwrap();
+        assert_eq!((&leave.data, leave.info.as_deref()), (&data, info), "{words}");
+        let admission = admitted(json!({"subs": {"$a": words, "b": {}}})).await;
+        let (topic, leave) = &admission.leaves[0];
+        assert_eq!(topic.as_str(), "%24a");
+        assert_eq!((&leave.data, leave.info.as_deref()), (&data, info), "{words}");
+        assert_eq!(admission.leaves[1].1, Leave::default());
+    }
+    for wrong in [
+        json!({"b64data": 7}),
+        json!({"b64data": "?"}),
+        json!({"b64info": "AP8="}),
+        json!({"info": "x".repeat(1_024)}),
+    ] {
+        let mut claims = wrong.clone();
+        claims["channel"] = json!("a");
+        assert_eq!(leave(claims).await, Err(TokenRefusal::Claims), "{wrong}");
+        let outcome = tokens().authenticate(&sign(&json!({"subs": {"a": wrong}}))).await;
+        assert_eq!(outcome.err(), Some(TokenRefusal::Claims), "{wrong}");
+    }
+}
+
 /// Every family of algorithms: what is said in Centrifugo's words holds under each.
 #[tokio::test]
 async fn every_algorithm_carries_them() {
@@ -203,7 +280,7 @@ async fn every_algorithm_carries_them() {
         let token = signing.sign(&claims(&json!({"channel": "$a"})));
         let whose = (Some(&ada()), ConnectionId::new(0, 1, 2));
         let outcome = tokens.authorise(&token, whose, &admission.topics).await;
-        assert_eq!(outcome, Ok(()), "{algorithm}");
+        assert!(outcome.is_ok(), "{algorithm}");
     }
 }
 

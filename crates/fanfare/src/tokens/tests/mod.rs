@@ -108,7 +108,7 @@ async fn what_a_token_says_is_who_shows_it() {
             "info": {"name": "Ada"},
         },
     });
-    let Admission { identity, topics } = tokens().authenticate(&sign(&claims)).await.unwrap();
+    let Admission { identity, topics, .. } = tokens().authenticate(&sign(&claims)).await.unwrap();
     assert_eq!(identity.user.as_ref().map(UserName::as_str), Some("ada"));
     assert_eq!(identity.info.as_deref(), Some(r#"{"name":"Ada"}"#));
     assert_eq!(identity.token_id.as_deref(), Some("one"));

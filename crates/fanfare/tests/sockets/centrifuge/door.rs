@@ -20,7 +20,7 @@ impl Hooks for Backend {
         match UserName::parse(token) {
             Ok(user) if token != "mallory" => Ok(Admission {
                 identity: Arc::new(Identity::of_user(user)),
-                topics: Vec::new(),
+                ..Admission::default()
             }),
             _ => Err(Denial::unauthenticated("who is that?")),
         }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Hooks, Limits, Options, TopicName, TopicRule,
+    Admission, Application, Caller, Denial, DoorLimits, Hooks, Leaves, Limits, Options, TopicName, TopicRule,
     TopicRules, Who,
 };
 use serde_json::json;
@@ -17,9 +17,9 @@ use crate::server::{Server, options};
 struct Slow;
 
 impl Hooks for Slow {
-    async fn subscribe(&self, _: &Caller, _: &[TopicName], _: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(&self, _: &Caller, _: &[TopicName], _: Option<&str>) -> Result<Leaves, Denial> {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        Ok(())
+        Ok(Leaves::default())
     }
 
     async fn authenticate(&self, _: &str) -> Result<Admission, Denial> {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Options, OriginRule,
-    Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Application, Caller, Denial, DoorLimits, Entrant, Hooks, Identity, Leaves, Options,
+    OriginRule, Timestamp, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 
@@ -32,6 +32,7 @@ impl Hooks for Backend {
                 ..Identity::of_user(UserName::parse(token).unwrap())
             }),
             topics: vec![TopicName::parse("news").unwrap()],
+            ..Admission::default()
         })
     }
 
@@ -46,9 +47,11 @@ impl Hooks for Backend {
         Ok(admission)
     }
 
-    async fn subscribe(&self, caller: &Caller, _: &[TopicName], _: Option<&str>) -> Result<(), Denial> {
+    async fn subscribe(&self, caller: &Caller, _: &[TopicName], _: Option<&str>) -> Result<Leaves, Denial> {
         let is_ann = caller.user().is_some_and(|user| user.as_str() == "ann");
-        is_ann.then_some(()).ok_or_else(|| Denial::forbidden("not yours"))
+        is_ann
+            .then(Leaves::default)
+            .ok_or_else(|| Denial::forbidden("not yours"))
     }
 }
 

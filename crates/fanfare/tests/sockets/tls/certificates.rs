@@ -118,7 +118,7 @@ impl Hooks for ByCertificate {
         let user = certificate.subject.strip_prefix("CN=").unwrap();
         Ok(Some(Admission {
             identity: Arc::new(Identity::of_user(UserName::parse(user).unwrap())),
-            topics: Vec::new(),
+            ..Admission::default()
         }))
     }
 }

@@ -37,12 +37,13 @@ pub(crate) fn error_of_application(number: u16, code: ErrorCode, message: &str) 
     }
 }
 
-/// Why a client that only receives is closed where another is told an error, as far as that is more than an internal one.
-pub(crate) fn disconnect_for(code: ErrorCode) -> Disconnect {
-    match code {
-        ErrorCode::TokenExpired => Disconnect::Expired,
-        ErrorCode::RateLimited | ErrorCode::Overloaded => Disconnect::Flooding,
-        ErrorCode::Forbidden | ErrorCode::TokenMismatch => Disconnect::Forbidden,
+/// Why a client that only receives is closed where another is told an error, perhaps with the application's own code, as far
+/// as that is more than an internal one.
+pub(crate) fn disconnect_for(code: ErrorCode, application_code: Option<u16>) -> Disconnect {
+    match application_code.map_or_else(|| error_of(code).code, u32::from) {
+        109 | 110 => Disconnect::Expired,
+        111 => Disconnect::Flooding,
+        103 => Disconnect::Forbidden,
         _ => Disconnect::Internal,
     }
 }
@@ -54,6 +55,7 @@ pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
         Disconnect::Shutdown => (3001, "shutdown"),
         Disconnect::Internal | Disconnect::Overloaded => (3004, "internal server error"),
         Disconnect::Expired => (3005, "connection expired"),
+        Disconnect::SubscriptionExpired => (3006, "subscription expired"),
         Disconnect::Slow | Disconnect::Shed | Disconnect::Stalled => (3008, "slow"),
         Disconnect::PositionLost => (3010, "insufficient state"),
         Disconnect::Reconnect => (3011, "force reconnect"),

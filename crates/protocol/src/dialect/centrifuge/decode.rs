@@ -1,7 +1,7 @@
 //! From the commands of a Centrifuge client to the hub's.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use super::request::{self, Command as Said};
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::BadMessage;
 use crate::{
-    Command, CommandId, Epoch, PRESENCE_PAGE_MAX, Payload, Position, PublishOptions, Reading, Rejection,
-    Since, Verb, Wanted,
+    Command, CommandId, Epoch, Greeting, PRESENCE_PAGE_MAX, Payload, Position, PublishOptions, Reading,
+    Rejection, Since, TopicName, Verb, Wanted,
 };
 
 /// The most publications that a client is given at once, be it as history or because it missed them.
@@ -51,7 +51,7 @@ pub(crate) fn decode_connect(encoding: Encoding, message: &[u8]) -> Result<Comma
         .map_err(|Undecodable| BadMessage::Fatal(Disconnect::ProtocolError))?;
     Ok(Command {
         id: None,
-        verb: hello(connect),
+        verb: hello(encoding, connect),
     })
 }
 
@@ -77,7 +77,7 @@ const BAD_REQUEST: Refused = Refused::Fatal(Disconnect::ProtocolError);
 /// What a command asks: where several things are said, the first in the order of the protocol.
 fn verb_of(encoding: Encoding, said: Said) -> Result<Verb<'static>, Refused> {
     if let Some(connect) = said.connect {
-        return Ok(hello(connect));
+        return Ok(hello(encoding, connect));
     }
     if let Some(subscribe) = said.subscribe {
         return self::subscribe(subscribe);
@@ -120,12 +120,19 @@ fn verb_of(encoding: Encoding, said: Said) -> Result<Verb<'static>, Refused> {
         return Ok(Verb::Authenticate { token });
     }
     match said.sub_refresh {
-        Some(_) => Err(Refused::Command(
-            ErrorCode::NotAvailable,
-            "subscriptions have no life of their own here",
-        )),
+        Some(refresh) => sub_refresh(refresh),
         None => Err(BAD_REQUEST),
     }
+}
+
+fn sub_refresh(asked: request::SubRefresh) -> Result<Verb<'static>, Refused> {
+    let topic = topic(&asked.channel)?;
+    if asked.r#type != 0 {
+        let message = "shared polls are not available here, refresh the subscription to a stream";
+        return Err(Refused::Command(ErrorCode::NotAvailable, message));
+    }
+    let token = Cow::Owned(asked.token);
+    Ok(Verb::Renew { topic, token })
 }
 
 /// The topic of a channel. Its name is checked by the hub; to name none is no way to speak.
@@ -136,11 +143,31 @@ fn topic(channel: &str) -> Result<Cow<'static, str>, Refused> {
     Ok(Cow::Owned(topic_of(channel).into_owned()))
 }
 
-fn hello(connect: request::Connect) -> Verb<'static> {
-    let request::Connect { token, subs, .. } = connect;
+fn hello(encoding: Encoding, connect: request::Connect) -> Verb<'static> {
+    let request::Connect {
+        token,
+        data,
+        subs,
+        name,
+        version,
+        headers,
+        ..
+    } = connect;
+    let topics: BTreeSet<TopicName> = subs
+        .keys()
+        .filter_map(|channel| TopicName::parse(&topic_of(channel)).ok())
+        .collect();
+    let greeting = Greeting {
+        data: payload(encoding, data),
+        name,
+        version,
+        topics: topics.into_iter().collect(),
+        headers: headers.into_iter().collect(),
+    };
     Verb::Hello {
         token: (!token.is_empty()).then_some(Cow::Owned(token)),
         places: places(&subs),
+        greeting: Box::new(greeting),
     }
 }
 

@@ -16,9 +16,9 @@ use super::wrapping::Wrapping;
 use crate::codes::ErrorCode;
 use crate::dialect::Direct;
 use crate::{
-    Attendance, CommandId, ConnectionId, HistoryPage, Loss, Payload, PayloadKind, Position, PresencePage,
-    Present, Publication, Publisher, Push, Reply, SubscribedTopic, Tags, Timestamp, TopicName, UserName,
-    Welcome,
+    Attendance, CommandId, ConnectionId, Granted, HistoryPage, Loss, Payload, PayloadKind, Position,
+    PresencePage, Present, Publication, Publisher, Push, Reply, SubscribedTopic, Tags, Timestamp, TopicName,
+    UserName, Welcome,
 };
 
 /// The version that clients are told: of the server, which has one protocol.
@@ -106,6 +106,9 @@ pub(crate) fn push(wrapping: Wrapping, push: &Push, bytes: &mut Vec<u8>) {
         Push::PositionLost { topic } => {
             put_unsubscribe(wrapping, topic, (2500, "insufficient state"), bytes);
         }
+        Push::LeaveEnded { topic } => {
+            put_unsubscribe(wrapping, topic, (2501, "subscription expired"), bytes);
+        }
         Push::Goodbye(goodbye) if wrapping.has_goodbye() => {
             let (code, reason) = disconnect_of(&goodbye.disconnect);
             let push = reply::Push {
@@ -142,7 +145,7 @@ fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
                         epoch,
                         offset,
                         positioned: begun.is_recoverable,
-                        ..reply::Subscribe::default()
+                        data: given(wrapping.encoding, begun),
                     }),
                     ..reply::Push::default()
                 };
@@ -239,6 +242,10 @@ fn answer(wrapping: Wrapping, reply: &Reply) -> Result<reply::Reply, reply::Erro
                 ..nothing()
             }
         }
+        Reply::Renewed { granted } => reply::Reply {
+            sub_refresh: Some(renewed(granted)),
+            ..nothing()
+        },
         // Nothing that a client of this protocol can ask for.
         Reply::Pong { .. } => nothing(),
         Reply::Error {
@@ -257,11 +264,14 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
     let (expires, ttl) = lifetime(welcome.expires_at, welcome.time);
     let key = welcome.key.as_ref();
     let node = key.and_then(|key| key.node.as_deref());
+    let of_application = welcome.data.as_ref();
+    let of_application = of_application.and_then(|payload| data(wrapping.encoding, payload));
     ConnectResult {
         client: client_of(welcome.connection),
         version: VERSION.to_owned(),
         expires,
         ttl,
+        data: of_application.unwrap_or_default(),
         subs: topics
             .iter()
             .map(|begun| reply::Begun {
@@ -276,14 +286,18 @@ fn connected(wrapping: Wrapping, welcome: &Welcome, topics: &[SubscribedTopic]) 
             .unwrap_or_default(),
         node: node.unwrap_or_default().to_owned(),
         time: milliseconds(welcome.time),
-        ..ConnectResult::default()
     }
 }
 
 /// Where a subscription begins. A client that goes on from where it was counts on from there with what it has missed.
 fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
     let (epoch, offset) = place(begun.position, begun.is_recoverable);
+    let granted = begun.granted.as_deref();
+    let (expires, ttl) = granted.map_or((false, 0), |granted| lifetime(granted.expires_at, granted.time));
     SubscribeResult {
+        expires,
+        ttl,
+        data: given(encoding, begun),
         recoverable: begun.is_recoverable,
         positioned: begun.is_recoverable,
         epoch,
@@ -296,8 +310,20 @@ fn subscribed(encoding: Encoding, begun: &SubscribedTopic) -> SubscribeResult {
         delta: begun.has_deltas,
         recovered: begun.recovered == Some(Ok(())),
         was_recovering: begun.recovered.is_some(),
-        ..SubscribeResult::default()
     }
+}
+
+fn renewed(granted: &Granted) -> reply::Lifetime {
+    let (expires, ttl) = lifetime(granted.expires_at, granted.time);
+    reply::Lifetime { expires, ttl }
+}
+
+/// What the application gives with a subscription; nothing where it has no form.
+fn given(encoding: Encoding, begun: &SubscribedTopic) -> Bytes {
+    let payload = begun.granted.as_ref().and_then(|granted| granted.data.as_ref());
+    payload
+        .and_then(|payload| data(encoding, payload))
+        .unwrap_or_default()
 }
 
 fn place(position: Position, is_told: bool) -> (String, u64) {
@@ -455,21 +481,13 @@ fn on_one_line(json: Bytes) -> Bytes {
 }
 
 fn publisher(encoding: Encoding, from: &Publisher) -> ClientInfo {
-    client_info(
-        encoding,
-        from.connection,
-        from.user.as_ref(),
-        from.info.as_deref(),
-    )
+    let infos = [from.info.as_deref(), from.topic_info.as_deref()];
+    client_info(encoding, from.connection, from.user.as_ref(), infos)
 }
 
 fn info_of(encoding: Encoding, present: &Present) -> ClientInfo {
-    client_info(
-        encoding,
-        present.connection,
-        present.user.as_ref(),
-        present.info.as_deref(),
-    )
+    let infos = [present.info.as_deref(), present.topic_info.as_deref()];
+    client_info(encoding, present.connection, present.user.as_ref(), infos)
 }
 
 fn of_client(encoding: Encoding, present: &Present) -> reply::OfClient {
@@ -478,22 +496,25 @@ fn of_client(encoding: Encoding, present: &Present) -> reply::OfClient {
     }
 }
 
+/// A connection as others see it everywhere, and in a channel.
 fn client_info(
     encoding: Encoding,
     connection: ConnectionId,
     user: Option<&UserName>,
-    info: Option<&str>,
+    infos: [Option<&str>; 2],
 ) -> ClientInfo {
-    let conn_info = info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
-    let conn_info = conn_info.unwrap_or_default();
+    let [conn_info, chan_info] = infos.map(|info| {
+        let info = info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
+        match encoding {
+            Encoding::Json => on_one_line(info.unwrap_or_default()),
+            Encoding::Protobuf => info.unwrap_or_default(),
+        }
+    });
     ClientInfo {
         user: user.map(ToString::to_string).unwrap_or_default(),
         client: client_of(connection),
-        conn_info: match encoding {
-            Encoding::Json => on_one_line(conn_info),
-            Encoding::Protobuf => conn_info,
-        },
-        chan_info: Bytes::new(),
+        conn_info,
+        chan_info,
     }
 }
 

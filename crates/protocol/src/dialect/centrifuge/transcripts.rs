@@ -45,6 +45,7 @@ fn welcomed(dialect: Dialect) -> Reply {
             subscriptions_max: 128,
             commands_per_second: None,
             bytes_per_second: None,
+            data: None,
             key: is_named.then(|| Box::new(SessionKey { secret: 7, node })),
         },
         topics: vec![SubscribedTopic {
@@ -57,6 +58,7 @@ fn welcomed(dialect: Dialect) -> Reply {
             is_recoverable: true,
             has_deltas: false,
             publications: Vec::new(),
+            granted: None,
         }],
     }
 }
@@ -67,6 +69,7 @@ fn came() -> Push {
         user: UserName::parse("ann").ok(),
         info: None,
         since: Timestamp(5),
+        topic_info: None,
     };
     Push::Attendance(PresenceDiff {
         topic: a(),

@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::granted::With;
 use crate::dialect::Direct;
 use crate::{
     Attendance, CommandId, HistoryPage, Loss, Payload, PayloadKind, Position, Present, Publication,
@@ -128,6 +129,8 @@ enum Answer<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         id: Option<&'a RawValue>,
         topics: Vec<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'static str>,
     },
     Published {
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -234,6 +237,8 @@ struct Begun<'a> {
     at: At<'a>,
     #[serde(flatten)]
     recovery: Recovery,
+    #[serde(flatten)]
+    with: Option<With<'a>>,
 }
 
 /// Everything of a page of history but its publications.
@@ -251,6 +256,7 @@ impl<'a> HistoryHead<'a> {
             begun: Begun {
                 at: At::of(&page.topic, page.end),
                 recovery: Recovery::of(page.recovered),
+                with: None,
             },
             next: page.next.map(Next::of),
         }
@@ -347,6 +353,8 @@ struct Member<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_info: Option<&'a RawValue>,
     since: u64,
 }
 
@@ -366,6 +374,7 @@ impl<'a> Member<'a> {
             connection: present.connection.to_string(),
             user: present.user.as_ref().map(UserName::as_str),
             info: raw(present.info.as_ref()),
+            topic_info: raw(present.topic_info.as_ref()),
             since: present.since.0,
         }
     }
@@ -383,6 +392,8 @@ struct From<'a> {
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     info: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic_info: Option<&'a RawValue>,
 }
 
 impl<'a> From<'a> {
@@ -391,6 +402,7 @@ impl<'a> From<'a> {
             connection: publisher.connection.to_string(),
             user: publisher.user.as_ref().map(UserName::as_str),
             info: raw(publisher.info.as_ref()),
+            topic_info: raw(publisher.topic_info.as_ref()),
         }
     }
 }
@@ -416,12 +428,14 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
                 .map(|subscribed: &SubscribedTopic| Begun {
                     at: At::of(&subscribed.topic, subscribed.position),
                     recovery: Recovery::of(subscribed.recovered),
+                    with: subscribed.granted.as_deref().map(With::of),
                 })
                 .collect(),
         },
         Reply::Unsubscribed { topics } => Answer::Unsubscribed {
             id,
             topics: topics.iter().map(TopicName::as_str).collect(),
+            reason: None,
         },
         Reply::Published {
             topic,
@@ -446,6 +460,7 @@ pub(in crate::dialect) fn write_reply(id: Option<&CommandId>, reply: &Reply, tex
             members: Vec::new(),
             next: None,
         },
+        Reply::Renewed { .. } => return,
         Reply::Welcomed { welcome, .. } => return write_push(&Push::Welcome(welcome.clone()), text),
         Reply::Sent => Answer::Sent { id },
         Reply::Result { payload } => return write_result(id, payload, text),
@@ -529,6 +544,11 @@ pub(in crate::dialect) fn write_push(push: &Push, text: &mut Vec<u8>) {
             from: missed.from.offset,
             to: missed.to,
             count: missed.count,
+        },
+        Push::LeaveEnded { topic } => Answer::Unsubscribed {
+            id: None,
+            topics: vec![topic.as_str()],
+            reason: Some("expired"),
         },
         // A client of this dialect is closed in its place.
         Push::PositionLost { .. } => return,

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod granted;
 
 use super::Direct;
 use crate::websocket::{Opcode, encode_frame};

@@ -297,12 +297,14 @@ fn presence_is_asked_for_and_told() {
         user: UserName::parse("ada").ok(),
         info: Some(r#"{"color":"red"}"#.into()),
         since: Timestamp(7),
+        topic_info: None,
     };
     let bob = Present {
         connection: ConnectionId::new(0, 2, 3),
         user: None,
         info: None,
         since: Timestamp(8),
+        topic_info: None,
     };
     assert_eq!(
         verb(r#"{"type":"presence","topic":"a","after":"0000000100000002","limit":1001}"#),
@@ -620,19 +622,16 @@ fn replies_are_written() {
         is_recoverable: false,
         has_deltas: false,
         publications: Vec::new(),
+        granted: None,
     };
+    let back = [Ok(()), Err(Loss::EpochChanged)].map(|recovered| SubscribedTopic {
+        recovered: Some(recovered),
+        ..at.clone()
+    });
     assert_eq!(
         reply(Some("1"), &Reply::Subscribed { topics: vec![at] }),
         r#"{"type":"subscribed","id":1,"topics":[{"topic":"a\"b","epoch":"10","offset":7}]}"#
     );
-    let back = [Ok(()), Err(Loss::EpochChanged)].map(|recovered| SubscribedTopic {
-        topic: topic.clone(),
-        position,
-        recovered: Some(recovered),
-        is_recoverable: false,
-        has_deltas: false,
-        publications: Vec::new(),
-    });
     assert_eq!(
         reply(None, &Reply::Subscribed { topics: back.into() }),
         concat!(
@@ -670,6 +669,7 @@ fn pushes_are_written() {
         subscriptions_max: 128,
         commands_per_second: None,
         bytes_per_second: None,
+        data: None,
         key: None,
     };
     assert_eq!(
@@ -729,6 +729,7 @@ fn messages_carry_every_kind_of_payload() {
                 connection: ConnectionId::new(0, 0, 1),
                 user: None,
                 info: None,
+                topic_info: None,
             }),
             ..Draft::new(
                 TopicName::parse("a").unwrap(),

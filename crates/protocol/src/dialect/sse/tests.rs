@@ -166,6 +166,7 @@ fn everything_but_messages_is_named_by_its_type() {
             is_recoverable: false,
             has_deltas: false,
             publications: Vec::new(),
+            granted: None,
         }],
     };
     let missed = Push::Missed(Missed {
@@ -209,6 +210,7 @@ fn a_welcome_and_a_goodbye_say_when_to_come_back() {
             subscriptions_max: 128,
             commands_per_second: None,
             bytes_per_second: None,
+            data: None,
             key: None,
         })
     };

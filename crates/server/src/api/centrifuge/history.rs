@@ -168,11 +168,8 @@ impl Kept {
 }
 
 fn client(publisher: &Publisher) -> Client {
-    Client::new(
-        publisher.connection,
-        publisher.user.as_ref(),
-        publisher.info.as_deref(),
-    )
+    let infos = [publisher.info.as_ref(), publisher.topic_info.as_ref()];
+    Client::new(publisher.connection, publisher.user.as_ref(), infos)
 }
 
 /// A payload as JSON, where it has such a form.

@@ -1,6 +1,7 @@
 //! Who is in a channel.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use fanfare::centrifuge::client_of;
 use fanfare::{ConnectionId, TopicName, UserName};
@@ -44,14 +45,23 @@ pub(super) struct Client {
     user: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     conn_info: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chan_info: Option<Box<RawValue>>,
 }
 
 impl Client {
-    pub(super) fn new(connection: ConnectionId, user: Option<&UserName>, info: Option<&str>) -> Self {
+    /// With how others see it everywhere, and in the channel.
+    pub(super) fn new(
+        connection: ConnectionId,
+        user: Option<&UserName>,
+        infos: [Option<&Arc<str>>; 2],
+    ) -> Self {
+        let [conn_info, chan_info] = infos.map(|info| info.and_then(|info| serde_json::from_str(info).ok()));
         Self {
             client: client_of(connection),
             user: user.map(UserName::to_string).unwrap_or_default(),
-            conn_info: info.and_then(|info| serde_json::from_str(info).ok()),
+            conn_info,
+            chan_info,
         }
     }
 }
@@ -66,11 +76,8 @@ impl PresenceAsked {
                 return Err(too_many(page.attendance.connections));
             }
             for member in page.members {
-                let client = Client::new(
-                    member.connection,
-                    member.user(),
-                    member.info().map(|info| &**info),
-                );
+                let infos = [member.info(), member.topic_info.as_ref()];
+                let client = Client::new(member.connection, member.user(), infos);
                 presence.insert(client.client.clone(), client);
             }
             after = page.next;

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfare::{Admission, Denial, ErrorCode, Identity, Payload, Timestamp, TopicName, UserName, centrifuge};
+use fanfare::{
+    Admission, Denial, ErrorCode, Identity, Leave, Payload, Timestamp, TopicName, UserName, centrifuge,
+};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -46,15 +48,43 @@ pub(super) struct Entry {
     info: Option<Box<RawValue>>,
     b64info: Option<String>,
     channels: Option<Vec<String>>,
-    subs: Option<BTreeMap<String, Option<Leave>>>,
+    subs: Option<BTreeMap<String, Option<Permit>>>,
+    meta: Option<Box<RawValue>>,
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+}
+
+/// Who somebody is from now on whose time is over.
+#[derive(Deserialize)]
+pub(super) struct Refreshed {
+    #[serde(default)]
+    expired: bool,
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
     meta: Option<Box<RawValue>>,
 }
 
 /// How somebody may receive a channel.
 #[derive(Deserialize)]
-pub(super) struct Leave {
+pub(super) struct Permit {
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
     #[serde(rename = "override")]
     changes: Option<Override>,
+}
+
+/// Whether somebody may go on receiving a channel.
+#[derive(Deserialize)]
+pub(super) struct Renewal {
+    #[serde(default)]
+    expired: bool,
+    expire_at: Option<u64>,
+    info: Option<Box<RawValue>>,
+    b64info: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -139,18 +169,14 @@ impl Fault {
 
 impl Entry {
     /// Who it is from now on.
-    pub(super) fn check(self) -> Result<Admission, Unread> {
+    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Admission, Unread> {
         let user = self.user.filter(|user| !user.is_empty());
         let user = user.map(|user| UserName::parse(&user)).transpose();
-        let info = match self.b64info.filter(|base64| !base64.is_empty()) {
-            Some(base64) => Some(json_in_base64(&base64)?),
-            None => self.info.map(|info| Arc::from(info.get())),
-        };
-        let expires_at = self.expire_at.filter(|&seconds| seconds > 0);
+        let info = info_of(self.info, self.b64info)?;
         let identity = Identity {
             user: user.map_err(|error| format!("`user`: {error}"))?,
             info,
-            expires_at: expires_at.map(|seconds| Timestamp(seconds.saturating_mul(1_000))),
+            expires_at: time_of(self.expire_at),
             meta: self.meta.map(|meta| Arc::from(meta.get())),
             ..Identity::default()
         };
@@ -159,30 +185,77 @@ impl Entry {
             let topic = TopicName::parse(&centrifuge::topic_of(channel));
             let topic = topic.map_err(|error| format!("a channel: {error}"))?;
             if !topics.contains(&topic) {
-                topics.push(topic);
+                topics.push(topic.clone());
             }
-            Ok::<_, Unread>(())
+            Ok::<_, Unread>(topic)
         };
         for channel in self.channels.iter().flatten() {
             add(channel)?;
         }
-        for (channel, leave) in self.subs.into_iter().flatten() {
-            leave.map_or(Ok(()), Leave::check)?;
-            add(&channel)?;
+        let mut leaves = Vec::new();
+        for (channel, permit) in self.subs.into_iter().flatten() {
+            let topic = add(&channel)?;
+            if let Some(permit) = permit {
+                leaves.push((topic, permit.check(payload_bytes_max)?));
+            }
         }
         Ok(Admission {
             identity: Arc::new(identity),
             topics,
+            leaves,
+            data: data_of(self.data, self.b64data, payload_bytes_max)?,
         })
     }
 }
 
-impl Leave {
-    /// Refuses what a subscription is to be without though the topic has it.
-    pub(super) fn check(self) -> Result<(), Unread> {
-        let Some(changes) = self.changes else {
-            return Ok(());
+impl Refreshed {
+    /// Who it is from now on who was this until now; nobody where that is over, or no new end is said.
+    pub(super) fn check(self, before: Identity) -> Result<Option<Arc<Identity>>, Unread> {
+        let Some(expires_at) = time_of(self.expire_at).filter(|_| !self.expired) else {
+            return Ok(None);
         };
+        let meta = self.meta.map(|meta| Arc::from(meta.get()));
+        Ok(Some(Arc::new(Identity {
+            info: info_of(self.info, self.b64info)?.or(before.info),
+            expires_at: Some(expires_at),
+            meta: meta.or(before.meta),
+            ..before
+        })))
+    }
+}
+
+impl Permit {
+    /// The leave; the data is held to the bound of a payload.
+    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Leave, Unread> {
+        self.changes.map_or(Ok(()), Override::check)?;
+        let data = data_of(self.data, self.b64data, payload_bytes_max)?;
+        Ok(Leave {
+            expires_at: time_of(self.expire_at),
+            data,
+            info: info_of(self.info, self.b64info)?,
+            ..Leave::default()
+        })
+    }
+}
+
+impl Renewal {
+    /// The leave from now on.
+    pub(super) fn check(self) -> Result<Decision<Leave>, Unread> {
+        if self.expired {
+            return Ok(Err(no_leave()));
+        }
+        Ok(Ok(Leave {
+            expires_at: time_of(self.expire_at),
+            info: info_of(self.info, self.b64info)?,
+            ..Leave::default()
+        }))
+    }
+}
+
+impl Override {
+    /// Refuses what a subscription is to be without though the topic has it.
+    fn check(self) -> Result<(), Unread> {
+        let changes = self;
         let switches = [
             ("presence", changes.presence),
             ("join_leave", changes.join_leave),
@@ -222,6 +295,42 @@ impl Product {
     }
 }
 
+/// A time in seconds; 0 stands for none.
+fn time_of(seconds: Option<u64>) -> Option<Timestamp> {
+    let seconds = seconds.filter(|&seconds| seconds > 0)?;
+    Some(Timestamp(seconds.saturating_mul(1_000)))
+}
+
+/// What others see of somebody. What is written in base64 goes before the other.
+fn info_of(json: Option<Box<RawValue>>, base64: Option<String>) -> Result<Option<Arc<str>>, Unread> {
+    match base64.filter(|base64| !base64.is_empty()) {
+        Some(base64) => json_in_base64(&base64).map(Some),
+        None => Ok(json.map(|json| Arc::from(json.get()))),
+    }
+}
+
+/// What a client is given, held to the bound of a payload.
+fn data_of(
+    json: Option<Box<RawValue>>,
+    base64: Option<String>,
+    bytes_max: usize,
+) -> Result<Option<Payload>, Unread> {
+    let data = match base64.filter(|base64| !base64.is_empty()) {
+        Some(base64) => Some(json_or_bytes(&base64)?),
+        None => json.map(|json| Payload::json(&json)),
+    };
+    check_payload(data.as_ref(), bytes_max)?;
+    Ok(data)
+}
+
+/// What is written in base64 may be JSON all the same.
+fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
+    let bytes = STANDARD.decode(base64);
+    let bytes = bytes.map_err(|_| "`b64data` is not base64".to_owned())?;
+    let json = serde_json::from_slice::<&RawValue>(&bytes).map(Payload::json);
+    Ok(json.unwrap_or_else(|_| Payload::binary(bytes)))
+}
+
 /// JSON in base64, as it is.
 fn json_in_base64(base64: &str) -> Result<Arc<str>, Unread> {
     let no_json = || "`b64info` is not JSON in base64".to_owned();
@@ -241,12 +350,12 @@ mod tests {
 
     fn entry(text: &str) -> Result<Decision<Option<Admission>>, Unread> {
         let said: Said<Entry> = read(text.as_bytes())?;
-        said.check(|entry| entry.map(Entry::check).transpose().map(Ok))
+        said.check(|entry| entry.map(|entry: Entry| entry.check(99)).transpose().map(Ok))
     }
 
-    fn leave(text: &str) -> Result<Decision<()>, Unread> {
-        let said: Said<Leave> = read(text.as_bytes())?;
-        said.check(|leave| leave.map_or(Ok(Err(no_leave())), |leave| leave.check().map(Ok)))
+    fn leave(text: &str) -> Result<Decision<Leave>, Unread> {
+        let said: Said<Permit> = read(text.as_bytes())?;
+        said.check(|permit| permit.map_or(Ok(Err(no_leave())), |permit| permit.check(8).map(Ok)))
     }
 
     fn product(text: &str) -> Result<Decision<Option<Payload>>, Unread> {
@@ -258,11 +367,69 @@ mod tests {
     fn what_has_no_meaning_here_is_passed_over() {
         for text in [
             r#"{"result":{}}"#,
-            r#"{"result":{"info":{},"data":1,"expire_at":9,"allow":["sub"],"new":{}},"error":null,"disconnect":null}"#,
-            r#"{"result":{"override":null}}"#,
+            r#"{"result":{"allow":["sub"],"new":{}},"error":null,"disconnect":null}"#,
+            r#"{"result":{"override":null,"expire_at":0,"info":null,"b64info":"","data":null,"b64data":""}}"#,
             r#"{"result":{"override":{"presence":{"value":true},"force_recovery":{"value":false}}},"x":1}"#,
         ] {
-            assert_eq!(leave(text), Ok(Ok(())), "{text}");
+            assert_eq!(leave(text), Ok(Ok(Leave::default())), "{text}");
+        }
+    }
+
+    #[test]
+    fn leave_is_what_the_answer_says() {
+        let json = |text| Payload::json(serde_json::from_str::<&RawValue>(text).unwrap());
+        for (text, data, info) in [
+            (
+                r#"{"result":{"expire_at":7,"data":[ 1 ],"info":{"a": 1}}}"#,
+                json("[ 1 ]"),
+                r#"{"a": 1}"#,
+            ),
+            (
+                // {"a":1}, twice, and bytes that are no JSON.
+                r#"{"result":{"expire_at":7,"data":0,"b64data":"eyJhIjoxfQ==","info":0,"b64info":"eyJhIjoxfQ=="}}"#,
+                json(r#"{"a":1}"#),
+                r#"{"a":1}"#,
+            ),
+            (
+                r#"{"result":{"expire_at":7,"b64data":"AP8=","info":0}}"#,
+                Payload::binary(&b"\x00\xff"[..]),
+                "0",
+            ),
+        ] {
+            let expected = Leave {
+                expires_at: Some(Timestamp(7_000)),
+                data: Some(data),
+                info: Some(Arc::from(info)),
+                ..Leave::default()
+            };
+            assert_eq!(leave(text), Ok(Ok(expected)), "{text}");
+        }
+        for text in [
+            r#"{"result":{"data":123456789}}"#,
+            r#"{"result":{"b64data":"?"}}"#,
+            r#"{"result":{"b64info":"AP8="}}"#,
+            r#"{"result":{"expire_at":-1}}"#,
+        ] {
+            assert!(leave(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_renewal_is_for_how_long_or_a_refusal() {
+        let renewal = |text: &str| {
+            let said: Said<Renewal> = read(text.as_bytes()).unwrap();
+            said.check(|renewal| renewal.map_or(Ok(Err(no_leave())), Renewal::check))
+        };
+        let until = |ms: Option<u64>| {
+            Ok(Ok(Leave {
+                expires_at: ms.map(Timestamp),
+                ..Leave::default()
+            }))
+        };
+        assert_eq!(renewal(r#"{"result":{"expire_at":7}}"#), until(Some(7_000)));
+        assert_eq!(renewal(r#"{"result":{}}"#), until(None));
+        for text in ["{}", r#"{"result":{"expired":true,"expire_at":7}}"#] {
+            assert_eq!(renewal(text), Ok(Err(no_leave())), "{text}");
         }
     }
 
@@ -303,7 +470,7 @@ mod tests {
             "x".repeat(124)
         );
         assert!(leave(&long).is_err());
-        assert!(read::<Leave>(b"\xff").is_err());
+        assert!(read::<Permit>(b"\xff").is_err());
         for text in [
             r#"{"result":{"user":"a b"}}"#,
             r#"{"result":{"channels":[""]}}"#,
@@ -311,6 +478,7 @@ mod tests {
             r#"{"result":{"b64info":"AP8="}}"#,
             r#"{"result":{"subs":{"a":{"override":{"presence":{"value":false}}}}}}"#,
             r#"{"result":{"expire_at":-1}}"#,
+            r#"{"result":{"b64data":"?"}}"#,
         ] {
             assert!(entry(text).is_err(), "{text}");
         }
@@ -373,6 +541,8 @@ mod tests {
             (identity.info.as_deref(), identity.meta.as_deref()),
             (Some(r#"{"a": 1}"#), Some(r#"{"m": 1}"#))
         );
+        let json = serde_json::from_str::<&RawValue>("{}").unwrap();
+        assert_eq!(admission.data, Some(Payload::json(json)));
         let topics: Vec<&str> = admission.topics.iter().map(TopicName::as_str).collect();
         assert_eq!(topics, ["%24a", "b", "c"]);
         let nobody =
@@ -380,6 +550,48 @@ mod tests {
         let identity = nobody.unwrap().unwrap().unwrap().identity;
         assert_eq!((&identity.user, identity.expires_at), (&None, None));
         assert_eq!(identity.info.as_deref(), Some(r#"{"a":1}"#));
+    }
+
+    #[test]
+    fn who_somebody_is_from_now_on_is_said_with_its_end() {
+        let before = Identity {
+            info: Some(Arc::from("1")),
+            meta: Some(Arc::from("2")),
+            expires_at: Some(Timestamp(7_000)),
+            ..Identity::of_user(UserName::parse("ada").unwrap())
+        };
+        let renewed = |text: &str| {
+            let said: Said<Refreshed> = read(text.as_bytes())?;
+            said.check(|renewal| {
+                renewal
+                    .map_or(Ok(None), |renewal| renewal.check(before.clone()))
+                    .map(Ok)
+            })
+        };
+        let kept = Identity {
+            expires_at: Some(Timestamp(9_000)),
+            ..before.clone()
+        };
+        assert_eq!(
+            renewed(r#"{"result":{"expire_at":9}}"#),
+            Ok(Ok(Some(Arc::new(kept.clone()))))
+        );
+        let changed = Identity {
+            info: Some(Arc::from("{}")),
+            meta: Some(Arc::from("3")),
+            ..kept
+        };
+        let text = r#"{"result":{"expire_at":9,"info":{},"meta":3,"expired":false}}"#;
+        assert_eq!(renewed(text), Ok(Ok(Some(Arc::new(changed)))));
+        for text in [
+            "{}",
+            r#"{"result":{}}"#,
+            r#"{"result":{"expire_at":0}}"#,
+            r#"{"result":{"expired":true,"expire_at":9}}"#,
+        ] {
+            assert_eq!(renewed(text), Ok(Ok(None)), "{text}");
+        }
+        assert!(renewed(r#"{"result":{"expire_at":9,"b64info":"?"}}"#).is_err());
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, subscribe, publish
-//! and rpc, which is what `call` is there.
+//! The same hooks in the words of Centrifugo's proxies, for backends that were written for them: connect, refresh, subscribe,
+//! publish, sub_refresh, and rpc, which is what `call` is there.
 //!
 //! Lines, breakers, deadlines, signatures and counters are those of [`HttpHooks`]; here is only what is said and understood.
 //! Centrifugo never asks who may read or see who is there: it is the operator's rules that say so.
@@ -7,8 +7,11 @@
 mod answer;
 mod question;
 
+use std::sync::Arc;
+
 use fanfare::{
-    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Notice, Payload, TopicName,
+    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Identity, Leave, Leaves, Notice,
+    Payload, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -17,7 +20,7 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Leave, Product, Said};
+use answer::{Entry, Permit, Product, Refreshed, Renewal, Said};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -56,9 +59,27 @@ impl Hooks for CentrifugoHooks {
             return Ok(admission);
         }
         let question = Question::connect(entrant, self.0.headers());
-        let check = |entry: Option<Entry>| entry.map(Entry::check).transpose().map(Ok);
+        let bytes_max = self.0.payload_bytes_max();
+        let check = |entry: Option<Entry>| entry.map(|entry| entry.check(bytes_max)).transpose().map(Ok);
         let decision = self.ask(HookKind::Connect, question, check).await;
         decision.unwrap_or(Ok(None))
+    }
+
+    fn renews(&self) -> bool {
+        self.0.renews()
+    }
+
+    async fn renew(&self, caller: &Caller) -> Result<Option<Arc<Identity>>, Denial> {
+        let question = Question::refresh(caller, self.0.headers());
+        let before = caller.identity.as_deref().cloned().unwrap_or_default();
+        let check = |refreshed: Option<Refreshed>| {
+            let renewed = refreshed.map(|refreshed| refreshed.check(before));
+            Ok(Ok(renewed.transpose()?.flatten()))
+        };
+        match self.ask(HookKind::Refresh, question, check).await {
+            Some(decision) => decision,
+            None => Unasked.renew(caller).await,
+        }
     }
 
     async fn subscribe(
@@ -66,24 +87,36 @@ impl Hooks for CentrifugoHooks {
         caller: &Caller,
         topics: &[TopicName],
         token: Option<&str>,
-    ) -> Result<(), Denial> {
+    ) -> Result<Leaves, Denial> {
         if token.is_some() || self.0.backend(HookKind::Subscribe).is_none() {
             return self.0.subscribe(caller, topics, token).await;
         }
         let mut asked = JoinSet::new();
-        for topic in topics {
-            let (hooks, letter) = (self.0.clone(), Question::subscribe(caller, topic).into_letter());
-            asked.spawn(ask_for_leave(hooks, letter));
+        for (place, topic) in topics.iter().enumerate() {
+            let question = Question::subscribe(caller, topic, self.0.headers());
+            let (hooks, letter) = (self.0.clone(), question.into_letter());
+            asked.spawn(async move { (place, ask_for_leave(hooks, letter).await) });
         }
+        let mut leaves = vec![Leave::default(); topics.len()];
         // Whoever is refused one of them gets none: what is still under way is broken off.
-        while let Some(decision) = asked.join_next().await {
-            decision.unwrap_or_else(|_| Err(Denial::unavailable()))?;
+        while let Some(answered) = asked.join_next().await {
+            let (place, decision) = answered.map_err(|_| Denial::unavailable())?;
+            leaves[place] = decision?;
         }
-        Ok(())
+        Ok(Leaves::from_iter(leaves))
+    }
+
+    async fn renew_subscription(&self, caller: &Caller, topic: &TopicName) -> Result<Leave, Denial> {
+        let check = |renewal: Option<Renewal>| renewal.map_or(Ok(Err(answer::no_leave())), Renewal::check);
+        let question = Question::subscribe(caller, topic, self.0.headers());
+        match self.ask(HookKind::SubRefresh, question, check).await {
+            Some(decision) => decision,
+            None => Unasked.renew_subscription(caller, topic).await,
+        }
     }
 
     async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
-        let question = Question::publish(caller, draft);
+        let question = Question::publish(caller, draft, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |product: Option<Product>| {
             product.map_or(Ok(Err(answer::no_leave())), |product| {
@@ -101,7 +134,7 @@ impl Hooks for CentrifugoHooks {
     }
 
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {
-        let question = Question::rpc(caller, method, payload);
+        let question = Question::rpc(caller, method, payload, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
         let check = |product: Option<Product>| product.unwrap_or_default().check(bytes_max).map(Ok);
         match self.ask(HookKind::Call, question, check).await {
@@ -112,13 +145,18 @@ impl Hooks for CentrifugoHooks {
 }
 
 /// Asks whether somebody may receive one topic.
-async fn ask_for_leave(hooks: HttpHooks, letter: Letter) -> Decision<()> {
+async fn ask_for_leave(hooks: HttpHooks, letter: Letter) -> Decision<Leave> {
     let Some(backend) = hooks.backend(HookKind::Subscribe) else {
         return Err(Denial::unavailable());
     };
     let read = |body: &[u8]| {
-        let said: Said<Leave> = answer::read(body)?;
-        said.check(|leave| leave.map_or(Ok(Err(answer::no_leave())), |leave| leave.check().map(Ok)))
+        let said: Said<Permit> = answer::read(body)?;
+        let bytes_max = hooks.payload_bytes_max();
+        said.check(|permit| {
+            permit.map_or(Ok(Err(answer::no_leave())), |permit| {
+                permit.check(bytes_max).map(Ok)
+            })
+        })
     };
     hooks.ask(HookKind::Subscribe, backend, letter, read).await
 }

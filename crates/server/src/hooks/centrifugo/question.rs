@@ -5,7 +5,9 @@ use std::borrow::Cow;
 use axum::http::header::{self, HeaderMap, HeaderName};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfare::{Caller, Draft, Entrant, Identity, Payload, PayloadKind, TopicName, UserName, centrifuge};
+use fanfare::{
+    Caller, Dialect, Draft, Entrant, Identity, Payload, PayloadKind, TopicName, UserName, centrifuge,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -22,7 +24,7 @@ pub(super) struct Question<'a> {
 #[derive(Serialize)]
 struct Body<'a> {
     client: String,
-    transport: &'a str,
+    transport: &'static str,
     protocol: &'static str,
     encoding: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,7 +39,17 @@ struct Body<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum About<'a> {
-    Connect {},
+    Connect {
+        #[serde(flatten)]
+        payload: Option<PayloadText<'a>>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        name: &'a str,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        version: &'a str,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        channels: Vec<Cow<'a, str>>,
+    },
+    Refresh {},
     Subscribe {
         channel: Cow<'a, str>,
     },
@@ -63,56 +75,78 @@ enum PayloadText<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// May this client connect? It has no connection yet, so its id is one of this question alone.
+    /// May this client connect? One that says no hello has no connection yet, so its id is one of this question alone.
     pub(super) fn connect(entrant: &'a Entrant, names: &[HeaderName]) -> Self {
-        let is_protobuf = speaks_protobuf(entrant);
+        let greeting = entrant.greeting.as_deref();
+        let payload = greeting.and_then(|greeting| Some(PayloadText::of(greeting.data.as_ref()?)));
+        let topics = greeting.iter().flat_map(|greeting| &greeting.topics);
         Self {
             body: Body {
-                client: new_client(),
-                transport: transport(&entrant.target),
-                protocol: if is_protobuf { "protobuf" } else { JSON },
-                encoding: if is_protobuf { BINARY } else { JSON },
+                client: entrant.connection.map_or_else(new_client, centrifuge::client_of),
+                transport: transport(entrant.dialect),
+                protocol: protocol(entrant.dialect),
+                encoding: payload.as_ref().map_or(JSON, PayloadText::encoding),
                 user: None,
-                about: About::Connect {},
+                about: About::Connect {
+                    payload,
+                    name: greeting.map_or("", |greeting| &greeting.name),
+                    version: greeting.map_or("", |greeting| &greeting.version),
+                    channels: topics
+                        .map(|topic| centrifuge::channel_of(topic.as_str()))
+                        .collect(),
+                },
                 meta: None,
             },
             headers: listed(&entrant.headers, names),
         }
     }
 
-    /// May this connection receive this topic?
-    pub(super) fn subscribe(caller: &'a Caller, topic: &'a TopicName) -> Self {
+    /// Who is it from now on?
+    pub(super) fn refresh(caller: &'a Caller, names: &[HeaderName]) -> Self {
+        Self::of(caller, names, JSON, About::Refresh {})
+    }
+
+    /// May this connection receive this topic? The same is asked when it is to go on.
+    pub(super) fn subscribe(caller: &'a Caller, topic: &'a TopicName, names: &[HeaderName]) -> Self {
         let channel = centrifuge::channel_of(topic.as_str());
-        Self::of(caller, JSON, About::Subscribe { channel })
+        Self::of(caller, names, JSON, About::Subscribe { channel })
     }
 
     /// May this connection publish this?
-    pub(super) fn publish(caller: &'a Caller, draft: &'a Draft) -> Self {
+    pub(super) fn publish(caller: &'a Caller, draft: &'a Draft, names: &[HeaderName]) -> Self {
         let payload = PayloadText::of(&draft.payload);
         let (encoding, channel) = (payload.encoding(), centrifuge::channel_of(draft.topic.as_str()));
-        Self::of(caller, encoding, About::Publish { channel, payload })
+        Self::of(caller, names, encoding, About::Publish { channel, payload })
     }
 
     /// What does this procedure give to this connection?
-    pub(super) fn rpc(caller: &'a Caller, method: &'a str, payload: &'a Payload) -> Self {
+    pub(super) fn rpc(
+        caller: &'a Caller,
+        method: &'a str,
+        payload: &'a Payload,
+        names: &[HeaderName],
+    ) -> Self {
         let payload = PayloadText::of(payload);
-        Self::of(caller, payload.encoding(), About::Rpc { method, payload })
+        Self::of(caller, names, payload.encoding(), About::Rpc { method, payload })
     }
 
-    fn of(caller: &'a Caller, encoding: &'static str, about: About<'a>) -> Self {
+    fn of(caller: &'a Caller, names: &[HeaderName], encoding: &'static str, about: About<'a>) -> Self {
         let identity: Option<&Identity> = caller.identity.as_deref();
+        let headers = caller
+            .entrant
+            .as_ref()
+            .map(|entrant| listed(&entrant.headers, names));
         Self {
             body: Body {
                 client: centrifuge::client_of(caller.connection),
-                // What its connection is made of is known at the door alone.
-                transport: WEBSOCKET,
-                protocol: JSON,
+                transport: transport(caller.dialect),
+                protocol: protocol(caller.dialect),
                 encoding,
                 user: Some(caller.user().map_or("", UserName::as_str)),
                 about,
                 meta: identity.and_then(|identity| raw(identity.meta.as_deref()?)),
             },
-            headers: HeaderMap::new(),
+            headers: headers.unwrap_or_default(),
         }
     }
 
@@ -159,24 +193,27 @@ fn listed(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     found
 }
 
-/// What a client came by, after the address that it asked for.
-fn transport(target: &str) -> &str {
-    let path = target.split_once('?').map_or(target, |(path, _)| path);
-    match path.rsplit_once('/') {
-        Some((_, name @ ("sse" | "http_stream" | "uni_websocket" | "uni_sse" | "uni_http_stream"))) => name,
-        _ => WEBSOCKET,
+/// What a client came by.
+fn transport(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Json | Dialect::Raw | Dialect::CentrifugeJson | Dialect::CentrifugeProtobuf => "websocket",
+        Dialect::Sse | Dialect::CentrifugeJsonEvents => "sse",
+        Dialect::CentrifugeJsonLines | Dialect::CentrifugeProtobufStream => "http_stream",
+        Dialect::CentrifugeUniJson | Dialect::CentrifugeUniProtobuf => "uni_websocket",
+        Dialect::CentrifugeUniJsonEvents => "uni_sse",
+        Dialect::CentrifugeUniJsonLines | Dialect::CentrifugeUniProtobufStream => "uni_http_stream",
     }
 }
 
-/// Whether a client asks for Protobuf, in one of the ways that Centrifuge has.
-fn speaks_protobuf(entrant: &Entrant) -> bool {
-    let is_asked_for = |name| entrant.parameter(name).is_some_and(|value| value == "protobuf");
-    let mut offers = entrant.headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter();
-    let is_offered = |value: &axum::http::HeaderValue| {
-        let mut names = value.to_str().unwrap_or_default().split(',');
-        names.any(|name| name.trim() == "centrifuge-protobuf")
-    };
-    is_asked_for("format") || is_asked_for("cf_protocol") || offers.any(is_offered)
+/// In what a client's messages are written.
+fn protocol(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::CentrifugeProtobuf
+        | Dialect::CentrifugeProtobufStream
+        | Dialect::CentrifugeUniProtobuf
+        | Dialect::CentrifugeUniProtobufStream => "protobuf",
+        _ => JSON,
+    }
 }
 
 /// A random UUID (version 4, RFC 9562 section 5.4).
@@ -192,7 +229,6 @@ fn new_client() -> String {
     )
 }
 
-const WEBSOCKET: &str = "websocket";
 const JSON: &str = "json";
 const BINARY: &str = "binary";
 
@@ -215,7 +251,7 @@ const OWN_HEADERS: [HeaderName; 11] = [
 mod tests {
     use std::sync::Arc;
 
-    use fanfare::{ConnectionId, Options};
+    use fanfare::{ConnectionId, Greeting, Options};
     use serde_json::{Value, json};
 
     use super::*;
@@ -225,6 +261,8 @@ mod tests {
             fanfare: fanfare::Fanfare::start(Options::default()).unwrap(),
             connection: ConnectionId::new(0, 1, 2),
             identity: identity.map(Arc::new),
+            dialect: Dialect::CentrifugeJson,
+            entrant: None,
         }
     }
 
@@ -242,7 +280,7 @@ mod tests {
         let topic = TopicName::parse("%24vip%23ada").unwrap();
         let expected = json!({"client": client, "transport": "websocket", "protocol": "json", "encoding": "json",
             "user": "ada", "channel": "$vip#ada", "meta": {"plan": "gold"}});
-        assert_eq!(read(Question::subscribe(&ada, &topic)), expected);
+        assert_eq!(read(Question::subscribe(&ada, &topic, &[])), expected);
         let nobody = caller(None);
         let json = serde_json::from_str::<&RawValue>("[1.0, 2e3]").unwrap();
         for (payload, expected) in [
@@ -259,55 +297,104 @@ mod tests {
                 r#""encoding":"binary","user":"","method":"sum","b64data":"AP8="}"#,
             ),
         ] {
-            let letter = Question::rpc(&nobody, "sum", &payload).into_letter();
+            let letter = Question::rpc(&nobody, "sum", &payload, &[]).into_letter();
             let text = String::from_utf8(letter.body.to_vec()).unwrap();
             assert!(text.ends_with(expected), "{text}");
         }
     }
 
-    #[test]
-    fn how_a_client_came_is_told_at_the_door() {
-        let entrant = |target: &str, offer: Option<&'static str>| Entrant {
+    fn entrant(dialect: Dialect, greeting: Option<Greeting>) -> Entrant {
+        Entrant {
             certificate: None,
             remote: "192.0.2.1:5".parse().unwrap(),
-            target: target.to_owned(),
-            headers: offer
-                .map(|offer| (header::SEC_WEBSOCKET_PROTOCOL, offer.parse().unwrap()))
-                .into_iter()
-                .collect(),
-        };
-        for (target, offer, expected) in [
-            ("/connection/websocket", None, ["websocket", "json", "json"]),
+            target: "/anywhere".to_owned(),
+            dialect,
+            headers: HeaderMap::new(),
+            connection: greeting.as_ref().map(|_| ConnectionId::new(0, 1, 2)),
+            greeting: greeting.map(Box::new),
+        }
+    }
+
+    #[test]
+    fn how_a_client_came_is_told() {
+        for (dialect, transport, protocol) in [
+            (Dialect::Json, "websocket", "json"),
+            (Dialect::Sse, "sse", "json"),
+            (Dialect::CentrifugeJson, "websocket", "json"),
+            (Dialect::CentrifugeProtobuf, "websocket", "protobuf"),
+            (Dialect::CentrifugeJsonLines, "http_stream", "json"),
+            (Dialect::CentrifugeProtobufStream, "http_stream", "protobuf"),
+            (Dialect::CentrifugeJsonEvents, "sse", "json"),
+            (Dialect::CentrifugeUniJson, "uni_websocket", "json"),
+            (Dialect::CentrifugeUniProtobuf, "uni_websocket", "protobuf"),
+            (Dialect::CentrifugeUniJsonEvents, "uni_sse", "json"),
+            (Dialect::CentrifugeUniJsonLines, "uni_http_stream", "json"),
             (
-                "/ws?topic=a",
-                Some("fanfare.json.v1"),
-                ["websocket", "json", "json"],
+                Dialect::CentrifugeUniProtobufStream,
+                "uni_http_stream",
+                "protobuf",
             ),
-            (
-                "/connection/websocket?format=protobuf",
-                None,
-                ["websocket", "protobuf", "binary"],
-            ),
-            (
-                "/connection/websocket?cf_protocol=protobuf",
-                None,
-                ["websocket", "protobuf", "binary"],
-            ),
-            (
-                "/connection/websocket",
-                Some("x, centrifuge-protobuf"),
-                ["websocket", "protobuf", "binary"],
-            ),
-            ("/connection/uni_sse?a=/sse", None, ["uni_sse", "json", "json"]),
-            ("/sse", None, ["sse", "json", "json"]),
         ] {
-            let body = read(Question::connect(&entrant(target, offer), &[]));
+            let body = read(Question::connect(&entrant(dialect, None), &[]));
             let told = ["transport", "protocol", "encoding"].map(|name| body[name].clone());
-            assert_eq!(told, expected.map(|text| json!(text)), "{target}");
+            assert_eq!(told, [transport, protocol, "json"].map(|text| json!(text)));
             let client = body["client"].as_str().unwrap();
             assert_eq!((client.len(), client.as_bytes()[14]), (36, b'4'), "{client}");
-            assert_eq!(body.get("user"), None);
+            assert_eq!(body.as_object().unwrap().len(), 4, "{body}");
+            let caller = Caller {
+                dialect,
+                ..caller(None)
+            };
+            let body = read(Question::refresh(&caller, &[]));
+            let told = ["transport", "protocol"].map(|name| body[name].clone());
+            assert_eq!(told, [transport, protocol].map(|text| json!(text)));
         }
+    }
+
+    #[test]
+    fn what_a_client_says_of_itself_goes_along() {
+        let json = serde_json::from_str::<&RawValue>("[ 1 ]").unwrap();
+        for (data, encoding, field, written) in [
+            (Payload::json(json), "json", "data", json!([1])),
+            (Payload::binary(&b"\x00"[..]), "binary", "b64data", json!("AA==")),
+        ] {
+            let greeting = Greeting {
+                data: Some(data),
+                name: "js".to_owned(),
+                version: "5".to_owned(),
+                topics: vec![TopicName::parse("%24a").unwrap()],
+                ..Greeting::default()
+            };
+            let entrant = entrant(Dialect::CentrifugeJson, Some(greeting));
+            let client = centrifuge::client_of(ConnectionId::new(0, 1, 2));
+            let mut expected = json!({"client": client, "transport": "websocket", "protocol": "json", "encoding": encoding,
+                "name": "js", "version": "5", "channels": ["$a"]});
+            expected[field] = written;
+            assert_eq!(read(Question::connect(&entrant, &[])), expected);
+        }
+    }
+
+    #[test]
+    fn headers_that_are_kept_go_along_with_every_question() {
+        let mut kept = entrant(Dialect::CentrifugeJson, None);
+        kept.headers.insert("x-tenant", "red".parse().unwrap());
+        let caller = Caller {
+            entrant: Some(Arc::new(kept)),
+            ..caller(None)
+        };
+        let names = [HeaderName::from_static("x-tenant")];
+        let topic = TopicName::parse("a").unwrap();
+        let payload = Payload::text("x");
+        let draft = Draft::new(topic.clone(), payload.clone(), fanfare::Timestamp(0));
+        for question in [
+            Question::refresh(&caller, &names),
+            Question::subscribe(&caller, &topic, &names),
+            Question::publish(&caller, &draft, &names),
+            Question::rpc(&caller, "m", &payload, &names),
+        ] {
+            assert_eq!(question.into_letter().headers["x-tenant"], "red");
+        }
+        assert!(Question::refresh(&caller, &[]).into_letter().headers.is_empty());
     }
 
     #[test]

@@ -156,10 +156,8 @@ pub(super) const GROUPS: &[Group] = &[
     },
     Group {
         under: CHANNELS,
-        keys: &["sub_refresh_proxy_enabled"],
-        fate: Fate::Lost(
-            "subscriptions are not asked about again; let the backend unsubscribe who may no longer receive",
-        ),
+        keys: &["sub_refresh_proxy_enabled", "sub_refresh_proxy_name=default"],
+        fate: Fate::Judged("`hook_sub_refresh_url`, where the URL could be carried over"),
     },
     Group {
         under: CHANNELS,
@@ -169,7 +167,6 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: CHANNELS,
         keys: &[
-            "sub_refresh_proxy_name=default",
             "subscribe_stream_proxy_name=default",
             "subscribe_stream_proxy_bidirectional",
             "map.**",

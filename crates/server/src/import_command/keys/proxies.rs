@@ -18,7 +18,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["client.proxy.refresh"],
         keys: &["endpoint"],
-        fate: Fate::Judged("nobody is asked about a connection again"),
+        fate: Fate::Carried("hook_refresh_url"),
     },
     Group {
         under: &["channel.proxy.subscribe"],
@@ -29,6 +29,11 @@ pub(super) const GROUPS: &[Group] = &[
         under: &["channel.proxy.publish"],
         keys: &["endpoint"],
         fate: Fate::Carried("hook_publish_url"),
+    },
+    Group {
+        under: &["channel.proxy.sub_refresh"],
+        keys: &["endpoint"],
+        fate: Fate::Carried("hook_sub_refresh_url"),
     },
     Group {
         under: &["rpc.proxy"],
@@ -48,11 +53,16 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: ASKED,
         keys: &["http_headers"],
-        fate: Fate::Judged("`hook_header`, which is told to the connect hook"),
+        fate: Fate::Judged("`hook_header`, the headers of all proxies together"),
     },
     Group {
         under: ASKED,
-        keys: &["emulated_headers", "grpc_metadata"],
+        keys: &["emulated_headers"],
+        fate: Fate::Judged("`hook_emulated_header`, the headers of all proxies together"),
+    },
+    Group {
+        under: ASKED,
+        keys: &["grpc_metadata"],
         fate: Fate::Lost(
             "they are not told to the backend; show who it is in a token, or in a header of the request",
         ),
@@ -134,7 +144,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["proxy"],
         keys: &["http_headers"],
-        fate: Fate::Judged("`hook_header`, which is told to the connect hook"),
+        fate: Fate::Judged("`hook_header`, the headers of all proxies together"),
     },
     Group {
         under: &["proxy"],
@@ -195,13 +205,13 @@ const ASKED: &[&str] = &[
     "client.proxy.refresh",
     "channel.proxy.subscribe",
     "channel.proxy.publish",
+    "channel.proxy.sub_refresh",
     "rpc.proxy",
     "proxies[]",
 ];
 
 /// Proxies that nothing takes the place of.
 const UNASKED: &[&str] = &[
-    "channel.proxy.sub_refresh",
     "channel.proxy.subscribe_stream",
     "channel.proxy.map_publish",
     "channel.proxy.map_remove",

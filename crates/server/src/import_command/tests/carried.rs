@@ -136,6 +136,16 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
         &[],
     ),
     (
+        r#"{"client": {"proxy": {"connect": {"enabled": true, "endpoint": "http://b/c", "http_headers": ["Cookie"], "emulated_headers": ["X-Token"]},
+            "refresh": {"enabled": true, "endpoint": "http://b/r", "http_headers": ["Cookie", "X-Tenant"]}}}}"#,
+        &[
+            "hook_refresh_url = \"http://b/r\"",
+            "hook_header = [\"Cookie\", \"X-Tenant\"]",
+            "hook_emulated_header = [\"X-Token\"]",
+        ],
+        &[],
+    ),
+    (
         r#"{"proxy_subscribe_endpoint": "http://b/s", "proxy_subscribe": true}"#,
         &["hook_subscribe_url = \"http://b/s\"", "subscribe = \"hook\""],
         &[],
@@ -148,6 +158,18 @@ const TABLE: &[(&str, &[&str], &[&str])] = &[
             "hook_publish_url = \"http://b/p\"",
             "publish = \"hook\"",
         ],
+        &[],
+    ),
+    (
+        r#"{"proxy_sub_refresh_endpoint": "http://b/f", "proxy_sub_refresh": true}"#,
+        &["hook_sub_refresh_url = \"http://b/f\""],
+        &[],
+    ),
+    (
+        r#"{"channel": {"proxy": {"subscribe": {"endpoint": "http://b/s"}, "sub_refresh": {"endpoint": "http://b/f"}},
+            "without_namespace": {"subscribe_proxy_enabled": true},
+            "namespaces": [{"name": "chat", "sub_refresh_proxy_enabled": true}]}}"#,
+        &["hook_sub_refresh_url = \"http://b/f\""],
         &[],
     ),
     (
@@ -364,7 +386,7 @@ fn signs_of_channels_are_those_of_topics() {
 #[test]
 fn what_is_said_to_be_carried_over_is_looked_at() {
     let proxy = json!({"endpoint": "http://b/p", "timeout": "1s"});
-    let space = json!({"name": "chat", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "history_size": 1,
+    let space = json!({"name": "chat", "subscribe_proxy_enabled": true, "publish_proxy_enabled": true, "sub_refresh_proxy_enabled": true, "history_size": 1,
                        "history_ttl": "1m", "join_leave": true, "force_push_join_leave": true,
                        "allow_user_limited_channels": true});
     let open = json!({"name": "open", "allow_subscribe_for_client": true, "subscribe_proxy_enabled": true, "subscribe_proxy_name": "p"});
@@ -373,7 +395,7 @@ fn what_is_said_to_be_carried_over_is_looked_at() {
         "client": {"subscribe_to_user_personal_channel": {"enabled": true},
                    "proxy": {"connect": {"enabled": true, "endpoint": "http://b/c"}, "refresh": {"enabled": true}},
                    "token": {"hmac_secret_key": "0123456789abcdef0123456789abcdef"}},
-        "channel": {"proxy": {"subscribe": proxy, "publish": proxy},
+        "channel": {"proxy": {"subscribe": proxy, "publish": proxy, "sub_refresh": proxy},
                     "without_namespace": space, "namespaces": [space, open, {"name": "named", "allow_subscribe_for_client": true}]},
         "rpc": {"proxy": proxy, "without_namespace": {"proxy_enabled": true}, "namespaces": [{"name": "r", "proxy_enabled": true}]},
         "broker": {"enabled": true}, "presence_manager": {"enabled": true},

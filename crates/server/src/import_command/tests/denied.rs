@@ -110,6 +110,11 @@ const TABLE: &[(&str, &str, &[&str])] = &[
         &["publish = \"nobody\"", "!publish = \"users\""],
     ),
     (
+        r#"{"proxy_sub_refresh": true, "proxy_sub_refresh_endpoint": "grpc://b"}"#,
+        "lost: proxy_sub_refresh: its proxy cannot be asked",
+        &["!hook_sub_refresh_url"],
+    ),
+    (
         r#"{"rpc": {"proxy": {"endpoint": "http://b/r"}, "without_namespace": {"proxy_enabled": true}, "namespaces": [{"name": "x"}]}}"#,
         "lost: rpc.proxy.endpoint: not all methods go to the same proxy",
         &["!hook_call_url"],

@@ -5,15 +5,15 @@ use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::BadMessage;
 use crate::{
-    Command, CommandId, Comparison, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, TagFilter, Verb,
-    Wanted,
+    Command, CommandId, Comparison, Greeting, PRESENCE_PAGE_MAX, PublishOptions, Reading, Since, TagFilter,
+    Verb, Wanted,
 };
 
 /// Reads a command in both encodings, which must say the same.
 fn read(json: &str, protobuf: &[u8]) -> Result<Command<'static>, BadMessage> {
     let by_json = decode(Encoding::Json, json.as_bytes());
     let by_protobuf = decode(Encoding::Protobuf, protobuf);
-    assert_eq!(format!("{by_json:?}"), format!("{by_protobuf:?}"), "{json}");
+    assert_eq!(by_json, by_protobuf, "{json}");
     by_json
 }
 
@@ -58,11 +58,12 @@ fn wanted(topic: &'static str, since: Option<Position>) -> Wanted<'static> {
 #[test]
 fn connect() {
     let nothing = asked(r#"{"id":1,"connect":{}}"#, &[part(4, &[])]);
-    let hello = |token: Option<&'static str>, places| Verb::Hello {
+    let hello = |token: Option<&'static str>, places, greeting| Verb::Hello {
         token: token.map(Into::into),
         places,
+        greeting: Box::new(greeting),
     };
-    assert_eq!(nothing, hello(None, Vec::new()));
+    assert_eq!(nothing, hello(None, Vec::new(), Greeting::default()));
     let everything = asked(
         r#"{"id":1,"connect":{"token":"t","data":{"a":1},"subs":{"a":{"recover":true,"epoch":"abc","offset":300}},"name":"js","version":"1","headers":{"h":"v"},"flag":1}}"#,
         &[part(
@@ -81,12 +82,25 @@ fn connect() {
             ],
         )],
     );
-    assert_eq!(everything, hello(Some("t"), vec![wanted("a", Some(at(300)))]));
+    let json = serde_json::from_str::<&RawValue>(r#"{"a":1}"#).unwrap();
+    let greeting = Greeting {
+        data: Some(Payload::json(json)),
+        name: "js".to_owned(),
+        version: "1".to_owned(),
+        topics: vec![TopicName::parse("a").unwrap()],
+        headers: [("h".to_owned(), "v".to_owned())].into(),
+    };
+    let places = vec![wanted("a", Some(at(300)))];
+    assert_eq!(everything, hello(Some("t"), places, greeting));
     let not_recovering = asked(
-        r#"{"id":1,"connect":{"subs":{"a":{"offset":3}}}}"#,
-        &[part(4, &[part(3, &[text(1, "a"), part(2, &[int(7, 3)])])])],
+        r#"{"id":1,"connect":{"subs":{"$a":{"offset":3}}}}"#,
+        &[part(4, &[part(3, &[text(1, "$a"), part(2, &[int(7, 3)])])])],
     );
-    assert_eq!(not_recovering, hello(None, Vec::new()));
+    let greeting = Greeting {
+        topics: vec![TopicName::parse("%24a").unwrap()],
+        ..Greeting::default()
+    };
+    assert_eq!(not_recovering, hello(None, Vec::new(), greeting));
 }
 
 fn subscribe_to(wanted: Wanted<'static>, is_all: bool, token: Option<&'static str>) -> Verb<'static> {
@@ -307,6 +321,26 @@ fn rpc_and_refresh() {
         &[part(14, &[text(1, "t")])],
     );
     assert_eq!(refresh, Verb::Authenticate { token: "t".into() });
+}
+
+#[test]
+fn sub_refresh() {
+    let renew = asked(
+        r#"{"id":1,"sub_refresh":{"channel":"$a","token":"t"}}"#,
+        &[part(15, &[text(1, "$a"), text(2, "t")])],
+    );
+    let expected = Verb::Renew {
+        topic: "%24a".into(),
+        token: "t".into(),
+    };
+    assert_eq!(renew, expected);
+    for kind in [1, 2] {
+        let shared_poll = refused(
+            &format!(r#"{{"id":1,"sub_refresh":{{"channel":"a","type":{kind}}}}}"#),
+            &[part(15, &[text(1, "a"), int(3, kind)])],
+        );
+        assert_eq!(shared_poll, ErrorCode::NotAvailable);
+    }
 }
 
 #[test]

@@ -8,6 +8,8 @@ mod wire;
 
 use std::sync::Arc;
 
+use serde_json::value::RawValue;
+
 use super::wrapping::Carrier;
 use super::*;
 use crate::{
@@ -51,6 +53,7 @@ fn ada() -> Publisher {
         connection: client(),
         user: Some(UserName::parse("ada").unwrap()),
         info: Some(Arc::from(r#"{"n":1}"#)),
+        topic_info: None,
     }
 }
 

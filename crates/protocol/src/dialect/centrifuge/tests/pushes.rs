@@ -171,6 +171,7 @@ fn join_and_leave() {
         user,
         info: None,
         since: Timestamp(0),
+        topic_info: None,
     };
     let diff = Push::Attendance(PresenceDiff {
         topic: topic("a"),
@@ -205,6 +206,7 @@ fn subscribe() {
         recovered: None,
         is_recoverable,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     };
     check(
@@ -243,6 +245,11 @@ fn unsubscribe() {
         of_push(&Push::PositionLost { topic: topic("a") }),
         &[r#"{"channel":"a","unsubscribe":{"code":2500,"reason":"insufficient state"}}"#],
         &[unsubscribe(2_500, "insufficient state")],
+    );
+    check(
+        of_push(&Push::LeaveEnded { topic: topic("a") }),
+        &[r#"{"channel":"a","unsubscribe":{"code":2501,"reason":"subscription expired"}}"#],
+        &[unsubscribe(2_501, "subscription expired")],
     );
 }
 

@@ -4,7 +4,7 @@ use super::wire::{int, message, part, text};
 use super::*;
 use crate::codes::ErrorCode;
 use crate::{
-    Attendance, CommandId, HistoryPage, Loss, PresencePage, Present, Reply, SubscribedTopic, Welcome,
+    Attendance, CommandId, Granted, HistoryPage, Loss, PresencePage, Present, Reply, SubscribedTopic, Welcome,
 };
 
 /// Holds the answer to command 7 against how it travels.
@@ -31,6 +31,7 @@ fn begun(name: &str) -> SubscribedTopic {
         recovered: None,
         is_recoverable: true,
         publications: Vec::new(),
+        granted: None,
         has_deltas: false,
     }
 }
@@ -49,6 +50,7 @@ fn welcome() -> Welcome {
         subscriptions_max: 128,
         commands_per_second: None,
         bytes_per_second: None,
+        data: None,
     }
 }
 
@@ -116,6 +118,36 @@ fn connect_with_subscriptions_until_the_token_ends() {
 }
 
 #[test]
+fn connect_with_what_the_application_has_for_the_client() {
+    let json = serde_json::from_str::<&RawValue>(r#"{"a": 1}"#).unwrap();
+    let welcomed = Reply::Welcomed {
+        welcome: Welcome {
+            data: Some(Payload::json(json)),
+            ..welcome()
+        },
+        topics: Vec::new(),
+    };
+    let version = version();
+    check(
+        &welcomed,
+        &format!(
+            r#""connect":{{"client":"{CLIENT}","version":"{version}","data":{{"a": 1}},"ping":25,"pong":true,"time":1000}}"#
+        ),
+        &[part(
+            5,
+            &[
+                text(1, CLIENT),
+                text(2, &version),
+                text(5, r#"{"a": 1}"#),
+                int(7, 25),
+                int(8, 1),
+                int(11, 1_000),
+            ],
+        )],
+    );
+}
+
+#[test]
 fn subscribe() {
     let subscribed = |begun| Reply::Subscribed { topics: vec![begun] };
     check(
@@ -174,6 +206,43 @@ fn subscribe_with_what_was_missed() {
 }
 
 #[test]
+fn what_comes_with_a_subscription() {
+    let with = |granted| SubscribedTopic {
+        is_recoverable: false,
+        granted: Some(Box::new(granted)),
+        ..begun("a")
+    };
+    let granted = Granted {
+        expires_at: Some(Timestamp(2_500)),
+        time: Timestamp(1_000),
+        data: Some(json("[\n1]")),
+    };
+    check(
+        &Reply::Subscribed {
+            topics: vec![with(granted.clone())],
+        },
+        r#""subscribe":{"expires":true,"ttl":2,"data":[1]}"#,
+        &[part(6, &[int(1, 1), int(2, 2), text(11, "[\n1]")])],
+    );
+    check(
+        &Reply::Renewed {
+            granted: granted.clone(),
+        },
+        r#""sub_refresh":{"expires":true,"ttl":2}"#,
+        &[part(15, &[int(1, 1), int(2, 2)])],
+    );
+    let for_ever = Granted {
+        expires_at: None,
+        ..granted
+    };
+    check(
+        &Reply::Renewed { granted: for_ever },
+        r#""sub_refresh":{}"#,
+        &[part(15, &[])],
+    );
+}
+
+#[test]
 fn unsubscribe_and_publish() {
     let unsubscribed = Reply::Unsubscribed {
         topics: vec![topic("a")],
@@ -199,6 +268,7 @@ fn presence_and_its_stats() {
         user: ada().user,
         info: ada().info,
         since: Timestamp(0),
+        topic_info: Some(r#"{"m":2}"#.into()),
     };
     let page = PresencePage {
         topic: topic("a"),
@@ -206,11 +276,16 @@ fn presence_and_its_stats() {
         members: vec![present],
         next: None,
     };
-    let info = [text(1, "ada"), text(2, CLIENT), text(3, r#"{"n":1}"#)];
+    let info = [
+        text(1, "ada"),
+        text(2, CLIENT),
+        text(3, r#"{"n":1}"#),
+        text(4, r#"{"m":2}"#),
+    ];
     check(
         &Reply::Presence(page),
         &format!(
-            r#""presence":{{"presence":{{"{CLIENT}":{{"user":"ada","client":"{CLIENT}","conn_info":{{"n":1}}}}}}}}"#
+            r#""presence":{{"presence":{{"{CLIENT}":{{"user":"ada","client":"{CLIENT}","conn_info":{{"n":1}},"chan_info":{{"m":2}}}}}}}}"#
         ),
         &[part(9, &[part(1, &[text(1, CLIENT), part(2, &info)])])],
     );

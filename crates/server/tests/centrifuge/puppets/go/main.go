@@ -75,7 +75,11 @@ func infoOf(info *centrifuge.ClientInfo) any {
 	if info == nil {
 		return nil
 	}
-	return fields{"client": info.Client, "user": info.User, "conn_info": read(info.ConnInfo)}
+	seen := fields{"client": info.Client, "user": info.User, "conn_info": read(info.ConnInfo)}
+	if len(info.ChanInfo) > 0 {
+		seen["chan_info"] = read(info.ChanInfo)
+	}
+	return seen
 }
 
 func publicationOf(p centrifuge.Publication) fields {
@@ -89,7 +93,7 @@ func subscribedOf(e centrifuge.SubscribedEvent) fields {
 	}
 	return fields{
 		"recoverable": e.Recoverable, "positioned": e.Positioned, "position": position,
-		"was_recovering": e.WasRecovering, "recovered": e.Recovered,
+		"was_recovering": e.WasRecovering, "recovered": e.Recovered, "data": read(e.Data),
 	}
 }
 
@@ -130,7 +134,7 @@ func giver(tokens []string, wanted func()) func() (string, error) {
 
 func create(c *command) {
 	tell := teller(c.Client, "")
-	config := centrifuge.Config{Token: c.Token}
+	config := centrifuge.Config{Token: c.Token, Data: c.Data}
 	if c.Tokens != nil {
 		give := giver(c.Tokens, func() { tell("token wanted", fields{}) })
 		config.GetToken = func(centrifuge.ConnectionTokenEvent) (string, error) { return give() }
@@ -153,7 +157,7 @@ func listen(client *centrifuge.Client, name string, tell func(string, fields)) {
 		// once would have it do so twice. It takes in no answer before it is through with that.
 		go func() {
 			_, _ = client.RPC(context.Background(), "settled", []byte("null"))
-			tell("connected", fields{"id": e.ClientID})
+			tell("connected", fields{"id": e.ClientID, "data": read(e.Data)})
 		}()
 	})
 	client.OnDisconnected(func(e centrifuge.DisconnectedEvent) { tell("disconnected", changeOf(e.Code, e.Reason)) })
@@ -165,7 +169,7 @@ func listen(client *centrifuge.Client, name string, tell func(string, fields)) {
 	client.OnSubscribed(func(e centrifuge.ServerSubscribedEvent) {
 		teller(name, e.Channel)("server subscribed", subscribedOf(centrifuge.SubscribedEvent{
 			Positioned: e.Positioned, Recoverable: e.Recoverable, StreamPosition: e.StreamPosition,
-			WasRecovering: e.WasRecovering, Recovered: e.Recovered,
+			WasRecovering: e.WasRecovering, Recovered: e.Recovered, Data: e.Data,
 		}))
 	})
 	client.OnUnsubscribed(func(e centrifuge.ServerUnsubscribedEvent) {

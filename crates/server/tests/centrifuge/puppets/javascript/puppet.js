@@ -27,7 +27,12 @@ function written(client, command) {
   return client.isProtobuf ? new TextEncoder().encode(JSON.stringify(command.data)) : command.data;
 }
 
-const infoOf = (info) => info && { client: info.client, user: info.user, conn_info: read(info.connInfo) };
+// What others see of a client in the channel is said where there is something.
+const infoOf = (info) => {
+  const chanInfo = info && read(info.chanInfo);
+  const inChannel = chanInfo === null ? {} : { chan_info: chanInfo };
+  return info && { client: info.client, user: info.user, conn_info: read(info.connInfo), ...inChannel };
+};
 
 const publicationOf = (publication) => ({
   channel: publication.channel,
@@ -43,6 +48,7 @@ const subscribedOf = (context) => ({
   position: context.streamPosition ?? null,
   was_recovering: context.wasRecovering,
   recovered: context.recovered,
+  data: read(context.data),
 });
 
 const changeOf = ({ channel, code, reason }) => ({ channel, code, reason });
@@ -61,7 +67,7 @@ const OF_SUBSCRIPTION = {
 
 const OF_CLIENT = {
   connecting: changeOf,
-  connected: ({ client }) => ({ id: client }),
+  connected: ({ client, data }) => ({ id: client, data: read(data) }),
   disconnected: changeOf,
   error: errorOf,
   message: ({ data }) => ({ data: read(data) }),
@@ -83,7 +89,8 @@ function giver(tokens, wanted) {
 }
 
 const COMMANDS = {
-  create(_, { client: name, transport, encoding, address, token, tokens }) {
+  create(_, command) {
+    const { client: name, transport, encoding, address, token, tokens } = command;
     const isProtobuf = encoding === 'protobuf';
     const scheme = transport === 'websocket' ? 'ws' : 'http';
     const endpoint = `${scheme}://${address}/connection/${transport}`;
@@ -95,6 +102,7 @@ const COMMANDS = {
       emulationEndpoint: `http://${address}/emulation`,
       token,
       getToken: giver(tokens, { client: name, event: 'token wanted' }),
+      data: command.data === undefined ? undefined : written({ isProtobuf }, command),
       minReconnectDelay: 50,
       maxReconnectDelay: 200,
     });

@@ -40,7 +40,11 @@ def written(client, command):
 
 
 def info_of(info):
-    return info and {"client": info.client, "user": info.user, "conn_info": read(info.conn_info)}
+    """What others see of a client in the channel is said where there is something."""
+    if not info:
+        return info
+    seen = {"client": info.client, "user": info.user, "conn_info": read(info.conn_info)}
+    return {**seen, "chan_info": read(info.chan_info)} if info.chan_info else seen
 
 
 def publication_of(publication):
@@ -59,6 +63,7 @@ def subscribed_of(context):
         "position": position and {"offset": position.offset, "epoch": position.epoch},
         "was_recovering": context.was_recovering,
         "recovered": context.recovered,
+        "data": read(context.data) if context.data else None,
     }
 
 
@@ -103,7 +108,7 @@ class OfClient(ClientEventHandler):
         self.say("connecting", **change_of(context))
 
     async def on_connected(self, context):
-        self.say("connected", id=context.client)
+        self.say("connected", id=context.client, data=read(context.data))
 
     async def on_disconnected(self, context):
         self.say("disconnected", **change_of(context))
@@ -144,12 +149,14 @@ def giver(tokens, **wanted):
 
 async def create(_, command):
     name, is_protobuf = command["client"], command["encoding"] == "protobuf"
+    data = command.get("data")
     path = "/connection/websocket" + ("?format=protobuf" if is_protobuf else "")
     client = Client(
         f"ws://{command['address']}{path}",
         events=OfClient(name),
         token=command.get("token", ""),
         get_token=giver(command.get("tokens"), client=name, event="token wanted"),
+        data=json.dumps(data).encode() if is_protobuf and data is not None else data,
         use_protobuf=is_protobuf,
         min_reconnect_delay=0.05,
         max_reconnect_delay=0.2,

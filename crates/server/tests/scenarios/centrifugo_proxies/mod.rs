@@ -1,5 +1,8 @@
 //! Row 54 in Centrifugo's words: hooks asked as its proxies are, and backends that are slow, dead or lying.
 
+mod entry;
+mod renewal;
+
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
