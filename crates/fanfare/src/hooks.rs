@@ -10,7 +10,6 @@ use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
 
-use crate::Fanfare;
 use crate::entrant::Entrant;
 use crate::notices::Notice;
 #[cfg(feature = "tokens")]

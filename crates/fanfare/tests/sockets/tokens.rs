@@ -507,14 +507,13 @@ fn who_says_hello_while_something_of_it_is_revoked_is_to_come_again() {
         assert_eq!(closed.unwrap(), 0, "it is not in yet");
         may_go.notify_one();
         assert!(client.json()["connect"].is_object());
-        match code {
-            Some(code) => assert_eq!(client.ending().code, code),
-            None => {
-                // What would come of it comes at once.
-                std::thread::sleep(Duration::from_millis(50));
-                let reply = client.ask(json!({"id": 2, "unsubscribe": {"channel": "a"}}));
-                assert!(reply["unsubscribe"].is_object(), "{reply}");
-            }
+        if let Some(code) = code {
+            assert_eq!(client.ending().code, code);
+        } else {
+            // What would come of it comes at once.
+            std::thread::sleep(Duration::from_millis(50));
+            let reply = client.ask(json!({"id": 2, "unsubscribe": {"channel": "a"}}));
+            assert!(reply["unsubscribe"].is_object(), "{reply}");
         }
     }
 }

@@ -247,6 +247,7 @@ impl Hub {
         let itself = Attendee {
             connection,
             identity: session.identity.clone(),
+            topic_info: session.topic_info(&topic.name).cloned(),
             since: self.now.wall,
         };
         let push = Push::Attendance(PresenceDiff {

@@ -27,13 +27,19 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
             first,
             &json!({"id": 2, "subscribe": {"channel": name, "join_leave": true}}),
         );
-        assert!(hear(&mut shard, first)[0]["error"].is_null(), "{name}");
+        let heard = hear(&mut shard, first);
+        assert!(heard[0]["error"].is_null(), "{name}");
+        let joined = heard
+            .get(1)
+            .map(|push| push["push"]["join"]["info"]["client"].clone());
+        assert_eq!(
+            joined,
+            (name == "a").then(|| json!(client_of(first))),
+            "{heard:?}"
+        );
     }
-    say(
-        &mut shard,
-        second,
-        &json!({"id": 2, "subscribe": {"channel": "a"}}),
-    );
+    let asked = json!({"id": 2, "subscribe": {"channel": "a"}});
+    say(&mut shard, second, &asked);
     shard.pass(2_000);
     let joins = hear(&mut shard, first);
     let joined: Vec<_> = joins
@@ -46,27 +52,18 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
         "of itself it was told at once"
     );
     hear(&mut shard, second);
-    say(
-        &mut shard,
-        second,
-        &json!({"id": 3, "presence_stats": {"channel": "a"}}),
-    );
+    let asked = json!({"id": 3, "presence_stats": {"channel": "a"}});
+    say(&mut shard, second, &asked);
     assert_eq!(
         hear(&mut shard, second)[0]["presence_stats"],
         json!({"num_clients": 2, "num_users": 1})
     );
-    say(
-        &mut shard,
-        second,
-        &json!({"id": 4, "presence": {"channel": "a"}}),
-    );
+    let asked = json!({"id": 4, "presence": {"channel": "a"}});
+    say(&mut shard, second, &asked);
     let presence = hear(&mut shard, second)[0]["presence"]["presence"].clone();
     assert_eq!(presence.as_object().unwrap().len(), 2);
-    say(
-        &mut shard,
-        second,
-        &json!({"id": 5, "presence": {"channel": "b"}}),
-    );
+    let asked = json!({"id": 5, "presence": {"channel": "b"}});
+    say(&mut shard, second, &asked);
     assert_eq!(hear(&mut shard, second)[0]["error"]["code"], 103);
     shard.lose(second);
     shard.pass(2_000);

@@ -477,6 +477,14 @@ fn a_refused_subscription_leaves_nothing_that_ends_another() {
     shard.end();
 }
 
+fn publish(shard: &mut Shard, client: ConnectionId, (id, name): (u32, &str)) {
+    say(
+        shard,
+        client,
+        &json!({"id": id, "publish": {"channel": name, "data": 1}}),
+    );
+}
+
 #[test]
 fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     let mut shard = shard();
@@ -495,16 +503,8 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
     let (client, _) = subscribed(&mut shard, seen(r#"{"role":"host"}"#));
     let id = fanfare_protocol::dialect::centrifuge::client_of(client);
     let as_host = json!({"user": "", "client": id, "chan_info": {"role": "host"}});
-    say(
-        &mut shard,
-        client,
-        &json!({"id": 3, "publish": {"channel": "a", "data": 1}}),
-    );
-    say(
-        &mut shard,
-        client,
-        &json!({"id": 4, "publish": {"channel": "b", "data": 1}}),
-    );
+    publish(&mut shard, client, (3, "a"));
+    publish(&mut shard, client, (4, "b"));
     shard.pass(2_000);
     let heard = hear(&mut shard, watcher);
     assert_eq!(heard[0]["push"]["pub"]["info"], as_host);
@@ -514,11 +514,8 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
         "in another topic it has none"
     );
     assert_eq!(heard[2]["push"]["join"]["info"], as_host);
-    say(
-        &mut shard,
-        watcher,
-        &json!({"id": 5, "presence": {"channel": "a"}}),
-    );
+    let look = json!({"id": 5, "presence": {"channel": "a"}});
+    say(&mut shard, watcher, &look);
     assert_eq!(hear(&mut shard, watcher)[0]["presence"]["presence"][&id], as_host);
 
     // A renewal that says nothing of it leaves it, another one changes it.
@@ -553,11 +550,7 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
         client,
         &json!({"id": 6, "unsubscribe": {"channel": "a"}}),
     );
-    say(
-        &mut shard,
-        client,
-        &json!({"id": 7, "publish": {"channel": "a", "data": 1}}),
-    );
+    publish(&mut shard, client, (7, "a"));
     let heard = hear(&mut shard, watcher);
     assert_eq!(
         heard[0]["push"]["pub"]["info"], elsewhere,
