@@ -1,16 +1,18 @@
-//! `centrifuge`: a message of a Centrifuge client, in JSON or in Protobuf, from commands to what their subscribers get.
+//! `centrifuge`: a message of a Centrifuge client, in JSON or in Protobuf, from commands to what their subscribers get; or what
+//! a client says beside its stream.
 //!
-//! The first byte chooses the encoding, the rest is the message. Checked: nothing of a message is lost between its commands; a
+//! The first byte chooses the encoding and which of the two, the rest is the message. Checked: what is said beside a stream is
+//! the same when it is written anew in either encoding, and so is the name of its session; nothing of a message is lost between its commands; a
 //! command in JSON is an object that a second reader reads, with the id and the channel that it has there; what is published
 //! is what a subscriber of either encoding is given, on one line where that is JSON.
 
-use fanfare_protocol::dialect::centrifuge::{channel_of, topic_of};
+use fanfare_protocol::dialect::centrifuge::{Aside, channel_of, parse_session, session_of, topic_of};
 use fanfare_protocol::dialect::{BadMessage, Dialect};
 use fanfare_protocol::websocket::Item;
 use fanfare_protocol::{
     Command, CommandId, Draft, Payload, PayloadKind, Position, Publication, Timestamp, TopicName, Verb,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::bounds::bounded;
 use crate::decoded::Decoded;
@@ -28,10 +30,46 @@ pub fn run(bytes: &[u8]) {
         return;
     }
     // The smallest part of a message that has a place of its own in memory is two bytes long.
-    bounded(256 * message.len() + (64 << 10), || match choice & 1 {
+    bounded(256 * message.len() + (64 << 10), || match choice & 3 {
         0 => commands(Dialect::CentrifugeJson, message),
-        _ => commands(Dialect::CentrifugeProtobuf, message),
+        1 => commands(Dialect::CentrifugeProtobuf, message),
+        2 => aside(false, message),
+        _ => aside(true, message),
     });
+}
+
+fn aside(is_protobuf: bool, body: &[u8]) {
+    let Some(aside) = Aside::read(is_protobuf, body) else {
+        return;
+    };
+    if let Some((connection, secret)) = parse_session(&aside.session) {
+        assert_eq!(session_of(connection, secret), aside.session);
+    }
+    let fields = [aside.node.as_bytes(), aside.session.as_bytes(), &aside.commands];
+    let message: Vec<u8> = (1..)
+        .zip(fields)
+        .flat_map(|(number, value)| field(number, value))
+        .collect();
+    assert!(Aside::read(true, &message) == Some(aside.clone()), "in Protobuf");
+    if let Ok(commands) = std::str::from_utf8(&aside.commands) {
+        let json = json!({"node": aside.node, "session": aside.session, "data": commands}).to_string();
+        assert!(Aside::read(false, json.as_bytes()) == Some(aside), "in JSON");
+    } else {
+        assert!(is_protobuf, "JSON is text");
+    }
+}
+
+/// A field of Protobuf that has a length.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![number << 3 | 2];
+    let mut length = value.len();
+    while length >= 0x80 {
+        bytes.push(length as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(value);
+    bytes
 }
 
 fn commands(dialect: Dialect, message: &[u8]) {

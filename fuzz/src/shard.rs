@@ -103,9 +103,9 @@ impl Leave {
             (_, Question::Subscribe { .. }) => hub::Answer::Subscribe(Ok(hub::Leaves::default())),
             (_, Question::Inspect { .. }) => hub::Answer::Inspect(Ok(())),
             (_, Question::Publish(draft)) if draft.key.is_none() => {
-                hub::Answer::Publish(Ok(Some(Payload::text("1"))))
+                hub::Answer::Publish(Ok(Payload::text("1").into()))
             }
-            (_, Question::Publish(_)) => hub::Answer::Publish(Ok(None)),
+            (_, Question::Publish(_)) => hub::Answer::Publish(Ok(hub::Amendment::default())),
             (_, Question::Call { payload, .. }) => hub::Answer::Call(Ok(payload)),
             (_, Question::Authenticate { token }) => hub::Answer::Authenticate(admitted(&token)),
             (_, Question::Enter { token, known, .. }) => hub::Answer::Enter(match token {

@@ -2,7 +2,7 @@
 //! same with it as without, but every command may have waited.
 
 use fanfare_hub::access::{Access, TopicRules, Who};
-use fanfare_hub::{Answer, Denial, Leaves, Question};
+use fanfare_hub::{Amendment, Answer, Denial, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::{ConnectionId, Millis};
 use fastrand::Rng;
@@ -89,7 +89,7 @@ impl Application {
         } = self.asked.swap_remove(at);
         let answer = match question {
             Question::Subscribe { .. } => Answer::Subscribe(Ok(Leaves::default())),
-            Question::Publish(_) => Answer::Publish(Ok(None)),
+            Question::Publish(_) => Answer::Publish(Ok(Amendment::default())),
             Question::Inspect { .. } => Answer::Inspect(Ok(())),
             question => question.denied(Denial::refused(ErrorCode::NotFound, "nobody asks that here")),
         };

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use fanfare_hub::access::{Action, Identity};
-use fanfare_hub::{Admission, Answer, Concerns, Denial, Leave, Leaves, Question};
+use fanfare_hub::{Admission, Amendment, Answer, Concerns, Denial, Leave, Leaves, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
 use fanfare_protocol::{ConnectionId, Draft, Payload, TopicName, UserName};
@@ -24,15 +24,15 @@ use crate::{Fanfare, UserTopic};
 /// [`Denial::unavailable`]: nothing here ends one that does not. A hook that panics has answered just that.
 ///
 /// ```
-/// use fanfare::{Caller, Denial, Draft, Hooks, Payload};
+/// use fanfare::{Amendment, Caller, Denial, Draft, Hooks};
 ///
 /// struct Moderator;
 ///
 /// impl Hooks for Moderator {
-///     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+///     async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
 ///         match std::str::from_utf8(draft.payload.as_bytes()) {
 ///             Ok(text) if text.contains("spam") => Err(Denial::forbidden("no advertising, please")),
-///             _ => Ok(None),
+///             _ => Ok(Amendment::default()),
 ///         }
 ///     }
 /// }
@@ -124,12 +124,13 @@ pub trait Hooks: Send + Sync + 'static {
         async { Err(Denial::forbidden("this topic is not open to you any more")) }
     }
 
-    /// Whether somebody may publish this, and what is published in its place, if something else is. By default not.
+    /// Whether somebody may publish this, and what is published in its place, if something else is; a
+    /// [payload](Amendment::from) for instance. By default not.
     fn publish(
         &self,
         caller: &Caller,
         draft: &Draft,
-    ) -> impl Future<Output = Result<Option<Payload>, Denial>> + Send {
+    ) -> impl Future<Output = Result<Amendment, Denial>> + Send {
         let _ = (caller, draft);
         async { Err(Denial::forbidden("publishing to this topic is not open to you")) }
     }
@@ -420,7 +421,7 @@ trait AnyHooks: Send + Sync {
         token: Option<&'a str>,
     ) -> Deciding<'a, Leaves>;
     fn renew_subscription<'a>(&'a self, caller: &'a Caller, topic: &'a TopicName) -> Deciding<'a, Leave>;
-    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>>;
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment>;
     fn inspect<'a>(&'a self, caller: &'a Caller, action: Action, topic: &'a TopicName) -> Deciding<'a, ()>;
     fn call<'a>(&'a self, caller: &'a Caller, method: &'a str, payload: &'a Payload)
     -> Deciding<'a, Payload>;
@@ -472,7 +473,7 @@ impl<H: Hooks> AnyHooks for H {
         Box::pin(Hooks::renew_subscription(self, caller, topic))
     }
 
-    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Option<Payload>> {
+    fn publish<'a>(&'a self, caller: &'a Caller, draft: &'a Draft) -> Deciding<'a, Amendment> {
         Box::pin(Hooks::publish(self, caller, draft))
     }
 

@@ -189,8 +189,8 @@ pub use fanfare_hub::access::{
 };
 pub use fanfare_hub::broker::{Broker, Published, Refusal, TopicPage, TopicRow};
 pub use fanfare_hub::{
-    Admission, Attendee, ConnectionRow, Denial, Leave, Leaves, Limits, Listed, RenewedBy, Retention, Role,
-    RosterPage, Selector, SlowRule, SlowRules,
+    Admission, Amendment, Attendee, ConnectionRow, Denial, Leave, Leaves, Limits, Listed, Renewal, RenewedBy,
+    Retention, Role, RosterPage, Selector, SlowRule, SlowRules,
 };
 pub use fanfare_log::Fsync;
 pub use fanfare_protocol::codes::{Disconnect, ErrorCode};
@@ -199,9 +199,9 @@ pub use fanfare_protocol::websocket::Compression;
 pub use fanfare_protocol::{
     Attendance, ConnectionId, ConnectionIdError, Draft, Epoch, Greeting, HISTORY_PAGE_MAX, HistoryPage,
     IdempotencyKey, Key, KeyError, Loss, Missed, Payload, PayloadKind, Position, Publication, PublishOptions,
-    Publisher, Reading, SHARDS_MAX, Since, SinceError, TAG_BYTES_MAX, TAGS_MAX, Tags, TagsError, Timestamp,
-    TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate, TopicTemplateError, Turn,
-    UserName, UserNameError,
+    Publisher, Reading, SHARDS_MAX, Since, SinceError, StateVersion, TAG_BYTES_MAX, TAGS_MAX, Tags,
+    TagsError, Timestamp, TopicName, TopicNameError, TopicPattern, TopicPatternError, TopicTemplate,
+    TopicTemplateError, Turn, UserName, UserNameError,
 };
 pub use handle::{CallError, ConnectionPage, Fanfare, Stats};
 pub use hooks::{Application, Caller, Hooks};

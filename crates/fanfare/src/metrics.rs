@@ -63,7 +63,7 @@ impl Fanfare {
 
 impl Fanfare {
     /// What was counted beside the shards.
-    fn counts(&self) -> [(&'static str, &'static str, u64); 5] {
+    fn counts(&self) -> [(&'static str, &'static str, u64); 6] {
         let kept = self.kept();
         [
             ("fanfare_notices_lost", NOTICES_LOST_HELP, self.notices_lost()),
@@ -79,13 +79,18 @@ impl Fanfare {
             ),
             (
                 "fanfare_idempotency_keys_forgotten",
-                "Idempotency keys forgotten before their window was over because there were too many",
+                "Idempotency keys and versions of topics forgotten before their window was over because there were too many",
                 kept.idempotency_keys_forgotten,
             ),
             (
                 "fanfare_publications_repeated",
                 "Publications that were not published because one with their idempotency key had been",
                 kept.repetitions,
+            ),
+            (
+                "fanfare_publications_outdated",
+                "Publications that were not published because a newer version of their state had been",
+                kept.outdated,
             ),
         ]
     }
@@ -175,7 +180,7 @@ impl Fanfare {
             ),
             (
                 "fanfare_idempotency_keys",
-                "Idempotency keys remembered now",
+                "Idempotency keys and versions of topics remembered now",
                 kept.idempotency_keys,
             ),
             (

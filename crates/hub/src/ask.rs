@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use fanfare_protocol::codes::{Disconnect, ErrorCode};
-use fanfare_protocol::{CommandId, Draft, Greeting, Millis, Payload, Reading, SessionKey, TopicName};
+use fanfare_protocol::{
+    CommandId, Draft, Greeting, IdempotencyKey, Millis, Payload, Reading, SessionKey, StateVersion, Tags,
+    TopicName,
+};
 
 use crate::access::{Action, Identity};
 use crate::hub::Look;
@@ -73,8 +76,8 @@ pub enum Answer {
     Renew(Result<Option<Arc<Identity>>, Denial>),
     /// It may receive the topics.
     Subscribe(Result<Leaves, Denial>),
-    /// It may publish; with a payload, that one in place of its own.
-    Publish(Result<Option<Payload>, Denial>),
+    /// It may publish, with this said otherwise.
+    Publish(Result<Amendment, Denial>),
     /// It may see what it asked for.
     Inspect(Result<(), Denial>),
     /// For how long it may go on receiving the topic, from now on; and how others see it there, where that is another.
@@ -113,6 +116,47 @@ pub(crate) struct Newcomer {
     pub(crate) known: Option<Admission>,
     /// Whether it may come in as nobody in particular.
     pub(crate) may_be_nobody: bool,
+}
+
+/// What the application says of a publication in place of its publisher, or beside it. What it leaves out stays as it is; by
+/// default that is everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Amendment {
+    /// What it carries.
+    pub payload: Option<Payload>,
+    /// What it is known by when it is sent again.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Which state of something it has: it is published only if that is newer than what the topic has.
+    pub version: Option<StateVersion>,
+    /// What it is labelled with.
+    pub tags: Option<Tags>,
+}
+
+impl From<Payload> for Amendment {
+    /// This payload, and the rest as it is.
+    fn from(payload: Payload) -> Self {
+        Self {
+            payload: Some(payload),
+            ..Self::default()
+        }
+    }
+}
+
+impl Amendment {
+    pub(crate) fn apply(self, draft: &mut Draft) {
+        let Self {
+            payload,
+            idempotency_key,
+            version,
+            tags,
+        } = self;
+        if let Some(payload) = payload {
+            draft.payload = payload;
+        }
+        draft.idempotency_key = idempotency_key.or_else(|| draft.idempotency_key.take());
+        draft.version = version.map(Box::new).or_else(|| draft.version.take());
+        draft.tags = tags.or_else(|| draft.tags.take());
+    }
 }
 
 /// What a connection waits for.

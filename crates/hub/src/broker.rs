@@ -77,8 +77,8 @@ pub enum BrokerEvent {
 pub struct Published {
     /// Where its publication stands.
     pub position: Position,
-    /// Whether it stood there before, because one with the same idempotency key was published already. Then nothing was
-    /// appended and nobody gets anything.
+    /// Whether nothing was appended and nobody gets anything: one with the same idempotency key was published already and
+    /// stands there, or a newer [state](fanfare_protocol::StateVersion), and there the topic stands.
     pub is_repetition: bool,
 }
 
@@ -257,7 +257,9 @@ pub trait Broker: Send + Sync {
     /// broker's window, however many publish at the same time; the others are told its place. What was refused is not
     /// known by its key. One that [expects](Draft::expected) the topic to stand somewhere is appended there or not at
     /// all: then it is told where the topic stands, and one that expects that is appended if no other came in between,
-    /// be it the first of its topic. A known key is looked at before anything else.
+    /// be it the first of its topic. One that is [out of date](fanfare_protocol::StateVersion::is_outdated_by) is not
+    /// appended, while the topic is in use at least: it is told where the topic stands, or where the newer one does. A known
+    /// key is looked at before anything else, and then the version.
     fn publish(&self, draft: Draft, outlet: OutletId, publish: PublishId)
     -> Poll<Result<Published, Refusal>>;
 

@@ -13,6 +13,7 @@ mod attending;
 mod detaching;
 mod expecting;
 mod history;
+mod outdated;
 mod probe;
 mod racing;
 mod refusals;
@@ -80,6 +81,8 @@ fn check_promises<B: Broker + ?Sized>(make: &impl Fn() -> Arc<B>) {
     expecting::a_publication_follows_where_it_is_expected_to(&*make());
     expecting::a_first_publication_may_be_expected(&*make());
     expecting::one_of_racing_publications_follows(&*make());
+    outdated::what_is_out_of_date_is_not_published(&*make());
+    outdated::a_refused_publication_outdates_none(&*make());
 }
 
 fn offsets_are_dense<B: Broker + ?Sized>(broker: &B) {

@@ -78,10 +78,23 @@ pub enum Control {
     Deliver(ConnectionId, Direct),
     /// Subscribe the selected connections, with this leave for each of the topics.
     Subscribe(Selector, Vec<TopicName>, Leave),
+    /// Subscribe the selected connections to a topic from a place on, whether they might look back by themselves or not.
+    SubscribeSince(Selector, WantedTopic, Leave),
     /// Unsubscribe the selected connections.
     Unsubscribe(Selector, Vec<TopicName>),
     /// Close the selected connections.
     Disconnect(Selector, Disconnect),
+    /// Say anew who the selected connections are.
+    Renew(Selector, Renewal),
+}
+
+/// What is said anew of who a client is. Who it is and what was granted to it stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewal {
+    /// When it ends; `None` for never by itself.
+    pub expires_at: Option<Timestamp>,
+    /// What others may see of it, JSON; `None` for what they see already.
+    pub info: Option<Arc<str>>,
 }
 
 /// The time of an input, on both clocks.

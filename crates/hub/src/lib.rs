@@ -35,12 +35,12 @@ mod session;
 mod slow_rule;
 mod topic;
 
-pub use ask::{Admission, Answer, Concerns, Denial, Question};
+pub use ask::{Admission, Amendment, Answer, Concerns, Denial, Question};
 pub use bucket::{Bucket, Rate};
 pub use counters::{Counters, Hold, Samples};
 pub use history::{History, Retention};
 pub use hub::{ConnectionRow, Dirty, Gauges, Hub, Listed, Received, SURVEY_PAGE};
-pub use input::{Control, Input, Now, Opened, Role, Selector, WantedTopic};
+pub use input::{Control, Input, Now, Opened, Renewal, Role, Selector, WantedTopic};
 pub use leave::{Leave, Leaves, RenewedBy};
 pub use limits::Limits;
 pub use output::{Asked, Output, Ticket};

@@ -79,7 +79,8 @@ pub struct Limits {
     /// Idempotency keys that are remembered of one topic. Beyond: its oldest is forgotten before its time. Default 10,000.
     pub idempotency_keys_per_topic_max: u32,
     /// Idempotency keys that are remembered of all topics together. Beyond: a topic remembers no more than it forgets, its
-    /// own oldest first. A key costs about 150 bytes, one that is alone in its topic 700. Default 100,000.
+    /// own oldest first. A key costs about 150 bytes, one that is alone in its topic 700. The newest version of a topic, where
+    /// publications have one, counts as a key. Default 100,000.
     pub idempotency_keys_max: usize,
     /// Commands of a connection that may be refused with `rate_limited` within ten seconds. Beyond: close code 3501.
     /// 0 for no limit. Default 200.

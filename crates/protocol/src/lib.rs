@@ -22,6 +22,7 @@ mod publication;
 mod reply;
 mod session_key;
 mod since;
+mod state_version;
 mod tag_filter;
 mod tags;
 mod template;
@@ -45,6 +46,7 @@ pub use publication::{Draft, Payload, PayloadKind, Publication, PublishOptions, 
 pub use reply::{Goodbye, Granted, HistoryPage, Missed, Push, Reply, SubscribedTopic, Turn, Welcome};
 pub use session_key::SessionKey;
 pub use since::{Loss, Since, SinceError};
+pub use state_version::StateVersion;
 pub use tag_filter::{
     Comparison, FILTER_DEPTH_MAX, FILTER_NODES_MAX, FILTER_VALUES_MAX, Number, Order, TagFilter,
 };

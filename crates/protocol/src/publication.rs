@@ -5,7 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::{ConnectionId, IdempotencyKey, Key, Position, Tags, Timestamp, TopicName, UserName};
+use crate::{
+    ConnectionId, IdempotencyKey, Key, Position, StateVersion, Tags, Timestamp, TopicName, UserName,
+};
 
 /// What kind of bytes a payload is, so that every dialect can carry it without guessing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +149,8 @@ pub struct Draft {
     pub idempotency_key: Option<IdempotencyKey>,
     /// Where the topic must stand for it to be appended.
     pub expected: Option<Position>,
+    /// Which state of something it has, where it is to be published only if that is newer than what the topic has.
+    pub version: Option<Box<StateVersion>>,
     /// What it is labelled with.
     pub tags: Option<Tags>,
     /// The subscriber to leave out (`echo: false`).
@@ -164,6 +168,7 @@ impl Draft {
             key: None,
             idempotency_key: None,
             expected: None,
+            version: None,
             tags: None,
             except: None,
         }
@@ -193,8 +198,9 @@ impl Draft {
         let key = self.key.as_ref().map_or(0, |key| key.as_str().len());
         let idempotency_key = self.idempotency_key.as_ref().map_or(0, |key| key.as_str().len());
         let from = self.from.as_ref().map_or(0, Publisher::bytes);
+        let version = self.version.as_ref().map_or(0, |version| version.bytes());
         let tags = self.tags.as_ref().map_or(0, Tags::bytes);
-        let names = self.topic.as_str().len() + key + idempotency_key + tags + from;
+        let names = self.topic.as_str().len() + key + idempotency_key + version + tags + from;
         size_of::<Publication>() + names + self.payload.as_bytes().len()
     }
 }
@@ -228,10 +234,15 @@ mod tests {
             }),
             key: Key::parse("key").ok(),
             idempotency_key: IdempotencyKey::parse("once").ok(),
+            version: Some(Box::new(StateVersion {
+                number: 1,
+                epoch: Key::parse("e").ok(),
+            })),
             tags: Tags::parse([("name", "value")]).unwrap(),
             ..bare.clone()
         };
-        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4 + 9);
+        let version = size_of::<StateVersion>() + 1;
+        assert_eq!(full.bytes(), bare.bytes() + 3 + 7 + 3 + 4 + version + 9);
     }
 
     #[test]

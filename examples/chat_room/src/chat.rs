@@ -1,8 +1,8 @@
 //! What the chat decides: who may come in, what a message is, and what is told of who comes and goes.
 
 use fanfare::{
-    Admission, Caller, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity, Notice,
-    Payload, UserName,
+    Admission, Amendment, Caller, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity,
+    Notice, Payload, UserName,
 };
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +49,7 @@ impl Hooks for Chat {
         }))
     }
 
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let bad = |rule: &str| Denial::refused(ErrorCode::BadCommand, rule);
         let said: Said = serde_json::from_slice(draft.payload.as_bytes())
             .map_err(|_| bad(r#"a message is {"content": "text"}"#))?;
@@ -63,7 +63,7 @@ impl Hooks for Chat {
             time: draft.time.0,
         };
         Payload::serialize(&message)
-            .map(Some)
+            .map(Amendment::from)
             .map_err(|error| bad(&error.to_string()))
     }
 

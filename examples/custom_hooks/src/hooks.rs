@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fanfare::{
-    Admission, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks, Identity,
-    Notice, Payload, TopicName, UserName,
+    Admission, Amendment, Caller, ConnectionId, Denial, Draft, Entrant, ErrorCode, Fanfare, Happening, Hooks,
+    Identity, Notice, Payload, TopicName, UserName,
 };
 
 use crate::rate::Rates;
@@ -47,7 +47,7 @@ impl Hooks for Groups {
     }
 
     /// Rate limit and moderation: a message is refused, published as it is, or published with other words.
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         if let Some(user) = caller.user() {
             self.rates.take(user)?;
         }
@@ -59,10 +59,10 @@ impl Hooks for Groups {
         }
         let masked = text.replace(MASKED.0, MASKED.1);
         if masked == text {
-            return Ok(None);
+            return Ok(Amendment::default());
         }
         Payload::serialize(&masked)
-            .map(Some)
+            .map(Amendment::from)
             .map_err(|_| Denial::unavailable())
     }
 

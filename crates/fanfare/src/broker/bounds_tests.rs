@@ -1,7 +1,7 @@
 //! What the local broker keeps: by rule, over all topics together, and of idempotency keys.
 
 use fanfare_hub::access::TopicRule;
-use fanfare_protocol::{IdempotencyKey, Payload};
+use fanfare_protocol::{IdempotencyKey, Payload, StateVersion};
 
 use super::*;
 
@@ -207,4 +207,75 @@ fn a_topic_forgets_its_own_oldest_keys_when_there_are_too_many() {
     );
     broker.expire(Timestamp(101));
     assert_eq!(broker.figures().idempotency_keys, 0, "every place is given back");
+}
+
+/// Publishes a version of a state; gives its offset.
+fn publish_version(broker: &LocalBroker, name: &str, number: u64, time: Timestamp) -> u64 {
+    let version = StateVersion { number, epoch: None };
+    let draft = Draft {
+        version: Some(Box::new(version)),
+        ..Draft::new(topic(name), Payload::text("x"), time)
+    };
+    match broker.publish(draft, NOBODY, PublishId(0)) {
+        Poll::Ready(Ok(published)) => published.position.offset,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_version_is_known_while_its_topic_is_in_use_and_for_a_window_after() {
+    let limits = Limits {
+        idempotency_window_ms: 10_000,
+        ..Limits::default()
+    };
+    let broker = LocalBroker::new(retention(8), &limits, 1);
+    let now = wall();
+    assert_eq!(publish_version(&broker, "a", 2, now), 1);
+    assert_eq!(publish_version(&broker, "a", 1, now), 1);
+    assert_eq!(broker.figures().outdated, 1);
+    assert_eq!(broker.figures().idempotency_keys, 1, "it counts as one of those");
+    let later = Timestamp(now.0 + 9_000);
+    broker.set_rules(rules([("a", retention(0))]));
+    broker.set_rules(rules([]));
+    broker.expire(later);
+    assert_eq!(broker.topics(0, 10), TopicPage::default(), "the topic has ended");
+    assert_eq!(publish_version(&broker, "a", 1, later), 0, "it is known still");
+    broker.expire(Timestamp(now.0 + 11_000));
+    assert_eq!(broker.figures().idempotency_keys, 0);
+    assert_eq!(publish_version(&broker, "a", 1, later), 1, "and no more");
+    broker.expire(Timestamp(later.0 + 11_000));
+    assert_eq!(
+        publish_version(&broker, "a", 1, later),
+        1,
+        "but while the topic is there"
+    );
+}
+
+#[test]
+fn versions_have_the_room_of_keys_and_no_more() {
+    let limits = Limits {
+        idempotency_keys_max: 2,
+        ..Limits::default()
+    };
+    let broker = LocalBroker::new(retention(8), &limits, 1);
+    let now = wall();
+    for name in ["a", "b", "c"] {
+        assert_eq!(publish_version(&broker, name, 2, now), 1);
+    }
+    let again = ["a", "b", "c"].map(|name| publish_version(&broker, name, 1, now));
+    assert_eq!(again, [1, 1, 2], "of the third no version is known");
+    let figures = broker.figures();
+    assert_eq!(
+        (figures.idempotency_keys, figures.idempotency_keys_forgotten),
+        (2, 2)
+    );
+}
+
+#[test]
+fn a_state_that_nobody_has_makes_none_out_of_date() {
+    let broker = LocalBroker::new(Retention::default(), &Limits::default(), 1);
+    for number in [2, 1] {
+        assert_eq!(publish_version(&broker, "a", number, wall()), 1);
+    }
+    assert_eq!(broker.figures(), Figures::default());
 }

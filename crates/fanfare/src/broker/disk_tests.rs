@@ -11,7 +11,8 @@ use fanfare_hub::broker::{
 use fanfare_hub::{Retention, conformance};
 use fanfare_log::{Fault, Memory};
 use fanfare_protocol::{
-    Draft as Publishing, IdempotencyKey, Loss, Payload, Position, Publication, Timestamp, TopicName,
+    Draft as Publishing, IdempotencyKey, Loss, Payload, Position, Publication, StateVersion, Timestamp,
+    TopicName,
 };
 
 use super::*;
@@ -384,4 +385,45 @@ fn what_a_failed_disk_does_not_remove_is_kept() {
     storage.fail_after(0, Fault::Error);
     assert!(server.remove("a").is_err());
     assert_eq!(server.texts("a", Start::Oldest), ["one"]);
+}
+
+/// The same with a version.
+fn state(name: &str, text: &str, number: u64) -> Publishing {
+    let version = StateVersion { number, epoch: None };
+    Publishing {
+        version: Some(Box::new(version)),
+        ..draft(name, text)
+    }
+}
+
+#[test]
+fn an_older_state_waits_for_the_newer_one_and_is_told_its_place() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    let newer = server
+        .broker
+        .publish(state("a", "two", 2), server.outlet, PublishId(1));
+    assert!(newer.is_pending());
+    let told = server.publish_draft(state("a", "one", 1)).unwrap();
+    let at = server.read("a", Start::Oldest).unwrap().end;
+    assert_eq!((at.offset, told), (1, Published::again(at)));
+    drop(server);
+    let server = Server::start(&storage);
+    let first = server.publish_draft(state("a", "one", 1)).unwrap();
+    assert!(!first.is_repetition, "after a restart any version is new");
+}
+
+#[test]
+fn a_state_that_the_disk_refused_makes_none_out_of_date() {
+    let storage = Memory::new(1);
+    let server = Server::start(&storage);
+    server.join("a");
+    storage.set_room(Some(0));
+    assert_eq!(
+        server.publish_draft(state("a", "three", 3)),
+        Err(Refusal::StorageFull)
+    );
+    storage.set_room(None);
+    assert!(!server.publish_draft(state("a", "two", 2)).unwrap().is_repetition);
+    assert_eq!(server.next(), "two");
 }

@@ -20,6 +20,7 @@ pub(super) struct KeyRoom {
     of_topic_max: usize,
     forgotten: AtomicU64,
     repeated: AtomicU64,
+    outdated: AtomicU64,
 }
 
 impl KeyRoom {
@@ -30,6 +31,7 @@ impl KeyRoom {
             of_topic_max: limits.idempotency_keys_per_topic_max as usize,
             forgotten: AtomicU64::new(0),
             repeated: AtomicU64::new(0),
+            outdated: AtomicU64::new(0),
         }
     }
 
@@ -38,12 +40,12 @@ impl KeyRoom {
         self.window_ms
     }
 
-    /// Keys that are remembered.
+    /// Keys and versions that are remembered.
     pub(super) fn keys(&self) -> usize {
         self.keys.taken()
     }
 
-    /// Keys that were forgotten before their window was over.
+    /// Keys and versions that were forgotten before their window was over.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Relaxed)
     }
@@ -51,6 +53,29 @@ impl KeyRoom {
     /// Publications that were not published because they had been already.
     pub(super) fn repeated(&self) -> u64 {
         self.repeated.load(Ordering::Relaxed)
+    }
+
+    /// Takes a place for the version of another topic; where there is none, it is forgotten at once.
+    pub(super) fn take_version(&self) -> bool {
+        let has_room = self.keys.try_take(1);
+        if !has_room {
+            self.forgotten.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
+    }
+
+    pub(super) fn give_versions_back(&self, count: usize) {
+        self.keys.give_back(count);
+    }
+
+    /// Counts a publication that was not published because a newer state had been.
+    pub(super) fn count_outdated(&self) {
+        self.outdated.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Publications that were not published because a newer state had been.
+    pub(super) fn outdated(&self) -> u64 {
+        self.outdated.load(Ordering::Relaxed)
     }
 }
 

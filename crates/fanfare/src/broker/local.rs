@@ -27,6 +27,7 @@ use super::partition::Partition;
 use super::publishing::position;
 use super::room::{HistoryRoom, TopicRoom};
 use super::topic_log::{Asked, Log, Terms};
+use super::versions::Versions;
 use crate::clock::{Clock, wall};
 use crate::notices::{Happening, NoticeBoard};
 
@@ -90,12 +91,14 @@ pub(crate) struct Figures {
     pub(crate) history_bytes: u64,
     /// Publications that were dropped before their time for want of room.
     pub(crate) history_squeezed: u64,
-    /// Idempotency keys remembered.
+    /// Idempotency keys remembered, and versions of topics.
     pub(crate) idempotency_keys: u64,
-    /// Idempotency keys that were forgotten before their time for want of room.
+    /// Those of them that were forgotten before their time for want of room.
     pub(crate) idempotency_keys_forgotten: u64,
     /// Publications that were repetitions.
     pub(crate) repetitions: u64,
+    /// Publications that were out of date.
+    pub(crate) outdated: u64,
 }
 
 impl LocalBroker {
@@ -110,6 +113,7 @@ impl LocalBroker {
                 names: HashMap::with_hasher(hasher.clone()),
                 logs: Slab::new(),
                 keys: Keys::new(hasher.clone()),
+                versions: Versions::new(hasher.clone()),
                 unused: VecDeque::new(),
                 next_epoch,
             })
@@ -299,8 +303,8 @@ impl LocalBroker {
         keeps && self.stored(&log.topic, log.terms).is_none()
     }
 
-    /// Drops history that is older than its age, topics that have had nothing for as long, and idempotency keys whose window
-    /// is over. One lock at a time, and none where nothing is kept; call it about once a second.
+    /// Drops history that is older than its age, topics that have had nothing for as long, and idempotency keys and versions
+    /// whose window is over. One lock at a time, and none where nothing is kept; call it about once a second.
     pub fn expire(&self, now: Timestamp) {
         // Whoever leaves meanwhile says it again.
         let remembers_unused = self.remembers_unused.swap(false, Ordering::Relaxed);
@@ -310,6 +314,8 @@ impl LocalBroker {
         for index in 0..PARTITIONS {
             let mut partition = self.lock(index);
             partition.keys.expire(now, &self.keys);
+            let Partition { versions, names, .. } = &mut *partition;
+            versions.expire(now, &self.keys, |topic| names.contains_key(topic));
             self.trim(&mut partition, now);
         }
     }
@@ -353,6 +359,7 @@ impl LocalBroker {
             idempotency_keys: self.keys.keys() as u64,
             idempotency_keys_forgotten: self.keys.forgotten(),
             repetitions: self.keys.repeated(),
+            outdated: self.keys.outdated(),
         }
     }
 

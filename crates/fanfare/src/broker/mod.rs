@@ -12,6 +12,7 @@ mod removing;
 mod room;
 pub mod stored;
 mod topic_log;
+mod versions;
 
 #[cfg(all(test, feature = "tokens"))]
 pub(crate) use disk::STATE_BYTES_MAX;

@@ -10,12 +10,14 @@ use slab::Slab;
 use super::keys::Keys;
 use super::room::TopicRoom;
 use super::topic_log::{Log, Terms};
+use super::versions::Versions;
 
 /// Topics behind one lock.
 pub(super) struct Partition {
     pub(super) names: HashMap<TopicName, u32, FixedState>,
     pub(super) logs: Slab<Log>,
     pub(super) keys: Keys,
+    pub(super) versions: Versions,
     /// Topics that were left by the last who used them and stay for a while, in that order.
     pub(super) unused: VecDeque<Unused>,
     /// The epoch of the next log that begins here.

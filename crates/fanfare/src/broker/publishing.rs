@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use fanfare_hub::broker::{BrokerEvent, Published, Refusal};
 use fanfare_log::{AppendError, Busy, Done, What};
-use fanfare_protocol::{Draft, Epoch, Position, Publication};
+use fanfare_protocol::{Draft, Epoch, Position, Publication, TopicName};
 
 use super::LocalBroker;
 use super::journal::{Journal, Reading, Ticket};
@@ -17,6 +17,7 @@ use super::keys::Known;
 use super::partition::Partition;
 use super::stored;
 use super::topic_log::{Asked, Log, Pending};
+use super::versions::Versioned;
 
 /// What a refused publisher is told to wait at least, in milliseconds: others want the next place too.
 pub(super) const RETRY_MS_MIN: u64 = 100;
@@ -45,9 +46,22 @@ impl LocalBroker {
             }
             return Poll::Ready(Ok(Published::again(first)));
         }
+        let versioned = Versioned::of(&draft);
+        if let Some(versioned) = &versioned
+            && let Some(newest) = partition.versions.outdating(versioned)
+        {
+            return self.leave_out((&mut partition, &draft.topic), newest, asked);
+        }
         let place = self.append((&mut partition, index), draft, asked);
-        if let (Some(known), Ok(Place::Here(position) | Place::Pending(position))) = (known, place) {
-            partition.keys.remember(known, position, &self.keys);
+        if let Ok(Place::Here(position) | Place::Pending(position)) = place {
+            if let Some(known) = known {
+                partition.keys.remember(known, position, &self.keys);
+            }
+            // Of a topic that nobody has and nothing is kept of nobody has a newer state.
+            let versioned = versioned.filter(|one| partition.find(one.topic.as_str()).is_some());
+            if let Some(versioned) = versioned {
+                partition.versions.note(versioned, position, &self.keys);
+            }
         }
         match place {
             Ok(Place::Here(position)) => Poll::Ready(Ok(Published::first(position))),
@@ -56,7 +70,23 @@ impl LocalBroker {
         }
     }
 
-    /// Appends a publication that repeats none.
+    /// Answers a publication that is out of date where the topic stands, when the newer one is there.
+    fn leave_out(
+        &self,
+        (partition, topic): (&mut Partition, &TopicName),
+        newest: Position,
+        asked: Asked,
+    ) -> Poll<Result<Published, Refusal>> {
+        self.keys.count_outdated();
+        let log = partition.log_mut(topic.as_str());
+        if log.is_some_and(|log| log.wait_for(newest, asked)) {
+            return Poll::Pending;
+        }
+        let standing = self.standing(partition, topic);
+        Poll::Ready(Ok(Published::again(standing)))
+    }
+
+    /// Appends a publication that repeats none and is not out of date.
     fn append(
         &self,
         (partition, index): (&mut Partition, usize),
@@ -165,6 +195,7 @@ impl LocalBroker {
                 if let Some(known) = Known::of(&publication.draft) {
                     partition.keys.forget(&known, &self.keys);
                 }
+                partition.versions.forget(&publication.draft, place, &self.keys);
                 Err(refusal_of(&error))
             }
         }

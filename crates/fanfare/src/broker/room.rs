@@ -26,7 +26,7 @@ impl Room {
     }
 
     /// Takes so many places, or none when there are fewer.
-    fn try_take(&self, places: usize) -> bool {
+    pub(super) fn try_take(&self, places: usize) -> bool {
         let has_room = self.taken.fetch_add(places, Ordering::Relaxed) + places <= self.max;
         if !has_room {
             self.give_back(places);

@@ -146,6 +146,7 @@ pub fn decode(topic: TopicName, time: Timestamp, body: &[u8]) -> Result<Draft, S
         key,
         idempotency_key,
         expected: None,
+        version: None,
         tags,
         except,
     })

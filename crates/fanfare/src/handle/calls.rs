@@ -1,15 +1,16 @@
 //! Calls to connections, which their shards answer.
 
 use fanfare_hub::broker::Refusal;
-use fanfare_hub::{Control, Leave, Selector};
+use fanfare_hub::{Control, Leave, Renewal, Selector, WantedTopic};
 use fanfare_protocol::codes::Disconnect;
 use fanfare_protocol::dialect::Direct;
-use fanfare_protocol::{ConnectionId, Payload, TopicName, TopicNameError};
+use fanfare_protocol::dialect::centrifuge::parse_session;
+use fanfare_protocol::{ConnectionId, Payload, Since, TopicName, TopicNameError};
 use tokio::sync::oneshot;
 
 use super::Fanfare;
 use crate::clock::wall;
-use crate::shard::{Heard, Mail, NotPosted, Said};
+use crate::shard::{Heard, Mail, Named, NotPosted, Said};
 
 /// Why a call of the application was not done.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +96,28 @@ impl Fanfare {
             .await
     }
 
+    /// The same for one topic, from a place on: what was published behind it follows, as far as it is kept, whether the client
+    /// might read it by itself or not.
+    ///
+    /// # Errors
+    /// As [`Fanfare::subscribe_clients`].
+    pub async fn subscribe_clients_since(
+        &self,
+        who: Selector,
+        topic: &str,
+        since: Since,
+        leave: Leave,
+    ) -> Result<usize, CallError> {
+        let wanted = WantedTopic {
+            topic: TopicName::parse(topic)?,
+            since: Some(since),
+        };
+        self.ask_selected(&who, |who| {
+            Control::SubscribeSince(who, wanted.clone(), leave.clone())
+        })
+        .await
+    }
+
     /// Unsubscribes the selected connections from topics; gives how many connections there were.
     ///
     /// # Errors
@@ -125,6 +148,28 @@ impl Fanfare {
             .await
     }
 
+    /// Says anew when the selected connections end, and what others see of them; gives how many there were. Their clients are
+    /// told when that is. One that has yet to say who it is is left out.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare, in_an_hour: fanfare::Timestamp) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Renewal, Selector, UserName};
+    ///
+    /// if let Ok(ada) = UserName::parse("ada") {
+    ///     let renewal = Renewal { expires_at: Some(in_an_hour), ..Renewal::default() };
+    ///     fanfare.renew(Selector::User(ada), renewal).await?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// When a shard is busy or gone.
+    pub async fn renew(&self, who: Selector, renewal: Renewal) -> Result<usize, CallError> {
+        self.ask_selected(&who, |who| Control::Renew(who, renewal.clone()))
+            .await
+    }
+
     /// Says something for a client that speaks beside its stream, and waits until its shard has looked at it.
     ///
     /// # Errors
@@ -148,6 +193,29 @@ impl Fanfare {
         };
         self.post(shard, Mail::Said(Box::new(aside)))?;
         answered.await.map_err(|_| self.unanswered(shard))
+    }
+
+    /// The connection that a client of Centrifuge calls its session by this name (`session` of what it is told when it
+    /// connects). None where there is no such session, or the name was made up; clients of a WebSocket over which they speak
+    /// are told none.
+    ///
+    /// # Errors
+    /// When its shard is busy or gone.
+    pub async fn connection_of_session(&self, session: &str) -> Result<Option<ConnectionId>, CallError> {
+        let known = parse_session(session);
+        let Some((connection, secret)) = known.filter(|(id, _)| id.shard() < self.inner.mailboxes.len())
+        else {
+            return Ok(None);
+        };
+        let (answer, answered) = oneshot::channel();
+        let named = Named {
+            connection,
+            secret,
+            answer,
+        };
+        self.post(connection.shard(), Mail::Named(Box::new(named)))?;
+        let is_there = answered.await.map_err(|_| self.unanswered(connection.shard()))?;
+        Ok(is_there.then_some(connection))
     }
 
     pub(super) fn post(&self, shard: usize, mail: Mail) -> Result<(), CallError> {

@@ -3,7 +3,7 @@
 use std::task::Poll;
 
 use fanfare_hub::broker::{Broker, OutletId, PublishId, Published, Refusal};
-use fanfare_protocol::{Draft, Payload, Position, PublishOptions, TopicName, UserName};
+use fanfare_protocol::{Draft, Payload, Position, PublishOptions, StateVersion, TopicName, UserName};
 
 use super::{CallError, Fanfare};
 use crate::clock::wall;
@@ -61,6 +61,35 @@ impl Fanfare {
         self.publish_to(TopicName::parse(topic)?, payload, options).await
     }
 
+    /// Publishes the whole state of something, unless the topic has a newer version of it: then nobody gets this one, and
+    /// what is given is where the topic [stands](Published::is_repetition). Versions are known while the topic is in use, and
+    /// for [`Limits::idempotency_window_ms`](crate::Limits::idempotency_window_ms) at least; not over a restart.
+    ///
+    /// ```
+    /// # async fn example(fanfare: fanfare::Fanfare, row: u64, json: String) -> Result<(), fanfare::CallError> {
+    /// use fanfare::{Payload, PublishOptions, StateVersion};
+    ///
+    /// // However the workers pass each other by, nobody is left with an older row.
+    /// let version = StateVersion { number: row, epoch: None };
+    /// fanfare.publish_state("row", Payload::text(json), version, PublishOptions::default()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As of [`Fanfare::publish_with`].
+    pub async fn publish_state(
+        &self,
+        topic: &str,
+        payload: Payload,
+        version: StateVersion,
+        options: PublishOptions,
+    ) -> Result<Published, CallError> {
+        let draft = Draft::new(TopicName::parse(topic)?, payload, wall()).with(options);
+        let version = Some(Box::new(version));
+        self.publish_draft(Draft { version, ..draft }).await
+    }
+
     /// Publishes to everyone connected, as a publication of the topic `$all`.
     ///
     /// ```
@@ -105,10 +134,14 @@ impl Fanfare {
         payload: Payload,
         options: PublishOptions,
     ) -> Result<Published, CallError> {
+        self.publish_draft(Draft::new(topic, payload, wall()).with(options))
+            .await
+    }
+
+    async fn publish_draft(&self, draft: Draft) -> Result<Published, CallError> {
         if self.inner.pressure.is_on() {
             return Err(Refusal::Overloaded.into());
         }
-        let draft = Draft::new(topic, payload, wall()).with(options);
         let broker = &self.inner.broker;
         self.answered(|outlet, publish| broker.publish(draft, outlet, publish))
             .await

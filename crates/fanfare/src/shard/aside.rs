@@ -5,7 +5,7 @@ use fanfare_hub::Received;
 use fanfare_protocol::ConnectionId;
 use subtle::ConstantTimeEq as _;
 
-use super::mail::{Heard, Said};
+use super::mail::{Heard, Named, Said};
 use super::{Connection, Shard};
 
 impl Shard {
@@ -26,6 +26,17 @@ impl Shard {
         let _ = answer.send(heard);
     }
 
+    /// Says whether a session is there that somebody names.
+    pub(super) fn find_session(&self, named: Named) {
+        let Named {
+            connection,
+            secret,
+            answer,
+        } = named;
+        // Whoever asked may have gone.
+        let _ = answer.send(self.is_its_secret(connection, secret));
+    }
+
     /// Looks at all of the secret whatever it is, so that nobody learns from the time it takes how much of it is right.
     fn is_its_secret(&self, id: ConnectionId, secret: u128) -> bool {
         let its = self.secrets.get(&id);
@@ -37,7 +48,9 @@ impl Shard {
         let bytes_max = self.options.limits.message_bytes_max as usize;
         let is_open = self.hub.is_open(id);
         let known = self.connections.get_mut(id.slot()).and_then(Option::as_mut);
-        let Some(connection) = known.filter(|known| is_open && known.id == id) else {
+        // Who only receives has a session as well, and nothing to say.
+        let may_speak = |known: &&mut Connection| known.id == id && known.dialect.is_spoken_beside();
+        let Some(connection) = known.filter(|known| is_open && may_speak(known)) else {
             return Heard::Unknown;
         };
         if !has_room(connection, frame, bytes_max) {

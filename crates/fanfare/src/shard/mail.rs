@@ -35,6 +35,8 @@ pub(crate) enum Mail {
     Answered(ConnectionId, Box<Answer>),
     /// What a client says beside its stream.
     Said(Box<Said>),
+    /// Somebody names a session.
+    Named(Box<Named>),
     /// Other rules of topics.
     Rules(Arc<TopicRules>),
     /// The application asks for something.
@@ -78,6 +80,16 @@ pub(crate) struct Said {
     pub(crate) frame: Vec<u8>,
     /// Who waits to know what became of it.
     pub(crate) answer: oneshot::Sender<Heard>,
+}
+
+/// A session as somebody names it, who wants to know whether it is there.
+pub(crate) struct Named {
+    /// Its connection, if that is true.
+    pub(crate) connection: ConnectionId,
+    /// What proves that.
+    pub(crate) secret: u128,
+    /// Who waits to know.
+    pub(crate) answer: oneshot::Sender<bool>,
 }
 
 /// What became of [`Said`].

@@ -45,7 +45,7 @@ use crate::pressure::Pressure;
 use crate::tls::Records;
 pub(crate) use assistant::Assistant;
 use connection::Connection;
-pub(crate) use mail::{Adoption, Heard, Mail, Said};
+pub(crate) use mail::{Adoption, Heard, Mail, Named, Said};
 pub(crate) use mailbox::{Mailbox, NotPosted};
 use panics::attempt;
 pub(crate) use panics::{Failures, PanicPlace};
@@ -101,7 +101,7 @@ pub(crate) struct Shard {
     now: Now,
     connections: Vec<Option<Connection>>,
     free: Vec<u32>,
-    /// What clients must know that speak beside their streams.
+    /// What must be known to name a session: of connections whose clients were told one.
     secrets: HashMap<ConnectionId, u128>,
     /// Connections that may have more to read: reported by the poll, or left half-read.
     readable: VecDeque<ConnectionId>,
@@ -330,6 +330,7 @@ impl Shard {
             Mail::Delivered(ticket, outcome) => self.handle(Input::Delivered(ticket, outcome)),
             Mail::Answered(connection, answer) => self.answered(connection, *answer),
             Mail::Said(said) => self.hear_aside(*said),
+            Mail::Named(named) => self.find_session(*named),
             Mail::Rules(rules) => self.handle(Input::Rules(rules)),
             // Whoever asked may have gone; then nobody wants the answer.
             Mail::Control(control, answer) => drop(answer.send(self.control(*control))),
@@ -413,7 +414,7 @@ impl Shard {
                 return;
             }
         }
-        if let Some(key) = opened.key.as_ref().filter(|_| opened.dialect.is_spoken_beside()) {
+        if let Some(key) = &opened.key {
             self.secrets.insert(id, key.secret);
         }
         counted.arrived();

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare::{
-    Admission, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks, Identity, Leaves,
-    Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
+    Admission, Amendment, Application, Caller, Denial, DoorLimits, Draft, Entrant, ErrorCode, Hooks,
+    Identity, Leaves, Limits, Options, Payload, TopicName, TopicRule, TopicRules, UserName, Who,
 };
 use serde_json::json;
 use tokio::sync::Notify;
@@ -74,11 +74,10 @@ impl Hooks for Backend {
         }
     }
 
-    async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, _: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let text = std::str::from_utf8(draft.payload.as_bytes()).unwrap();
-        Ok(Some(Payload::json(
-            &serde_json::value::to_raw_value(&text.to_uppercase()).unwrap(),
-        )))
+        let upper = serde_json::value::to_raw_value(&text.to_uppercase()).unwrap();
+        Ok(Payload::json(&upper).into())
     }
 
     async fn call(&self, caller: &Caller, method: &str, payload: &Payload) -> Result<Payload, Denial> {

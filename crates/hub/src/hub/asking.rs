@@ -9,7 +9,7 @@ use fanfare_protocol::{CommandId, ConnectionId, Draft, Millis, Payload, Rejectio
 
 use super::Hub;
 use crate::access::{Action, Subject, TopicRules, Verdict};
-use crate::ask::{Admission, Answer, Denial, Question, Suspended, Waiting};
+use crate::ask::{Admission, Amendment, Answer, Denial, Question, Suspended, Waiting};
 use crate::counters::Hold;
 use crate::limits::EXPIRY_GRACE_MS;
 use crate::outbox::Lane;
@@ -269,14 +269,14 @@ impl Hub {
         &mut self,
         slot: usize,
         mut drafts: VecDeque<(Ticket, Draft)>,
-        outcome: Result<Option<Payload>, Denial>,
+        outcome: Result<Amendment, Denial>,
     ) {
         let Some((ticket, mut draft)) = drafts.pop_front() else {
             return;
         };
         match outcome {
-            Ok(payload) => {
-                draft.payload = payload.unwrap_or(draft.payload);
+            Ok(amendment) => {
+                amendment.apply(&mut draft);
                 self.outputs.push_back(Output::Publish(draft, ticket));
             }
             Err(denial) => self.deny(slot, ticket.id, denial),
@@ -424,7 +424,8 @@ impl Hub {
     /// Subscribes to what was granted, as far as the limit goes: past it to none of it.
     fn subscribe_granted(&mut self, slot: usize, topics: &[TopicName], leaves: Vec<(TopicName, Leave)>) {
         if !topics.is_empty() {
-            self.subscribe_by_application(slot, topics, leaves);
+            let topics: Vec<WantedTopic> = topics.iter().cloned().map(WantedTopic::from).collect();
+            self.subscribe_by_application(slot, &topics, leaves);
         }
     }
 

@@ -42,6 +42,22 @@ impl Hub {
         }
     }
 
+    /// Encodes a publication for members that are dealt with apart from the others of their dialect.
+    pub(super) fn encode_apart(
+        &mut self,
+        index: u32,
+        publication: &Arc<Publication>,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> FrameId {
+        let mut bytes = Vec::new();
+        encode(&mut bytes);
+        self.counters.encoded += 1;
+        self.unwritten_frames += 1;
+        self.unwritten_bytes += bytes.len();
+        let rule = self.topics[index as usize].rule;
+        self.frame(bytes, std::slice::from_ref(publication), rule)
+    }
+
     /// Queues a publication that is in a frame of its own, or leaves it out, or takes note that the outbox overflows.
     pub(super) fn push_apart(&mut self, slot: usize, frame: FrameId, list: Dirty) {
         let bytes = self.frames.measure(frame).bytes as usize;

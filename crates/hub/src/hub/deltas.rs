@@ -63,13 +63,9 @@ impl Hub {
             let before = before.filter(|_| member.follows());
             let place = &mut encoded[dialect.index()][usize::from(before.is_some())];
             let frame = *place.get_or_insert_with(|| {
-                let mut bytes = Vec::new();
-                dialect.encode_delta(publication, before, &mut bytes);
-                self.counters.encoded += 1;
-                self.unwritten_frames += 1;
-                self.unwritten_bytes += bytes.len();
-                let rule = self.topics[index as usize].rule;
-                self.frame(bytes, std::slice::from_ref(publication), rule)
+                self.encode_apart(index, publication, |bytes| {
+                    dialect.encode_delta(publication, before, bytes);
+                })
             });
             self.push_apart(slot, frame, list);
             member.set_follows(true);

@@ -76,13 +76,9 @@ impl Hub {
                 continue;
             }
             let frame = *encoded[dialect.index()].get_or_insert_with(|| {
-                let mut bytes = Vec::new();
-                dialect.encode_publication(publication, &mut bytes);
-                self.counters.encoded += 1;
-                self.unwritten_frames += 1;
-                self.unwritten_bytes += bytes.len();
-                let rule = self.topics[index as usize].rule;
-                self.frame(bytes, std::slice::from_ref(publication), rule)
+                self.encode_apart(index, publication, |bytes| {
+                    dialect.encode_publication(publication, bytes);
+                })
             });
             self.push_apart(slot, frame, list);
         }

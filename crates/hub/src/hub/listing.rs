@@ -10,7 +10,7 @@ use fanfare_protocol::{ConnectionId, Reply, Timestamp, TopicName, UserName};
 use super::Hub;
 use crate::outbox::Lane;
 use crate::session::Session;
-use crate::{Control, Counters, Role, Selector};
+use crate::{Control, Counters, Leave, Role, Selector, WantedTopic};
 
 /// One connection as the API lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,10 +156,13 @@ impl Hub {
         self.now = now;
         match control {
             Control::Deliver(connection, direct) => usize::from(self.deliver(connection, &direct)),
-            Control::Subscribe(selector, topics, leave) => self.each(&selector, |hub, slot| {
-                let leaves = topics.iter().map(|topic| (topic.clone(), leave.clone()));
-                hub.subscribe_by_application(slot, &topics, leaves.collect())
-            }),
+            Control::Subscribe(selector, topics, leave) => {
+                let topics: Vec<WantedTopic> = topics.into_iter().map(WantedTopic::from).collect();
+                self.subscribe_selected(&selector, &topics, &leave)
+            }
+            Control::SubscribeSince(selector, topic, leave) => {
+                self.subscribe_selected(&selector, &[topic], &leave)
+            }
             Control::Unsubscribe(selector, topics) => self.each(&selector, |hub, slot| {
                 hub.unsubscribe(slot, &topics);
                 let reply = Reply::Unsubscribed {
@@ -172,7 +175,17 @@ impl Hub {
                 hub.disconnect(slot, &cause, None);
                 true
             }),
+            Control::Renew(selector, renewal) => self.each(&selector, |hub, slot| {
+                hub.refresh_identity(slot, &renewal).is_some()
+            }),
         }
+    }
+
+    fn subscribe_selected(&mut self, selector: &Selector, topics: &[WantedTopic], leave: &Leave) -> usize {
+        self.each(selector, |hub, slot| {
+            let leaves = topics.iter().map(|wanted| (wanted.topic.clone(), leave.clone()));
+            hub.subscribe_by_application(slot, topics, leaves.collect())
+        })
     }
 
     fn each(&mut self, selector: &Selector, mut act: impl FnMut(&mut Self, usize) -> bool) -> usize {

@@ -17,6 +17,7 @@ mod pacing;
 mod presence;
 mod rates;
 mod reading;
+mod refreshing;
 mod renewing;
 mod seats;
 mod subscribing;

@@ -45,6 +45,13 @@ struct SubscribeOptions {
     told: Told,
 }
 
+impl SubscribeOptions {
+    /// Whether it is the application that wishes it, which may look back itself.
+    fn is_by_application(&self) -> bool {
+        self.wishes.is_none() && self.told == Told::Subscribed
+    }
+}
+
 /// What a client is told of a subscription.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Told {
@@ -83,18 +90,18 @@ impl Hub {
     pub(super) fn subscribe_by_application(
         &mut self,
         slot: usize,
-        names: &[TopicName],
+        topics: &[WantedTopic],
         leaves: Vec<(TopicName, Leave)>,
     ) -> bool {
-        let topics: Vec<WantedTopic> = names.iter().cloned().map(WantedTopic::from).collect();
-        let has_room = self.too_many(slot, &topics).is_none();
+        let has_room = self.too_many(slot, topics).is_none();
         if has_room {
-            self.keep_leaves(slot, names, leaves, MadeBy::Application);
+            let names: Vec<TopicName> = topics.iter().map(|wanted| wanted.topic.clone()).collect();
+            self.keep_leaves(slot, &names, leaves, MadeBy::Application);
             let options = SubscribeOptions {
                 wishes: None,
                 told: Told::Subscribed,
             };
-            self.subscribe_with(slot, None, &topics, options);
+            self.subscribe_with(slot, None, topics, options);
         }
         has_room
     }
@@ -223,6 +230,7 @@ impl Hub {
             .is_some_and(|session| session.role == Role::Subscriber);
         let may_look_back = self.may_as_subscriber(slot, Action::History, topic);
         let pending = &mut self.pending[key as usize];
+        let may_look_back = may_look_back || pending.options.is_by_application();
         let begin = &mut pending.topics[place];
         if is_receiver && may_look_back {
             pending.unanswered += 1;

@@ -17,7 +17,9 @@ use fanfare_hub::broker::{
     TopicPage, TopicRow,
 };
 use fanfare_hub::{Change, History, Retention, Roster, RosterDiff, RosterPage, Version};
-use fanfare_protocol::{ConnectionId, Draft, Epoch, IdempotencyKey, Loss, Position, Publication, TopicName};
+use fanfare_protocol::{
+    ConnectionId, Draft, Epoch, IdempotencyKey, Loss, Position, Publication, StateVersion, TopicName,
+};
 
 /// Declares the ways of breaking the contract.
 macro_rules! faults {
@@ -84,6 +86,12 @@ faults! {
     ConflictMisplaced
     FirstIsNeverExpected
     ExpectedRaces
+    VersionIgnored
+    VersionsOfAllTopicsAlike
+    VersionEpochIgnored
+    OutdatedPlaced
+    OutdatedToldItsPlace
+    RefusedOutdates
     NobodyGoes
     WhoLeavesStays
     RosterPagesOverlap
@@ -105,6 +113,7 @@ struct State {
     outlets: Vec<Option<Arc<dyn Outlet>>>,
     topics: BTreeMap<TopicName, Log>,
     places: BTreeMap<(TopicName, IdempotencyKey), Position>,
+    versions: BTreeMap<TopicName, (StateVersion, Position)>,
     epochs: u64,
 }
 
@@ -141,9 +150,19 @@ impl Model {
             return Ok(Published::again(self.repeat(&mut state, draft, position)));
         }
         state = self.let_others_in(state, Fault::KeysRace);
+        if let Some(place) = self.outdated(&mut state, &draft) {
+            return Ok(Published::again(place));
+        }
+        let versioned = self.versioned(&draft);
         self.check_expected(&mut state, &draft)?;
         state = self.let_others_in(state, Fault::ExpectedRaces);
         let appended = self.append(&mut state, draft, publisher);
+        if let Some((topic, version)) = versioned
+            && (appended.is_ok() || self.fault == Fault::RefusedOutdates)
+        {
+            let place = appended.unwrap_or_default();
+            state.versions.insert(topic, (version, place));
+        }
         if let Some(key) = key
             && (appended.is_ok() || self.fault == Fault::RefusedIsKnown)
         {
@@ -162,6 +181,38 @@ impl Model {
             Fault::KeysAllAlike => Some((draft.topic.clone(), IdempotencyKey::parse("any").ok()?)),
             _ => Some((draft.topic.clone(), key)),
         }
+    }
+
+    /// What the topic has with this publication, if that matters.
+    fn versioned(&self, draft: &Draft) -> Option<(TopicName, StateVersion)> {
+        let mut version = StateVersion::clone(draft.version.as_ref()?);
+        match self.fault {
+            Fault::VersionIgnored => None,
+            Fault::VersionsOfAllTopicsAlike => Some((TopicName::all(), version)),
+            Fault::VersionEpochIgnored => {
+                version.epoch = None;
+                Some((draft.topic.clone(), version))
+            }
+            _ => Some((draft.topic.clone(), version)),
+        }
+    }
+
+    /// Where the topic is said to stand, where a publication is out of date.
+    fn outdated(&self, state: &mut State, draft: &Draft) -> Option<Position> {
+        let (topic, version) = self.versioned(draft)?;
+        let (newest, place) = state.versions.get(&topic)?;
+        if !version.is_outdated_by(newest) {
+            return None;
+        }
+        let place = *place;
+        let Some(log) = state.topics.get_mut(&draft.topic) else {
+            return Some(place);
+        };
+        log.position.offset += u64::from(self.fault == Fault::OutdatedPlaced);
+        Some(match self.fault {
+            Fault::OutdatedToldItsPlace => place,
+            _ => log.position,
+        })
     }
 
     /// Where the publication is said to stand that this one repeats.

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use fanfare_hub::access::{Access, Grants, Identity, TopicRule, TopicRules, Who};
-use fanfare_hub::{Admission, Answer, Denial, Hold, Input, Leaves, Limits, Output, Question};
+use fanfare_hub::access::{Grants, Identity, TopicRule, TopicRules, Who};
+use fanfare_hub::{Admission, Amendment, Answer, Denial, Hold, Input, Leaves, Limits, Output, Question};
 use fanfare_protocol::codes::ErrorCode;
 use fanfare_protocol::dialect::Dialect;
-use fanfare_protocol::{ConnectionId, Payload, Timestamp, UserName};
+use fanfare_protocol::{ConnectionId, IdempotencyKey, Payload, StateVersion, Tags, Timestamp, UserName};
 
 use crate::driver::{Door, Shard};
 
@@ -20,10 +20,8 @@ fn rules(rules: &[(&str, Who, Who)]) -> TopicRules {
             .publish(publish)
     };
     TopicRules {
-        sends_deltas: false,
-        keeps_presence: false,
         by_pattern: rules.iter().map(rule).collect(),
-        otherwise: Access::default(),
+        ..TopicRules::default()
     }
 }
 
@@ -179,15 +177,40 @@ fn what_the_application_makes_of_a_publication_is_published() {
     let mut shard = shard(&[("a", Who::Anyone, Who::Hook)]);
     let ada = shard.client(&["a"]);
     ask(&mut shard, ada, PUBLISH_A);
-    let changed = Answer::Publish(Ok(Some(Payload::text("y"))));
+    let changed = Answer::Publish(Ok(Payload::text("y").into()));
     assert_eq!(
         answer(&mut shard, ada, changed),
         ["published #2 a/1", "a/1 \"y\""]
     );
     ask(&mut shard, ada, PUBLISH_A);
     assert_eq!(
-        answer(&mut shard, ada, Answer::Publish(Ok(None))),
+        answer(&mut shard, ada, Answer::Publish(Ok(Amendment::default()))),
         ["published #2 a/2", "a/2 \"x\""]
+    );
+    ask(&mut shard, ada, PUBLISH_A);
+    let amendment = Amendment {
+        payload: None,
+        idempotency_key: IdempotencyKey::parse("once").ok(),
+        version: Some(StateVersion {
+            number: 7,
+            epoch: None,
+        }),
+        tags: Tags::parse([("kind", "late")]).unwrap(),
+    };
+    answer(&mut shard, ada, Answer::Publish(Ok(amendment.clone())));
+    let published = shard.performed.iter().rev().find_map(|output| match output {
+        Output::Publish(draft, _) => Some(draft.clone()),
+        _ => None,
+    });
+    let draft = published.unwrap();
+    assert_eq!(draft.payload.as_bytes(), b"\"x\"");
+    assert_eq!(
+        (draft.idempotency_key, draft.version.as_deref(), draft.tags),
+        (
+            amendment.idempotency_key,
+            amendment.version.as_ref(),
+            amendment.tags
+        )
     );
     ask(&mut shard, ada, PUBLISH_A);
     let unavailable = Answer::Publish(Err(Denial::unavailable()));
@@ -220,11 +243,11 @@ fn a_raw_message_is_looked_at_topic_by_topic() {
     shard.turn();
     assert_eq!(ask(&mut shard, raw, "x"), [""; 0]);
     assert_eq!(questions(&mut shard).len(), 1);
-    let heard = answer(&mut shard, raw, Answer::Publish(Ok(Some(Payload::text("1")))));
+    let heard = answer(&mut shard, raw, Answer::Publish(Ok(Payload::text("1").into())));
     assert_eq!(heard, ["text 1", "text x"]);
     assert_eq!(questions(&mut shard).len(), 1, "then the next one");
     assert!(!shard.hub.is_readable(raw));
-    let heard = answer(&mut shard, raw, Answer::Publish(Ok(None)));
+    let heard = answer(&mut shard, raw, Answer::Publish(Ok(Amendment::default())));
     assert_eq!(heard, ["text x"]);
     shard.end();
 }

@@ -9,7 +9,6 @@
 
 mod access;
 mod asides;
-mod attendance;
 mod catching_up;
 mod closing;
 mod driver;
@@ -30,5 +29,6 @@ mod slow_rules;
 mod streams;
 mod subscribing;
 mod timers;
+mod unasked;
 mod vanished;
 mod words;

@@ -28,8 +28,8 @@ use std::time::SystemTime;
 
 use axum::http::HeaderName;
 use fanfare::{
-    Action, Admission, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily, Identity,
-    Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
+    Action, Admission, Amendment, Application, Caller, Denial, Draft, Entrant, Fanfare, Hooks, HostFamily,
+    Identity, Leave, Leaves, Notice, Payload, Selector, Timestamp, TopicName,
 };
 use tokio::time::Instant;
 
@@ -39,6 +39,7 @@ use answer::{Checked, Consent, Decision, Entry, Refreshed, Unread};
 use backend::Backend;
 pub(crate) use backend::HookBounds;
 use centrifugo::CentrifugoHooks;
+pub(crate) use centrifugo::{json_in_base64, json_or_bytes};
 use counts::{HookCounts, Outcome};
 pub(crate) use courier::Courier;
 use courier::Letter;
@@ -272,13 +273,14 @@ impl Hooks for HttpHooks {
         self.ask(HookKind::SubRefresh, backend, letter, read).await
     }
 
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let Some(backend) = self.backend(HookKind::Publish) else {
             return Unasked.publish(caller, draft).await;
         };
         let question = Question::publish(caller, draft);
         let checked = self.ask_about(HookKind::Publish, caller, backend, question);
-        Ok(checked.await?.payload)
+        let payload = checked.await?.payload;
+        Ok(payload.map(Amendment::from).unwrap_or_default())
     }
 
     async fn inspect(&self, caller: &Caller, action: Action, topic: &TopicName) -> Result<(), Denial> {

@@ -312,8 +312,8 @@ options! {
         idempotency_window: Duration = FIVE_MINUTES, Time[SECOND, DAY];
         /// Idempotency keys remembered per topic; beyond, its oldest is forgotten before its time.
         idempotency_keys_per_topic_max: usize = 10_000, Count[0, 10_000_000];
-        /// Idempotency keys remembered over all topics. Beyond, a topic remembers no more than it forgets, its own oldest
-        /// first.
+        /// Idempotency keys remembered over all topics, and newest versions of topics. Beyond, a topic remembers no more than it
+        /// forgets, its own oldest first.
         idempotency_keys_max: usize = 100_000, Count[0, 100_000_000];
     }
     "Data directory" {

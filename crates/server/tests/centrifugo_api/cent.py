@@ -29,6 +29,10 @@ assert first == again and first.offset == 1 and first.epoch
 refused(cent.PublishRequest(channel="", data=1), client.publish, 107)
 refused(cent.PublishRequest(channel="kept:log", data=1, skip_history=True), client.publish, 108)
 
+for version, offset in [(5, 1), (4, 1), (6, 2)]:
+    placed = client.publish(cent.PublishRequest(channel="kept:state", data=version, version=version, version_epoch="e"))
+    assert placed.offset == offset, placed
+
 # broadcast
 sent = client.broadcast(cent.BroadcastRequest(channels=["room", "", "kept:log"], data="to all", tags={"a": "b"}))
 assert [response.error and response.error.code for response in sent.responses] == [None, 107, None]
@@ -59,7 +63,8 @@ node = client.info(cent.InfoRequest()).nodes[0]
 assert node.name == "fanfare" and node.num_clients == 1 and node.process.rss > 0
 
 # subscribe and unsubscribe
-client.subscribe(cent.SubscribeRequest(user="ana", channel="kept:joined"))
+joined = cent.SubscribeRequest(user="ana", channel="kept:joined", data={"hello": "ana"}, info={"role": "guest"})
+client.subscribe(joined)
 client.publish(cent.PublishRequest(channel="kept:joined", data="joined"))
 client.unsubscribe(cent.UnsubscribeRequest(user="ana", channel="kept:joined", client=ANA))
 
@@ -76,6 +81,7 @@ assert replies[2].num_clients == 1
 
 # refresh and disconnect: nobody, all of nobody, and her
 client.refresh(cent.RefreshRequest(user="nobody", expired=True))
+client.refresh(cent.RefreshRequest(user="ana", client=ANA, expire_at=4_000_000_000))
 client.disconnect(cent.DisconnectRequest(user="nobody"))
 client.disconnect(cent.DisconnectRequest(user="ana", whitelist=[ANA]))
 assert client.info(cent.InfoRequest()).nodes[0].num_clients == 1

@@ -34,10 +34,15 @@ fn the_library_of_centrifugos_makers_works_unchanged() {
     assert_eq!(next("message", "data"), json!({"text": "hello"}));
     assert_eq!(next("message", "data_base64"), "AAH/");
     assert_eq!(next("message", "data"), json!("to all"));
-    assert_eq!(next("subscribed", "topics")[0]["topic"], "kept:joined");
+    let joined = next("subscribed", "topics")[0].clone();
+    assert_eq!(
+        (&joined["topic"], &joined["data"]),
+        (&json!("kept:joined"), &json!({"hello": "ana"}))
+    );
     assert_eq!(next("message", "data"), json!("joined"));
     assert_eq!(next("unsubscribed", "topics"), json!(["kept:joined"]));
     assert_eq!(next("message", "data"), json!("of a batch"));
+    assert_eq!(next("authenticated", "expires_at"), 4_000_000_000_000_u64);
     let ended = ana.ending();
     assert_eq!((ended.code, ended.reason.as_str()), (4500, "bye"));
 }

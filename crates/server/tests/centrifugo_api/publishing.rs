@@ -122,3 +122,40 @@ fn a_broadcast_has_room_for_many_channels() {
         "10001 channels are named, a broadcast has at most 10000",
     );
 }
+
+#[test]
+fn what_is_out_of_date_is_not_published() {
+    let stand = Stand::start();
+    let (mut member, _) = stand.member("topic=kept:a");
+    let publish = |data: u64, version: u64, epoch: &str| {
+        let of = json!({"channel": "kept:a", "data": data, "version": version, "version_epoch": epoch});
+        stand.done("publish", of)["offset"].as_u64().unwrap()
+    };
+    assert_eq!(publish(1, 7, ""), 1);
+    assert_eq!(publish(2, 7, ""), 1);
+    assert_eq!(publish(3, 6, ""), 1);
+    assert_eq!(publish(4, 0, ""), 2, "0 is no version");
+    assert_eq!(publish(5, 5, ""), 2, "where the channel stands");
+    assert_eq!(publish(6, 8, "b"), 3);
+    assert_eq!(publish(7, 1, "c"), 4, "another epoch counts anew");
+    assert_eq!(publish(8, 1, "c"), 4);
+    let all = json!({"channels": ["kept:a", "kept:b"], "data": 9, "version": 1});
+    let responses = stand.done("broadcast", all)["responses"].clone();
+    let offsets = [0, 1].map(|at: usize| responses[at]["result"]["offset"].clone());
+    assert_eq!(offsets, [4, 1], "each channel has a version of its own");
+    for data in [1, 4, 6, 7] {
+        assert_eq!(member.expect("message")["data"], data);
+    }
+    let kept = stand.done("history", json!({"channel": "kept:a", "limit": 10}));
+    assert_eq!(kept["publications"].as_array().unwrap().len(), 4);
+    let (mut here, _) = stand.member("topic=b");
+    for (data, version) in [(1, 2), (2, 1), (3, 3)] {
+        let of = json!({"channel": "b", "data": data, "version": version});
+        assert_eq!(stand.done("publish", of), json!({}), "no history is kept of it");
+    }
+    for data in [1, 3] {
+        assert_eq!(here.expect("message")["data"], data);
+    }
+    let bad = json!({"channel": "b", "data": 1, "version": 9, "version_epoch": "x".repeat(65)});
+    stand.assert_refused("publish", bad, 107, "`version_epoch`: key is 65 bytes");
+}

@@ -86,18 +86,14 @@ pub(crate) fn push(wrapping: Wrapping, push: &Push, bytes: &mut Vec<u8>) {
     match push {
         Push::Attendance(diff) => {
             let channel = channel(&diff.topic);
-            for present in &diff.came {
+            let came = diff.came.iter().map(|present| (present, true));
+            let went = diff.went.iter().map(|present| (present, false));
+            for (present, is_here) in came.chain(went) {
+                let client = || of_client(wrapping.encoding, present);
                 let push = reply::Push {
                     channel: channel.clone(),
-                    join: Some(of_client(wrapping.encoding, present)),
-                    ..reply::Push::default()
-                };
-                put_push(wrapping, push, bytes);
-            }
-            for present in &diff.went {
-                let push = reply::Push {
-                    channel: channel.clone(),
-                    leave: Some(of_client(wrapping.encoding, present)),
+                    join: is_here.then(client),
+                    leave: (!is_here).then(client),
                     ..reply::Push::default()
                 };
                 put_push(wrapping, push, bytes);
@@ -150,12 +146,24 @@ fn unasked(wrapping: Wrapping, reply: &Reply, bytes: &mut Vec<u8>) {
                     ..reply::Push::default()
                 };
                 put_push(wrapping, push, bytes);
+                // There is no place for them in the push.
+                for missed in &begun.publications {
+                    publication(wrapping, missed, bytes);
+                }
             }
         }
         Reply::Unsubscribed { topics } => {
             for topic in topics {
                 put_unsubscribe(wrapping, topic, (2000, "server unsubscribe"), bytes);
             }
+        }
+        Reply::Authenticated { expires_at, time, .. } => {
+            let (expires, ttl) = lifetime(*expires_at, *time);
+            let push = reply::Push {
+                refresh: Some(reply::Lifetime { expires, ttl }),
+                ..reply::Push::default()
+            };
+            put_push(wrapping, push, bytes);
         }
         _ => {}
     }

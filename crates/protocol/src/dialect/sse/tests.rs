@@ -62,6 +62,7 @@ fn publication(topic: TopicName, payload: Payload) -> Publication {
             idempotency_key: None,
             tags: None,
             expected: None,
+            version: None,
         },
         position: place(35, 7),
     }

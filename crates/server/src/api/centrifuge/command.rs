@@ -5,10 +5,11 @@ use serde_json::error::Category;
 
 use super::answer::{Done, Failure};
 use super::channels::ChannelsAsked;
-use super::connections::{Disconnecting, Refreshing, Subscribing, Unsubscribing};
+use super::connections::{Disconnecting, Refreshing, Unsubscribing};
 use super::history::{HistoryAsked, HistoryRemoving};
 use super::presence::{PresenceAsked, PresenceStatsAsked};
 use super::publish::Publishing;
+use super::subscribing::Subscribing;
 use super::{Desk, batch};
 use crate::api::answer::{Code as OurCode, Problem};
 
@@ -16,10 +17,10 @@ use crate::api::answer::{Code as OurCode, Problem};
 pub(super) enum Command<'a> {
     Publish(Publishing<'a>),
     Broadcast(Publishing<'a>),
-    Subscribe(Subscribing),
+    Subscribe(Subscribing<'a>),
     Unsubscribe(Unsubscribing),
     Disconnect(Disconnecting),
-    Refresh(Refreshing),
+    Refresh(Refreshing<'a>),
     Presence(PresenceAsked),
     PresenceStats(PresenceStatsAsked),
     History(HistoryAsked),

@@ -1,47 +1,18 @@
-//! Subscribing, unsubscribing, disconnecting and refreshing connections of a user, or one.
-//!
-//! Centrifugo's `user` is whose connections they are and `client` chooses one of them. That nobody is there is no error.
+//! Unsubscribing, disconnecting and refreshing connections of a user, or one.
 
 use std::sync::Arc;
 
-use fanfare::centrifuge::{client_of, connection_of};
-use fanfare::{ConnectionRow, Disconnect, Selector, TopicName, UserName};
+use fanfare::centrifuge::client_of;
+use fanfare::{Disconnect, Renewal, Selector, TopicName};
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
 
 use super::answer::{Done, Failure};
+use super::subscribing::{check_info, end_of, now};
+use super::whom::Names;
 use super::{Desk, topic_named};
 use crate::api::control::REASON_BYTES_MAX;
 use crate::api::scope::Scope;
-
-/// The parameters that say whom a command names.
-#[derive(Deserialize)]
-struct Names {
-    user: Option<String>,
-    client: Option<String>,
-    session: Option<String>,
-}
-
-/// The parameters of `subscribe`. Of what cannot be done here it is only looked at whether it is given.
-#[derive(Deserialize)]
-pub(super) struct Subscribing {
-    #[serde(flatten)]
-    names: Names,
-    channel: Option<String>,
-    #[serde(default, deserialize_with = "is_given")]
-    info: bool,
-    #[serde(default, deserialize_with = "is_given")]
-    b64info: bool,
-    #[serde(default, deserialize_with = "is_given")]
-    data: bool,
-    #[serde(default, deserialize_with = "is_given")]
-    b64data: bool,
-    #[serde(default, deserialize_with = "is_given")]
-    recover_since: bool,
-    #[serde(default, deserialize_with = "is_given")]
-    r#override: bool,
-    expire_at: Option<i64>,
-}
 
 /// The parameters of `unsubscribe`.
 #[derive(Deserialize)]
@@ -66,44 +37,16 @@ struct Ending {
     reason: Option<String>,
 }
 
-/// The parameters of `refresh`. What a connection is told anew cannot be done here: `info` and `expire_at` are not read.
+/// The parameters of `refresh`, as [`Subscribing`] has them.
 #[derive(Deserialize)]
-pub(super) struct Refreshing {
-    #[serde(flatten)]
-    names: Names,
+pub(super) struct Refreshing<'a> {
+    user: Option<String>,
+    client: Option<String>,
+    session: Option<String>,
     expired: Option<bool>,
-}
-
-impl Subscribing {
-    pub(super) async fn run(self, desk: Desk<'_>) -> Result<Done, Failure> {
-        desk.caller.check(Scope::Admin)?;
-        self.refuse_what_cannot_be_done()?;
-        let topic = topic_named(self.channel.as_deref())?;
-        let whom = self.names.whom()?;
-        if let Some(selector) = whom.selector(desk).await? {
-            let fanfare = &desk.api.fanfare;
-            fanfare.subscribe_clients(selector, &[topic.as_str()]).await?;
-        }
-        Ok(Done::Nothing {})
-    }
-
-    fn refuse_what_cannot_be_done(&self) -> Result<(), Failure> {
-        let given = [
-            ("info", self.info),
-            ("b64info", self.b64info),
-            ("data", self.data),
-            ("b64data", self.b64data),
-            ("recover_since", self.recover_since),
-            ("override", self.r#override),
-            ("expire_at", self.expire_at.is_some_and(|at| at != 0)),
-        ];
-        match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((field, _)) => Err(Failure::not_available(format!(
-                "`{field}` of `subscribe` is not available here, leave it out; what holds for a topic is in its rule"
-            ))),
-            None => Ok(()),
-        }
-    }
+    expire_at: Option<i64>,
+    #[serde(borrow, default)]
+    info: Option<&'a RawValue>,
 }
 
 impl Unsubscribing {
@@ -178,82 +121,32 @@ impl Ending {
     }
 }
 
-impl Refreshing {
+impl Refreshing<'_> {
     pub(super) async fn run(self, desk: Desk<'_>) -> Result<Done, Failure> {
         desk.caller.check(Scope::Admin)?;
-        let whom = self.names.whom()?;
-        if !self.expired.unwrap_or_default() {
-            return Err(Failure::not_available(
-                "of `refresh` only `expired` is available here, clients refresh themselves with a new token",
-            ));
-        }
-        if let Some(selector) = whom.selector(desk).await? {
-            desk.api.fanfare.disconnect(selector, Disconnect::Expired).await?;
-        }
+        let renewal = self.renewal()?;
+        let names = Names {
+            user: self.user,
+            client: self.client,
+            session: self.session,
+        };
+        let Some(selector) = names.whom()?.selector(desk).await? else {
+            return Ok(Done::Nothing {});
+        };
+        let fanfare = &desk.api.fanfare;
+        match renewal {
+            Some(renewal) => fanfare.renew(selector, renewal).await?,
+            None => fanfare.disconnect(selector, Disconnect::Expired).await?,
+        };
         Ok(Done::Nothing {})
     }
-}
 
-impl Names {
-    /// Those of a user, of which `client` is one, or a client whosever it is. What is empty is not given.
-    ///
-    /// # Errors
-    /// Nobody is named, the user's name is none, or a session is named.
-    fn whom(self) -> Result<Whom, Failure> {
-        let given = |name: Option<String>| name.filter(|name| !name.is_empty());
-        if given(self.session).is_some() {
-            return Err(Failure::not_available(
-                "`session` is not available here, name the connection by `client`",
-            ));
-        }
-        let (user, client) = (given(self.user), given(self.client));
-        if user.is_none() && client.is_none() {
-            return Err(Failure::bad_request(
-                "`user` is missing or empty, name a user, or one connection by `client`",
-            ));
-        }
-        let user = user.as_deref().map(UserName::parse).transpose();
-        let user = user.map_err(|error| Failure::bad_request(format!("`user`: {error}")))?;
-        Ok(Whom { user, client })
+    /// What is said anew; none where it is over.
+    fn renewal(&self) -> Result<Option<Renewal>, Failure> {
+        let info = self.info.map(|info| Arc::from(info.get()));
+        let info = info.map(check_info).transpose()?;
+        let expires_at = end_of(self.expire_at)?;
+        let is_over = expires_at.is_some_and(|end| end <= now());
+        Ok((!is_over && !self.expired.unwrap_or_default()).then_some(Renewal { expires_at, info }))
     }
-}
-
-/// Whom a command names.
-struct Whom {
-    user: Option<UserName>,
-    client: Option<String>,
-}
-
-impl Whom {
-    /// Their selector; none where nobody is there.
-    async fn selector(&self, desk: Desk<'_>) -> Result<Option<Selector>, Failure> {
-        if let (Some(user), None) = (&self.user, &self.client) {
-            return Ok(Some(Selector::User(user.clone())));
-        }
-        let row = self.row(desk).await?;
-        Ok(row.map(|row| Selector::Connection(row.connection)))
-    }
-
-    /// Their connections.
-    async fn rows(&self, desk: Desk<'_>) -> Result<Vec<ConnectionRow>, Failure> {
-        match (&self.user, &self.client) {
-            (Some(user), None) => Ok(desk.api.fanfare.connections_of(user).await?),
-            _ => Ok(self.row(desk).await?.into_iter().collect()),
-        }
-    }
-
-    /// The connection that `client` names, if it is there and the user's, where one is named. An id that this server has
-    /// not given is nobody's.
-    async fn row(&self, desk: Desk<'_>) -> Result<Option<ConnectionRow>, Failure> {
-        let Some(connection) = self.client.as_deref().and_then(connection_of) else {
-            return Ok(None);
-        };
-        let row = desk.api.fanfare.connection(connection).await?;
-        Ok(row.filter(|row| self.user.is_none() || row.user == self.user))
-    }
-}
-
-/// Whether something other than `null` is there.
-fn is_given<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    Option::<IgnoredAny>::deserialize(value).map(|value| value.is_some())
 }

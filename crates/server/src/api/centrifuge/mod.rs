@@ -3,7 +3,7 @@
 //!
 //! In come `POST /api/METHOD` with the method's parameters as a JSON object, out goes `{"result"}` or `{"error"}` with status
 //! 200. [`vocabulary`] says whose words a body has where both APIs have the method, [`command`] reads what is asked,
-//! [`publish`], [`connections`], [`presence`], [`history`] and [`channels`] hand it to the library's handle, and [`answer`] has
+//! [`publish`], [`subscribing`], [`connections`], [`presence`], [`history`] and [`channels`] hand it to the library's handle, and [`answer`] has
 //! the codes. Keys and their scopes are those of our own API; who has no right to call at all, or sends what is no JSON, gets
 //! our own API's answer, whose status is the one that libraries look at.
 //!
@@ -25,7 +25,9 @@ mod glob;
 mod history;
 mod presence;
 mod publish;
+mod subscribing;
 mod vocabulary;
+mod whom;
 
 use std::time::Instant;
 

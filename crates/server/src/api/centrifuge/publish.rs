@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fanfare::{IdempotencyKey, Payload, PublishOptions, Tags, TopicName};
+use fanfare::{IdempotencyKey, Key, Payload, PublishOptions, StateVersion, Tags, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -25,6 +25,7 @@ pub(super) struct Publishing<'a> {
     tags: Option<BTreeMap<String, String>>,
     idempotency_key: Option<String>,
     version: Option<u64>,
+    version_epoch: Option<String>,
 }
 
 /// A publication's place in its channel's history; nothing where there is none.
@@ -46,6 +47,7 @@ pub(super) struct Broadcast {
 struct Content {
     payload: Payload,
     options: PublishOptions,
+    version: Option<StateVersion>,
     is_skipping_history: bool,
 }
 
@@ -82,6 +84,7 @@ impl Publishing<'_> {
         Ok(Content {
             payload: self.payload(desk)?,
             options: self.options()?,
+            version: self.version()?,
             is_skipping_history: self.skip_history.unwrap_or_default(),
         })
     }
@@ -107,11 +110,6 @@ impl Publishing<'_> {
 
     /// What is said about the publication beside its payload.
     fn options(&self) -> Result<PublishOptions, Failure> {
-        if self.version.is_some_and(|version| version > 0) {
-            return Err(Failure::not_available(
-                "`version` is not available here, publish only what is newer, or with an `idempotency_key`",
-            ));
-        }
         let key = self.idempotency_key.as_deref().filter(|key| !key.is_empty());
         let key = key.map(IdempotencyKey::parse).transpose();
         let tags = Tags::parse(self.tags.iter().flatten());
@@ -121,6 +119,15 @@ impl Publishing<'_> {
             tags: tags.map_err(|error| Failure::bad_request(format!("`tags`: {error}")))?,
             ..PublishOptions::default()
         })
+    }
+
+    /// Which state of something it has; 0 says nothing about it.
+    fn version(&self) -> Result<Option<StateVersion>, Failure> {
+        let epoch = self.version_epoch.as_deref().filter(|epoch| !epoch.is_empty());
+        let epoch = epoch.map(Key::parse).transpose();
+        let epoch = epoch.map_err(|error| Failure::bad_request(format!("`version_epoch`: {error}")))?;
+        let number = self.version.filter(|&number| number > 0);
+        Ok(number.map(|number| StateVersion { number, epoch }))
     }
 }
 
@@ -133,8 +140,16 @@ impl Content {
         if self.is_skipping_history && keeps_history {
             return Err(cannot_skip(&topic));
         }
-        let published = fanfare.publish_with(topic.as_str(), self.payload.clone(), self.options.clone());
-        let position = published.await?.position;
+        let (payload, options) = (self.payload.clone(), self.options.clone());
+        let published = match self.version.clone() {
+            Some(version) => {
+                fanfare
+                    .publish_state(topic.as_str(), payload, version, options)
+                    .await
+            }
+            None => fanfare.publish_with(topic.as_str(), payload, options).await,
+        };
+        let position = published?.position;
         Ok(if keeps_history {
             Place {
                 offset: Some(position.offset),

@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
 use axum::http::HeaderValue;
+use fanfare::Dialect;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -80,6 +81,13 @@ const OF_A_DISK: [&str; 2] = ["500", "507"];
 
 /// What is written by the json dialect, which leaves out what there is nothing to say of.
 const OF_THE_DIALECT: [&str; 3] = ["HistoryPage", "Message", "Publisher"];
+
+#[test]
+fn dialects_agree() {
+    let described = &DOCUMENT["components"]["schemas"]["ConnectionRow"]["properties"]["dialect"]["enum"];
+    let names: Vec<_> = Dialect::ALL.iter().map(|dialect| dialect.name()).collect();
+    assert_eq!(*described, json!(names));
+}
 
 #[test]
 fn answers_have_all_their_fields_and_no_others() {

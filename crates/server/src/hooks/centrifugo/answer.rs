@@ -7,7 +7,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fanfare::{
-    Admission, Denial, ErrorCode, Identity, Leave, Payload, Timestamp, TopicName, UserName, centrifuge,
+    Admission, Amendment, Denial, ErrorCode, IdempotencyKey, Identity, Key, Leave, Payload, StateVersion,
+    Tags, Timestamp, TopicName, UserName, centrifuge,
 };
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -100,12 +101,23 @@ struct Switch {
     value: bool,
 }
 
-/// What comes of a publication or a procedure.
+/// What comes of a publication.
+#[derive(Default, Deserialize)]
+pub(super) struct Publishing {
+    data: Option<Box<RawValue>>,
+    b64data: Option<String>,
+    skip_history: Option<bool>,
+    tags: Option<BTreeMap<String, String>>,
+    idempotency_key: Option<String>,
+    version: Option<u64>,
+    version_epoch: Option<String>,
+}
+
+/// What comes of a procedure.
 #[derive(Default, Deserialize)]
 pub(super) struct Product {
     data: Option<Box<RawValue>>,
     b64data: Option<String>,
-    skip_history: Option<bool>,
 }
 
 /// Reads an answer.
@@ -271,15 +283,40 @@ impl Override {
     }
 }
 
-impl Product {
-    /// The payload, if there is one, held to its bound.
-    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Option<Payload>, Unread> {
+impl Publishing {
+    /// What is published otherwise. Version 0 says nothing, and neither does an empty text.
+    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Amendment, Unread> {
         if self.skip_history == Some(true) {
             return Err(
                 "`skip_history` is for one publication; the rule of the topic says for all what is kept"
                     .to_owned(),
             );
         }
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let key = given(self.idempotency_key).map(|key| IdempotencyKey::parse(&key));
+        let epoch = given(self.version_epoch).map(|epoch| Key::parse(&epoch));
+        let epoch = epoch
+            .transpose()
+            .map_err(|error| format!("`version_epoch`: {error}"))?;
+        let number = self.version.filter(|&number| number > 0);
+        let product = Product {
+            data: self.data,
+            b64data: self.b64data,
+        };
+        Ok(Amendment {
+            payload: product.check(payload_bytes_max)?,
+            idempotency_key: key
+                .transpose()
+                .map_err(|error| format!("`idempotency_key`: {error}"))?,
+            version: number.map(|number| StateVersion { number, epoch }),
+            tags: Tags::parse(self.tags.iter().flatten()).map_err(|error| format!("`tags`: {error}"))?,
+        })
+    }
+}
+
+impl Product {
+    /// The payload, if there is one, held to its bound.
+    pub(super) fn check(self, payload_bytes_max: usize) -> Result<Option<Payload>, Unread> {
         let base64 = self.b64data.filter(|base64| !base64.is_empty());
         let payload = match (base64, self.data) {
             (Some(base64), _) => {
@@ -324,7 +361,7 @@ fn data_of(
 }
 
 /// What is written in base64 may be JSON all the same.
-fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
+pub(crate) fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
     let bytes = STANDARD.decode(base64);
     let bytes = bytes.map_err(|_| "`b64data` is not base64".to_owned())?;
     let json = serde_json::from_slice::<&RawValue>(&bytes).map(Payload::json);
@@ -332,7 +369,7 @@ fn json_or_bytes(base64: &str) -> Result<Payload, Unread> {
 }
 
 /// JSON in base64, as it is.
-fn json_in_base64(base64: &str) -> Result<Arc<str>, Unread> {
+pub(crate) fn json_in_base64(base64: &str) -> Result<Arc<str>, Unread> {
     let no_json = || "`b64info` is not JSON in base64".to_owned();
     let bytes = STANDARD.decode(base64).map_err(|_| no_json())?;
     let json: Box<RawValue> = serde_json::from_slice(&bytes).map_err(|_| no_json())?;
@@ -361,6 +398,11 @@ mod tests {
     fn product(text: &str) -> Result<Decision<Option<Payload>>, Unread> {
         let said: Said<Product> = read(text.as_bytes())?;
         said.check(|product: Option<Product>| product.unwrap_or_default().check(8).map(Ok))
+    }
+
+    fn publishing(text: &str) -> Result<Decision<Amendment>, Unread> {
+        let said: Said<Publishing> = read(text.as_bytes())?;
+        said.check(|publishing: Option<Publishing>| publishing.unwrap_or_default().check(8).map(Ok))
     }
 
     #[test]
@@ -485,9 +527,18 @@ mod tests {
         for text in [
             r#"{"result":{"b64data":"?"}}"#,
             r#"{"result":{"data":123456789}}"#,
-            r#"{"result":{"skip_history":true}}"#,
         ] {
             assert!(product(text).is_err(), "{text}");
+            assert!(publishing(text).is_err(), "{text}");
+        }
+        for text in [
+            r#"{"result":{"skip_history":true}}"#,
+            r#"{"result":{"idempotency_key":"\n"}}"#,
+            r#"{"result":{"version":-1}}"#,
+            r#"{"result":{"version":1,"version_epoch":"\n"}}"#,
+            r#"{"result":{"tags":{"":"a"}}}"#,
+        ] {
+            assert!(publishing(text).is_err(), "{text}");
         }
     }
 
@@ -598,10 +649,7 @@ mod tests {
     fn a_payload_is_json_or_bytes() {
         let json = serde_json::from_str::<&RawValue>("[ 1 ]").unwrap();
         for (text, expected) in [
-            (
-                r#"{"result":{"data":[ 1 ],"skip_history":false}}"#,
-                Some(Payload::json(json)),
-            ),
+            (r#"{"result":{"data":[ 1 ]}}"#, Some(Payload::json(json))),
             (
                 r#"{"result":{"data":1,"b64data":"AP8="}}"#,
                 Some(Payload::binary(&b"\x00\xff"[..])),
@@ -611,6 +659,23 @@ mod tests {
         ] {
             assert_eq!(product(text), Ok(Ok(expected)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_publication_is_what_the_answer_says_of_it() {
+        let nothing = r#"{"result":{"skip_history":false,"tags":{},"idempotency_key":"","version":0,"version_epoch":"e"}}"#;
+        assert_eq!(publishing(nothing), Ok(Ok(Amendment::default())));
+        let all = r#"{"result":{"b64data":"AP8=","tags":{"a":"b"},"idempotency_key":"k","version":7,"version_epoch":"e"}}"#;
+        let expected = Amendment {
+            payload: Some(Payload::binary(&b"\x00\xff"[..])),
+            idempotency_key: IdempotencyKey::parse("k").ok(),
+            version: Some(StateVersion {
+                number: 7,
+                epoch: Key::parse("e").ok(),
+            }),
+            tags: Tags::parse([("a", "b")]).unwrap(),
+        };
+        assert_eq!(publishing(all), Ok(Ok(expected)));
     }
 
     #[test]

@@ -10,8 +10,8 @@ mod question;
 use std::sync::Arc;
 
 use fanfare::{
-    Action, Admission, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Identity, Leave, Leaves, Notice,
-    Payload, TopicName,
+    Action, Admission, Amendment, Caller, Denial, Draft, Entrant, Fanfare, Hooks, Identity, Leave, Leaves,
+    Notice, Payload, TopicName,
 };
 use serde::de::DeserializeOwned;
 use tokio::task::JoinSet;
@@ -20,7 +20,8 @@ use super::answer::{Decision, Unread};
 use super::courier::Letter;
 use super::kind::HookKind;
 use super::{HttpHooks, Unasked};
-use answer::{Entry, Permit, Product, Refreshed, Renewal, Said};
+use answer::{Entry, Permit, Product, Publishing, Refreshed, Renewal, Said};
+pub(crate) use answer::{json_in_base64, json_or_bytes};
 use question::Question;
 
 /// Hooks in Centrifugo's words.
@@ -115,12 +116,12 @@ impl Hooks for CentrifugoHooks {
         }
     }
 
-    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Option<Payload>, Denial> {
+    async fn publish(&self, caller: &Caller, draft: &Draft) -> Result<Amendment, Denial> {
         let question = Question::publish(caller, draft, self.0.headers());
         let bytes_max = self.0.payload_bytes_max();
-        let check = |product: Option<Product>| {
-            product.map_or(Ok(Err(answer::no_leave())), |product| {
-                product.check(bytes_max).map(Ok)
+        let check = |publishing: Option<Publishing>| {
+            publishing.map_or(Ok(Err(answer::no_leave())), |publishing| {
+                publishing.check(bytes_max).map(Ok)
             })
         };
         match self.ask(HookKind::Publish, question, check).await {

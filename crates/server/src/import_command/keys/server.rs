@@ -397,7 +397,7 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["swagger"],
         keys: &["enabled"],
-        fate: Fate::Note("the API is described in docs/protocol/http.md"),
+        fate: Fate::Note("the API is described in docs/protocol/centrifugo-api.md"),
     },
     Group {
         under: &["swagger"],

@@ -258,3 +258,23 @@ fn ping() {
     assert_eq!(Encoding::Json.ping(), b"{}");
     assert_eq!(Encoding::Protobuf.ping(), b"\0");
 }
+
+#[test]
+fn refresh() {
+    let renewed = |expires_at| Reply::Authenticated {
+        connection: client(),
+        time: Timestamp(1_000),
+        user: None,
+        expires_at,
+    };
+    check(
+        of_reply(&renewed(Some(Timestamp(11_000)))),
+        &[r#"{"refresh":{"expires":true,"ttl":10}}"#],
+        &[part(4, &[part(12, &[int(1, 1), int(2, 10)])])],
+    );
+    check(
+        of_reply(&renewed(None)),
+        &[r#"{"refresh":{}}"#],
+        &[part(4, &[part(12, &[])])],
+    );
+}

@@ -1,12 +1,12 @@
-//! Who is in a channel, in the words of Centrifuge's JSON.
+//! Who comes and goes, as such clients are told.
 
 use fanfare_hub::Limits;
 use fanfare_hub::access::{TopicRule, TopicRules, Who};
 use fanfare_protocol::dialect::centrifuge::client_of;
 use serde_json::{Value, json};
 
+use super::{client, hear, say};
 use crate::driver::Shard;
-use crate::hailing::{client, hear, say};
 
 #[test]
 fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
@@ -75,6 +75,27 @@ fn who_is_there_is_counted_and_told_as_far_as_that_is_allowed() {
 }
 
 #[test]
+fn who_has_just_gone_is_not_counted() {
+    let mut shard = Shard::with_rules(Limits::default(), TopicRules::open());
+    let only = client(&mut shard);
+    say(&mut shard, only, &json!({"id": 2, "subscribe": {"channel": "a"}}));
+    hear(&mut shard, only);
+    for command in [
+        json!({"id": 3, "unsubscribe": {"channel": "a"}}),
+        json!({"id": 4, "presence_stats": {"channel": "a"}}),
+    ] {
+        shard.say(only, &command.to_string());
+    }
+    shard.turn();
+    let stats = hear(&mut shard, only)
+        .into_iter()
+        .find(|reply| reply["id"] == 4)
+        .unwrap();
+    assert_eq!(stats["presence_stats"]["num_clients"], 0);
+    shard.end();
+}
+
+#[test]
 fn who_comes_and_goes_is_told_to_all_where_the_rule_says_so() {
     let rule = TopicRule {
         keeps_presence: Some(true),
@@ -107,26 +128,5 @@ fn who_comes_and_goes_is_told_to_all_where_the_rule_says_so() {
     shard.pass(2_000);
     assert_eq!(told(hear(&mut shard, first), "leave"), [json!(client_of(second))]);
     assert_eq!(shard.read(other), [""; 0], "in other dialects who asks is told");
-    shard.end();
-}
-
-#[test]
-fn who_has_just_gone_is_not_counted() {
-    let mut shard = Shard::with_rules(Limits::default(), TopicRules::open());
-    let only = client(&mut shard);
-    say(&mut shard, only, &json!({"id": 2, "subscribe": {"channel": "a"}}));
-    hear(&mut shard, only);
-    for command in [
-        json!({"id": 3, "unsubscribe": {"channel": "a"}}),
-        json!({"id": 4, "presence_stats": {"channel": "a"}}),
-    ] {
-        shard.say(only, &command.to_string());
-    }
-    shard.turn();
-    let stats = hear(&mut shard, only)
-        .into_iter()
-        .find(|reply| reply["id"] == 4)
-        .unwrap();
-    assert_eq!(stats["presence_stats"]["num_clients"], 0);
     shard.end();
 }
