@@ -87,13 +87,13 @@ fn the_exit_code_says_whether_something_was_lost() {
     let part = import(&folder.file("part.json", PART), &[]);
     assert_eq!(code(&part), 3, "{}", stderr(&part));
     assert!(
-        stderr(&part).contains("lost: http_api.insecure: programs of this machine may call"),
+        stderr(&part).contains("lost: http_api.insecure: nobody may call without a key"),
         "{}",
         stderr(&part)
     );
     assert!(stderr(&part).ends_with("warning: 1 thing that matters was not carried over, and denied until you decide; the output says where\n"));
     assert!(
-        stdout(&part).contains("# lost: http_api.insecure: programs of this machine may call"),
+        stdout(&part).contains("# lost: http_api.insecure: nobody may call without a key"),
         "{}",
         stdout(&part)
     );

@@ -138,15 +138,15 @@ fn is_pem(value: &str) -> bool {
     value.contains("-----BEGIN") || is_encoded()
 }
 
-/// Carries the key of the API over, as its hash. Without one nobody may call, as with Centrifugo; where everybody might, this
-/// machine may.
+/// Carries the key of the API over, as its hash. Without one nobody may call, as with Centrifugo; where everybody might, no
+/// key is set.
 pub(super) fn map_api(settings: &Settings, draft: &mut Draft) {
     let is_off = settings.switch("http_api.disabled");
     let key = settings.text("http_api.key").filter(|_| !is_off);
     let subject = settings.shown("http_api.key");
     if !is_off && settings.switch("http_api.insecure") {
-        let text = "programs of this machine may call without a key, and others may not; with a key of `fanfare keygen api-key` those \
-                    who have it may, and nobody else";
+        let text = "nobody may call without a key, but programs of this machine where it listens on that alone; make one with \
+                    `fanfare keygen api-key`, and give it to the backend";
         draft.lost(Place::Access, &settings.shown("http_api.insecure"), text);
         return;
     }

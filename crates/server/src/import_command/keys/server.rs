@@ -80,7 +80,9 @@ pub(super) const GROUPS: &[Group] = &[
     Group {
         under: &["http_api"],
         keys: &["insecure"],
-        fate: Fate::Judged("no key is asked for, of programs of this machine alone"),
+        fate: Fate::Judged(
+            "no key is set, with which programs of this machine may call where it listens on that alone",
+        ),
     },
     Group {
         under: &["http_api"],

@@ -11,7 +11,7 @@ const TABLE: &[(&str, &str, &[&str])] = &[
     ),
     (
         r#"{"api_insecure": true}"#,
-        "lost: api_insecure: programs of this machine may call",
+        "lost: api_insecure: nobody may call without a key, but",
         &["!api_key"],
     ),
     (
