@@ -340,7 +340,7 @@ fn where_the_server_subscribed_it_a_client_is_closed_to_come_again() {
         leaves: vec![(topic("a"), leave.clone())],
         ..Admission::default()
     };
-    shard.handle(Input::Answered(by_token, Answer::Authenticate(Ok(admission))));
+    shard.handle(Input::Answered(by_token, Answer::Enter(Ok(Some(admission)))));
     assert_eq!(
         hear(&mut shard, by_token)[0]["connect"]["subs"]["a"]["data"],
         "hi"
