@@ -129,6 +129,10 @@ disconnects! {
     Revoked 3504 "revoked" 20 "The client's token was revoked.";
     BadToken 3505 "bad token" 21 "The client's token is not accepted, in a dialect in which that is the end.";
     NotAvailable 3506 "not available" 22 "The client asked for what there is not, in a dialect in which that is the end.";
+    TooManyConnections 3507 "too many connections" 23
+        "The client's user has as many connections as it may, in a dialect in which that is the end.";
+    TooManySubscriptions 3508 "too many subscriptions" 24
+        "The server would subscribe the client to more than one may have, in a dialect in which that is the end.";
 }
 
 impl Disconnect {

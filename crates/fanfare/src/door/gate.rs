@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use fanfare_hub::Denial;
 use fanfare_protocol::UserName;
-use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
 
 use super::address::{self, AddressKey, Network};
 use super::limits::DoorLimits;
@@ -362,12 +362,13 @@ impl Place {
     /// Takes note of who says hello, be it somebody else than the door knew.
     ///
     /// # Errors
-    /// The user has as many connections as it may.
+    /// The user has as many connections as it may, which is the end for one that says hello.
     pub(crate) fn enter_as(&mut self, user: Option<&UserName>) -> Result<(), Denial> {
         if let Some(former) = self.user.take_if(|former| user != Some(former)) {
             self.gate.connections_by_user.give_back(&former);
         }
-        self.identify(user)
+        let entered = self.identify(user);
+        entered.map_err(|_| Denial::Closed(Disconnect::TooManyConnections))
     }
 
     /// Counts a token of this connection that was not accepted.

@@ -1,6 +1,6 @@
 //! Joining and leaving topics.
 
-use fanfare_protocol::codes::ErrorCode;
+use fanfare_protocol::codes::{Disconnect, ErrorCode};
 use fanfare_protocol::{
     CommandId, ConnectionId, Loss, Position, Rejection, Reply, Since, SubscribedTopic, TopicName,
 };
@@ -106,11 +106,11 @@ impl Hub {
         has_room
     }
 
-    /// Subscribes a client that is let in to what it is subscribed to whatever the rules say; past the limit that is an
-    /// error. It is taken in again when it has been told.
+    /// Subscribes a client that is let in to what it is subscribed to whatever the rules say; past the limit that is its
+    /// end. It is taken in again when it has been told.
     pub(super) fn welcome_with(&mut self, slot: usize, id: Option<CommandId>, topics: &[WantedTopic]) {
-        if let Some(error) = self.too_many(slot, topics) {
-            return self.reject(slot, Rejection::new(id, ErrorCode::TooManySubscriptions, error));
+        if self.too_many(slot, topics).is_some() {
+            return self.disconnect(slot, &Disconnect::TooManySubscriptions, None);
         }
         if let Some(session) = self.sessions[slot].as_mut().filter(|_| !topics.is_empty()) {
             session.waiting.get_or_insert_default().suspended = Some(Suspended::Read);

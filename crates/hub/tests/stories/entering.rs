@@ -257,3 +257,29 @@ fn who_waits_for_an_answer_does_not_wait_for_ever() {
     );
     shard.end();
 }
+
+#[test]
+fn who_would_be_subscribed_to_too_much_is_closed() {
+    let mut shard = asking();
+    let client = shard.open(door(Dialect::CentrifugeJson));
+    hello(&mut shard, client, Dialect::CentrifugeJson);
+    let topics_of = |count: u32| (0..count).map(|number| topic(&number.to_string())).collect();
+    let max = fanfare_hub::Limits::default().subscriptions_max;
+    let beyond = Admission {
+        topics: topics_of(max + 1),
+        ..named("ada")
+    };
+    assert_eq!(answer(&mut shard, client, Ok(Some(beyond))), [json!(3505)]);
+    let client = shard.open(door(Dialect::CentrifugeJson));
+    hello(&mut shard, client, Dialect::CentrifugeJson);
+    let all = Admission {
+        topics: topics_of(max),
+        ..named("ada")
+    };
+    let heard = answer(&mut shard, client, Ok(Some(all)));
+    assert_eq!(
+        heard[0]["connect"]["subs"].as_object().unwrap().len(),
+        max as usize
+    );
+    shard.end();
+}

@@ -65,6 +65,8 @@ pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
         Disconnect::ProtocolError | Disconnect::InvalidData => (3501, "bad request"),
         Disconnect::Unauthenticated | Disconnect::MessageTimeout => (3502, "stale"),
         Disconnect::Disconnected => (3503, "force disconnect"),
+        Disconnect::TooManyConnections => (3504, "connection limit"),
+        Disconnect::TooManySubscriptions => (3505, "channel limit"),
         Disconnect::UnsupportedData => (3506, "inappropriate protocol"),
         Disconnect::Forbidden => (3507, "permission denied"),
         Disconnect::NotAvailable => (3508, "not available"),

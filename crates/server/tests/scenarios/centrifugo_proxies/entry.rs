@@ -227,13 +227,13 @@ fn whom_a_connect_proxy_names_counts_among_its_connections() {
     run(&with_connect(&backend, &more), |server| {
         let mut first = knock(server, WEBSOCKET, &[]);
         assert!(say_connect(&mut first, &json!({}))["connect"].is_object());
-        let mut second = knock(server, WEBSOCKET, &[]);
-        assert_eq!(say_connect(&mut second, &json!({}))["error"]["code"], 111);
-        drop((first, second));
-        eventually("the place is free again", || {
-            let mut third = knock(server, WEBSOCKET, &[]);
-            say_connect(&mut third, &json!({}))["connect"].is_object()
-        });
+        for path in [WEBSOCKET, UNI] {
+            assert_eq!(end_of(server, path, &[]).code, 3504, "{path}");
+        }
+        drop(first);
+        server.await_metrics(&[("fanfare_connections", 0)]);
+        let mut third = knock(server, WEBSOCKET, &[]);
+        assert!(say_connect(&mut third, &json!({}))["connect"].is_object());
     });
 }
 
