@@ -53,9 +53,9 @@
 //! | 46 | hostile names | `names` |
 //! | 47 | wildcards | no client can give a pattern: its characters are refused (`names`) |
 //! | 48 | collisions in maps | by review: maps of clients' names have a seed of the process |
-//! | 49 | JSON bombs | `commands::json_that_means_harm_is_an_error`, `commands::payloads_pass_through_whatever_their_json_holds` |
-//! | 50 | binary protocols | there is none yet: `commands::binary_is_refused_where_commands_are_text_and_opaque_where_they_are_not` |
-//! | 51 | malformed commands | `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
+//! | 49 | JSON bombs | `centrifuge::json_that_means_harm_ends_the_connection`, `commands::json_that_means_harm_is_an_error`, `commands::payloads_pass_through_whatever_their_json_holds` |
+//! | 50 | binary protocols | `centrifuge::what_is_no_protobuf_ends_the_connection`, `commands::binary_is_refused_where_commands_are_text_and_opaque_where_they_are_not` |
+//! | 51 | malformed commands | `centrifuge::commands_out_of_their_order_have_one_exact_end_each`, `centrifuge::commands_that_cannot_be_done_are_errors_and_ids_are_repeated`, `commands::malformed_commands_have_one_exact_answer_each`, `commands::ids_are_repeated_as_they_are_and_may_be_replayed` |
 //! | 51–53 | before, without and with bad tokens | `tests/sockets/tokens.rs` of the library |
 //! | 53 | guessed keys | `access::wrong_keys_open_nothing_however_many_are_tried` |
 //! | 54 | hooks that are slow, dead, lying or flooding | `hooks`, `centrifugo_proxies`, `leaves`; notices to such a backend: `notices` |
@@ -87,6 +87,7 @@ mod access;
 #[path = "../../../fanfare/tests/sockets/tls/authority.rs"]
 mod authority;
 mod backend;
+mod centrifuge;
 mod centrifugo_proxies;
 mod churn;
 #[allow(dead_code, reason = "other tests use the rest of it")]
