@@ -286,7 +286,7 @@ impl LocalBroker {
     }
 
     /// Ends a topic that nobody uses any more and that has nothing, or has it stay for a while.
-    fn end_if_unused(&self, partition: &mut Partition, log: usize) {
+    pub(super) fn end_if_unused(&self, partition: &mut Partition, log: usize) {
         let entry = &partition.logs[log];
         if entry.is_unused() && self.is_remembered(entry) {
             partition.remember(log);

@@ -14,8 +14,8 @@ use super::topic_log::{Asked, Log, Pending};
 
 impl LocalBroker {
     /// Keeps nothing of a topic that was published so far; given, or told when it is [pending](Poll::Pending), is where the
-    /// topic stands. Nobody who is subscribed notices: the epoch and the offsets go on. A topic of which there is nothing
-    /// else then ends, as any does, and begins with another epoch.
+    /// topic stands. Nobody notices who is subscribed: the epoch and the offsets go on. A topic of which there is nothing
+    /// else stays for a while, as any does that keeps history.
     pub(crate) fn remove_history(
         &self,
         topic: &TopicName,
@@ -46,7 +46,7 @@ impl LocalBroker {
             }
             _ => Ok(Some(self.forget(&mut partition.logs[log]))),
         };
-        partition.remove_if_unused(log, &self.room);
+        self.end_if_unused(&mut partition, log);
         match outcome {
             Ok(Some(position)) => Poll::Ready(Ok(Published::first(position))),
             Ok(None) => Poll::Pending,

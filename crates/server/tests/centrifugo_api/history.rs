@@ -146,6 +146,14 @@ fn removed_history_is_gone_and_offsets_go_on() {
     for number in 1..=4 {
         assert_eq!(member.expect("message")["data"], number);
     }
+    // Offsets go on where nobody is there as well.
+    drop(member);
+    stand.server.await_metrics(&[("fanfare_connections", 0)]);
+    stand.done("history_remove", json!({"channel": "kept:a"}));
+    assert_eq!(
+        publish(&stand, 5..=5),
+        json!({"offset": 5, "epoch": before["epoch"]})
+    );
     assert_eq!(
         stand.done("history_remove", json!({"channel": "kept:never"})),
         json!({})
