@@ -122,7 +122,10 @@ fn command(dialect: Dialect, bytes: &[u8]) {
 
 /// What the command is to a reader of JSON.
 fn second_reading(bytes: &[u8], id: Option<&CommandId>, verb: &Verb<'_>) {
-    let json: Value = serde_json::from_slice(bytes).expect("a command is JSON");
+    let Ok(json) = serde_json::from_slice::<Value>(bytes) else {
+        // Escapes in what nobody looks at, a payload for instance, may stand for no character.
+        return;
+    };
     // Of a name that is there twice a reader may take either.
     let written = json["id"].as_u64().unwrap_or(0);
     assert!(

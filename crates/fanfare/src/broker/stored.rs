@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use fanfare_protocol::{
-    ConnectionId, Draft, IdempotencyKey, Key, Payload, PayloadKind, Publisher, Tags, Timestamp, TopicName,
-    UserName,
+    ConnectionId, Draft, IdempotencyKey, Key, Payload, PayloadKind, Publisher, TAGS_MAX, Tags, Timestamp,
+    TopicName, UserName,
 };
 
 /// The version of the form.
@@ -196,6 +196,9 @@ fn take_short<'a>(body: &mut &'a [u8]) -> Result<&'a str, StoredError> {
 
 fn take_tags(body: &mut &[u8]) -> Result<Option<Tags>, StoredError> {
     let count = take_u8(body)?;
+    if usize::from(count) > TAGS_MAX {
+        return Err(StoredError::Malformed);
+    }
     let tags: Result<Vec<_>, _> = (0..count)
         .map(|_| Ok((take_short(body)?, take_short(body)?)))
         .collect();
