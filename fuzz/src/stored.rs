@@ -5,7 +5,7 @@
 //! what it has.
 
 use fanfare::broker::stored::{decode, encode};
-use fanfare::{ConnectionId, Draft, IdempotencyKey, Key, PayloadKind, Timestamp, TopicName, UserName};
+use fanfare::{ConnectionId, Draft, IdempotencyKey, Key, PayloadKind, Tags, Timestamp, TopicName, UserName};
 use serde::de::IgnoredAny;
 
 use crate::bounds::bounded;
@@ -58,7 +58,7 @@ fn parts(draft: &Draft) -> Parts<'_> {
         key: draft.key.as_ref().map(Key::as_str),
         idempotency_key: draft.idempotency_key.as_ref().map(IdempotencyKey::as_str),
         except: draft.except.map(ConnectionId::to_bits),
-        tags: draft.tags.iter().flat_map(|tags| tags.iter()).collect(),
+        tags: draft.tags.iter().flat_map(Tags::iter).collect(),
         payload: draft.payload.as_bytes(),
     }
 }

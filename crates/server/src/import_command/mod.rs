@@ -2,7 +2,7 @@
 //!
 //! In come a file of Centrifugo (version 5 or 6; JSON, YAML or TOML) and its variables; out go the file of `fanfare serve` and
 //! what is to be said about it. Everything is brought into one tree in the words of version 6 ([`source`], [`yaml`],
-//! [`legacy`], [`environment`]), read setting by setting ([`settings`]), carried over part by part into a [`draft`] ([`listening`],
+//! [`legacy`], [`environment`]), read setting by setting ([`settings`]), carried over part by part into a [mod@draft] ([`listening`],
 //! [`clients`], [`tokens`], [`proxies`], [`channels`]), and looked through for what nobody carried over ([`survey`], by the table
 //! in [`keys`]).
 //!

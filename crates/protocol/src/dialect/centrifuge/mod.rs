@@ -1,9 +1,9 @@
 //! `centrifuge`: the client protocol, version 2, of Centrifuge and Centrifugo, in JSON and in Protobuf. See
 //! `docs/centrifuge.md`.
 //!
-//! In comes a command at a time, [`decode`] makes one of the hub's of it; what the hub says is put together by [`encode`].
-//! [`request`] and [`reply`] are the messages as they travel, [`framing`] their two encodings, [`wrapping`] what carries
-//! them; [`names`] and [`codes`] say what the hub's words are called there, [`session`] what a client that speaks beside its
+//! In comes a command at a time, `decode` makes one of the hub's of it; what the hub says is put together by `encode`.
+//! `request` and `reply` are the messages as they travel, `framing` their two encodings, `wrapping` what carries
+//! them; `names` and `codes` say what the hub's words are called there, `session` what a client that speaks beside its
 //! stream is known by.
 
 mod codes;

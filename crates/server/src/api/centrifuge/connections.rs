@@ -37,7 +37,7 @@ struct Ending {
     reason: Option<String>,
 }
 
-/// The parameters of `refresh`, as [`Subscribing`] has them.
+/// The parameters of `refresh`, as [`super::subscribing::Subscribing`] has them.
 #[derive(Deserialize)]
 pub(super) struct Refreshing<'a> {
     user: Option<String>,

@@ -3,8 +3,8 @@
 //!
 //! In come `POST /api/METHOD` with the method's parameters as a JSON object, out goes `{"result"}` or `{"error"}` with status
 //! 200. [`vocabulary`] says whose words a body has where both APIs have the method, [`command`] reads what is asked,
-//! [`publish`], [`subscribing`], [`connections`], [`presence`], [`history`] and [`channels`] hand it to the library's handle, and [`answer`] has
-//! the codes. Keys and their scopes are those of our own API; who has no right to call at all, or sends what is no JSON, gets
+//! [`publish`], [`subscribing`], [`connections`], [`presence`], [`history`] and [`channels`] hand it to the library's handle,
+//! and [mod@answer] has the codes. Keys and their scopes are those of our own API; who has no right to call at all, or sends what is no JSON, gets
 //! our own API's answer, whose status is the one that libraries look at.
 //!
 //! # Whose call it is
