@@ -12,6 +12,7 @@ use fanfare_protocol::{ConnectionId, Draft, Payload, Position, Publication, Sess
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
+use crate::hailing::say;
 
 const SECRET: u128 = 7;
 
@@ -30,11 +31,6 @@ fn door(dialect: Dialect) -> Door {
         key: Some(SessionKey { secret: SECRET, node }),
         ..Door::default()
     }
-}
-
-fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
-    shard.say(client, &command.to_string());
-    shard.turn();
 }
 
 /// The messages that a client got, of a WebSocket or of a stream, in which each has its end; the code of a close frame, and

@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
+use crate::hailing::{hear, say};
 
 fn asking() -> Shard {
     Shard::with_concerns(Concerns {
@@ -34,11 +35,6 @@ fn named(name: &str) -> Admission {
     }
 }
 
-fn say(shard: &mut Shard, client: ConnectionId, said: &Value) {
-    shard.say(client, &said.to_string());
-    shard.turn();
-}
-
 fn hello(shard: &mut Shard, client: ConnectionId, dialect: Dialect) {
     let hello = if dialect.is_unidirectional() {
         json!({})
@@ -46,17 +42,6 @@ fn hello(shard: &mut Shard, client: ConnectionId, dialect: Dialect) {
         json!({"id": 1, "connect": {}})
     };
     say(shard, client, &hello);
-}
-
-/// The messages that a client of a WebSocket got; a close frame is its code.
-fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
-    let frames = shard.read(client).into_iter();
-    let messages = frames.map(|frame| match frame.split_once(' ') {
-        Some(("text", text)) => serde_json::from_str(text).unwrap(),
-        Some(("close", code)) => json!(code.parse::<u16>().unwrap()),
-        _ => panic!("{frame}"),
-    });
-    messages.collect()
 }
 
 fn answer(shard: &mut Shard, client: ConnectionId, outcome: Result<Option<Admission>, Denial>) -> Vec<Value> {

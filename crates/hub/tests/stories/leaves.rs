@@ -10,6 +10,7 @@ use fanfare_protocol::{ConnectionId, Payload, Timestamp};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard, topic};
+use crate::hailing::{self, client, say};
 
 /// Everything is asked about, and nobody is pinged.
 fn shard() -> Shard {
@@ -25,35 +26,10 @@ fn shard() -> Shard {
     Shard::with_rules(limits, TopicRules::from([rule]))
 }
 
-/// A client of Centrifuge's that was let in.
-fn hailed(shard: &mut Shard) -> ConnectionId {
-    let client = shard.open(Door {
-        dialect: Dialect::CentrifugeJson,
-        ..Door::default()
-    });
-    say(shard, client, &json!({"id": 1, "connect": {}}));
-    hear(shard, client);
-    client
-}
-
-fn say(shard: &mut Shard, client: ConnectionId, command: &Value) {
-    shard.say(client, &command.to_string());
-    shard.turn();
-}
-
-/// The messages that a client of Centrifuge's got; a close frame is its code.
+/// The messages that a client got, once all that is under way has come.
 fn hear(shard: &mut Shard, client: ConnectionId) -> Vec<Value> {
     shard.turn();
-    let frames = shard.read(client).into_iter();
-    let messages = frames.flat_map(|frame| match frame.split_once(' ') {
-        Some(("text", lines)) => lines
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect(),
-        Some(("close", code)) => vec![json!(code.parse::<u16>().unwrap())],
-        _ => panic!("{frame}"),
-    });
-    messages.collect()
+    hailing::hear(shard, client)
 }
 
 fn until(ms: u64, renewed_by: RenewedBy) -> Leave {
@@ -73,7 +49,7 @@ fn give(shard: &mut Shard, client: ConnectionId, leave: Leave) {
 
 /// A client of Centrifuge's that has leave for `a`, and what it was told.
 fn subscribed(shard: &mut Shard, leave: Leave) -> (ConnectionId, Value) {
-    let client = hailed(shard);
+    let client = client(shard);
     say(
         shard,
         client,
@@ -211,7 +187,7 @@ fn a_token_that_does_not_renew_a_subscription_is_an_error_or_the_end() {
         }
         shard.lose(client);
     }
-    let nobody = hailed(&mut shard);
+    let nobody = client(&mut shard);
     let asked = shard.performed.len();
     say(
         &mut shard,
@@ -277,7 +253,7 @@ fn an_application_that_does_not_answer_is_asked_again_while_there_is_time() {
 #[test]
 fn subscriptions_that_end_together_are_asked_about_one_by_one() {
     let mut shard = shard();
-    let client = hailed(&mut shard);
+    let client = client(&mut shard);
     for name in ["a", "b", "c"] {
         say(
             &mut shard,
@@ -345,7 +321,7 @@ fn where_the_server_subscribed_it_a_client_is_closed_to_come_again() {
         hear(&mut shard, by_token)[0]["connect"]["subs"]["a"]["data"],
         "hi"
     );
-    let by_call = hailed(&mut shard);
+    let by_call = client(&mut shard);
     let who = Selector::Connection(by_call);
     shard.control(Control::Subscribe(who, vec![topic("a")], leave));
     let push = json!({"push": {"channel": "a", "subscribe": {"data": "hi"}}});
@@ -427,7 +403,7 @@ fn each_of_several_topics_has_its_own_leave() {
 fn what_has_ended_before_it_began_ends_when_it_has() {
     let mut shard = shard();
     shard.holds_joins = true;
-    let slow = hailed(&mut shard);
+    let slow = client(&mut shard);
     say(&mut shard, slow, &json!({"id": 2, "subscribe": {"channel": "a"}}));
     give(&mut shard, slow, until(10_000, RenewedBy::Client));
     shard.pass(40_000);
@@ -455,7 +431,7 @@ fn what_has_ended_before_it_began_ends_when_it_has() {
 fn a_refused_subscription_leaves_nothing_that_ends_another() {
     let mut shard = shard();
     shard.holds_joins = true;
-    let client = hailed(&mut shard);
+    let client = client(&mut shard);
     say(
         &mut shard,
         client,
@@ -492,7 +468,7 @@ fn others_see_what_they_may_see_of_a_client_in_one_topic() {
         info: Some(info.into()),
         ..until(10_000, RenewedBy::Application)
     };
-    let watcher = hailed(&mut shard);
+    let watcher = client(&mut shard);
     for name in ["a", "b"] {
         let subscribe = json!({"channel": name, "join_leave": true});
         say(&mut shard, watcher, &json!({"id": 2, "subscribe": subscribe}));

@@ -10,6 +10,7 @@ use fanfare_protocol::{ConnectionId, Timestamp, UserName};
 use serde_json::{Value, json};
 
 use crate::driver::{Door, Shard};
+use crate::hailing::say;
 
 /// When the first identity ends.
 const END: u64 = 60_000;
@@ -28,11 +29,6 @@ fn ada(until: u64, info: &str) -> Arc<Identity> {
         info: Some(info.into()),
         ..Identity::of_user(UserName::parse("ada").unwrap())
     })
-}
-
-fn say(shard: &mut Shard, client: ConnectionId, said: &Value) {
-    shard.say(client, &said.to_string());
-    shard.turn();
 }
 
 /// The messages that a client got; a close frame is its code.

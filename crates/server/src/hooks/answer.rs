@@ -261,8 +261,7 @@ impl Entry {
         }
         let mut topics = known_topics;
         topics.extend(parse_topics(&self.topics)?);
-        let data = payload_of(self.data, self.text, self.data_base64)?;
-        check_payload(data.as_ref(), payload_bytes_max)?;
+        let data = payload_of(self.data, self.text, self.data_base64, payload_bytes_max)?;
         Ok(Some(Admission {
             identity: Arc::new(identity),
             topics,
@@ -350,8 +349,7 @@ impl GrantsText {
 impl Consent {
     /// Holds it to the bound of a payload.
     pub(super) fn check(self, payload_bytes_max: usize) -> Result<Checked, Unread> {
-        let payload = payload_of(self.data, self.text, self.data_base64)?;
-        check_payload(payload.as_ref(), payload_bytes_max)?;
+        let payload = payload_of(self.data, self.text, self.data_base64, payload_bytes_max)?;
         Ok(Checked {
             payload,
             subscribe: parse_topics(&self.subscribe)?,
@@ -359,13 +357,14 @@ impl Consent {
     }
 }
 
-/// A payload in one of the words for it, if there is one.
+/// A payload in one of the words for it, if there is one, held to its bound.
 pub(super) fn payload_of(
     json: Option<Box<RawValue>>,
     text: Option<String>,
     base64: Option<String>,
+    bytes_max: usize,
 ) -> Result<Option<Payload>, Unread> {
-    Ok(match (json, text, base64) {
+    let payload = match (json, text, base64) {
         (None, None, None) => None,
         (Some(json), None, None) => Some(Payload::json(&json)),
         (None, Some(text), None) => Some(Payload::text(text)),
@@ -376,7 +375,9 @@ pub(super) fn payload_of(
             ))
         }
         _ => return Err("a payload is one of `data`, `text` and `data_base64`".to_owned()),
-    })
+    };
+    check_payload(payload.as_ref(), bytes_max)?;
+    Ok(payload)
 }
 
 /// The time in so many seconds.

@@ -6,7 +6,7 @@ use fanfare::{Leave, Timestamp, TopicName};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::answer::{Unread, check_payload, in_seconds, parse_topics, payload_of};
+use super::answer::{Unread, in_seconds, parse_topics, payload_of};
 
 /// What comes with topics that somebody may receive.
 #[derive(Deserialize)]
@@ -36,8 +36,7 @@ impl Permit {
         payload_bytes_max: usize,
         now: Timestamp,
     ) -> Result<(Leave, Vec<TopicName>), Unread> {
-        let data = payload_of(self.data, self.text, self.data_base64)?;
-        check_payload(data.as_ref(), payload_bytes_max)?;
+        let data = payload_of(self.data, self.text, self.data_base64, payload_bytes_max)?;
         let leave = Leave {
             expires_at: self.expires_in_s.map(|seconds| in_seconds(now, seconds)),
             data,
