@@ -1,5 +1,6 @@
 //! The definition of done, step by step; the first that fails ends it.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
@@ -112,5 +113,15 @@ fn step(name: &str, work: impl FnOnce() -> Result<(), String>) -> Result<(), Str
 fn cargo(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let mut command = Command::new(env!("CARGO"));
     command.current_dir(root).args(arguments);
+    if std::env::var_os(TEST_THREADS).is_none() {
+        command.env(TEST_THREADS, (2 * cores()).to_string());
+    }
     run_command(command)
+}
+
+/// How many tests of a program run at a time. Most wait for a browser, a program or a deadline, so a core has time for two.
+const TEST_THREADS: &str = "RUST_TEST_THREADS";
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
