@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use fanfare_protocol::codes;
+use fanfare_protocol::dialect::centrifuge;
 
 use crate::limits;
 
@@ -57,6 +58,16 @@ fn parts(root: &Path) -> Result<Vec<Part>, String> {
             page: "docs/operating/close-codes.md",
             name: "disconnect codes",
             text: codes::disconnect_table(),
+        },
+        Part {
+            page: "docs/centrifuge.md",
+            name: "error codes",
+            text: centrifuge::error_table(),
+        },
+        Part {
+            page: "docs/centrifuge.md",
+            name: "disconnect codes",
+            text: centrifuge::disconnect_table(),
         },
         Part {
             page: "README.md",

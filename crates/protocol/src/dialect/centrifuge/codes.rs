@@ -1,4 +1,7 @@
-//! The codes of the protocol, for the causes that the hub knows. `docs/centrifuge.md` has the tables.
+//! The codes of the protocol, for the causes that the hub knows. The tables in `docs/centrifuge.md` are written from these by
+//! [`error_table`] and [`disconnect_table`].
+
+use std::fmt::Write as _;
 
 use super::reply::Error;
 use crate::codes::{Disconnect, ErrorCode};
@@ -72,5 +75,148 @@ pub(crate) fn disconnect_of(cause: &Disconnect) -> (u16, &str) {
         Disconnect::NotAvailable => (3508, "not available"),
         Disconnect::MessageTooBig => (1009, "message too big"),
         Disconnect::Application { code, reason } => (*code, reason),
+    }
+}
+
+/// The errors of our own protocol and those of Centrifuge's as a Markdown table.
+pub fn error_table() -> String {
+    let mut table = String::from("| in `json` | code | message | `temporary` |\n|---|---|---|---|\n");
+    for &code in ErrorCode::ALL {
+        let error = error_of(code);
+        let _ = writeln!(
+            table,
+            "| `{}` | {} | {} | {} |",
+            code.name(),
+            error.code,
+            error.message,
+            error.temporary
+        );
+    }
+    table
+}
+
+/// Why connections are closed, by our own codes and those of Centrifuge's, as a Markdown table.
+pub fn disconnect_table() -> String {
+    let mut table = String::from("| in `json` | code | reason | connects again |\n|---|---|---|---|\n");
+    for cause in Disconnect::ALL {
+        let (code, reason) = disconnect_of(cause);
+        let returns = if reconnects(code) { "yes" } else { "no" };
+        let _ = writeln!(
+            table,
+            "| {} {} | {code} | {reason} | {returns} |",
+            cause.code(),
+            cause.reason()
+        );
+    }
+    table
+}
+
+/// Whether client libraries connect again after a close with `code`.
+fn reconnects(code: u16) -> bool {
+    matches!(code, 3000..=3499 | 4000..=4499)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// The errors of Centrifugo's documentation, and those of them that are temporary there.
+    const ERRORS: [(u32, &str, bool); 13] = [
+        (100, "internal server error", true),
+        (101, "unauthorized", false),
+        (102, "unknown channel", false),
+        (103, "permission denied", false),
+        (104, "method not found", false),
+        (105, "already subscribed", false),
+        (106, "limit exceeded", false),
+        (107, "bad request", false),
+        (108, "not available", false),
+        (109, "token expired", false),
+        (110, "expired", false),
+        (111, "too many requests", true),
+        (112, "unrecoverable position", false),
+    ];
+
+    /// The codes with which Centrifugo's documentation lets a connection be closed, and that of RFC 6455 that its client
+    /// libraries know.
+    const DISCONNECTS: [(u16, &str); 21] = [
+        (1009, "message too big"),
+        (3000, "connection closed"),
+        (3001, "shutdown"),
+        (3004, "internal server error"),
+        (3005, "connection expired"),
+        (3006, "subscription expired"),
+        (3008, "slow"),
+        (3009, "write error"),
+        (3010, "insufficient state"),
+        (3011, "force reconnect"),
+        (3012, "no pong"),
+        (3013, "too many requests"),
+        (3500, "invalid token"),
+        (3501, "bad request"),
+        (3502, "stale"),
+        (3503, "force disconnect"),
+        (3504, "connection limit"),
+        (3505, "channel limit"),
+        (3506, "inappropriate protocol"),
+        (3507, "permission denied"),
+        (3508, "not available"),
+    ];
+
+    #[test]
+    fn every_code_is_one_of_the_protocols_with_its_own_words() {
+        for &code in ErrorCode::ALL {
+            let error = error_of(code);
+            let row = (error.code, &*error.message, error.temporary);
+            assert!(ERRORS.contains(&row), "{code:?} is {row:?}");
+        }
+        for cause in Disconnect::ALL {
+            let row = disconnect_of(cause);
+            assert!(DISCONNECTS.contains(&row), "{cause:?} is {row:?}");
+        }
+    }
+
+    #[test]
+    fn a_code_of_the_applications_is_passed_on() {
+        let ended = Disconnect::Application {
+            code: 4001,
+            reason: Arc::from("paused"),
+        };
+        assert_eq!(disconnect_of(&ended), (4001, "paused"));
+        let error = error_of_application(1_000, ErrorCode::Unavailable, "try later");
+        assert_eq!(
+            (error.code, &*error.message, error.temporary),
+            (1_000, "try later", true)
+        );
+    }
+
+    #[test]
+    fn whoever_cannot_be_told_an_error_is_closed_for_it() {
+        for (code, application_code, expected) in [
+            (ErrorCode::TokenExpired, None, Disconnect::Expired),
+            (ErrorCode::Forbidden, Some(110), Disconnect::Expired),
+            (ErrorCode::Overloaded, None, Disconnect::Flooding),
+            (ErrorCode::Forbidden, None, Disconnect::Forbidden),
+            (ErrorCode::BadTopic, None, Disconnect::Internal),
+        ] {
+            assert_eq!(
+                disconnect_for(code, application_code),
+                expected,
+                "{code:?} {application_code:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_page_has_these_tables() {
+        let page = include_str!("../../../../../docs/centrifuge.md");
+        for table in [error_table(), disconnect_table()] {
+            assert!(
+                page.contains(&table),
+                "docs/centrifuge.md is stale, it should have:\n{table}"
+            );
+        }
     }
 }

@@ -22,6 +22,7 @@ mod transcripts;
 mod wrapping;
 
 pub(super) use codes::{disconnect_for, disconnect_of};
+pub use codes::{disconnect_table, error_table};
 pub use decode::PUBLICATIONS_MAX;
 pub(super) use decode::{decode, decode_connect};
 pub(super) use encode::{delta, direct, publication, push, reply};
