@@ -265,6 +265,7 @@ impl Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Epoch;
 
     #[test]
     fn ids_are_small_integers_or_short_strings() {
@@ -286,5 +287,20 @@ mod tests {
         ] {
             assert_eq!(CommandId::from_json(bad), Err(CommandIdError), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_refusal_says_when_and_where_without_losing_what_it_said() {
+        let position = Position {
+            epoch: Epoch(1),
+            offset: 7,
+        };
+        let refusal = Rejection::new(Some(CommandId::of(3)), ErrorCode::Conflict, "moved");
+        let told = refusal.clone().retry_after(40).standing_at(position);
+        assert_eq!((told.retry_after_ms, told.position), (Some(40), Some(position)));
+        assert_eq!(
+            (told.id, told.code, told.message),
+            (refusal.id, refusal.code, refusal.message)
+        );
     }
 }

@@ -155,6 +155,7 @@ mod tests {
             serde_json::to_string(&tags).unwrap(),
             r#"{"a":"1","b":"2","c":""}"#
         );
+        assert_eq!(format!("{tags:?}"), r#"{"a": "1", "b": "2", "c": ""}"#);
         assert_eq!(tags.bytes(), 5);
         assert_eq!(Tags::parse::<&str, &str>([]), Ok(None));
     }

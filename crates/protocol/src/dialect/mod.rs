@@ -8,6 +8,8 @@ pub mod centrifuge;
 mod json;
 mod raw;
 pub mod sse;
+#[cfg(test)]
+mod tests;
 
 use crate::codes::{Disconnect, ErrorCode};
 use crate::websocket::{Item, Opcode, encode_frame};

@@ -34,10 +34,13 @@ pub(super) fn encode_push(push: &Push, frame: &mut Vec<u8>) {
     encode(frame, |text| write_push(push, text));
 }
 
+/// Appends what `write` says as a frame, if it says something.
 fn encode(frame: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
     let mut text = Vec::with_capacity(SHORT);
     write(&mut text);
-    encode_frame(Opcode::Text, &text, frame);
+    if !text.is_empty() {
+        encode_frame(Opcode::Text, &text, frame);
+    }
 }
 
 /// Bytes for which most replies and pushes have room without growing.

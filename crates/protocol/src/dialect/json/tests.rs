@@ -1,6 +1,7 @@
 //! What the `json` dialect reads and writes, byte by byte.
 
 mod publishing;
+mod refusals;
 
 use std::sync::Arc;
 
@@ -8,10 +9,10 @@ use super::*;
 use crate::codes::{Disconnect, ErrorCode};
 use crate::dialect::Direct;
 use crate::{
-    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, HISTORY_PAGE_MAX, HistoryPage, Key, Loss,
-    Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
-    PublishOptions, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Target, Timestamp, TopicName,
-    Turn, UserName, Verb, Wanted, Welcome,
+    Attendance, CommandId, ConnectionId, Draft, Epoch, Goodbye, Granted, HISTORY_PAGE_MAX, HistoryPage, Key,
+    Loss, Missed, PRESENCE_PAGE_MAX, Payload, Position, PresenceDiff, PresencePage, Present, Publication,
+    PublishOptions, Publisher, Push, Reading, Reply, Since, SubscribedTopic, Tags, Target, Timestamp,
+    TopicName, Turn, UserName, Verb, Wanted, Welcome,
 };
 
 fn verb(text: &str) -> Verb<'_> {
@@ -158,6 +159,10 @@ fn escaped_names_are_understood() {
             token: None,
         }
     );
+    let Verb::Subscribe { topics, .. } = verb(r#"{"type":"subscribe","topics":["caf\u00e9","b"]}"#) else {
+        panic!("it subscribes")
+    };
+    assert_eq!(topics, [now("café"), now("b")]);
 }
 
 #[test]
@@ -231,6 +236,7 @@ fn history_is_read_from_either_side() {
             Reading::Before(at),
             HISTORY_PAGE_MAX,
         ),
+        (r#","before":"end""#, Reading::Newest, 100),
     ] {
         let text = format!(r#"{{"type":"history","topic":"a"{fields}}}"#);
         let topic = "a".into();
@@ -252,6 +258,7 @@ fn a_page_of_history_has_its_messages_as_they_are() {
     let publication = |offset, payload| {
         let draft = Draft {
             key: Key::parse("k").ok().filter(|_| offset == 1),
+            tags: Tags::parse([("lang", "de")]).unwrap().filter(|_| offset == 2),
             ..Draft::new(topic.clone(), payload, Timestamp(5))
         };
         let epoch = Epoch(36);
@@ -279,10 +286,20 @@ fn a_page_of_history_has_its_messages_as_they_are() {
         concat!(
             r#"{"type":"history","id":1,"topic":"a","epoch":"10","offset":9,"recovered":false,"reason":"too_old","#,
             r#""next":{"since":{"epoch":"10","offset":2}},"messages":["#,
-            r#"{"offset":1,"key":"k","time":5,"data":1e400},{"offset":2,"time":5,"data_base64":"/w=="}]}"#
+            r#"{"offset":1,"key":"k","time":5,"data":1e400},{"offset":2,"tags":{"lang":"de"},"time":5,"data_base64":"/w=="}]}"#
         )
     );
-    (page.recovered, page.next) = (None, None);
+    (page.recovered, page.next) = (None, Some(Turn::Before(Position { offset: 1, ..end })));
+    page.publications.truncate(1);
+    let text = String::from_utf8(page.to_json()).unwrap();
+    assert_eq!(
+        text,
+        concat!(
+            r#"{"topic":"a","epoch":"10","offset":9,"next":{"before":{"epoch":"10","offset":1}},"messages":["#,
+            r#"{"offset":1,"key":"k","time":5,"data":1e400}]}"#
+        )
+    );
+    page.next = None;
     page.publications.clear();
     assert_eq!(
         reply(None, &Reply::History(page)),
@@ -383,229 +400,6 @@ fn publish_options(fields: &str) -> PublishOptions {
         panic!("{text}")
     };
     options
-}
-
-/// A message, the id of its answer, the answer's code, and what its text says.
-const BAD_MESSAGES: &[(&str, Option<&str>, &str, &str)] = &[
-    ("", None, "bad_json", "not a JSON object"),
-    ("hello", None, "bad_json", "not a JSON object"),
-    (r#"["ping"]"#, None, "bad_json", "not a JSON object"),
-    ("{", None, "bad_json", "EOF while parsing"),
-    (r#"{"type":"ping"} x"#, None, "bad_json", "trailing characters"),
-    (
-        "{}",
-        None,
-        "bad_command",
-        "`type` is missing, it is one of `auth`",
-    ),
-    (
-        r#"{"type":"dance","id":7}"#,
-        Some("7"),
-        "bad_command",
-        "`type` is \"dance\", it is one of",
-    ),
-    (
-        r#"{"type":"publish","id":"x","topic":"a"}"#,
-        Some("\"x\""),
-        "bad_command",
-        "`data` is missing",
-    ),
-    (
-        r#"{"type":"publish","data":1}"#,
-        None,
-        "bad_command",
-        "`topic` is missing",
-    ),
-    (
-        r#"{"type":"subscribe","id":1}"#,
-        Some("1"),
-        "bad_command",
-        "`topic` or `topics` is missing",
-    ),
-    (
-        r#"{"type":"subscribe","topics":[]}"#,
-        None,
-        "bad_command",
-        "`topics` is empty",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","topics":["b"]}"#,
-        None,
-        "bad_command",
-        "both `topic` and `topics`",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","since":"5m","last":3}"#,
-        None,
-        "bad_command",
-        "both `since` and `last`",
-    ),
-    (
-        r#"{"type":"subscribe","topics":[{"topic":"a","since":"5m","last":3}]}"#,
-        None,
-        "bad_command",
-        "both `since` and `last`",
-    ),
-    (
-        r#"{"type":"subscribe","id":4,"topics":[{"since":"5m"}]}"#,
-        Some("4"),
-        "bad_command",
-        "missing field `topic`",
-    ),
-    (
-        r#"{"type":"subscribe","topics":[7]}"#,
-        None,
-        "bad_command",
-        "the name of a topic, or an object with `topic`",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","since":"yesterday"}"#,
-        None,
-        "bad_command",
-        "`since` is neither a position such as k2w9:17 nor an age",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","since":7}"#,
-        None,
-        "bad_command",
-        "expected a position such as",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","since":{"epoch":"a"}}"#,
-        None,
-        "bad_command",
-        "missing field `offset`",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","last":-1}"#,
-        None,
-        "bad_command",
-        "invalid value: integer `-1`",
-    ),
-    (r#"{"type":"history"}"#, None, "bad_command", "`topic` is missing"),
-    (
-        r#"{"type":"history","topic":"a","before":"a:1","last":3}"#,
-        None,
-        "bad_command",
-        "`before` is given with `since` or `last`",
-    ),
-    (
-        r#"{"type":"history","topic":"a","before":"5m"}"#,
-        None,
-        "bad_command",
-        "`before` is not a position",
-    ),
-    (
-        r#"{"type":"subscribe","id":3,"topic":5}"#,
-        Some("3"),
-        "bad_command",
-        "invalid type: integer `5`",
-    ),
-    (
-        r#"{"type":"subscribe","topic":"a","every":"2"}"#,
-        None,
-        "bad_command",
-        "`every` is not a time from 100ms to 60m",
-    ),
-    (
-        r#"{"type":"publish","topic":"a","key":"","data":1}"#,
-        None,
-        "bad_command",
-        "key is empty",
-    ),
-    (
-        r#"{"type":"publish","topic":"a","idempotency_key":"a\u0007","data":1}"#,
-        None,
-        "bad_command",
-        "`idempotency_key`: key has a control character",
-    ),
-    (
-        r#"{"type":"publish","topic":"a","expected":"5m","data":1}"#,
-        None,
-        "bad_command",
-        "`expected` is not a position",
-    ),
-    (
-        r#"{"type":"ping","id":-1}"#,
-        None,
-        "bad_command",
-        "`id` is neither an integer",
-    ),
-    (
-        r#"{"type":"ping","id":null}"#,
-        None,
-        "bad_command",
-        "`id` is neither an integer",
-    ),
-    (
-        r#"{"type":"send","data":1}"#,
-        None,
-        "bad_command",
-        "either `connection` or `user`",
-    ),
-    (
-        r#"{"type":"send","connection":"x","data":1}"#,
-        None,
-        "bad_command",
-        "16 lower-case hexadecimal",
-    ),
-    (
-        r#"{"type":"send","user":"a b","data":1}"#,
-        None,
-        "bad_command",
-        "user name has",
-    ),
-    (
-        r#"{"type":"ping","type":"ping"}"#,
-        None,
-        "bad_command",
-        "duplicate field `type`",
-    ),
-    (
-        r#"{"type":"publish","topic":"a","data":NaN}"#,
-        None,
-        "bad_json",
-        "expected",
-    ),
-];
-
-#[test]
-fn bad_messages_are_answered_with_their_id_and_the_rule() {
-    for &(text, id, code, says) in BAD_MESSAGES {
-        let rejection = decode(text).expect_err(text);
-        assert_eq!(rejection.code.name(), code, "{text}: {rejection:?}");
-        assert!(rejection.message.contains(says), "{text}: {}", rejection.message);
-        assert_eq!(rejection.id.as_ref().map(CommandId::as_json), id, "{text}");
-    }
-}
-
-#[test]
-fn a_refusal_is_short_however_long_the_value_it_is_about() {
-    let long = "\u{1}é".repeat(10_000).replace('\u{1}', "\\u0001");
-    for text in [
-        format!(r#"{{"type":"{long}","id":1}}"#),
-        format!(r#"{{"type":"ping","echo":"{long}","id":1}}"#),
-    ] {
-        let rejection = decode(&text).unwrap_err();
-        assert!(
-            rejection.message.len() < 2_000,
-            "{} bytes",
-            rejection.message.len()
-        );
-        assert_eq!(rejection.id.as_ref().map(CommandId::as_json), Some("1"));
-    }
-}
-
-#[test]
-fn deep_json_neither_overflows_the_stack_nor_closes() {
-    let deep = "[".repeat(60_000);
-    assert!(decode(&deep).is_err());
-    let deep = format!(
-        r#"{{"type":"publish","topic":"a","data":{}1{}}}"#,
-        "[".repeat(20_000),
-        "]".repeat(20_000)
-    );
-    let _ = decode(&deep);
 }
 
 #[test]
@@ -766,6 +560,35 @@ fn messages_carry_every_kind_of_payload() {
     let mut frame = Vec::new();
     encode_direct(&sent, &mut frame);
     assert_eq!(text_of(&frame), r#"{"type":"message","time":1,"data":[]}"#);
+}
+
+#[test]
+fn what_no_client_of_this_dialect_asks_for_is_told_in_the_nearest_words_or_not_at_all() {
+    let topic = TopicName::parse("a").unwrap();
+    let attendance = Attendance {
+        connections: 3,
+        users: 1,
+        anonymous: 1,
+    };
+    assert_eq!(
+        reply(
+            None,
+            &Reply::Attendance {
+                topic: topic.clone(),
+                attendance
+            }
+        ),
+        r#"{"type":"presence","topic":"a","connections":3,"users":1,"members":[]}"#
+    );
+    assert_eq!(
+        push(&Push::LeaveEnded { topic: topic.clone() }),
+        r#"{"type":"unsubscribed","topics":["a"],"reason":"expired"}"#
+    );
+    let mut frame = Vec::new();
+    encode_push(&Push::PositionLost { topic }, &mut frame);
+    let granted = Granted::default();
+    encode_reply(None, &Reply::Renewed { granted }, &mut frame);
+    assert!(frame.is_empty(), "{frame:?}");
 }
 
 #[test]
